@@ -1,0 +1,1 @@
+"""Runs on the device. Never imports the server."""

@@ -1,0 +1,185 @@
+"""The ClientApp: ``app = client_app(task)``. A thin handler, one message a round.
+
+Flower starts a fresh process per message on a real SuperNode, so this module imports
+neither torch nor a model; those come with the first message.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import (
+    ArrayRecord,
+    Context,
+    Error,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.clientapp import ClientApp
+
+from fedask.common.config import Scenario, TrainConfig
+from fedask.common.errors import FedaskError, ProtocolError
+from fedask.common.records import Ask
+from fedask.common.registry import load_attr
+from fedask.common.task import Task
+from fedask.common.weights import Arrays, to_record
+
+if TYPE_CHECKING:
+    from fedask.client.device import Device, Outcome
+    from fedask.client.learner import Learner
+
+# A device's owner opens it one way, a simulation another; both are named as text so
+# that a real device never imports the simulations.
+DEPLOYED = "fedask.client.deployment:open_device"
+SIMULATED = "fedask.simulations.devices:open_device"
+
+OpenDevice = Callable[
+    [Task, Scenario, Context], "AbstractContextManager[Device]"
+]
+TaskOrFactory = Task | Callable[[Scenario], Task]
+
+FAILED = 0  # Flower's code for an error in the ClientApp
+
+
+def client_app(
+    task: TaskOrFactory,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    open_device: OpenDevice | None = None,
+) -> ClientApp:
+    """Make the ClientApp of a task.
+
+    Parameters
+    ----------
+    task
+        What is learned, or a function of the scenario that tells.
+    defaults
+        Run configuration (dotted keys) below what Flower hands over.
+    open_device
+        Opens the device for one message. By default a SuperNode whose ``--node-config``
+        has ``data`` is a real device (see ``fedask.client.deployment``); without it, it
+        is a simulated one.
+    """
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        return _guard(_train, message, context)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return _guard(_evaluate, message, context)
+
+    def _guard(
+        handle: Callable[[Message, Context], RecordDict],
+        message: Message,
+        context: Context,
+    ) -> Message:
+        try:
+            content = handle(message, context)
+        except FedaskError as err:
+            reason = f"{type(err).__name__}: {err}"
+            return Message(Error(code=FAILED, reason=reason), reply_to=message)
+        return Message(content, reply_to=message)
+
+    def _train(message: Message, context: Context) -> RecordDict:
+        scenario, this_task, learner = _prepare(context)
+        content = message.content
+        ask = Ask.from_content(content)
+        arrays = _decode(learner, _model_record(content))
+        prox = _proximal(content)
+        with _open(this_task, scenario, context) as device:
+            outcome = device.run_round(
+                this_task, scenario, learner, ask, arrays, prox
+            )
+        return _reply(outcome)
+
+    def _evaluate(message: Message, context: Context) -> RecordDict:
+        scenario, this_task, learner = _prepare(context)
+        arrays = _decode(learner, _model_record(message.content))
+        with _open(this_task, scenario, context) as device:
+            metrics = device.evaluate(learner, arrays)
+        return RecordDict({"metrics": MetricRecord(metrics)})
+
+    def _prepare(context: Context) -> "tuple[Scenario, Task, Learner]":
+        flat = {**(defaults or {}), **context.run_config}
+        scenario = _scenario(tuple(sorted(flat.items())))
+        this_task = task if isinstance(task, Task) else task(scenario)
+        return scenario, this_task, _learner(this_task, scenario.train)
+
+    def _open(
+        this_task: Task, scenario: Scenario, context: Context
+    ) -> "AbstractContextManager[Device]":
+        if open_device is not None:
+            return open_device(this_task, scenario, context)
+        target = DEPLOYED if "data" in context.node_config else SIMULATED
+        opened: AbstractContextManager[Device] = load_attr(target)(
+            this_task, scenario, context
+        )
+        return opened
+
+    return app
+
+
+@lru_cache(maxsize=16)
+def _scenario(flat: tuple[tuple[str, Any], ...]) -> Scenario:
+    return Scenario.from_flat(dict(flat))
+
+
+_learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
+
+
+def _learner(task: Task, config: TrainConfig) -> "Learner":
+    """Return this process's learner of the task; made once."""
+    key = (id(task), config)
+    if key not in _learners:
+        from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+
+        # The task is kept beside its learner, so that its id stays its own.
+        _learners[key] = (task, Learner(task, config))
+    return _learners[key][1]
+
+
+_decoded: dict[int, tuple[ArrayRecord, Arrays]] = {}
+
+
+def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
+    """Check the model of a message; once per message object, not once per device."""
+    kept = _decoded.get(id(learner))
+    if kept is None or kept[0] is not record:
+        kept = (record, learner.spec.read(record))
+        _decoded[id(learner)] = kept
+    return kept[1]
+
+
+def _model_record(content: RecordDict) -> ArrayRecord:
+    """Return the one ArrayRecord that is the model, whatever the strategy calls it."""
+    records = list(content.array_records.values())
+    if len(records) != 1:
+        msg = f"the message has {len(records)} array records, must have one: the model"
+        raise ProtocolError(msg)
+    return records[0]
+
+
+def _proximal(content: RecordDict) -> float:
+    """Return the mu that Flower's FedProx strategy puts into its config, or 0."""
+    for record in content.config_records.values():
+        value = record.get("proximal-mu")
+        if isinstance(value, (int, float)) and 0.0 <= value < float("inf"):
+            return float(value)
+    return 0.0
+
+
+def _reply(outcome: "Outcome") -> RecordDict:
+    content = RecordDict()
+    for name, record in outcome.report.to_records().items():
+        content[name] = record
+    weight = outcome.report.labelled if outcome.arrays is not None else 0
+    if outcome.arrays is not None:
+        content["arrays"] = to_record(outcome.arrays)
+    content["metrics"] = MetricRecord(
+        {"num-examples": weight, "train-loss": outcome.loss}
+    )
+    return content

@@ -1,0 +1,1 @@
+"""Which k of a shortlist to ask together."""

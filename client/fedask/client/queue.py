@@ -1,0 +1,148 @@
+"""The label queue: its states, its legal moves, and the seam that keeps it.
+
+Called by the device; kept by ``store.SqliteStore`` (durable) or ``testing.MemoryStore``.
+The transition table here is the only one; stores ask it before they write.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from fedask.common.errors import StoreError
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+
+class State(StrEnum):
+    """Where a sample stands in the queue."""
+
+    QUEUED = "queued"  # waits for a person
+    LEASED = "leased"  # a person has it on the screen
+    LABELLED = "labelled"  # answered, no model has seen it yet
+    TRAINED = "trained"  # answered, and part of at least one update
+    SKIPPED = "skipped"  # a person declined; never asked again
+    EXPIRED = "expired"  # nobody answered in time; may be asked again
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset(
+        {State.LEASED, State.LABELLED, State.SKIPPED, State.EXPIRED}
+    ),
+    State.LEASED: frozenset(
+        {State.QUEUED, State.LABELLED, State.SKIPPED, State.EXPIRED}
+    ),
+    State.LABELLED: frozenset({State.TRAINED}),
+    State.TRAINED: frozenset(),
+    State.SKIPPED: frozenset(),
+    State.EXPIRED: frozenset({State.QUEUED}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One sample in the queue.
+
+    Parameters
+    ----------
+    cycle
+        In which it was last asked.
+    label
+        Class index, or None until answered.
+    asked, expired
+        How often it was queued, and how often it ran out of time.
+    leased_until
+        End of the lease; None unless leased.
+    """
+
+    uid: Uid
+    state: State
+    cycle: int
+    label: int | None = None
+    asked: int = 1
+    expired: int = 0
+    leased_until: datetime | None = None
+
+
+def check_move(item: Item, to: State) -> None:
+    """Refuse a move that the table does not list.
+
+    Raises
+    ------
+    StoreError
+        Naming the sample and both states.
+    """
+    if to not in MOVES[item.state]:
+        msg = f"sample {item.uid} is {item.state}, it cannot become {to}"
+        raise StoreError(msg)
+
+
+class LabelStore(Protocol):
+    """Keeps the queue. Every call is one transaction: all of it happens, or nothing."""
+
+    def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
+        """Queue the samples of one cycle's cut, once.
+
+        A second call for the same cycle, or for an earlier one, changes nothing and
+        returns False: a message may be delivered twice. Samples that are in the queue
+        already are left alone, expired ones are queued again.
+        """
+        ...
+
+    def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
+        """Hand out at most ``limit`` queued samples, oldest cycle first, then by uid.
+
+        Leases that ended before ``now`` are queued again first.
+        """
+        ...
+
+    def answer(self, uid: Uid, label: int) -> bool:
+        """Keep a person's answer; the same answer again changes nothing.
+
+        Returns False, and keeps the first answer, when the sample was answered before.
+
+        Raises
+        ------
+        StoreError
+            If the sample is not in the queue, or was skipped or expired.
+        """
+        ...
+
+    def move(self, uids: Iterable[Uid], to: State) -> None:
+        """Move samples to another state; to the same state is no move.
+
+        Raises
+        ------
+        StoreError
+            If a sample is unknown or the move is not legal; nothing is moved then.
+        """
+        ...
+
+    def items(self) -> list[Item]:
+        """Return every sample ever queued, by uid."""
+        ...
+
+
+class ScoreStore(Protocol):
+    """Keeps the last scoring, its model version, and which cut was applied last."""
+
+    def put_scores(self, version: str, scored: Scored) -> None:
+        """Replace the kept scores."""
+        ...
+
+    def scores(self) -> tuple[str, Scored] | None:
+        """Return the version and the scores, or None before the first scoring."""
+        ...
+
+    def last_cycle(self) -> int:
+        """Return the last cycle whose cut was applied; 0 = none."""
+        ...
+
+
+class DeviceStore(LabelStore, ScoreStore, Protocol):
+    """All that a device keeps between messages."""
+
+    def close(self) -> None:
+        """Release the file, if there is one."""
+        ...

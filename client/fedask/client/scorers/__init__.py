@@ -1,0 +1,1 @@
+"""How uncertain the model is: one pure function per published score."""

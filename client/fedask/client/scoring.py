@@ -1,0 +1,73 @@
+"""Scores the pool in one streaming pass. Called by the device; memory is bounded.
+
+Neither logits nor scores of the whole pool exist at once: each batch is scored, merged
+with the best so far, and dropped.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.pool import Pool
+from fedask.client.scorers.scorer import Scorer, check_scores
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+BATCH_SAMPLES = 1024  # large enough to keep a core busy, small enough for any device
+
+
+def score_pool(
+    pool: Pool,
+    exclude: Collection[Uid],
+    predict: Predict,
+    scorer: Scorer,
+    *,
+    keep: int,
+    salt: int,
+) -> Scored:
+    """Score every sample but the excluded ones and keep the best.
+
+    Parameters
+    ----------
+    pool
+        The device's samples.
+    exclude
+        Uids not to score: those in the queue already.
+    predict
+        Raw batch (n, ...) -> probabilities (n, c) float32.
+    scorer
+        Probabilities -> scores.
+    keep
+        How many of the best to return.
+    salt
+        Given to the scorer.
+
+    Returns
+    -------
+    Scored
+        At most ``keep`` samples, best first; group = predicted class. The result does
+        not depend on the order of the pool.
+
+    Raises
+    ------
+    ConfigError
+        If the scorer gives NaN, a score outside [0, 1] or a wrong length.
+    """
+    best = Scored(
+        np.zeros(0, dtype=np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64)
+    )
+    for uids, raw in pool.batches(exclude, BATCH_SAMPLES):
+        probs = predict(raw)
+        scores = scorer(probs, uids, salt)
+        check_scores(type(scorer).__name__, scores, len(uids))
+        best = Scored.ranked(
+            np.concatenate([best.uids, uids]),
+            np.concatenate([best.scores, scores]),
+            np.concatenate([best.groups, probs.argmax(axis=1)]),
+            limit=keep,
+        )
+    return best

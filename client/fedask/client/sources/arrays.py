@@ -1,0 +1,76 @@
+"""Samples in one array: in memory, or on disk and memory-mapped."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.pool import DataSource
+from fedask.common.errors import DataError
+from fedask.common.ids import content_uid
+
+
+class ArraySource(DataSource):
+    """Rows of an array.
+
+    Parameters
+    ----------
+    samples
+        (n, ...) array, in memory or a memory map.
+    rows
+        (m,) the rows that belong to this device; all by default.
+    uids
+        (n,) str, if they are known already; computed from the content otherwise.
+
+    Raises
+    ------
+    DataError
+        If there is no sample, or numbers are not finite.
+    """
+
+    def __init__(
+        self,
+        samples: NDArray[Any],
+        rows: NDArray[np.int64] | None = None,
+        uids: NDArray[np.str_] | None = None,
+    ) -> None:
+        self._samples = samples
+        self._rows = np.arange(len(samples)) if rows is None else rows
+        if len(self._rows) == 0:
+            msg = "the device has no samples"
+            raise DataError(msg)
+        if uids is None:
+            named = [content_uid(samples[row]) for row in self._rows]
+            self._uids = np.array(named, dtype=np.str_)
+        else:
+            self._uids = uids[self._rows]
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self._uids
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        batch: NDArray[Any] = self._samples[self._rows[rows]]
+        return batch
+
+
+def open_npy(path: Path) -> ArraySource:
+    """Open a ``.npy`` file of samples without reading it into memory.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is no ``.npy`` file, holds objects, or is empty.
+    """
+    try:
+        samples = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as err:
+        msg = f"cannot read samples from {path}: {err}"
+        raise DataError(msg) from err
+    if samples.ndim < 2:
+        msg = f"{path} has shape {samples.shape}; the first axis must count samples"
+        raise DataError(msg)
+    return ArraySource(samples)

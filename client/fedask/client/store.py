@@ -1,0 +1,232 @@
+"""The device's SQLite file. Called by the device, the labelling service and the trainer;
+never by the server.
+
+WAL with ``synchronous=FULL``: an answer that was acknowledged survives a power cut.
+Every transition is one ``BEGIN IMMEDIATE``, so that several processes may share the file.
+Rows are never deleted on read. One connection per thread.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from typing_extensions import override
+
+from fedask.client.queue import DeviceStore, Item, State, check_move
+from fedask.common.errors import StoreError
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 10_000
+
+_CREATE = (
+    """CREATE TABLE item (
+        uid TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        cycle INTEGER NOT NULL,
+        label INTEGER,
+        asked INTEGER NOT NULL DEFAULT 1,
+        expired INTEGER NOT NULL DEFAULT 0,
+        leased_until TEXT
+    ) WITHOUT ROWID, STRICT""",
+    "CREATE TABLE cycle (cycle INTEGER PRIMARY KEY) STRICT",
+    """CREATE TABLE scoring (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        model_version TEXT NOT NULL,
+        uids TEXT NOT NULL,
+        scores BLOB NOT NULL,
+        groups BLOB NOT NULL
+    ) STRICT""",
+)
+_COLUMNS = "uid, state, cycle, label, asked, expired, leased_until"
+_ITEMS = f"SELECT {_COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
+_ITEM = f"SELECT {_COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
+_NEXT = (
+    f"SELECT {_COLUMNS} FROM item WHERE state = 'queued' "  # noqa: S608
+    "ORDER BY cycle, uid LIMIT ?"
+)
+_QUEUE = """INSERT INTO item (uid, state, cycle) VALUES (?, 'queued', ?)
+    ON CONFLICT (uid) DO UPDATE
+    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1
+    WHERE state = 'expired'"""
+_LAST_CYCLE = "SELECT COALESCE(MAX(cycle), 0) FROM cycle"
+_ADD_CYCLE = "INSERT INTO cycle (cycle) VALUES (?)"
+_LEASE = "UPDATE item SET state = 'leased', leased_until = ? WHERE uid = ?"
+_FREE = """UPDATE item SET state = 'queued', leased_until = NULL
+    WHERE state = 'leased' AND leased_until < ?"""
+_ANSWER = """UPDATE item SET state = 'labelled', label = ?, leased_until = NULL
+    WHERE uid = ?"""
+_MOVE = """UPDATE item SET state = ?1, leased_until = NULL,
+    expired = expired + (?1 = 'expired') WHERE uid = ?2"""
+_PUT_SCORES = """INSERT OR REPLACE INTO scoring
+    (one, model_version, uids, scores, groups) VALUES (1, ?, ?, ?, ?)"""
+_SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
+
+
+class SqliteStore(DeviceStore):
+    """The durable store.
+
+    Parameters
+    ----------
+    path
+        The file; made if missing, in a folder that must exist.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be opened, is no fedask store, or is of a newer version; and
+        from every method, if the disk refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.Error as err:
+            msg = f"cannot open the store {path}: {err}"
+            raise StoreError(msg) from err
+        self._migrate()
+
+    def _migrate(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version == SCHEMA_VERSION:
+            return
+        if version > SCHEMA_VERSION:
+            msg = f"{self._path} was written by a newer fedask (schema {version})"
+            raise StoreError(msg)
+        with self._transaction() as db:
+            # Again under the lock: another process may have been first.
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                for statement in _CREATE:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all or nothing; SQLite's errors leave as ours."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as err:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            msg = f"store {self._path}: {err}"
+            raise StoreError(msg) from err
+
+    @override
+    def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
+        with self._transaction() as db:
+            if cycle <= int(db.execute(_LAST_CYCLE).fetchone()[0]):
+                return False
+            db.execute(_ADD_CYCLE, (cycle,))
+            db.executemany(_QUEUE, [(uid, cycle) for uid in uids])
+        return True
+
+    @override
+    def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
+        with self._transaction() as db:
+            db.execute(_FREE, (now.isoformat(),))
+            rows = db.execute(_NEXT, (limit,)).fetchall()
+            db.executemany(_LEASE, [(until.isoformat(), row[0]) for row in rows])
+            return [self._item(db, row[0]) for row in rows]
+
+    @override
+    def answer(self, uid: Uid, label: int) -> bool:
+        with self._transaction() as db:
+            item = self._item(db, uid)
+            if item.label is not None:
+                return False
+            check_move(item, State.LABELLED)
+            db.execute(_ANSWER, (label, uid))
+        return True
+
+    @override
+    def move(self, uids: Iterable[Uid], to: State) -> None:
+        wanted = list(uids)
+        if not wanted:
+            return
+        with self._transaction() as db:
+            for uid in wanted:
+                item = self._item(db, uid)
+                if item.state is not to:
+                    check_move(item, to)
+                    db.execute(_MOVE, (to.value, uid))
+
+    @override
+    def items(self) -> list[Item]:
+        with self._reading() as db:
+            return [_to_item(row) for row in db.execute(_ITEMS)]
+
+    @override
+    def put_scores(self, version: str, scored: Scored) -> None:
+        row = (
+            version,
+            " ".join(scored.uids.tolist()),
+            scored.scores.astype("<f4").tobytes(),
+            scored.groups.astype("<i4").tobytes(),
+        )
+        with self._transaction() as db:
+            db.execute(_PUT_SCORES, row)
+
+    @override
+    def scores(self) -> tuple[str, Scored] | None:
+        with self._reading() as db:
+            row = db.execute(_SCORES).fetchone()
+        if row is None:
+            return None
+        version, uids, scores, groups = row
+        return str(version), Scored(
+            np.array(uids.split(), dtype=np.str_),
+            np.frombuffer(scores, dtype="<f4").astype(np.float32),
+            np.frombuffer(groups, dtype="<i4").astype(np.int64),
+        )
+
+    @override
+    def last_cycle(self) -> int:
+        with self._reading() as db:
+            return int(db.execute(_LAST_CYCLE).fetchone()[0])
+
+    @override
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._db
+        except sqlite3.Error as err:
+            msg = f"store {self._path}: {err}"
+            raise StoreError(msg) from err
+
+    def _item(self, db: sqlite3.Connection, uid: str) -> Item:
+        row = db.execute(_ITEM, (uid,)).fetchone()
+        if row is None:
+            msg = f"sample {uid} is not in the queue"
+            raise StoreError(msg)
+        return _to_item(row)
+
+
+def _to_item(row: Sequence[object]) -> Item:
+    uid, state, cycle, label, asked, expired, until = row
+    return Item(
+        uid=Uid(str(uid)),
+        state=State(str(state)),
+        cycle=int(str(cycle)),
+        label=None if label is None else int(str(label)),
+        asked=int(str(asked)),
+        expired=int(str(expired)),
+        leased_until=None if until is None else datetime.fromisoformat(str(until)),
+    )

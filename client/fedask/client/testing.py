@@ -1,0 +1,116 @@
+"""In-memory doubles of the device's seams, shipped for tests and large simulations.
+
+Each passes the same contract test as the real one. Nothing here survives the process.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from typing_extensions import override
+
+from fedask.client.queue import DeviceStore, Item, State, check_move
+from fedask.common.clock import Clock
+from fedask.common.errors import StoreError
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+
+class MemoryStore(DeviceStore):
+    """The store of a device that forgets when the process ends."""
+
+    def __init__(self) -> None:
+        self._items: dict[Uid, Item] = {}
+        self._last_cycle = 0
+        self._scores: tuple[str, Scored] | None = None
+
+    @override
+    def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
+        if cycle <= self._last_cycle:
+            return False
+        self._last_cycle = cycle
+        for uid in uids:
+            known = self._items.get(uid)
+            if known is None:
+                self._items[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
+            elif known.state is State.EXPIRED:
+                self._items[uid] = replace(
+                    known, state=State.QUEUED, cycle=cycle, asked=known.asked + 1
+                )
+        return True
+
+    @override
+    def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
+        for item in list(self._items.values()):
+            if item.leased_until is not None and item.leased_until < now:
+                self._items[item.uid] = replace(
+                    item, state=State.QUEUED, leased_until=None
+                )
+        queued = [i for i in self._items.values() if i.state is State.QUEUED]
+        chosen = sorted(queued, key=lambda item: (item.cycle, item.uid))[:limit]
+        leased = [replace(i, state=State.LEASED, leased_until=until) for i in chosen]
+        self._items |= {item.uid: item for item in leased}
+        return leased
+
+    @override
+    def answer(self, uid: Uid, label: int) -> bool:
+        item = self._item(uid)
+        if item.label is not None:
+            return False
+        check_move(item, State.LABELLED)
+        self._items[uid] = replace(
+            item, state=State.LABELLED, label=label, leased_until=None
+        )
+        return True
+
+    @override
+    def move(self, uids: Iterable[Uid], to: State) -> None:
+        moving = [self._item(uid) for uid in uids]
+        moving = [item for item in moving if item.state is not to]
+        for item in moving:
+            check_move(item, to)
+        for item in moving:
+            self._items[item.uid] = replace(
+                item,
+                state=to,
+                leased_until=None,
+                expired=item.expired + (to is State.EXPIRED),
+            )
+
+    @override
+    def items(self) -> list[Item]:
+        return [self._items[uid] for uid in sorted(self._items)]
+
+    @override
+    def put_scores(self, version: str, scored: Scored) -> None:
+        self._scores = (version, scored)
+
+    @override
+    def scores(self) -> tuple[str, Scored] | None:
+        return self._scores
+
+    @override
+    def last_cycle(self) -> int:
+        return self._last_cycle
+
+    @override
+    def close(self) -> None:
+        pass
+
+    def _item(self, uid: Uid) -> Item:
+        try:
+            return self._items[uid]
+        except KeyError:
+            msg = f"sample {uid} is not in the queue"
+            raise StoreError(msg) from None
+
+
+class FakeClock(Clock):
+    """A clock that stands still until it is set."""
+
+    def __init__(self, now: datetime) -> None:
+        self.time = now
+
+    @override
+    def now(self) -> datetime:
+        return self.time

@@ -1,0 +1,22 @@
+"""Where the time comes from. Passed in; nothing else in fedask asks the machine."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from typing_extensions import override
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, in UTC."""
+        ...
+
+
+class SystemClock(Clock):
+    """The machine's own clock."""
+
+    @override
+    def now(self) -> datetime:
+        return datetime.now(UTC)

@@ -1,0 +1,350 @@
+"""The scenario: one TOML file, read once into frozen dataclasses.
+
+The same keys serve three places: ``fedask simulate SCENARIO.toml``, the
+``[tool.flwr.app.config]`` table of a Flower App (Flower flattens it to dotted keys and
+hands it to both apps), and ``--set section.key=value``. Values are therefore scalars.
+Unknown keys are refused with the nearest valid one; nothing here touches data or torch.
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from fedask.common.errors import ConfigError
+from fedask.common.registry import nearest
+
+Scalar = bool | int | float | str
+
+
+def _require(ok: bool, key: str, value: object, rule: str) -> None:  # noqa: FBT001
+    if not ok:
+        msg = f"{key} = {value!r}: {rule}"
+        raise ConfigError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskConfig:
+    """What is learned."""
+
+    name: str = "auto"  # auto: from the data; or package.module:attr of a Task
+    model: str = "mlp"  # for auto: linear, mlp, cnn, or package.module:attr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Where a simulated fleet gets its samples. A deployed device ignores it."""
+
+    source: str = "digits"  # digits, fashion-mnist, idx, npz, package.module:attr
+    folder: str = ""  # idx: folder of the files; npz: the file. "" = $FEDASK_DATA
+    test_share: float = 0.2  # held out at the server, where the source has no split
+    limit: int = 0  # use at most this many training samples; 0 = all
+
+    def __post_init__(self) -> None:
+        _require(
+            0.0 < self.test_share < 1.0,
+            "data.test_share",
+            self.test_share,
+            "must lie between 0 and 1",
+        )
+        _require(
+            self.limit >= 0, "data.limit", self.limit, "must be 0 (all) or positive"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetConfig:
+    """The simulated devices and the people beside them."""
+
+    devices: int = 20
+    partition: str = "dirichlet"  # dirichlet, iid
+    alpha: float = 0.1  # Dirichlet concentration; smaller = more skewed devices
+    participation: float = 1.0  # share of rounds a device answers; the rest it misses
+    people: str = "perfect"  # who answers: perfect, absent, or package.module:attr
+    store: str = "sqlite"  # sqlite (durable, any runtime) or memory (inline only)
+
+    def __post_init__(self) -> None:
+        _require(self.devices >= 1, "fleet.devices", self.devices, "must be at least 1")
+        _require(self.alpha > 0, "fleet.alpha", self.alpha, "must be positive")
+        _require(
+            0.0 < self.participation <= 1.0,
+            "fleet.participation",
+            self.participation,
+            "must lie in (0, 1]",
+        )
+        _require(
+            self.store in {"sqlite", "memory"},
+            "fleet.store",
+            self.store,
+            "must be 'sqlite' or 'memory'",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskConfig:
+    """Which samples are asked, and how many."""
+
+    policy: str = "global-cut"
+    scorer: str = "margin"
+    batcher: str = "cluster"
+    quota: int = 20  # labels the fleet may buy per cycle
+    cycles: int = 16
+    initial: int = 1  # labels each device asks at random in the first cycle
+    capacity: int = 10  # labels one device's people give per cycle
+    shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
+    bins: int = 64  # of the score grid, per group
+    patience: int = 0  # cycles a question waits before it expires; 0 = for ever
+    balance: float = 1.0  # 0 = quota follows the scores, 1 = even labelled class mix
+
+    def __post_init__(self) -> None:
+        _require(self.quota >= 1, "ask.quota", self.quota, "must be at least 1")
+        _require(self.cycles >= 1, "ask.cycles", self.cycles, "must be at least 1")
+        _require(self.initial >= 1, "ask.initial", self.initial, "must be at least 1")
+        _require(
+            1 <= self.capacity <= 65_535,
+            "ask.capacity",
+            self.capacity,
+            "must be 1 to 65535",
+        )
+        _require(
+            1.0 <= self.shortlist <= 1000.0,
+            "ask.shortlist",
+            self.shortlist,
+            "must be 1 to 1000: a shortlist smaller than the batch cannot fill it",
+        )
+        _require(
+            self.patience >= 0, "ask.patience", self.patience, "must not be negative"
+        )
+        _require(2 <= self.bins <= 4096, "ask.bins", self.bins, "must be 2 to 4096")
+        _require(
+            0.0 <= self.balance <= 1.0,
+            "ask.balance",
+            self.balance,
+            "must lie in [0, 1]",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """How a device trains on the labels it has."""
+
+    rounds: int = 5  # train messages per cycle
+    steps: int = 10  # SGD steps per round
+    batch_size: int = 32  # all labels in one batch when there are fewer
+    lr: float = 0.1  # decays over the cycle's rounds as half a cosine
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    prox: float = 0.0  # FedProx mu (Li et al. 2020); 0 = FedAvg
+    logit_shift: float = 1.0  # tau: logits + tau * log(class counts); 0 = off
+    restart: bool = False  # begin every cycle from the initial model
+    threads: int = 1  # torch threads per device; 1 keeps runtimes bit-equal
+
+    def __post_init__(self) -> None:
+        for key in ("rounds", "steps", "batch_size", "threads"):
+            value = getattr(self, key)
+            _require(value >= 1, f"train.{key}", value, "must be at least 1")
+        _require(self.lr > 0, "train.lr", self.lr, "must be positive")
+        _require(
+            0.0 <= self.momentum < 1.0,
+            "train.momentum",
+            self.momentum,
+            "must lie in [0, 1)",
+        )
+        for key in ("weight_decay", "prox", "logit_shift"):
+            value = getattr(self, key)
+            _require(value >= 0, f"train.{key}", value, "must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyConfig:
+    """The inner Flower strategy that aggregates the updates."""
+
+    name: str = "FedAvg"  # any of flwr.serverapp.strategy, or package.module:attr
+    # Its own arguments, as in [strategy.options] eta = 0.1. Not hashed: a dict cannot be.
+    options: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Where results go."""
+
+    out: str = ""  # folder of the server's files; "" = none are written
+    resume: bool = False  # continue from the checkpoint in ``out``
+    evaluate: str = ""  # held-out (simulations), package.module:attr, or "" for none
+    round_timeout_s: float = 3600.0  # how long a round waits for devices
+
+    def __post_init__(self) -> None:
+        _require(
+            self.round_timeout_s > 0,
+            "run.round_timeout_s",
+            self.round_timeout_s,
+            "must be positive",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Everything that decides a run, except the data themselves.
+
+    Raises
+    ------
+    ConfigError
+        From any constructor here: the key, the value and the rule it breaks.
+    """
+
+    name: str = "scenario"
+    seed: int = 0
+    task: TaskConfig = TaskConfig()
+    data: DataConfig = DataConfig()
+    fleet: FleetConfig = FleetConfig()
+    ask: AskConfig = AskConfig()
+    train: TrainConfig = TrainConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    run: RunConfig = RunConfig()
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "must be 0 to 2147483647")
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> "Scenario":
+        """Build from nested tables, as TOML gives them.
+
+        Raises
+        ------
+        ConfigError
+            On an unknown key (the nearest valid one is named), a value of the wrong
+            type, or one that breaks a rule.
+        """
+        return _build(cls, tree, "")
+
+    @classmethod
+    def from_flat(cls, flat: Mapping[str, Any]) -> "Scenario":
+        """Build from dotted keys, as Flower's run configuration gives them."""
+        return cls.from_dict(unflatten(flat))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain tables; ``from_dict`` of them gives an equal scenario."""
+        return dataclasses.asdict(self)
+
+    def to_flat(self) -> dict[str, Scalar]:
+        """Return dotted keys and scalars, as Flower's run configuration wants them."""
+        return flatten(self.to_dict())
+
+    def with_values(self, values: Mapping[str, Any]) -> "Scenario":
+        """Return a copy with dotted keys replaced, checked like a file."""
+        return Scenario.from_flat({**self.to_flat(), **values})
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read a scenario file, or a Flower App's folder (its ``[tool.flwr.app.config]``).
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, or holds an unknown or wrong value.
+    """
+    where = path / "pyproject.toml" if path.is_dir() else path
+    try:
+        tree = tomllib.loads(where.read_text(encoding="utf-8"))
+    except FileNotFoundError as err:
+        msg = f"no scenario at {where}"
+        raise ConfigError(msg) from err
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        msg = f"cannot read {where}: {err}"
+        raise ConfigError(msg) from err
+    if path.is_dir():
+        tree = tree.get("tool", {}).get("flwr", {}).get("app", {}).get("config", {})
+    try:
+        return Scenario.from_dict(tree)
+    except ConfigError as err:
+        msg = f"{where}: {err}"
+        raise ConfigError(msg) from err
+
+
+def parse_setting(text: str) -> tuple[str, Scalar]:
+    """Parse ``section.key=value`` as given to ``--set``; bare words are strings.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ``=``.
+    """
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        msg = f"--set {text!r} must be written section.key=value"
+        raise ConfigError(msg)
+    try:
+        value = tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    return key.strip(), value
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
+    """Turn nested tables into dotted keys."""
+    flat: dict[str, Scalar] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested tables."""
+    tree: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        *tables, key = dotted.split(".")
+        node = tree
+        for table in tables:
+            node = node.setdefault(table, {})
+            if not isinstance(node, dict):
+                msg = f"{dotted}: {table!r} is a value, not a table"
+                raise ConfigError(msg)
+        node[key] = value
+    return tree
+
+
+def _build(cls: type[Any], tree: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """Build one frozen dataclass from a table, section by section."""
+    hints = get_type_hints(cls)
+    for key in tree:
+        if key not in hints:
+            msg = f"unknown key {prefix + key!r}" + nearest(key, hints)
+            raise ConfigError(msg)
+    values = {
+        key: _convert(hints[key], value, prefix + key) for key, value in tree.items()
+    }
+    return cls(**values)
+
+
+def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401
+    """Check a value against its field's type; whole numbers may stand for floats."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            msg = f"{key} must be a table, not {value!r}"
+            raise ConfigError(msg)
+        return _build(hint, value, f"{key}.")
+    if hint not in {bool, int, float, str}:
+        return _options(value, key)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        msg = f"{key} = {value!r} must be of type {hint.__name__}"
+        raise ConfigError(msg)
+    return value
+
+
+def _options(value: object, key: str) -> dict[str, Scalar]:
+    """Check a free table of scalars, meant for someone else's constructor."""
+    if not isinstance(value, Mapping):
+        msg = f"{key} must be a table, not {value!r}"
+        raise ConfigError(msg)
+    for name, item in value.items():
+        if not isinstance(item, (bool, int, float, str)):
+            msg = f"{key}.{name} = {item!r} must be a number, a string or a boolean"
+            raise ConfigError(msg)
+    return dict(value)

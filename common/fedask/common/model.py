@@ -1,0 +1,164 @@
+"""Small models for the registry, and features of any ``nn.Module``.
+
+Called through ``Task.build`` and by batchers. Imports torch: never imported by the wire
+modules.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedask.common.errors import ConfigError
+from fedask.common.registry import nearest
+
+
+def linear(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return one linear layer on the flattened sample (softmax regression)."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(prod(input_shape), num_classes))
+
+
+def mlp(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return a perceptron with one hidden layer of 64 units."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(prod(input_shape), 64),
+        nn.ReLU(),
+        nn.Linear(64, num_classes),
+    )
+
+
+def cnn(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return two convolutions with group norm, pooled to 4 x 4, and a linear layer.
+
+    Group norm rather than batch norm: batch statistics of skewed devices do not average
+    (Hsieh et al., ICML 2020), and they carry raw statistics off the device.
+    """
+    channels = input_shape[0] if len(input_shape) == 3 else 1
+    front: list[nn.Module] = []
+    if len(input_shape) == 2:
+        front = [nn.Unflatten(1, (1, input_shape[0]))]
+    return nn.Sequential(
+        *front,
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.GroupNorm(4, 16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.GroupNorm(4, 32),
+        nn.ReLU(),
+        nn.AdaptiveMaxPool2d(4),
+        nn.Flatten(),
+        nn.Linear(32 * 16, num_classes),
+    )
+
+
+class FeatureTap:
+    """Reads what flows into and out of the layers of an unchanged module.
+
+    Parameters
+    ----------
+    model
+        Any ``nn.Module``; it is neither copied nor altered, hooks are removed again.
+    example
+        A batch of at least one input, run once to learn the order of the layers.
+
+    Attributes
+    ----------
+    layers
+        Names of the leaf modules in the order in which they ran.
+    """
+
+    def __init__(self, model: nn.Module, example: torch.Tensor) -> None:
+        self._model = model
+        self._modules = dict(model.named_modules())
+        ran: list[str] = []
+        leaves = [name for name, m in self._modules.items() if not list(m.children())]
+        hooks = [
+            self._modules[name].register_forward_pre_hook(
+                lambda _m, _x, name=name: ran.append(name)  # type: ignore[misc]
+            )
+            for name in leaves
+        ]
+        self._forward(example[:1], hooks)
+        self.layers: Sequence[str] = tuple(dict.fromkeys(ran))
+
+    @property
+    def penultimate(self) -> str:
+        """Name of the last linear layer that ran; its input is the usual feature."""
+        for name in reversed(self.layers):
+            if isinstance(self._modules[name], nn.Linear):
+                return name
+        return self.layers[-1]
+
+    def read(
+        self, inputs: torch.Tensor, layer: str | None = None, *, output: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model once and read one layer.
+
+        Parameters
+        ----------
+        inputs
+            (n, ...) batch.
+        layer
+            A name from ``layers``; by default the penultimate one.
+        output
+            Read what the layer gives instead of what it takes.
+
+        Returns
+        -------
+        tuple
+            logits (n, c) and features (n, d), both float, detached; what the layer saw
+            is flattened per sample.
+
+        Raises
+        ------
+        ConfigError
+            If the layer did not run.
+        """
+        name = layer if layer is not None else self.penultimate
+        if name not in self.layers:
+            msg = f"no layer {name!r} in the model" + nearest(name, self.layers)
+            raise ConfigError(msg)
+        seen: list[torch.Tensor] = []
+        module = self._modules[name]
+        hook: Any
+        if output:
+            hook = module.register_forward_hook(lambda _m, _x, out: seen.append(out))
+        else:
+            hook = module.register_forward_pre_hook(lambda _m, x: seen.append(x[0]))
+        logits = self._forward(inputs, [hook])
+        return logits, seen[-1].detach().flatten(1)
+
+    def _forward(self, inputs: torch.Tensor, hooks: Sequence[Any]) -> torch.Tensor:
+        training = self._model.training
+        self._model.eval()
+        try:
+            with torch.inference_mode():
+                logits: torch.Tensor = self._model(inputs)
+        finally:
+            self._model.train(training)
+            for hook in hooks:
+                hook.remove()
+        return logits
+
+
+def check_logits(logits: torch.Tensor, num_samples: int, num_classes: int) -> None:
+    """Refuse a model whose output does not fit the task.
+
+    Raises
+    ------
+    ConfigError
+        If the output is not ``(num_samples, num_classes)``.
+    """
+    if tuple(logits.shape) != (num_samples, num_classes):
+        msg = (
+            f"the model gives {tuple(logits.shape)} for {num_samples} samples, but the "
+            f"task has {num_classes} classes: it must give ({num_samples}, "
+            f"{num_classes})"
+        )
+        raise ConfigError(msg)
+
+

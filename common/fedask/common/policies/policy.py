@@ -1,0 +1,112 @@
+"""What every policy offers, and the table of their names.
+
+The device calls ``contribute`` and ``accept``, the server calls ``plan``; nothing else
+about a policy is known to either.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.common.config import AskConfig
+from fedask.common.grid import IntArray, Scored
+from fedask.common.ids import DeviceId, unit_hash
+from fedask.common.records import Cut
+from fedask.common.registry import resolve
+
+POLICIES = {
+    "global-cut": "fedask.common.policies.global_cut:GlobalCut",
+    "local-topk": "fedask.common.policies.local_topk:LocalTopk",
+    "uniform-random": "fedask.common.policies.uniform_random:UniformRandom",
+    "proportional-random": (
+        "fedask.common.policies.proportional_random:ProportionalRandom"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSum:
+    """What the server knows when it plans a cycle: sums over the fleet.
+
+    Parameters
+    ----------
+    cycle
+        The cycle to plan, from 2.
+    nonce
+        For the tie-breaking hash of that cycle.
+    model_version
+        Of the model whose scores were counted.
+    grid
+        (g, b) sum of the contributions.
+    labelled
+        (c,) labels per class over the fleet.
+    devices
+        Those that contributed, sorted.
+    quota
+        Labels to buy at most.
+    """
+
+    cycle: int
+    nonce: int
+    model_version: str
+    grid: IntArray
+    labelled: IntArray
+    devices: tuple[DeviceId, ...]
+    quota: int
+
+
+class Policy(Protocol):
+    """Decides how many of its samples each device asks."""
+
+    @property
+    def scorer(self) -> str | None:
+        """Scorer it insists on, or None to use the configured one."""
+        ...
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(g, b) of its contribution."""
+        ...
+
+    def contribute(self, scored: Scored) -> IntArray:
+        """Device half, after scoring: what this device adds to the sum."""
+        ...
+
+    def accept(self, cut: Cut, scored: Scored, device: DeviceId) -> NDArray[np.bool_]:
+        """Device half, under a cut: which of the same samples the cut buys."""
+        ...
+
+    def plan(self, fleet: FleetSum) -> Cut:
+        """Server half: turn the sum into the cut of the next cycle."""
+        ...
+
+
+def make_policy(config: AskConfig, num_classes: int) -> Policy:
+    """Make the configured policy.
+
+    Raises
+    ------
+    ConfigError
+        If its name is unknown.
+    """
+    policy: Policy = resolve("policy", config.policy, POLICIES)(config, num_classes)
+    return policy
+
+
+def draws_ticket(cut: Cut, device: DeviceId) -> bool:
+    """Tell whether this device is one of those that may buy one sample more."""
+    return unit_hash("ticket", cut.nonce, device) < cut.ticket
+
+
+def ticket_for(nonce: int, devices: tuple[DeviceId, ...], count: int) -> float:
+    """Return the ticket that exactly ``count`` of the devices draw.
+
+    The server knows who takes part, so it can place the threshold between two hashes:
+    no draw is left to chance, and the spend stays within the quota.
+    """
+    if count <= 0:
+        return 0.0
+    hashes = sorted(unit_hash("ticket", nonce, device) for device in devices)
+    return 1.0 if count >= len(hashes) else hashes[count]

@@ -1,0 +1,37 @@
+"""Random samples of the whole fleet: each device in proportion to its pool.
+
+Random scores under one fleet-wide cut without groups; devices never learn each other's
+pool size, and the server only their sum.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fedask.common.config import AskConfig
+from fedask.common.grid import IntArray, Scored
+from fedask.common.policies.global_cut import GlobalCut
+
+
+class ProportionalRandom(GlobalCut):
+    """One global cut through random scores.
+
+    Parameters
+    ----------
+    config
+        ``capacity`` and ``bins`` are used; ``balance`` is not, since there is one group.
+    num_classes
+        Not used.
+    """
+
+    scorer: str | None = "random"
+
+    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
+        super().__init__(replace(config, balance=0.0), num_classes=1)
+
+    def _levels(self, labelled: IntArray) -> IntArray:
+        return labelled.sum(keepdims=True)
+
+    def _grouped(self, scored: Scored) -> Scored:
+        best = super()._grouped(scored)
+        return Scored(best.uids, best.scores, np.zeros_like(best.groups))

@@ -1,0 +1,352 @@
+"""What crosses the wire beside the model: typed, versioned, checked on both sides.
+
+``Ask`` travels down inside every train message, ``Report`` up inside every reply; both
+are frozen, and reading one from a message refuses whatever does not fit. There is no
+other active-learning message.
+
+=====================  ============  ===========================================
+record                 kind          holds
+=====================  ============  ===========================================
+``fedask.ask``         ConfigRecord  cycle, round, score request, cut
+``fedask.report``      ConfigRecord  device, counts of the queue, labels per class
+``fedask.grid``        ArrayRecord   ``counts``: (g, b) uint16 or uint32
+=====================  ============  ===========================================
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from fedask.common.errors import ProtocolError
+from fedask.common.grid import IntArray
+from fedask.common.ids import (
+    DeviceId,
+    ModelVersion,
+    parse_device_id,
+    parse_model_version,
+)
+
+ASK = "fedask.ask"
+REPORT = "fedask.report"
+GRID = "fedask.grid"
+SCHEMA = 1
+MAX_GROUPS = 4096
+MAX_BINS = 4096
+MAX_COUNT = 10_000_000  # labels, samples: far above any device, far below overflow
+
+_T = TypeVar("_T", int, float, str, bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What the server broadcasts so that devices know what to ask.
+
+    Parameters
+    ----------
+    cycle
+        The cycle it is for; it expires with it.
+    model_version
+        Scores of this model only. "" asks without scores (the first cycle).
+    nonce
+        Varies the tie-breaking hash from cycle to cycle.
+    theta
+        Per group, the lowest bin that is bought whole. Empty: buy ``take`` instead.
+    boundary
+        Group of the one bin bought in part, or -1.
+    rho
+        Share of the boundary bin that each device may buy, rounded down, in [0, 1).
+    take
+        Samples per device, where the policy counts devices rather than bins.
+    ticket
+        A device whose hash lies below may buy one more, in [0, 1].
+    """
+
+    cycle: int
+    model_version: str
+    nonce: int
+    theta: tuple[int, ...] = ()
+    boundary: int = -1
+    rho: float = 0.0
+    take: int = 0
+    ticket: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("cut cycle", self.cycle, 1, MAX_COUNT)
+        _check("cut nonce", self.nonce, 0, 2**63 - 1)
+        _check("cut groups", len(self.theta), 0, MAX_GROUPS)
+        for theta in self.theta:
+            _check("cut theta", theta, 0, MAX_BINS)
+        _check("cut boundary", self.boundary, -1, len(self.theta) - 1)
+        _check("cut rho", self.rho, 0.0, 1.0)
+        _check("cut take", self.take, 0, MAX_COUNT)
+        _check("cut ticket", self.ticket, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """The server's side of one round.
+
+    Parameters
+    ----------
+    cycle
+        From 1.
+    step
+        Round within the cycle, from 0; decides the learning rate.
+    score
+        Version of the model in this message if the device shall score its pool with it,
+        else "".
+    cut
+        What to queue for labelling now, if the device has not done so in this cycle.
+    """
+
+    cycle: int
+    step: int
+    score: str = ""
+    cut: Cut | None = None
+
+    def __post_init__(self) -> None:
+        _check("ask cycle", self.cycle, 1, MAX_COUNT)
+        _check("ask step", self.step, 0, MAX_COUNT)
+
+    def to_record(self) -> ConfigRecord:
+        """Return the wire form; ``from_content`` of it gives an equal ask."""
+        record = ConfigRecord({"v": SCHEMA, "cycle": self.cycle, "step": self.step})
+        if self.score:
+            record["score"] = self.score
+        cut = self.cut
+        if cut is not None:
+            record["cut.nonce"] = cut.nonce
+            if cut.model_version:
+                record["cut.model"] = cut.model_version
+            if cut.theta:
+                record["cut.theta"] = list(cut.theta)
+                record["cut.boundary"] = cut.boundary
+                record["cut.rho"] = cut.rho
+            record["cut.take"] = cut.take
+            record["cut.ticket"] = cut.ticket
+        return record
+
+    @classmethod
+    def from_content(cls, content: RecordDict) -> "Ask":
+        """Read and check the ask of a train message.
+
+        Raises
+        ------
+        ProtocolError
+            If there is none, its schema version is not ours, or a field is missing,
+            unknown, of the wrong type or out of range.
+        """
+        fields = _Fields(content.config_records.get(ASK), ASK)
+        cycle = fields.take("cycle", int)
+        step = fields.take("step", int)
+        score = fields.take("score", str, "")
+        cut = None
+        if fields.has("cut.nonce"):
+            version = fields.take("cut.model", str, "")
+            cut = Cut(
+                cycle=cycle,
+                model_version=parse_model_version(version) if version else "",
+                nonce=fields.take("cut.nonce", int),
+                theta=tuple(fields.take_ints("cut.theta", MAX_GROUPS)),
+                boundary=fields.take("cut.boundary", int, -1),
+                rho=fields.take("cut.rho", float, 0.0),
+                take=fields.take("cut.take", int),
+                ticket=fields.take("cut.ticket", float),
+            )
+        fields.done()
+        if score:
+            parse_model_version(score)
+        return cls(cycle=cycle, step=step, score=score, cut=cut)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A device's side of one round. Counts are totals since the device was set up.
+
+    Parameters
+    ----------
+    device
+        Its pseudonym.
+    cut_cycle
+        Last cycle whose cut it has applied; 0 = none.
+    refused
+        Why the cut of this message was not applied, or "".
+    asked, answered, skipped, expired
+        Samples ever queued, labelled by people, skipped by them, run out of time.
+    class_counts
+        (c,) labels it holds, per class.
+    grid
+        (g, b) counts of its best scores, or None if it was not asked to score.
+    """
+
+    device: DeviceId
+    cut_cycle: int
+    refused: str
+    asked: int
+    answered: int
+    skipped: int
+    expired: int
+    class_counts: tuple[int, ...]
+    grid: IntArray | None = None
+
+    def __post_init__(self) -> None:
+        _check("report cut_cycle", self.cut_cycle, 0, MAX_COUNT)
+        for name in ("asked", "answered", "skipped", "expired"):
+            _check(f"report {name}", getattr(self, name), 0, MAX_COUNT)
+        _check("report classes", len(self.class_counts), 1, MAX_GROUPS)
+        for count in self.class_counts:
+            _check("report class count", count, 0, MAX_COUNT)
+        _check("report refusal length", len(self.refused), 0, 40)
+        if self.answered + self.skipped + self.expired > self.asked:
+            msg = "report: more answered, skipped and expired than asked"
+            raise ProtocolError(msg)
+
+    @property
+    def labelled(self) -> int:
+        """Labels it holds, over all classes."""
+        return sum(self.class_counts)
+
+    def to_records(self) -> dict[str, ConfigRecord | ArrayRecord]:
+        """Return the wire form, by record name."""
+        report = ConfigRecord(
+            {
+                "v": SCHEMA,
+                "device": self.device,
+                "cut": self.cut_cycle,
+                "asked": self.asked,
+                "answered": self.answered,
+                "skipped": self.skipped,
+                "expired": self.expired,
+                "classes": list(self.class_counts),
+            }
+        )
+        if self.refused:
+            report["refused"] = self.refused
+        records: dict[str, ConfigRecord | ArrayRecord] = {REPORT: report}
+        if self.grid is not None:
+            narrow = np.uint16 if int(self.grid.max(initial=0)) < 2**16 else np.uint32
+            record = ArrayRecord()
+            record["counts"] = Array(self.grid.astype(narrow))
+            records[GRID] = record
+        return records
+
+    @classmethod
+    def from_content(
+        cls, content: RecordDict, *, num_classes: int, grid_shape: tuple[int, int]
+    ) -> "Report":
+        """Read and check the report of a reply.
+
+        Parameters
+        ----------
+        num_classes
+            c of the task.
+        grid_shape
+            (g, b) that a grid must have, if there is one.
+
+        Raises
+        ------
+        ProtocolError
+            If there is none, its schema version is not ours, or anything in it is
+            missing, unknown, of the wrong type, shape or size, or out of range.
+        """
+        fields = _Fields(content.config_records.get(REPORT), REPORT)
+        report = cls(
+            device=parse_device_id(fields.take("device", str)),
+            cut_cycle=fields.take("cut", int),
+            refused=fields.take("refused", str, ""),
+            asked=fields.take("asked", int),
+            answered=fields.take("answered", int),
+            skipped=fields.take("skipped", int),
+            expired=fields.take("expired", int),
+            class_counts=tuple(fields.take_ints("classes", MAX_GROUPS)),
+            grid=_read_grid(content.array_records.get(GRID), grid_shape),
+        )
+        fields.done()
+        if len(report.class_counts) != num_classes:
+            msg = f"report has {len(report.class_counts)} classes, not {num_classes}"
+            raise ProtocolError(msg)
+        return report
+
+
+def _read_grid(record: ArrayRecord | None, shape: tuple[int, int]) -> IntArray | None:
+    if record is None:
+        return None
+    if list(record.keys()) != ["counts"]:
+        msg = f"{GRID} must hold 'counts' alone, not {list(record.keys())[:5]}"
+        raise ProtocolError(msg)
+    array = record["counts"]
+    cap = shape[0] * shape[1] * 4 + 1024
+    if array.dtype not in {"uint16", "uint32"} or len(array.data) > cap:
+        msg = f"{GRID} is {array.dtype} of {len(array.data)} bytes, must be uint16 or"
+        msg += f" uint32 of at most {cap}"
+        raise ProtocolError(msg)
+    try:
+        counts = array.numpy()
+    except (ValueError, EOFError, OSError, TypeError) as err:
+        msg = f"{GRID} does not decode"
+        raise ProtocolError(msg) from err
+    if counts.shape != shape or counts.dtype.name != array.dtype:
+        msg = f"{GRID} has shape {counts.shape}, must be {shape}"
+        raise ProtocolError(msg)
+    wide: IntArray = counts.astype(np.int64)
+    _check(f"{GRID} sum", int(wide.sum()), 0, MAX_COUNT)
+    return wide
+
+
+class _Fields:
+    """Takes typed fields out of a record and refuses what is left over."""
+
+    def __init__(self, record: ConfigRecord | None, name: str) -> None:
+        if record is None:
+            msg = f"the message has no {name} record"
+            raise ProtocolError(msg)
+        self._left: dict[str, Any] = dict(record)
+        self._name = name
+        version = self._left.pop("v", None)
+        if version != SCHEMA:
+            msg = f"{name} has schema version {version!r:.20}, this side knows {SCHEMA}"
+            raise ProtocolError(msg)
+
+    def has(self, key: str) -> bool:
+        return key in self._left
+
+    def take(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
+        value = self._left.pop(key, default)
+        if type(value) is not kind:
+            msg = f"{self._name}: {key} must be {kind.__name__}, not {value!r:.40}"
+            raise ProtocolError(msg)
+        return value  # type: ignore[no-any-return]
+
+    def take_ints(self, key: str, most: int) -> list[int]:
+        value = self._left.pop(key, [])
+        if not isinstance(value, list) or len(value) > most:
+            msg = f"{self._name}: {key} must be a list of at most {most}"
+            raise ProtocolError(msg)
+        if any(type(item) is not int for item in value):
+            msg = f"{self._name}: {key} must hold integers"
+            raise ProtocolError(msg)
+        return value
+
+    def done(self) -> None:
+        if self._left:
+            unknown = sorted(self._left)[:5]
+            msg = f"{self._name}: unknown fields {unknown!r:.200}"
+            raise ProtocolError(msg)
+
+
+def _check(what: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        msg = f"{what} is {value!r:.40}, must be {low} to {high}"
+        raise ProtocolError(msg)
+
+
+def wire_bytes(content: RecordDict) -> int:
+    """Count the bytes of our own records in a message, as Flower counts them."""
+    return sum(
+        len(name) + content[name].count_bytes()
+        for name in (ASK, REPORT, GRID)
+        if name in content
+    )

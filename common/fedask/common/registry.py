@@ -1,0 +1,66 @@
+"""One table per seam: a name, or a user's own as ``package.module:attr``.
+
+Called wherever the configuration names a strategy. Targets are text and are imported on
+first use, so a device pays only for what it uses.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fedask.common.errors import ConfigError
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest valid name, or all of them."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f" (did you mean {close[0]!r}?)"
+    return f" (valid: {', '.join(names)})"
+
+
+def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
+    """Import ``package.module:attr``.
+
+    Raises
+    ------
+    ConfigError
+        If the text has no colon, the module does not import, or lacks the attribute.
+    """
+    module_name, _, attr = target.partition(":")
+    if not module_name or not attr:
+        msg = f"{target!r} must be written package.module:attr"
+        raise ConfigError(msg)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as err:
+        msg = f"cannot import {module_name!r} of {target!r}: {err}"
+        raise ConfigError(msg) from err
+    try:
+        return getattr(module, attr)
+    except AttributeError as err:
+        msg = f"module {module_name!r} has no {attr!r}" + nearest(attr, vars(module))
+        raise ConfigError(msg) from err
+
+
+def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """Find what ``name`` stands for: an entry of ``table`` or ``package.module:attr``.
+
+    Parameters
+    ----------
+    kind
+        What is looked for, for the error message: ``"scorer"``, ``"policy"``.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown (the nearest valid one is named) or does not import.
+    """
+    if name in table:
+        return load_attr(table[name])
+    if ":" in name:
+        return load_attr(name)
+    msg = f"unknown {kind} {name!r}" + nearest(name, table)
+    raise ConfigError(msg)

@@ -1,0 +1,123 @@
+"""What is learned: classes, model factory, transform, loss. Written once by the user.
+
+Read by both halves. Importing this module does not import torch; that waits until a
+model is built.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.common.errors import ConfigError
+from fedask.common.registry import load_attr, resolve
+
+if TYPE_CHECKING:
+    import torch
+
+Transform = Callable[[NDArray[Any]], "torch.Tensor"]
+Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+MODELS = {
+    "linear": "fedask.common.model:linear",
+    "mlp": "fedask.common.model:mlp",
+    "cnn": "fedask.common.model:cnn",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the fleet learns.
+
+    Parameters
+    ----------
+    classes
+        Names of the classes; a label is an index into them.
+    model
+        ``"linear"``, ``"mlp"``, ``"cnn"``, ``"package.module:attr"``, or a callable.
+        A registry model is called with ``(input_shape, num_classes)``; a user's own
+        with nothing. Either returns an ``nn.Module`` that maps a float batch
+        ``(n, *input_shape)`` to logits ``(n, c)``.
+    input_shape
+        Shape of one transformed sample. Needed by the registry models only.
+    transform
+        Maps a raw batch ``(n, *raw_shape)``, any dtype, to the float tensor that the
+        model takes. By default: convert to float32 and reshape to ``input_shape``;
+        bytes (uint8) are divided by 255.
+    loss
+        Maps ``(logits (n, c), targets (n,) int64)`` to a scalar. Default: mean cross
+        entropy.
+
+    Raises
+    ------
+    ConfigError
+        If fewer than two classes are given, a name repeats, or the shape is not
+        positive.
+    """
+
+    classes: Sequence[str]
+    model: "str | Callable[[], torch.nn.Module]" = "mlp"
+    input_shape: tuple[int, ...] = ()
+    transform: Transform | None = None
+    loss: Loss | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if len(self.classes) < 2:
+            msg = f"a task needs at least two classes, not {list(self.classes)}"
+            raise ConfigError(msg)
+        if len(set(self.classes)) != len(self.classes):
+            msg = f"class names repeat: {list(self.classes)}"
+            raise ConfigError(msg)
+        if any(side < 1 for side in self.input_shape):
+            msg = f"input_shape {self.input_shape} must be positive"
+            raise ConfigError(msg)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, c."""
+        return len(self.classes)
+
+    def build(self, seed: int) -> "torch.nn.Module":
+        """Make the model with weights drawn from ``seed``, leaving global state alone.
+
+        Raises
+        ------
+        ConfigError
+            If the model is unknown, needs ``input_shape``, or is not an ``nn.Module``.
+        """
+        import torch  # noqa: PLC0415  (a device without work must not pay for it)
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = self._make()
+        if not isinstance(model, torch.nn.Module):
+            msg = f"model {self.model!r} gave {type(model).__name__}, not nn.Module"
+            raise ConfigError(msg)
+        return model
+
+    def _make(self) -> object:
+        if callable(self.model):
+            return self.model()
+        if ":" in self.model:
+            return load_attr(self.model)()
+        factory = resolve("model", self.model, MODELS)
+        if not self.input_shape:
+            msg = f"model {self.model!r} needs the task's input_shape"
+            raise ConfigError(msg)
+        return factory(self.input_shape, self.num_classes)
+
+    def to_inputs(self, raw: NDArray[Any]) -> "torch.Tensor":
+        """Turn a raw batch into what the model takes."""
+        if self.transform is not None:
+            return self.transform(raw)
+        import torch  # noqa: PLC0415
+
+        # A copy: sources may be memory-mapped and read-only, torch wants neither.
+        values = np.array(raw, dtype=np.float32)
+        if raw.dtype == np.uint8:
+            values /= np.float32(255.0)
+        shape = self.input_shape or values.shape[1:]
+        return torch.from_numpy(values.reshape(len(values), *shape))

@@ -1,0 +1,211 @@
+"""Model arrays on the wire: naming, checking, and summing them exactly.
+
+Used by both halves; knows numpy and Flower's records, never torch. What comes from
+another machine is checked here before anything else sees it: byte size before parsing,
+then names, shapes, dtypes and finiteness.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.common.errors import ProtocolError
+from fedask.common.ids import ModelVersion
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_NPY_HEADER_BYTES = 1024  # .npy headers are 128 bytes here; room for odd writers
+_LIMIT = 65_536.0  # largest weight accepted; a sane model is far below
+_SCALE = 2.0**30  # fixed point: weight times value is kept to 2**-30
+_MAX_SUM = 2.0**62 / _SCALE  # so that the int64 sum cannot wrap
+
+
+class MemoryArray(Array):
+    """An ``Array`` over a live ndarray that is serialised only when it is sent.
+
+    In one process nothing is ever encoded; on a wire it is indistinguishable from
+    Flower's own array. The ndarray is made read-only, since both sides share it.
+    """
+
+    def __init__(self, ndarray: NDArray[Any]) -> None:
+        ndarray.flags.writeable = False
+        # Around Array.__setattr__, which exists to invalidate cached bytes.
+        self.__dict__.update(
+            dtype=ndarray.dtype.name,
+            shape=ndarray.shape,
+            stype="numpy.ndarray",
+            _ndarray=ndarray,
+        )
+
+    @property
+    def data(self) -> bytes:  # type: ignore[override]
+        """The .npy bytes, encoded on first use."""
+        encoded: bytes | None = self.__dict__.get("_encoded")
+        if encoded is None:
+            encoded = Array(self.__dict__["_ndarray"]).data
+            self.__dict__["_encoded"] = encoded
+        return encoded
+
+    @override
+    def numpy(self) -> NDArray[Any]:
+        array: NDArray[Any] = self.__dict__["_ndarray"]
+        return array
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Array, (self.dtype, tuple(self.shape), self.stype, self.data))
+
+
+# Flower writes the class name into the object's header and looks it up when reading.
+MemoryArray.__qualname__ = "Array"
+
+
+def to_record(arrays: Arrays) -> ArrayRecord:
+    """Wrap arrays for a message without copying or encoding them.
+
+    Parameters
+    ----------
+    arrays
+        Name to ndarray. They become read-only.
+    """
+    record = ArrayRecord()
+    for name, array in arrays.items():
+        record[name] = MemoryArray(array)
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """What the arrays of one model must look like.
+
+    Parameters
+    ----------
+    shapes
+        Name to (shape, dtype name), in the model's own order.
+    """
+
+    shapes: Mapping[str, tuple[tuple[int, ...], str]]
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "ArraySpec":
+        """Describe the given arrays."""
+        return cls({k: (tuple(a.shape), a.dtype.name) for k, a in arrays.items()})
+
+    def read(self, record: ArrayRecord) -> dict[str, NDArray[Any]]:
+        """Decode and check arrays from another machine.
+
+        Returns
+        -------
+        dict
+            Name to ndarray in this spec's order; possibly read-only.
+
+        Raises
+        ------
+        ProtocolError
+            If a name is missing or unknown, or an array is too large, has another
+            shape or dtype, does not decode, or holds NaN, infinity or a value beyond
+            65536 in magnitude.
+        """
+        if set(record.keys()) != set(self.shapes):
+            differing = sorted(set(record.keys()) ^ set(self.shapes))[:5]
+            msg = f"arrays do not match the model: {differing} differ"
+            raise ProtocolError(msg)
+        return {
+            name: _read_array(name, record[name], shape, dtype)
+            for name, (shape, dtype) in self.shapes.items()
+        }
+
+
+def _read_array(
+    name: str, array: Array, shape: tuple[int, ...], dtype: str
+) -> NDArray[Any]:
+    declared = (tuple(array.shape), array.dtype, array.stype)
+    if declared != (shape, dtype, "numpy.ndarray"):
+        msg = (
+            f"array {name!r:.80} is declared {declared[:2]}, must be {(shape, dtype)} "
+            "as .npy"
+        )
+        raise ProtocolError(msg)
+    if not isinstance(array, MemoryArray):
+        expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if len(array.data) > expected + _NPY_HEADER_BYTES:
+            msg = f"array {name!r:.80} has {len(array.data)} bytes, must be {expected}"
+            raise ProtocolError(msg)
+    try:
+        values = array.numpy()
+    except (ValueError, EOFError, OSError, TypeError) as err:
+        msg = f"array {name!r:.80} does not decode"
+        raise ProtocolError(msg) from err
+    if values.shape != shape or values.dtype.name != dtype:
+        msg = f"array {name!r:.80} decodes to {values.shape} {values.dtype}"
+        raise ProtocolError(msg)
+    # One pass: NaN and infinity fail the comparison too.
+    if values.size and not float(np.abs(values).max()) <= _LIMIT:
+        msg = f"array {name!r:.80} holds NaN, infinity or values beyond {_LIMIT:g}"
+        raise ProtocolError(msg)
+    return values
+
+
+def model_version(arrays: Arrays) -> ModelVersion:
+    """Name a model by its content, so that a cut cannot meet the wrong scores."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}\x1f{array.dtype.str}\x1f{array.shape}\x1f".encode())
+        digest.update(array.data)
+    return ModelVersion(digest.hexdigest())
+
+
+class WeightedSum:
+    """Weighted sum of updates in fixed point: exact, so order does not matter.
+
+    Integers add associatively; floats do not. The mean is therefore the same in every
+    runtime and for every order of arrival, at a resolution of 2**-30, below the float32
+    spacing of any weight larger than 0.01. One model is held, whatever the fleet.
+    """
+
+    def __init__(self, spec: ArraySpec) -> None:
+        self._spec = spec
+        self._sums = {
+            name: np.zeros(shape, np.int64) for name, (shape, _) in spec.shapes.items()
+        }
+        self._bound = 0.0
+        self.weight = 0
+
+    def add(self, arrays: Arrays, weight: int) -> None:
+        """Add ``weight`` times the arrays (already checked by ``ArraySpec.read``).
+
+        Raises
+        ------
+        ProtocolError
+            If the sum could leave the range of int64; nothing is added then.
+        """
+        largest = max((float(np.abs(a).max()) for a in arrays.values() if a.size), default=0.0)
+        if self._bound + weight * largest >= _MAX_SUM:
+            msg = f"sum of updates out of range: weight {weight}, value {largest:g}"
+            raise ProtocolError(msg)
+        self._bound += weight * largest
+        self.weight += weight
+        factor = weight * _SCALE
+        for name, total in self._sums.items():
+            total += np.rint(arrays[name] * factor).astype(np.int64)
+
+    def mean(self) -> dict[str, NDArray[Any]]:
+        """Return the weighted mean, in the dtypes of the spec.
+
+        Raises
+        ------
+        ZeroDivisionError
+            If nothing with a positive weight was added.
+        """
+        factor = 1.0 / (self.weight * _SCALE)
+        return {
+            name: (total * factor).astype(self._spec.shapes[name][1])
+            for name, total in self._sums.items()
+        }

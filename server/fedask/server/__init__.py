@@ -1,0 +1,1 @@
+"""Runs at the coordinator. Never imports the client; never sees a sample."""

@@ -1,0 +1,204 @@
+"""The server's files: history, checkpoint, result. Called by the ServerApp.
+
+A checkpoint replaces the one before it in a single rename, after it is on the disk: a
+run that is killed at any moment resumes from the last whole round. No pickle anywhere.
+"""
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
+
+from fedask.common.errors import ConfigError, StoreError
+from fedask.common.weights import Arrays
+
+SCHEMA = 1
+CHECKPOINT = "checkpoint.npz"
+HISTORY = "history.jsonl"
+SERVER = "server.json"
+MODEL = "model.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One saved state.
+
+    Parameters
+    ----------
+    arrays
+        The global model.
+    progress
+        From ``Progress.to_state``.
+    rows
+        The history so far.
+    inner
+        Arrays of the inner strategy, such as Adam's moments.
+    """
+
+    arrays: Arrays
+    progress: Mapping[str, Any]
+    rows: list[dict[str, Any]]
+    inner: Arrays
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path
+        Made if missing.
+    fingerprint
+        The settings that decide the run; a checkpoint of other settings is refused.
+    """
+
+    def __init__(self, path: Path, fingerprint: Mapping[str, Any]) -> None:
+        self._path = path
+        self._fingerprint = dict(fingerprint)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            msg = f"cannot make the folder {path}: {err}"
+            raise StoreError(msg) from err
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a line to the history; what follows progress reads it there."""
+        try:
+            with (self._path / HISTORY).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as err:
+            msg = f"cannot write {self._path / HISTORY}: {err}"
+            raise StoreError(msg) from err
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        meta = {
+            "schema": SCHEMA,
+            "scenario": self._fingerprint,
+            "progress": checkpoint.progress,
+            "rows": checkpoint.rows,
+        }
+        named = {f"model/{k}": v for k, v in checkpoint.arrays.items()}
+        named |= {f"inner/{k}": v for k, v in checkpoint.inner.items()}
+        encoded = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+        write_npz(self._path / CHECKPOINT, {"meta": encoded, **named})
+
+    def load(self) -> Checkpoint | None:
+        """Return the checkpoint, or None if there is none; trims the history to it.
+
+        Raises
+        ------
+        ConfigError
+            If it was written by other settings.
+        StoreError
+            If it is damaged.
+        """
+        path = self._path / CHECKPOINT
+        if not path.exists():
+            (self._path / HISTORY).unlink(missing_ok=True)
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                stored = {name: file[name] for name in file.files}
+            meta = json.loads(stored.pop("meta").tobytes())
+        except (OSError, ValueError, KeyError) as err:
+            msg = f"the checkpoint {path} is damaged: {err}"
+            raise StoreError(msg) from err
+        self._check(meta)
+        rows = list(meta["rows"])
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        replace_file(self._path / HISTORY, lines.encode())
+        return Checkpoint(
+            arrays=_named(stored, "model/"),
+            progress=meta["progress"],
+            rows=rows,
+            inner=_named(stored, "inner/"),
+        )
+
+    def _check(self, meta: Mapping[str, Any]) -> None:
+        if meta["schema"] != SCHEMA:
+            msg = f"checkpoint of schema {meta['schema']}, this fedask knows {SCHEMA}"
+            raise ConfigError(msg)
+        before = meta["scenario"]
+        changed = sorted(
+            key
+            for key in {*before, *self._fingerprint}
+            if before.get(key) != self._fingerprint.get(key)
+        )
+        if changed:
+            msg = f"cannot resume with other settings: {', '.join(changed[:5])} changed"
+            raise ConfigError(msg)
+
+    def finish(self, arrays: Arrays, server: Mapping[str, Any]) -> None:
+        """Write the final model and the server's account of the run."""
+        write_npz(self._path / MODEL, arrays)
+        replace_file(
+            self._path / SERVER, (json.dumps(server, indent=1) + "\n").encode()
+        )
+
+
+def inner_state(inner: Strategy) -> dict[str, NDArray[Any]]:
+    """Return the arrays that a Flower strategy keeps between rounds, by dotted name.
+
+    Flower's strategies keep them as attributes: a number changes never, a dict of
+    arrays (momenta, second moments, last model) every round.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in vars(inner).items():
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if isinstance(item, np.ndarray):
+                    arrays[f"{name}/{key}"] = item
+    return arrays
+
+
+def restore_inner(inner: Strategy, arrays: Arrays) -> None:
+    """Put back what ``inner_state`` returned."""
+    tables: dict[str, dict[str, NDArray[Any]]] = {}
+    for dotted, array in arrays.items():
+        name, _, key = dotted.partition("/")
+        tables.setdefault(name, {})[key] = array
+    for name, table in tables.items():
+        setattr(inner, name, table)
+
+
+def _named(stored: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in stored.items()
+        if name.startswith(prefix)
+    }
+
+
+def write_npz(path: Path, arrays: Arrays) -> None:
+    """Write arrays by name, replacing the file in one step."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]
+    replace_file(path, buffer.getvalue())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new one whole.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    temporary = path.with_name(path.name + ".new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as err:
+        msg = f"cannot write {path}: {err}"
+        raise StoreError(msg) from err

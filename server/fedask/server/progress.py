@@ -1,0 +1,139 @@
+"""Where a run stands: everything a checkpoint must keep besides the model itself.
+
+Written by the strategy, saved and restored by ``checkpoint``.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from flwr.app import RecordDict
+
+from fedask.common.ids import DeviceId
+from fedask.common.records import Cut, wire_bytes
+from fedask.server.ledger import Ledger
+
+
+@dataclass(slots=True)
+class Wire:
+    """What went over the wire, as Flower counts record bytes.
+
+    Parameters
+    ----------
+    inner_messages
+        Train messages that the inner strategy made.
+    messages
+        Train messages that were sent.
+    replies
+        Replies that carried a report.
+    ask_bytes, report_bytes
+        Our records, down and up; grids count as report.
+    model_bytes
+        Model arrays, down and up.
+    """
+
+    inner_messages: int = 0
+    messages: int = 0
+    replies: int = 0
+    ask_bytes: int = 0
+    report_bytes: int = 0
+    model_bytes: int = 0
+    _sizes: dict[int, tuple[RecordDict, int, int]] = field(default_factory=dict)
+
+    def count_ask(self, content: RecordDict) -> None:
+        """Count a message down; contents are shared by many, so sizes are kept."""
+        kept = self._sizes.get(id(content))
+        if kept is None or kept[0] is not content:
+            if len(self._sizes) > 8:
+                self._sizes.clear()
+            kept = (content, wire_bytes(content), _model_bytes(content))
+            self._sizes[id(content)] = kept
+        self.messages += 1
+        self.ask_bytes += kept[1]
+        self.model_bytes += kept[2]
+
+    def count_report(self, content: RecordDict) -> None:
+        """Count a reply whose model was checked."""
+        self.replies += 1
+        self.report_bytes += wire_bytes(content)
+        self.model_bytes += _model_bytes(content)
+
+    def to_state(self) -> dict[str, int]:
+        """Return the counters."""
+        names = [f.name for f in dataclasses.fields(self) if f.name != "_sizes"]
+        return {name: getattr(self, name) for name in names}
+
+
+def _model_bytes(content: RecordDict) -> int:
+    """Count model bytes from shapes: nothing is encoded for it."""
+    total = 0
+    for name, record in content.array_records.items():
+        if not name.startswith("fedask."):
+            total += sum(
+                prod(array.shape) * np.dtype(array.dtype).itemsize
+                for array in record.values()
+            )
+    return total
+
+
+@dataclass(slots=True)
+class Progress:
+    """State of an ``AskStrategy``.
+
+    Parameters
+    ----------
+    rounds
+        Rounds done.
+    cut
+        What devices are asked in the current cycle, if anything.
+    ledger
+        The budget.
+    applied
+        Node id to the last cycle whose cut it applied.
+    classes
+        Device to its labels per class.
+    refused
+        (round, device, reason) of everything dropped.
+    wire
+        Counters.
+    """
+
+    rounds: int = 0
+    cut: Cut | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    applied: dict[int, int] = field(default_factory=dict)
+    classes: dict[DeviceId, tuple[int, ...]] = field(default_factory=dict)
+    refused: list[tuple[int, str, str]] = field(default_factory=list)
+    wire: Wire = field(default_factory=Wire)
+
+    @property
+    def labelled(self) -> int:
+        """Labels the fleet holds, by the last report of each device."""
+        return sum(sum(counts) for counts in self.classes.values())
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain data; ``applied`` is left out, since node ids do not last."""
+        return {
+            "rounds": self.rounds,
+            "cut": None if self.cut is None else dataclasses.asdict(self.cut),
+            "ledger": self.ledger.to_state(),
+            "classes": {d: list(c) for d, c in self.classes.items()},
+            "refused": [list(entry) for entry in self.refused],
+            "wire": self.wire.to_state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Progress":
+        """Rebuild from ``to_state``."""
+        cut = state["cut"]
+        return cls(
+            rounds=int(state["rounds"]),
+            cut=None if cut is None else Cut(**{**cut, "theta": tuple(cut["theta"])}),
+            ledger=Ledger.from_state(state["ledger"]),
+            classes={DeviceId(d): tuple(c) for d, c in state["classes"].items()},
+            refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
+            wire=Wire(**state["wire"]),
+        )

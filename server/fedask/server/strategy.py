@@ -1,0 +1,290 @@
+"""``AskStrategy``: active learning around any Flower strategy.
+
+Called by Flower's own loop, ``Strategy.start``. It adds the ask record to the inner
+strategy's train messages, takes our records out of the replies, refuses what does not
+fit, and hands the rest to the inner strategy, which aggregates as it always does. It
+never sends a message of its own and never waits for a label.
+"""
+
+import logging
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import (
+    ArrayRecord,
+    ConfigRecord,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from typing_extensions import override
+
+from fedask.common.config import Scenario
+from fedask.common.errors import ProtocolError
+from fedask.common.grid import IntArray
+from fedask.common.ids import DeviceId, stable_seed
+from fedask.common.policies.policy import FleetSum, make_policy
+from fedask.common.records import ASK, MAX_COUNT, Ask, Cut, Report
+from fedask.common.weights import ArraySpec, model_version
+from fedask.server.inner import Gathered, gather_for
+from fedask.server.ledger import Ledger
+from fedask.server.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What is collected while the replies of one round come in."""
+
+    gathered: Gathered
+    grid: IntArray
+    scored: list[DeviceId] = field(default_factory=list)
+    seen: set[DeviceId] = field(default_factory=set)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+class AskStrategy(Strategy):
+    """Wraps a strategy so that its clients ask for labels.
+
+    Parameters
+    ----------
+    inner
+        Any ``flwr.serverapp.strategy`` strategy.
+    scenario
+        ``ask``, ``train.rounds``, ``train.restart`` and ``seed`` are used.
+    num_classes
+        c of the task.
+
+    Attributes
+    ----------
+    progress
+        All state that a checkpoint must keep.
+    """
+
+    def __init__(self, inner: Strategy, scenario: Scenario, num_classes: int) -> None:
+        self.inner = inner
+        self.progress = Progress()
+        self._scenario = scenario
+        self._classes = num_classes
+        self._policy = make_policy(scenario.ask, num_classes)
+        self._initial: ArrayRecord | None = None
+        self._spec: ArraySpec | None = None
+        self._scoring = ""
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds still to do: all of them, or those after a checkpoint."""
+        total = self._scenario.ask.cycles * self._scenario.train.rounds
+        return total - self.progress.rounds
+
+    def begin(self, initial: ArrayRecord) -> None:
+        """Fix the model that a restarting cycle begins from, and its shapes."""
+        self._initial = initial
+        self._spec = ArraySpec.of({k: v.numpy() for k, v in initial.items()})
+
+    @override
+    def summary(self) -> None:
+        self.inner.summary()
+
+    @override
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        if self._initial is None:
+            self.begin(arrays)
+        number = self.progress.rounds + 1
+        cycle, step = self._position(number)
+        if step == 0 and self._scenario.train.restart and self._initial is not None:
+            arrays = self._initial
+        if step == 0 and cycle == 1:
+            self.progress.cut = self._first_cut()
+        self._scoring = self._version(arrays) if self._scores(cycle, step) else ""
+        with _seeded(stable_seed("sample", self._scenario.seed, number)):
+            messages = list(self.inner.configure_train(number, arrays, config, grid))
+        messages.sort(key=lambda message: message.metadata.dst_node_id)
+        self.progress.wire.inner_messages += len(messages)
+        return self._with_ask(messages, cycle, step)
+
+    def _with_ask(
+        self, messages: list[Message], cycle: int, step: int
+    ) -> list[Message]:
+        """Add the ask; the cut goes only to nodes that have not applied it yet."""
+        cut = self.progress.cut
+        with_cut = Ask(cycle=cycle, step=step, score=self._scoring, cut=cut).to_record()
+        without = Ask(cycle=cycle, step=step, score=self._scoring).to_record()
+        contents: dict[tuple[int, bool], RecordDict] = {}
+        for message in messages:
+            node = message.metadata.dst_node_id
+            needs_cut = cut is not None and self.progress.applied.get(node, 0) < cycle
+            inner_content = message.content
+            key = (id(inner_content), needs_cut)
+            if key not in contents:
+                content = RecordDict(dict(inner_content.items()))
+                content[ASK] = with_cut if needs_cut else without
+                contents[key] = content
+            message.content = contents[key]
+            self.progress.wire.count_ask(message.content)
+        return messages
+
+    @override
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        if self._spec is None:
+            msg = "aggregate_train before configure_train"
+            raise ProtocolError(msg)
+        number = self.progress.rounds + 1
+        cycle, step = self._position(number)
+        gathered = gather_for(self.inner, self._spec)
+        current = _Round(gathered, np.zeros(self._policy.grid_shape, dtype=np.int64))
+        for reply in replies:
+            self._take(reply, current)
+        if number == 1:
+            first = self._scenario.ask.initial * len(current.seen)
+            self.progress.ledger.grant_first(first)
+        if self._scores(cycle, step):
+            self.progress.cut = self._plan(cycle + 1, current)
+        self.progress.rounds = number
+        self.progress.refused += [(number, *entry) for entry in current.refused]
+        return gathered.aggregate(self.inner, number)
+
+    def _take(self, reply: Message, current: _Round) -> None:
+        """Take one reply, or drop it and name the device."""
+        node = reply.metadata.src_node_id
+        if reply.has_error():
+            current.refused.append((f"node {node}", reply.error.reason[:200]))
+            return
+        device = f"node {node}"
+        try:
+            content = reply.content
+            report = Report.from_content(
+                content,
+                num_classes=self._classes,
+                grid_shape=self._policy.grid_shape,
+            )
+            device = report.device
+            if device in current.seen:
+                msg = f"device {device} replied twice"
+                raise ProtocolError(msg)
+            self._check_totals(report)
+            current.gathered.add(reply, report)
+            self.progress.wire.count_report(content)
+        except ProtocolError as err:
+            logger.warning("reply refused", extra={"device": device})
+            current.refused.append((device, str(err)))
+            return
+        current.seen.add(report.device)
+        self._note(report, node, current)
+
+    def _note(self, report: Report, node: int, current: _Round) -> None:
+        """Book a reply that passed every check."""
+        self.progress.ledger.note(report)
+        self.progress.applied[node] = report.cut_cycle
+        self.progress.classes[report.device] = report.class_counts
+        if report.refused:
+            current.refused.append((report.device, f"cut refused: {report.refused}"))
+        if report.grid is not None and self._scoring:
+            current.grid += report.grid
+            current.scored.append(report.device)
+
+    def _check_totals(self, report: Report) -> None:
+        """Refuse totals that cannot be: they only grow, and labels come from asking."""
+        before = self.progress.ledger.totals.get(report.device)
+        if before is not None and report.asked < before[0]:
+            msg = f"device {report.device} has asked less than before"
+            raise ProtocolError(msg)
+        limit = self._scenario.ask.capacity
+        if report.grid is not None and int(report.grid.sum()) > limit:
+            msg = f"device {report.device} counts more scores than its capacity"
+            raise ProtocolError(msg)
+
+    def _plan(self, cycle: int, current: _Round) -> Cut | None:
+        """Turn the summed grid into the next cut; None if nobody scored."""
+        quota = self.progress.ledger.grant(self._scenario.ask.quota)
+        if not current.scored:
+            return None
+        labelled = np.zeros(self._classes, dtype=np.int64)
+        for counts in self.progress.classes.values():
+            labelled += np.array(counts, dtype=np.int64)
+        return self._policy.plan(
+            FleetSum(
+                cycle=cycle,
+                nonce=self._nonce(cycle),
+                model_version=self._scoring,
+                grid=current.grid,
+                labelled=labelled,
+                devices=tuple(sorted(current.scored)),
+                quota=min(quota, MAX_COUNT),
+            )
+        )
+
+    def _first_cut(self) -> Cut:
+        """Ask for a few random samples per device: no model knows anything yet."""
+        return Cut(
+            cycle=1,
+            model_version="",
+            nonce=self._nonce(1),
+            take=self._scenario.ask.initial,
+        )
+
+    def _nonce(self, cycle: int) -> int:
+        return stable_seed("nonce", self._scenario.seed, cycle) >> 1
+
+    def _position(self, number: int) -> tuple[int, int]:
+        """Return (cycle from 1, step from 0) of a round number from 1."""
+        cycle, step = divmod(number - 1, self._scenario.train.rounds)
+        return cycle + 1, step
+
+    def _scores(self, cycle: int, step: int) -> bool:
+        """Tell whether devices score in this round: the last one of a cycle."""
+        last = step == self._scenario.train.rounds - 1
+        return last and cycle < self._scenario.ask.cycles
+
+    @staticmethod
+    def _version(arrays: ArrayRecord) -> str:
+        return model_version({k: v.numpy() for k, v in arrays.items()})
+
+    @override
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        number = self.progress.rounds
+        with _seeded(stable_seed("evaluate", self._scenario.seed, number)):
+            messages = self.inner.configure_evaluate(number, arrays, config, grid)
+            return sorted(messages, key=lambda message: message.metadata.dst_node_id)
+
+    @override
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        answers = [r for r in replies if not r.has_error()]
+        answers = [r for r in answers if _weight(r) > 0]
+        if not answers:
+            return None
+        return self.inner.aggregate_evaluate(self.progress.rounds, answers)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Make the inner strategy's sampling repeatable: it uses the global ``random``."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _weight(reply: Message) -> float:
+    """Return how many labels an evaluation is over."""
+    for record in reply.content.metric_records.values():
+        weight = record.get("num-examples", 0)
+        if isinstance(weight, (int, float)):
+            return weight
+    return 0

@@ -1,0 +1,65 @@
+"""Looks for what would stop a run, before anything is written. Called by ``simulate``."""
+
+import numpy as np
+
+from fedask.client.batchers.batcher import make_batcher
+from fedask.client.learner import Learner
+from fedask.client.scorers.scorer import make_scorer
+from fedask.common.config import Scenario
+from fedask.common.errors import ConfigError
+from fedask.common.policies.policy import make_policy
+from fedask.common.task import Task
+from fedask.server.inner import make_inner
+from fedask.simulations.devices import shares_of
+
+
+def check_scenario(scenario: Scenario, task: Task) -> None:
+    """Try every name, the data, the model and the budget.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, the model does not fit the classes, or the fleet cannot
+        give the labels that are asked for.
+    DataError
+        If the data are missing, damaged or do not fit the task.
+    """
+    make_scorer(scenario.ask.scorer)
+    make_batcher(scenario.ask.batcher)
+    make_policy(scenario.ask, task.num_classes)
+    make_inner(scenario.strategy, scenario.fleet.devices)
+    shares = shares_of(scenario)
+    if len(shares.data.classes) != task.num_classes:
+        msg = f"the data have {len(shares.data.classes)} classes, the task has "
+        raise ConfigError(msg + str(task.num_classes))
+    Learner(task, scenario.train).predict(shares.data.train_x[:2])
+    check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
+
+
+def check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
+    """Refuse a budget that the pool, or the people, could never give.
+
+    Parameters
+    ----------
+    sizes
+        (m,) samples of each device.
+
+    Raises
+    ------
+    ConfigError
+        With the figures.
+    """
+    ask = scenario.ask
+    total = int(sizes.sum())
+    if ask.quota > total:
+        msg = f"ask.quota = {ask.quota}: the whole fleet has only {total} samples"
+        raise ConfigError(msg)
+    capacity = int(np.minimum(sizes, ask.capacity).sum())
+    if ask.quota > capacity:
+        msg = f"ask.quota = {ask.quota}: the fleet's people give at most {capacity} "
+        msg += f"labels a cycle (ask.capacity = {ask.capacity} per device)"
+        raise ConfigError(msg)
+    wanted = ask.initial * len(sizes) + ask.quota * (ask.cycles - 1)
+    if wanted > total:
+        msg = f"{ask.cycles} cycles ask for {wanted} labels, the whole fleet has only "
+        raise ConfigError(msg + f"{total} samples")
