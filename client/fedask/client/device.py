@@ -189,7 +189,7 @@ class Device:
         batcher = make_batcher("top" if policy.scorer else scenario.ask.batcher)
         size = max(k, int(k * scenario.ask.shortlist))
         if batcher.needs_model and k < size:
-            rows = shortlist_rows(scored, accepted, size)
+            rows = np.arange(min(size, len(scored)))
             uids = [Uid(uid) for uid in scored.uids[rows].tolist()]
             probs, features = learner.look(self.pool.load(uids))
         else:
@@ -293,34 +293,3 @@ class Device:
 
 
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
-
-
-def shortlist_rows(
-    scored: Scored, accepted: NDArray[np.bool_], size: int
-) -> NDArray[np.int64]:
-    """Choose the shortlist: within each group in proportion to what the cut buys there.
-
-    The cut decides the class mix; the batcher must be free to choose within it, not
-    to change it.
-
-    Parameters
-    ----------
-    scored
-        Best first.
-    accepted
-        (n,) bool.
-    size
-        Rows wanted in all, at least ``accepted.sum()``.
-
-    Returns
-    -------
-    NDArray
-        (m,) rows, ascending, ``m <= size``; every accepted row is among them.
-    """
-    factor = size / int(accepted.sum())
-    rows = [np.flatnonzero(accepted)]
-    for group in np.unique(scored.groups[accepted]):
-        members = np.flatnonzero(scored.groups == group)
-        bought = int(accepted[members].sum())
-        rows.append(members[: int(bought * factor)])
-    return np.unique(np.concatenate(rows))

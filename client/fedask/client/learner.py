@@ -20,9 +20,6 @@ from fedask.common.model import FeatureTap, check_logits
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, ArraySpec
 
-_ABSENT = 1e-2  # stands for the log count of a class without labels: strongly, finitely
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """What one round of training needs besides the model.
@@ -166,21 +163,21 @@ class Learner:
             order = order[size:]
 
     def _shift(self, targets: torch.Tensor) -> torch.Tensor:
-        """Return tau * log of the device's class counts, (c,).
+        """Return tau * log(1 + class counts of the device), (c,).
 
         A device sees few classes; without the shift its update unlearns the others.
 
         References
         ----------
         Ren et al., "Balanced meta-softmax", NeurIPS 2020, equation 3; per device as in
-        Cao et al., "Knowledge-aware federated active learning", ICCV 2023, with the log
-        of an absent class made finite.
+        Cao et al., "Knowledge-aware federated active learning", ICCV 2023, where the log
+        of an absent class is minus infinity; one is added here, which keeps it finite.
         """
         tau = self._config.logit_shift
         if tau == 0.0:
             return torch.zeros(self._task.num_classes)
         counts = torch.bincount(targets, minlength=self._task.num_classes).float()
-        return tau * torch.log(counts.clamp_min(_ABSENT))
+        return tau * torch.log1p(counts)
 
     def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self._task.loss is not None:

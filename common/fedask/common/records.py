@@ -4,13 +4,16 @@
 are frozen, and reading one from a message refuses whatever does not fit. There is no
 other active-learning message.
 
-=====================  ============  ===========================================
-record                 kind          holds
-=====================  ============  ===========================================
-``fedask.ask``         ConfigRecord  cycle, round, score request, cut
-``fedask.report``      ConfigRecord  device, counts of the queue, labels per class
-``fedask.grid``        ArrayRecord   ``counts``: (g, b) uint16 or uint32
-=====================  ============  ===========================================
+=================  ============  ==================================================
+record             kind          holds
+=================  ============  ==================================================
+``fedask.ask``     ConfigRecord  ``v``, ``cycle``, ``step``; ``score``; ``cut.*``, of
+                                 which ``cut.theta`` is (g,) little-endian uint16
+``fedask.report``  ConfigRecord  ``v``, ``device``, ``refused``; ``counts``: (5 + c,)
+                                 little-endian uint32: last cut, asked, answered,
+                                 skipped, expired, then labels per class
+``fedask.grid``    ArrayRecord   ``counts``: (g, b) of the narrowest unsigned type
+=================  ============  ==================================================
 """
 
 import math
@@ -122,11 +125,14 @@ class Ask:
             if cut.model_version:
                 record["cut.model"] = cut.model_version
             if cut.theta:
-                record["cut.theta"] = list(cut.theta)
+                record["cut.theta"] = np.array(cut.theta, dtype="<u2").tobytes()
+            if cut.boundary >= 0:
                 record["cut.boundary"] = cut.boundary
                 record["cut.rho"] = cut.rho
-            record["cut.take"] = cut.take
-            record["cut.ticket"] = cut.ticket
+            if cut.take:
+                record["cut.take"] = cut.take
+            if cut.ticket:
+                record["cut.ticket"] = cut.ticket
         return record
 
     @classmethod
@@ -150,11 +156,11 @@ class Ask:
                 cycle=cycle,
                 model_version=parse_model_version(version) if version else "",
                 nonce=fields.take("cut.nonce", int),
-                theta=tuple(fields.take_ints("cut.theta", MAX_GROUPS)),
+                theta=fields.take_array("cut.theta", "<u2", MAX_GROUPS),
                 boundary=fields.take("cut.boundary", int, -1),
                 rho=fields.take("cut.rho", float, 0.0),
-                take=fields.take("cut.take", int),
-                ticket=fields.take("cut.ticket", float),
+                take=fields.take("cut.take", int, 0),
+                ticket=fields.take("cut.ticket", float, 0.0),
             )
         fields.done()
         if score:
@@ -211,25 +217,15 @@ class Report:
 
     def to_records(self) -> dict[str, ConfigRecord | ArrayRecord]:
         """Return the wire form, by record name."""
-        report = ConfigRecord(
-            {
-                "v": SCHEMA,
-                "device": self.device,
-                "cut": self.cut_cycle,
-                "asked": self.asked,
-                "answered": self.answered,
-                "skipped": self.skipped,
-                "expired": self.expired,
-                "classes": list(self.class_counts),
-            }
-        )
+        totals = (self.cut_cycle, self.asked, self.answered, self.skipped, self.expired)
+        counts = np.array([*totals, *self.class_counts], dtype="<u4").tobytes()
+        report = ConfigRecord({"v": SCHEMA, "device": self.device, "counts": counts})
         if self.refused:
             report["refused"] = self.refused
         records: dict[str, ConfigRecord | ArrayRecord] = {REPORT: report}
         if self.grid is not None:
-            narrow = np.uint16 if int(self.grid.max(initial=0)) < 2**16 else np.uint32
             record = ArrayRecord()
-            record["counts"] = Array(self.grid.astype(narrow))
+            record["counts"] = Array(self.grid.astype(_narrowest(self.grid)))
             records[GRID] = record
         return records
 
@@ -253,22 +249,32 @@ class Report:
             missing, unknown, of the wrong type, shape or size, or out of range.
         """
         fields = _Fields(content.config_records.get(REPORT), REPORT)
-        report = cls(
-            device=parse_device_id(fields.take("device", str)),
-            cut_cycle=fields.take("cut", int),
-            refused=fields.take("refused", str, ""),
-            asked=fields.take("asked", int),
-            answered=fields.take("answered", int),
-            skipped=fields.take("skipped", int),
-            expired=fields.take("expired", int),
-            class_counts=tuple(fields.take_ints("classes", MAX_GROUPS)),
+        device = parse_device_id(fields.take("device", str))
+        refused = fields.take("refused", str, "")
+        counts = fields.take_array("counts", "<u4", 5 + num_classes)
+        fields.done()
+        if len(counts) != 5 + num_classes:
+            msg = f"report has {len(counts) - 5} classes, not {num_classes}"
+            raise ProtocolError(msg)
+        return cls(
+            device=device,
+            cut_cycle=counts[0],
+            refused=refused,
+            asked=counts[1],
+            answered=counts[2],
+            skipped=counts[3],
+            expired=counts[4],
+            class_counts=counts[5:],
             grid=_read_grid(content.array_records.get(GRID), grid_shape),
         )
-        fields.done()
-        if len(report.class_counts) != num_classes:
-            msg = f"report has {len(report.class_counts)} classes, not {num_classes}"
-            raise ProtocolError(msg)
-        return report
+
+
+def _narrowest(grid: IntArray) -> type[np.unsignedinteger[Any]]:
+    """Return the smallest unsigned type that holds the counts."""
+    largest = int(grid.max(initial=0))
+    if largest < 2**8:
+        return np.uint8
+    return np.uint16 if largest < 2**16 else np.uint32
 
 
 def _read_grid(record: ArrayRecord | None, shape: tuple[int, int]) -> IntArray | None:
@@ -279,9 +285,9 @@ def _read_grid(record: ArrayRecord | None, shape: tuple[int, int]) -> IntArray |
         raise ProtocolError(msg)
     array = record["counts"]
     cap = shape[0] * shape[1] * 4 + 1024
-    if array.dtype not in {"uint16", "uint32"} or len(array.data) > cap:
-        msg = f"{GRID} is {array.dtype} of {len(array.data)} bytes, must be uint16 or"
-        msg += f" uint32 of at most {cap}"
+    if array.dtype not in {"uint8", "uint16", "uint32"} or len(array.data) > cap:
+        msg = f"{GRID} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
+        msg += f"unsigned and at most {cap} bytes"
         raise ProtocolError(msg)
     try:
         counts = array.numpy()
@@ -320,15 +326,16 @@ class _Fields:
             raise ProtocolError(msg)
         return value  # type: ignore[no-any-return]
 
-    def take_ints(self, key: str, most: int) -> list[int]:
-        value = self._left.pop(key, [])
-        if not isinstance(value, list) or len(value) > most:
-            msg = f"{self._name}: {key} must be a list of at most {most}"
+    def take_array(self, key: str, dtype: str, most: int) -> tuple[int, ...]:
+        value = self._left.pop(key, b"")
+        size = np.dtype(dtype).itemsize
+        if not isinstance(value, bytes) or len(value) > most * size:
+            msg = f"{self._name}: {key} must be at most {most * size} bytes"
             raise ProtocolError(msg)
-        if any(type(item) is not int for item in value):
-            msg = f"{self._name}: {key} must hold integers"
+        if len(value) % size:
+            msg = f"{self._name}: {key} has {len(value)} bytes, no multiple of {size}"
             raise ProtocolError(msg)
-        return value
+        return tuple(np.frombuffer(value, dtype=dtype).tolist())
 
     def done(self) -> None:
         if self._left:

@@ -1,7 +1,8 @@
 """Each device its own best, the same number everywhere: baseline and offline fallback.
 
-Device half: say how many it could ask; later, ask its best. Server half: divide the
-quota by the devices; the remainder goes to a few, drawn by hash.
+Device half: count itself under the number of samples it could ask; later, ask its best.
+Server half: raise an equal level until the quota is spent, knowing how many devices end
+below it; the remainder goes to a few, drawn by hash.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from fedask.common.config import AskConfig
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import FleetSum, draws_ticket, ticket_for
-from fedask.common.records import Cut
+from fedask.common.records import MAX_BINS, Cut
 
 
 class LocalTopk:
@@ -32,12 +33,14 @@ class LocalTopk:
 
     @property
     def grid_shape(self) -> tuple[int, int]:
-        """One cell: how many samples are available."""
-        return 1, 1
+        """One row: devices by the number of samples they could ask."""
+        return 1, min(self._capacity + 1, MAX_BINS)
 
     def contribute(self, scored: Scored) -> IntArray:
-        """Count the samples this device could ask, at most ``capacity``."""
-        return np.array([[min(len(scored), self._capacity)]], dtype=np.int64)
+        """Count this device once, under what it could ask, at most ``capacity``."""
+        grid = np.zeros(self.grid_shape, dtype=np.int64)
+        grid[0, min(len(scored), grid.shape[1] - 1)] = 1
+        return grid
 
     def accept(self, cut: Cut, scored: Scored, device: DeviceId) -> NDArray[np.bool_]:
         """Mark its best; a device with fewer samples returns the rest of its share."""
@@ -47,13 +50,16 @@ class LocalTopk:
         return accepted
 
     def plan(self, fleet: FleetSum) -> Cut:
-        """Divide the quota by the devices."""
-        quota = min(fleet.quota, int(fleet.grid.sum()))
-        take, rest = divmod(quota, max(1, len(fleet.devices)))
+        """Raise the level that every device may reach, as far as the quota pays."""
+        able = fleet.grid[0, ::-1].cumsum()[::-1]  # able[j]: devices that could ask j
+        paid = able[1:].cumsum()  # paid[j - 1]: labels if each asks j, or all it has
+        take = int(np.searchsorted(paid, fleet.quota, side="right"))
+        rest = fleet.quota - (int(paid[take - 1]) if take else 0)
+        more = rest if take < len(paid) else 0
         return Cut(
             cycle=fleet.cycle,
             model_version=fleet.model_version,
             nonce=fleet.nonce,
             take=take,
-            ticket=ticket_for(fleet.nonce, fleet.devices, rest),
+            ticket=ticket_for(fleet.nonce, fleet.devices, more),
         )

@@ -1,0 +1,1 @@
+"""The commands of the ``fedask`` program, one module each."""

@@ -1,0 +1,119 @@
+"""``fedask simulate``: one run of one scenario."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedask.common.config import Scenario
+from fedask.simulations.commands.options import (
+    Json,
+    Overwrite,
+    Resume,
+    RuntimeName,
+    ScenarioName,
+    Settings,
+    clear,
+    read_settings,
+)
+from fedask.simulations.console import print_json, print_table, progress_bar, stderr
+from fedask.simulations.history import Follower
+from fedask.simulations.programs import open_program
+
+_POLL_S = 0.2
+
+
+def simulate_command(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the results. [default: runs/NAME]"),
+    ] = None,
+    settings: Settings = None,
+    runtime: RuntimeName = "inline",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Run one scenario: devices score, ask, learn; a server aggregates.
+
+    Writes OUT/result.json (curve, ledger, what went over the wire), OUT/model.npz,
+    OUT/asked.csv and a line per round in OUT/history.jsonl. A run that was interrupted,
+    or killed, continues with the same command and --resume, to the same result.
+
+    Example: fedask simulate digits --set ask.policy=local-topk --out runs/local
+    """
+    from fedask.simulations.simulate import simulate  # noqa: PLC0415  (imports torch)
+
+    program = open_program(scenario, read_settings(settings))
+    folder = out or Path("runs") / program.scenario.name
+    clear(folder, overwrite=overwrite, resume=resume)
+    try:
+        with following(folder, program.scenario):
+            result = simulate(
+                program.load_apps(),
+                program.scenario,
+                folder,
+                runtime=runtime,
+                resume=resume,
+            )
+    except KeyboardInterrupt:
+        stderr().print(f"interrupted; continue with --resume (kept in {folder})")
+        raise
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result, folder)
+
+
+@contextmanager
+def following(out: Path, scenario: Scenario) -> Iterator[None]:
+    """Draw the progress of a run from a thread, whatever process it runs in."""
+    stop = threading.Event()
+    rounds = scenario.ask.cycles * scenario.train.rounds
+    with progress_bar() as bar:
+        task = bar.add_task(scenario.ask.policy, total=rounds, note="")
+        follower = Follower(out)
+
+        def follow() -> None:
+            while not stop.wait(_POLL_S):
+                row = follower.look()
+                bar.update(task, completed=row.get("round", 0), note=note(row))
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def note(row: dict[str, Any]) -> str:
+    """Say how far a run is."""
+    if not row:
+        return "starting"
+    text = f"{row['labels']} labels"
+    if "accuracy" in row:
+        text += f", {row['accuracy']:.1%}"
+    return text
+
+
+def print_result(result: dict[str, Any], folder: Path) -> None:
+    """Print the curve and the ledger of a run."""
+    rows = [
+        (str(row["cycle"]), str(row["labels"]), f"{row['accuracy']:.1%}")
+        for row in result["rows"]
+        if "accuracy" in row
+    ]
+    title = f"{result['name']}: {result['policy']} on {result['devices']} devices"
+    print_table(title, ("cycle", "labels", "accuracy"), rows)
+    ledger = ", ".join(f"{name} {count}" for name, count in result["ledger"].items())
+    refused = len(result["refused"])
+    print_table(
+        "labels", ("ledger",), [(ledger,), (f"{refused} replies refused or missed",)]
+    )
+    stderr().print(f"{result['seconds']:.1f} s; everything is in {folder}")

@@ -1,0 +1,491 @@
+"""Labelled data sets for simulated fleets, checked before anyone uses them.
+
+Called by the simulation runtimes once per process; a deployed device never comes here.
+Never downloads anything and never runs code from a data file. Letters: n samples,
+c classes.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from fedask.common.config import DataConfig
+from fedask.common.errors import ConfigError, DataError
+from fedask.common.ids import stable_seed
+from fedask.common.registry import resolve
+
+SOURCES = {
+    "digits": "fedask.simulations.datasets:_digits",
+    "fashion-mnist": "fedask.simulations.datasets:_fashion_mnist",
+    "idx": "fedask.simulations.datasets:_idx",
+    "npz": "fedask.simulations.datasets:_npz",
+}
+
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+FASHION_MNIST_SHA256 = {
+    "t10k-images-idx3-ubyte.gz": (
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+    ),
+    "train-images-idx3-ubyte.gz": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    ),
+}
+
+_IDX_NAMES = (  # file of samples or labels, number of axes
+    ("train-images-idx3-ubyte", 3),
+    ("train-labels-idx1-ubyte", 1),
+    ("t10k-images-idx3-ubyte", 3),
+    ("t10k-labels-idx1-ubyte", 1),
+)
+_NPZ_NAMES = ("x", "y", "x_test", "y_test")
+_NPZ_FAULTS = (  # what numpy and zipfile raise on a damaged or hostile file
+    OSError,
+    EOFError,
+    ValueError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_IDX_UBYTE = 0x08  # type code of unsigned bytes, the third byte of the magic number
+_MAX_IDX_BYTES = 4 * 2**30  # unpacked; a simulated fleet shares one machine's memory
+_DEFLATE_RATIO = 1032  # the most that deflate can expand (zlib, "Maximum expansion")
+_MAX_CLASSES = 65_536  # that labels alone may imply; more must be named
+
+_Pair = tuple[NDArray[Any], NDArray[Any]]
+
+_SPLIT_SEED = stable_seed("test split")  # one for all runs, see load_dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Training samples for the fleet and test samples for the server, read-only.
+
+    Parameters
+    ----------
+    name
+        For messages and reports.
+    train_x
+        (n, ...) raw samples of any dtype but object; floats are finite.
+    train_y
+        (n,) int64 in [0, c); entry i is the label of ``train_x[i]``.
+    test_x
+        Held-out samples; each has the shape of a training sample.
+    test_y
+        Their labels, like ``train_y``.
+    classes
+        c names; a label is an index into them.
+
+    Raises
+    ------
+    DataError
+        If a part is empty, its lengths differ, the samples of the parts differ in
+        shape, a label is not a class, or a number is not finite. The first offending
+        row is named.
+    """
+
+    name: str
+    train_x: NDArray[Any]
+    train_y: NDArray[np.int64]
+    test_x: NDArray[Any]
+    test_y: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
+            _check(f"{self.name}: {part}", x, y, len(self.classes))
+            # One data set serves a whole process: nobody may write to it.
+            object.__setattr__(self, f"{part}_x", _read_only(x))
+            object.__setattr__(self, f"{part}_y", _read_only(y.astype(np.int64)))
+        if self.train_x.shape[1:] != self.test_x.shape[1:]:
+            msg = (
+                f"{self.name}: training samples have shape {self.train_x.shape[1:]}, "
+                f"test samples {self.test_x.shape[1:]}"
+            )
+            raise DataError(msg)
+
+
+def load_dataset(config: DataConfig, seed: int) -> Dataset:
+    """Read a data set, once per process and arguments.
+
+    Parameters
+    ----------
+    config
+        ``source`` is a key of ``SOURCES`` or ``package.module:attr`` of a function
+        without arguments, which returns a ``Dataset``, ``(x, y)``, or
+        ``(x_train, y_train, x_test, y_test)``. An empty ``folder`` stands for
+        ``$FEDASK_DATA/<source>``.
+    seed
+        Of the run. It draws the subset of ``limit`` samples and nothing else.
+
+    Returns
+    -------
+    Dataset
+        The same object for the same arguments.
+
+    Raises
+    ------
+    ConfigError
+        If the source is unknown (the nearest one is named), or the folder is no path.
+    DataError
+        If files are missing, damaged, or not what they claim to be.
+
+    Notes
+    -----
+    Where a source has no test part of its own, ``test_share`` of every class is held
+    out by a fixed seed that no scenario can change. Runs that differ in ``seed`` are
+    therefore measured on the same test samples.
+    """
+    return _limited(_located(config), seed)
+
+
+def decode_idx(raw: bytes, name: str, axes: int) -> NDArray[np.uint8]:
+    """Decode an idx file of unsigned bytes, the format of MNIST.
+
+    Parameters
+    ----------
+    raw
+        The file as it is on disk.
+    name
+        Its name, for messages; one that ends in ``.gz`` is unpacked.
+    axes
+        Number of axes that it must have: 3 for images, 1 for labels.
+
+    Returns
+    -------
+    NDArray
+        uint8 of the shape in the header, read-only.
+
+    Raises
+    ------
+    DataError
+        If the magic number is wrong, or the header declares more or less than the
+        file holds. Never unpacks more than one byte over what the header declares.
+
+    References
+    ----------
+    LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section "File
+    formats": two zero bytes, type code, number of axes, big-endian sizes, data.
+    """
+    packed = name.endswith(".gz")
+    most = min(len(raw) * (_DEFLATE_RATIO if packed else 1), _MAX_IDX_BYTES)
+    try:
+        with gzip.open(io.BytesIO(raw)) if packed else io.BytesIO(raw) as stream:
+            shape = _idx_shape(stream.read(4 + 4 * axes), name, axes)
+            size = math.prod(shape)
+            if size > most:
+                msg = f"{name} declares {size} bytes, more than it can hold ({most})"
+                raise DataError(msg)
+            body = stream.read(size + 1)
+    except (OSError, EOFError, zlib.error) as err:
+        msg = f"cannot unpack {name}: {err}"
+        raise DataError(msg) from err
+    if len(body) != size:
+        have = "more" if len(body) > size else str(len(body))
+        msg = f"{name} declares {size} bytes {shape} but holds {have}"
+        raise DataError(msg)
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)
+
+
+def _idx_shape(header: bytes, name: str, axes: int) -> tuple[int, ...]:
+    """Check the magic number and return the sizes after it."""
+    magic = bytes([0, 0, _IDX_UBYTE, axes])
+    if header[:4] != magic or len(header) != 4 + 4 * axes:
+        msg = (
+            f"{name} is no idx file of bytes with {axes} axes: it begins with "
+            f"{header[:4].hex() or 'nothing'}, not {magic.hex()} and {axes} sizes"
+        )
+        raise DataError(msg)
+    return tuple(np.frombuffer(header, dtype=">u4", offset=4).tolist())
+
+
+def _located(config: DataConfig) -> DataConfig:
+    """Make ``folder`` absolute, so that the cache follows FEDASK_DATA."""
+    root = os.environ.get("FEDASK_DATA", "")
+    folder = config.folder or (root and str(Path(root) / config.source))
+    if not folder or config.source not in {"fashion-mnist", "idx", "npz"}:
+        return replace(config, folder="")
+    try:
+        return replace(config, folder=str(Path(folder).expanduser().resolve()))
+    except (OSError, RuntimeError, ValueError) as err:
+        msg = f"data.folder = {folder!r} is no path: {err}"
+        raise ConfigError(msg) from err
+
+
+@lru_cache(maxsize=4)
+def _limited(config: DataConfig, seed: int) -> Dataset:
+    """Keep ``limit`` training samples, all classes in proportion."""
+    whole = _whole(replace(config, limit=0))
+    if not 0 < config.limit < len(whole.train_y):
+        return whole
+    rng = np.random.default_rng(stable_seed("limit", seed))
+    rows = _stratified(whole.train_y, config.limit, rng)
+    return replace(whole, train_x=whole.train_x[rows], train_y=whole.train_y[rows])
+
+
+@lru_cache(maxsize=4)
+def _whole(config: DataConfig) -> Dataset:
+    """Read all of a source; seeds share what this returns."""
+    read = resolve("data source", config.source, SOURCES)
+    if config.source in SOURCES:
+        dataset: Dataset = read(config)
+        return dataset
+    return _from_user(config, read)
+
+
+def _digits(config: DataConfig) -> Dataset:
+    """Read the 8 x 8 scans inside scikit-learn without importing it, which is slow."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        msg = "digits come with scikit-learn: pip install 'fedask[simulation]'"
+        raise DataError(msg)
+    root = Path(spec.submodule_search_locations[0])
+    path = root / "datasets" / "data" / "digits.csv.gz"
+    try:
+        with gzip.open(path) as stream:
+            rows = [line.split(b",") for line in stream]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 8 * 8 + 1)
+    except (OSError, EOFError, ValueError, zlib.error) as err:
+        msg = f"cannot read the digits of scikit-learn from {path}: {err}"
+        raise DataError(msg) from err
+    x = table[:, :-1].reshape(-1, 8, 8).astype(np.float32) / np.float32(16.0)
+    return _joined("digits", [x, table[:, -1]], _numbered(10), config.test_share)
+
+
+def _fashion_mnist(config: DataConfig) -> Dataset:
+    """Read the four original files, which must be exactly those."""
+    origin = "; get the .gz files from https://github.com/zalandoresearch/fashion-mnist"
+    folder = _existing_folder(config, origin)
+    parts = _read_idx(folder, FASHION_MNIST_SHA256)
+    return _joined("fashion-mnist", parts, FASHION_MNIST_CLASSES, config.test_share)
+
+
+def _idx(config: DataConfig) -> Dataset:
+    """Read four files named like those of MNIST, plain or packed."""
+    folder = _existing_folder(config, "")
+    parts = _read_idx(folder, _read_sums(folder / "SHA256SUMS"))
+    return _joined("idx", parts, None, config.test_share)
+
+
+def _existing_folder(config: DataConfig, origin: str) -> Path:
+    folder = Path(config.folder)
+    if not config.folder or not folder.is_dir():
+        where = f"at {folder}" if config.folder else "(FEDASK_DATA is not set)"
+        msg = (
+            f"no folder of {config.source} {where}: let data.folder name it, or "
+            f"FEDASK_DATA the folder that holds {config.source!r}{origin}"
+        )
+        raise DataError(msg)
+    return folder
+
+
+def _read_idx(folder: Path, sums: Mapping[str, str] | None) -> list[NDArray[np.uint8]]:
+    """Read, verify and decode four files; the packed one where there are both."""
+    parts = []
+    for stem, axes in _IDX_NAMES:
+        plain, packed = folder / stem, folder / f"{stem}.gz"
+        path = plain if plain.is_file() and not packed.is_file() else packed
+        raw = _read_bytes(path)
+        if sums is not None:
+            _verify(path, raw, sums)
+        parts.append(decode_idx(raw, path.name, axes))
+    return parts
+
+
+def _npz(config: DataConfig) -> Dataset:
+    """Read ``x``, ``y`` and perhaps ``x_test``, ``y_test``, ``classes`` of a file."""
+    if not config.folder:
+        msg = "data.folder must name the .npz file"
+        raise ConfigError(msg)
+    arrays = _read_npz(Path(config.folder))
+    names = _NPZ_NAMES[: 4 if "x_test" in arrays or "y_test" in arrays else 2]
+    if missing := [name for name in names if name not in arrays]:
+        msg = f"{config.folder} lacks {' and '.join(missing)}"
+        raise DataError(msg)
+    classes = arrays.get("classes")
+    if classes is not None and (classes.dtype.kind != "U" or classes.ndim != 1):
+        msg = f"{config.folder}: classes must be a row of text, not {classes.dtype}"
+        raise DataError(msg)
+    named = None if classes is None else tuple(classes.tolist())
+    parts = [arrays[name] for name in names]
+    return _joined(Path(config.folder).name, parts, named, config.test_share)
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the known arrays of a file; a pickle in it is refused, not run."""
+    try:
+        with path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as npz:
+            known = (*_NPZ_NAMES, "classes")
+            return {name: np.asarray(npz[name]) for name in known if name in npz}
+    except _NPZ_FAULTS as err:
+        msg = f"cannot read arrays from {path}: {err}"
+        raise DataError(msg) from err
+
+
+def _from_user(config: DataConfig, read: object) -> Dataset:
+    """Call a user's own function and take one of the three things it may return."""
+    if not callable(read):
+        msg = f"data source {config.source!r} must be a function without arguments"
+        raise ConfigError(msg)
+    match read():
+        case Dataset() as dataset:
+            return dataset
+        case ((_, _) | (_, _, _, _)) as parts:
+            return _joined(config.source, list(parts), None, config.test_share)
+        case other:
+            msg = (
+                f"data source {config.source!r} returned {type(other).__name__}, not a "
+                "Dataset, (x, y) or (x_train, y_train, x_test, y_test)"
+            )
+            raise DataError(msg)
+
+
+def _joined(
+    name: str,
+    parts: Sequence[object],
+    classes: tuple[str, ...] | None,
+    test_share: float,
+) -> Dataset:
+    """Make a data set of (x, y) or (train x, train y, test x, test y).
+
+    Without names the classes are numbered up to the highest label.
+    """
+    try:
+        arrays = [np.asarray(part) for part in parts]
+    except ValueError as err:
+        msg = f"{name}: samples and labels must be arrays: {err}"
+        raise DataError(msg) from err
+    pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
+    wheres = [name] if len(pairs) == 1 else [f"{name}: train", f"{name}: test"]
+    limit = _MAX_CLASSES if classes is None else len(classes)
+    for where, (x, y) in zip(wheres, pairs, strict=True):
+        _check(where, x, y, limit)
+    if classes is None:
+        classes = _numbered(1 + max(int(y.max()) for _, y in pairs))
+    if len(pairs) == 1:
+        pairs = _split(*pairs[0], test_share)
+    (x, y), (test_x, test_y) = pairs
+    return Dataset(
+        name=name, train_x=x, train_y=y, test_x=test_x, test_y=test_y, classes=classes
+    )
+
+
+def _split(x: NDArray[Any], y: NDArray[Any], test_share: float) -> list[_Pair]:
+    """Hold out a share of every class, the same rows whatever the run's seed."""
+    rng = np.random.default_rng(_SPLIT_SEED)
+    held = np.zeros(len(y), dtype=np.bool_)
+    held[_stratified(y, max(1, round(len(y) * test_share)), rng)] = True
+    return [(x[~held], y[~held]), (x[held], y[held])]
+
+
+def _check(where: str, x: NDArray[Any], y: NDArray[Any], num_classes: int) -> None:
+    """Refuse samples and labels that do not fit each other or the classes."""
+    if x.ndim == 0 or y.ndim != 1 or len(x) != len(y) or len(y) == 0:
+        msg = (
+            f"{where} has samples of shape {x.shape} for labels of shape {y.shape}; "
+            "it needs one label for each of one or more samples"
+        )
+        raise DataError(msg)
+    if y.dtype.kind not in "iu" or x.dtype.kind == "O":
+        msg = (
+            f"{where} has samples of type {x.dtype} and labels of type {y.dtype}; "
+            "labels must be integers, samples anything but objects"
+        )
+        raise DataError(msg)
+    if (outside := (y < 0) | (y >= num_classes)).any():
+        row = int(outside.argmax())
+        msg = f"{where} row {row} has label {y[row]}, not one of {num_classes} classes"
+        raise DataError(msg)
+    if x.dtype.kind in "fc" and not (finite := np.isfinite(x)).all():
+        row = int(finite.reshape(len(x), -1).all(axis=1).argmin())
+        msg = f"{where} row {row} holds NaN or infinity"
+        raise DataError(msg)
+
+
+def _stratified(
+    labels: NDArray[Any], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw ``count`` rows with every class in proportion; ascending.
+
+    The r-th of a class's s shuffled rows comes at (r + 1/2) / s: the method of Webster
+    and Sainte-Lague, so a smaller draw is part of a larger one.
+    """
+    _, groups, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    shuffled = rng.permutation(len(labels))
+    order = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    turn = (np.arange(len(labels)) - first + 0.5) / np.repeat(sizes, sizes)
+    return np.sort(order[np.argsort(turn, kind="stable")[:count]])
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(str(label) for label in range(count))
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        msg = f"cannot read {path}: {err}"
+        raise DataError(msg) from err
+
+
+def _verify(path: Path, raw: bytes, sums: Mapping[str, str]) -> None:
+    """Compare a file's SHA-256 with the one expected under its name."""
+    expected = sums.get(path.name)
+    if expected is None:
+        msg = f"no SHA-256 is known for {path}"
+        raise DataError(msg)
+    found = hashlib.sha256(raw).hexdigest()
+    if found != expected:
+        msg = f"{path} has SHA-256 {found}, expected {expected}"
+        raise DataError(msg)
+
+
+def _read_sums(path: Path) -> dict[str, str] | None:
+    """Read a file as sha256sum writes it; None if there is none."""
+    if not path.exists():
+        return None
+    sums = {}
+    for line in _read_bytes(path).decode("utf-8", "replace").splitlines():
+        digest, _, name = line.partition(" ")
+        sums[name.strip().removeprefix("*")] = digest.lower()
+    return sums

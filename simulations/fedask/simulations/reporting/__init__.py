@@ -1,0 +1,1 @@
+"""The parts of a report: curves, numbers as text, sentences, drawing, page."""

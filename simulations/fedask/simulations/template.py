@@ -1,0 +1,159 @@
+"""The files that ``fedask new`` writes. Kept as text here: wheels carry only Python."""
+
+import re
+from pathlib import Path
+
+from fedask.common.errors import ConfigError, StoreError
+
+_PYPROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "1.0.0"
+description = "A federated active-learning app"
+license = "Apache-2.0"
+requires-python = ">=3.11"
+# Flower alone: a SuperLink installs what is listed here anew before every run.
+# fedask itself comes installed on the machines.
+dependencies = ["flwr>=1.41,<1.43"]
+
+[tool.hatch.build.targets.wheel]
+packages = ["{package}"]
+
+[tool.flwr.app]
+publisher = "me"
+
+[tool.flwr.app.components]
+serverapp = "{package}.server_app:app"
+clientapp = "{package}.client_app:app"
+
+# Every key of a fedask scenario may stand here.
+[tool.flwr.app.config]
+name = "{name}"
+
+[tool.flwr.app.config.task]
+name = "{package}.task:task"
+
+[tool.flwr.app.config.data]
+source = "{package}.task:data"
+
+[tool.flwr.app.config.fleet]
+devices = {devices}
+
+[tool.flwr.app.config.ask]
+quota = {devices}
+cycles = 5
+
+[tool.flwr.app.config.train]
+rounds = 3
+
+[tool.flwr.app.config.run]
+evaluate = "held-out"
+out = "{out}"
+
+[tool.flwr.federations]
+default = "local-simulation"
+
+[tool.flwr.federations.local-simulation]
+options.num-supernodes = {devices}
+"""
+
+_TASK = '''\
+"""What is learned, and from what: the one file to edit."""
+
+import numpy as np
+
+from fedask.common import Task
+
+# model: "linear", "mlp", "cnn", or a function of yours that returns an nn.Module.
+task = Task(classes=["low", "high"], model="mlp", input_shape=(8,))
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Return samples (n, ...) and labels (n,): indices into the classes.
+
+    A simulation spreads them over its devices and holds a fifth back as the test.
+    A deployed device ignores this and reads its own files.
+    """
+    rng = np.random.default_rng(0)  # replace with your own: np.load("...")
+    samples = rng.normal(size=(600, 8)).astype(np.float32)
+    labels = (samples[:, 0] + samples[:, 1] > 0).astype(np.int64)
+    return samples, labels
+'''
+
+_CLIENT = '''\
+"""The device half."""
+
+from fedask.client.app import client_app
+from {package}.task import task
+
+app = client_app(task)
+'''
+
+_SERVER = '''\
+"""The server half."""
+
+from fedask.server.app import server_app
+from {package}.task import task
+
+app = server_app(task)
+'''
+
+DEVICES = 10  # Flower's own default for a local simulation
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")  # Flower: at most 32 characters
+
+
+def write_app(folder: Path) -> str:
+    """Write an app.
+
+    Parameters
+    ----------
+    folder
+        Made here; its name becomes the app's.
+
+    Returns
+    -------
+    str
+        Name of the package inside it.
+
+    Raises
+    ------
+    ConfigError
+        If the folder exists, or its name cannot be an app's.
+    StoreError
+        If it cannot be written.
+    """
+    name = folder.resolve().name
+    if _NAME.fullmatch(name) is None:
+        msg = f"{name!r} cannot name an app: use 2 to 32 lower-case letters, digits and "
+        raise ConfigError(msg + "hyphens, a letter first, such as my-app")
+    package = name.replace("-", "_")
+    values = {
+        "name": name,
+        "package": package,
+        "devices": DEVICES,
+        "out": "",
+    }
+    files = {
+        "pyproject.toml": _PYPROJECT.format(**values),
+        f"{package}/__init__.py": f'"""The app {name}."""\n',
+        f"{package}/task.py": _TASK,
+        f"{package}/client_app.py": _CLIENT.format(**values),
+        f"{package}/server_app.py": _SERVER.format(**values),
+    }
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        msg = f"{folder} exists already: choose another name"
+        raise ConfigError(msg) from None
+    except OSError as err:
+        msg = f"cannot make {folder}: {err}"
+        raise StoreError(msg) from err
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return package
