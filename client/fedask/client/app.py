@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 DEPLOYED = "fedask.client.deployment:open_device"
 SIMULATED = "fedask.simulations.devices:open_device"
 
-OpenDevice = Callable[
-    [Task, Scenario, Context], "AbstractContextManager[Device]"
-]
+OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
@@ -91,17 +89,16 @@ def client_app(
         arrays = _decode(learner, _model_record(content))
         prox = _proximal(content)
         with _open(this_task, scenario, context) as device:
-            outcome = device.run_round(
-                this_task, scenario, learner, ask, arrays, prox
-            )
+            outcome = device.run_round(this_task, scenario, learner, ask, arrays, prox)
         return _reply(outcome)
 
     def _evaluate(message: Message, context: Context) -> RecordDict:
         scenario, this_task, learner = _prepare(context)
         arrays = _decode(learner, _model_record(message.content))
         with _open(this_task, scenario, context) as device:
-            metrics = device.evaluate(learner, arrays)
-        return RecordDict({"metrics": MetricRecord(metrics)})
+            accuracy, count = device.evaluate(learner, arrays)
+        metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
+        return RecordDict({"metrics": metrics})
 
     def _prepare(context: Context) -> "tuple[Scenario, Task, Learner]":
         flat = {**(defaults or {}), **context.run_config}

@@ -32,7 +32,8 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         For the class names in the labels file.
     context
         ``node_config``: ``data`` (.npy of samples), ``store`` (SQLite file, made if
-        missing), ``device`` (its pseudonym), and optionally ``labels`` (CSV of answers).
+        missing), ``device`` (its pseudonym), and optionally ``labels`` (CSV of
+        answers).
 
     Raises
     ------

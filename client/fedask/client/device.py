@@ -129,23 +129,22 @@ class Device:
         report = self._report(items, labelled, grid, refused, task.num_classes)
         return Outcome(report=report, arrays=trained, loss=loss)
 
-    def evaluate(self, learner: Learner, arrays: Arrays) -> dict[str, float]:
+    def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
         """Measure a model on the labels this device holds.
 
         Returns
         -------
-        dict
-            ``accuracy`` in [0, 1] and ``num-examples``; 0 and 0 without a label. These
+        tuple
+            Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
         labelled = [item for item in self.store.items() if item.state in _ANSWERED]
         if not labelled:
-            return {"accuracy": 0.0, "num-examples": 0}
+            return 0.0, 0
         learner.load(arrays)
         probs = learner.predict(self.pool.load([item.uid for item in labelled]))
         truth = np.array([item.label for item in labelled])
-        accuracy = float((probs.argmax(axis=1) == truth).mean())
-        return {"accuracy": accuracy, "num-examples": len(labelled)}
+        return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
     def _apply(
         self, cut: Cut, policy: Policy, scenario: Scenario, learner: Learner
@@ -197,9 +196,7 @@ class Device:
             empty = np.zeros((len(rows), 0), dtype=np.float32)
             probs, features = empty, empty
         shortlist = Shortlist(scored.scores[rows], accepted[rows], features, probs)
-        rng = np.random.default_rng(
-            stable_seed("batch", cut.nonce, self.device_id)
-        )
+        rng = np.random.default_rng(stable_seed("batch", cut.nonce, self.device_id))
         chosen = rows[batcher.pick(shortlist, k, rng)]
         return [Uid(uid) for uid in scored.uids[chosen].tolist()]
 

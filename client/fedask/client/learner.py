@@ -20,6 +20,7 @@ from fedask.common.model import FeatureTap, check_logits
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, ArraySpec
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """What one round of training needs besides the model.
@@ -71,7 +72,9 @@ class Learner:
         self._task = task
         self._config = config
         self._model = task.build(seed=0)  # only its shapes matter
-        self._params = [p for p in self._model.parameters() if p.requires_grad]
+        self._params: list[torch.Tensor] = [
+            p for p in self._model.parameters() if p.requires_grad
+        ]
         # Views of the same memory: copying through them skips torch's dispatch.
         state = self._model.state_dict()
         self._views = {name: tensor.detach().numpy() for name, tensor in state.items()}
@@ -100,7 +103,6 @@ class Learner:
         ProtocolError
             If the loss is no longer finite.
         """
-        config = self._config
         shift = self._shift(lesson.targets)
         anchors = [p.detach().clone() for p in self._params] if lesson.prox else []
         velocity: list[torch.Tensor] | None = None
@@ -133,18 +135,16 @@ class Learner:
         """
         config = self._config
         if config.weight_decay:
-            torch._foreach_add_(grads, self._params, alpha=config.weight_decay)  # noqa: SLF001
+            torch._foreach_add_(grads, self._params, alpha=config.weight_decay)
         if anchors:
             drift = torch._foreach_sub(self._params, anchors)  # noqa: SLF001
-            torch._foreach_add_(grads, drift, alpha=lesson.prox)  # noqa: SLF001
-        if config.momentum == 0.0:
-            velocity = grads
-        elif velocity is None:
+            torch._foreach_add_(grads, drift, alpha=lesson.prox)
+        if config.momentum == 0.0 or velocity is None:
             velocity = grads
         else:
-            torch._foreach_mul_(velocity, config.momentum)  # noqa: SLF001
-            torch._foreach_add_(velocity, grads)  # noqa: SLF001
-        torch._foreach_add_(self._params, velocity, alpha=-lesson.lr)  # noqa: SLF001
+            torch._foreach_mul_(velocity, config.momentum)
+            torch._foreach_add_(velocity, grads)
+        torch._foreach_add_(self._params, velocity, alpha=-lesson.lr)
         return velocity
 
     def _batches(self, lesson: Lesson) -> Iterator[torch.Tensor | None]:
@@ -170,8 +170,8 @@ class Learner:
         References
         ----------
         Ren et al., "Balanced meta-softmax", NeurIPS 2020, equation 3; per device as in
-        Cao et al., "Knowledge-aware federated active learning", ICCV 2023, where the log
-        of an absent class is minus infinity; one is added here, which keeps it finite.
+        Cao et al., "Knowledge-aware federated active learning", ICCV 2023, where the
+        log of an absent class is minus infinity; adding one keeps it finite.
         """
         tau = self._config.logit_shift
         if tau == 0.0:
@@ -202,7 +202,7 @@ class Learner:
     def look(
         self, raw: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return probabilities (n, c) and penultimate features (n, d) of a raw batch."""
+        """Return probabilities (n, c) and penultimate features (n, d) of a batch."""
         inputs = self._task.to_inputs(raw)
         if self._tap is None:
             self._tap = FeatureTap(self._model, inputs)

@@ -1,6 +1,6 @@
 """The label queue: its states, its legal moves, and the seam that keeps it.
 
-Called by the device; kept by ``store.SqliteStore`` (durable) or ``testing.MemoryStore``.
+Called by the device; kept by ``store.SqliteStore``, or by ``testing.MemoryStore``.
 The transition table here is the only one; stores ask it before they write.
 """
 

@@ -1,8 +1,8 @@
-"""The device's SQLite file. Called by the device, the labelling service and the trainer;
-never by the server.
+"""The device's SQLite file: queue, labels, scores. Never touched by the server.
 
-WAL with ``synchronous=FULL``: an answer that was acknowledged survives a power cut.
-Every transition is one ``BEGIN IMMEDIATE``, so that several processes may share the file.
+Called by the device, the labelling service and the trainer. WAL with
+``synchronous=FULL``: an answer that was acknowledged survives a power cut.
+Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the file.
 Rows are never deleted on read. One connection per thread.
 """
 

@@ -1,4 +1,4 @@
-"""What both sides must agree on. Used by client, server and simulations; imports neither."""
+"""What both sides must agree on. Imports neither client nor server."""
 
 from fedask.common.task import Task
 

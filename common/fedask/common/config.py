@@ -18,8 +18,12 @@ from fedask.common.registry import nearest
 
 Scalar = bool | int | float | str
 
+MAX_CAPACITY = 65_535  # labels per device and cycle
+MAX_SHORTLIST = 1000.0  # times the batch
+MIN_BINS, MAX_BINS = 2, 4096
 
-def _require(ok: bool, key: str, value: object, rule: str) -> None:  # noqa: FBT001
+
+def _require(ok: bool, key: str, value: object, rule: str) -> None:
     if not ok:
         msg = f"{key} = {value!r}: {rule}"
         raise ConfigError(msg)
@@ -103,13 +107,13 @@ class AskConfig:
         _require(self.cycles >= 1, "ask.cycles", self.cycles, "must be at least 1")
         _require(self.initial >= 1, "ask.initial", self.initial, "must be at least 1")
         _require(
-            1 <= self.capacity <= 65_535,
+            1 <= self.capacity <= MAX_CAPACITY,
             "ask.capacity",
             self.capacity,
             "must be 1 to 65535",
         )
         _require(
-            1.0 <= self.shortlist <= 1000.0,
+            1.0 <= self.shortlist <= MAX_SHORTLIST,
             "ask.shortlist",
             self.shortlist,
             "must be 1 to 1000: a shortlist smaller than the batch cannot fill it",
@@ -117,7 +121,12 @@ class AskConfig:
         _require(
             self.patience >= 0, "ask.patience", self.patience, "must not be negative"
         )
-        _require(2 <= self.bins <= 4096, "ask.bins", self.bins, "must be 2 to 4096")
+        _require(
+            MIN_BINS <= self.bins <= MAX_BINS,
+            "ask.bins",
+            self.bins,
+            "must be 2 to 4096",
+        )
         _require(
             0.0 <= self.balance <= 1.0,
             "ask.balance",
@@ -162,7 +171,7 @@ class StrategyConfig:
     """The inner Flower strategy that aggregates the updates."""
 
     name: str = "FedAvg"  # any of flwr.serverapp.strategy, or package.module:attr
-    # Its own arguments, as in [strategy.options] eta = 0.1. Not hashed: a dict cannot be.
+    # Its own arguments: [strategy.options] eta = 0.1. Not hashed: a dict cannot be.
     options: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
 
 
@@ -217,7 +226,8 @@ class Scenario:
             On an unknown key (the nearest valid one is named), a value of the wrong
             type, or one that breaks a rule.
         """
-        return _build(cls, tree, "")
+        scenario: Scenario = _build(cls, tree, "")
+        return scenario
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, Any]) -> "Scenario":

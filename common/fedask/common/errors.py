@@ -1,4 +1,4 @@
-"""The error tree: one root, children by who must act. Raised everywhere; imports nothing.
+"""The error tree: one root, children by who must act. Imports nothing.
 
 The command line turns each class into the exit code given here, so that a script can
 tell "mend the scenario" from "try again later".
@@ -29,7 +29,7 @@ class DataError(FedaskError):
 
 
 class StoreError(FedaskError):
-    """This disk could not keep what it was given: the operator must act."""
+    """The disk could not keep what it was given: the operator must act."""
 
     exit_code: ClassVar[int] = 4
 

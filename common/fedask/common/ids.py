@@ -1,7 +1,7 @@
-"""Names of things and stable hashes of them. The only place that makes or checks an id.
+"""Names of things and stable hashes of them: the only place that makes an id.
 
-A hash here decides who is asked, so every function is a fixed function of its arguments:
-no Python ``hash``, no process state, the same on every machine.
+A hash here decides who is asked, so each is a fixed function of its arguments: no
+Python ``hash``, no process state, the same on every machine.
 """
 
 import hashlib

@@ -14,6 +14,8 @@ from torch import nn
 from fedask.common.errors import ConfigError
 from fedask.common.registry import nearest
 
+_PLAIN, _CHANNELS = 2, 3  # axes of an image without and with channels
+
 
 def linear(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Return one linear layer on the flattened sample (softmax regression)."""
@@ -36,9 +38,12 @@ def cnn(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     Group norm rather than batch norm: batch statistics of skewed devices do not average
     (Hsieh et al., ICML 2020), and they carry raw statistics off the device.
     """
-    channels = input_shape[0] if len(input_shape) == 3 else 1
+    if len(input_shape) not in {_PLAIN, _CHANNELS}:
+        msg = f"model 'cnn' takes images, (h, w) or (channels, h, w), not {input_shape}"
+        raise ConfigError(msg)
+    channels = input_shape[0] if len(input_shape) == _CHANNELS else 1
     front: list[nn.Module] = []
-    if len(input_shape) == 2:
+    if len(input_shape) == _PLAIN:
         front = [nn.Unflatten(1, (1, input_shape[0]))]
     return nn.Sequential(
         *front,
@@ -78,7 +83,7 @@ class FeatureTap:
         leaves = [name for name, m in self._modules.items() if not list(m.children())]
         hooks = [
             self._modules[name].register_forward_pre_hook(
-                lambda _m, _x, name=name: ran.append(name)  # type: ignore[misc]
+                lambda _m, _x, name=name: ran.append(name)
             )
             for name in leaves
         ]
@@ -160,5 +165,3 @@ def check_logits(logits: torch.Tensor, num_samples: int, num_classes: int) -> No
             f"{num_classes})"
         )
         raise ConfigError(msg)
-
-

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
+from fedask.common.config import MAX_BINS
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray
 from fedask.common.ids import (
     DeviceId,
-    ModelVersion,
     parse_device_id,
     parse_model_version,
 )
@@ -37,7 +37,6 @@ REPORT = "fedask.report"
 GRID = "fedask.grid"
 SCHEMA = 1
 MAX_GROUPS = 4096
-MAX_BINS = 4096
 MAX_COUNT = 10_000_000  # labels, samples: far above any device, far below overflow
 
 _T = TypeVar("_T", int, float, str, bool)
@@ -324,7 +323,7 @@ class _Fields:
         if type(value) is not kind:
             msg = f"{self._name}: {key} must be {kind.__name__}, not {value!r:.40}"
             raise ProtocolError(msg)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def take_array(self, key: str, dtype: str, most: int) -> tuple[int, ...]:
         value = self._left.pop(key, b"")

@@ -65,7 +65,7 @@ class Task:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
-        if len(self.classes) < 2:
+        if len(self.classes) <= 1:
             msg = f"a task needs at least two classes, not {list(self.classes)}"
             raise ConfigError(msg)
         if len(set(self.classes)) != len(self.classes):

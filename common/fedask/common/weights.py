@@ -44,6 +44,7 @@ class MemoryArray(Array):
         )
 
     @property
+    @override
     def data(self) -> bytes:  # type: ignore[override]
         """The .npy bytes, encoded on first use."""
         encoded: bytes | None = self.__dict__.get("_encoded")
@@ -186,7 +187,9 @@ class WeightedSum:
         ProtocolError
             If the sum could leave the range of int64; nothing is added then.
         """
-        largest = max((float(np.abs(a).max()) for a in arrays.values() if a.size), default=0.0)
+        largest = max(
+            (float(np.abs(a).max()) for a in arrays.values() if a.size), default=0.0
+        )
         if self._bound + weight * largest >= _MAX_SUM:
             msg = f"sum of updates out of range: weight {weight}, value {largest:g}"
             raise ProtocolError(msg)
@@ -194,7 +197,7 @@ class WeightedSum:
         self.weight += weight
         factor = weight * _SCALE
         for name, total in self._sums.items():
-            total += np.rint(arrays[name] * factor).astype(np.int64)
+            np.add(total, np.rint(arrays[name] * factor).astype(np.int64), out=total)
 
     def mean(self) -> dict[str, NDArray[Any]]:
         """Return the weighted mean, in the dtypes of the spec.

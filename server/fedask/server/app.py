@@ -1,10 +1,10 @@
-"""The ServerApp: ``app = server_app(task)``. Wires the scenario to Flower's own loop."""
+"""The ServerApp: ``app = server_app(task)``. Wires a scenario to Flower's loop."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ArrayRecord, Context, MetricRecord
+from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
@@ -126,7 +126,9 @@ class Coordinator:
             "round": progress.rounds,
             "cycle": cycle + 1,
             "labels": progress.labelled,
-            "refused": sum(number == progress.rounds for number, *_ in progress.refused),
+            "refused": sum(
+                number == progress.rounds for number, *_ in progress.refused
+            ),
         }
         if step == self._scenario.train.rounds - 1 and self._evaluate is not None:
             row |= self._evaluate(self._task, self._scenario, self._arrays)

@@ -194,7 +194,8 @@ def _message(
     content = RecordDict()
     content["arrays"] = to_record(arrays)
     content["metrics"] = MetricRecord(dict(metrics))
-    return Message(content=content, metadata=reply.metadata)  # type: ignore[call-overload]
+    clean: Message = Message(content=content, metadata=reply.metadata)  # type: ignore[call-overload]
+    return clean
 
 
 def _result(

@@ -16,6 +16,8 @@ from fedask.common.ids import DeviceId
 from fedask.common.records import Cut, wire_bytes
 from fedask.server.ledger import Ledger
 
+_KEPT_SIZES = 8  # contents of one round: with and without the cut
+
 
 @dataclass(slots=True)
 class Wire:
@@ -47,7 +49,7 @@ class Wire:
         """Count a message down; contents are shared by many, so sizes are kept."""
         kept = self._sizes.get(id(content))
         if kept is None or kept[0] is not content:
-            if len(self._sizes) > 8:
+            if len(self._sizes) > _KEPT_SIZES:
                 self._sizes.clear()
             kept = (content, wire_bytes(content), _model_bytes(content))
             self._sizes[id(content)] = kept

@@ -32,7 +32,6 @@ from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import ASK, MAX_COUNT, Ask, Cut, Report
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.inner import Gathered, gather_for
-from fedask.server.ledger import Ledger
 from fedask.server.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -158,7 +157,7 @@ class AskStrategy(Strategy):
         """Take one reply, or drop it and name the device."""
         node = reply.metadata.src_node_id
         if reply.has_error():
-            current.refused.append((f"node {node}", reply.error.reason[:200]))
+            current.refused.append((f"node {node}", str(reply.error.reason)[:200]))
             return
         device = f"node {node}"
         try:
@@ -169,10 +168,7 @@ class AskStrategy(Strategy):
                 grid_shape=self._policy.grid_shape,
             )
             device = report.device
-            if device in current.seen:
-                msg = f"device {device} replied twice"
-                raise ProtocolError(msg)
-            self._check_totals(report)
+            self._check_report(report, current)
             current.gathered.add(reply, report)
             self.progress.wire.count_report(content)
         except ProtocolError as err:
@@ -193,8 +189,11 @@ class AskStrategy(Strategy):
             current.grid += report.grid
             current.scored.append(report.device)
 
-    def _check_totals(self, report: Report) -> None:
-        """Refuse totals that cannot be: they only grow, and labels come from asking."""
+    def _check_report(self, report: Report, current: _Round) -> None:
+        """Refuse what cannot be: a second reply, totals that shrink, a full grid."""
+        if report.device in current.seen:
+            msg = f"device {report.device} replied twice"
+            raise ProtocolError(msg)
         before = self.progress.ledger.totals.get(report.device)
         if before is not None and report.asked < before[0]:
             msg = f"device {report.device} has asked less than before"

@@ -1,4 +1,4 @@
-"""Looks for what would stop a run, before anything is written. Called by ``simulate``."""
+"""Looks for what would stop a run, before anything is written."""
 
 import numpy as np
 

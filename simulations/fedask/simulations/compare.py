@@ -135,7 +135,11 @@ def run_jobs(
 
 
 def run_job(
-    path: Path, scenario: Scenario, job: Job, runtime: str, resume: bool  # noqa: FBT001
+    path: Path,
+    scenario: Scenario,
+    job: Job,
+    runtime: str,
+    resume: bool,
 ) -> dict[str, Any]:
     """Do one run in a worker process."""
     apps = Program(path, scenario).load_apps()
@@ -162,5 +166,3 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 def default_workers(jobs: int) -> int:
     """Return how many processes to use: one per core, none idle."""
     return max(1, min(jobs, os.cpu_count() or 1))
-
-

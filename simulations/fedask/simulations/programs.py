@@ -54,7 +54,9 @@ class Program:
         if missing:
             msg = f"{folder}/pyproject.toml: [tool.flwr.app.components] lacks "
             raise ConfigError(msg + ", ".join(sorted(missing)))
-        return Apps(load_attr(parts["clientapp"]), load_attr(parts["serverapp"]), folder)
+        return Apps(
+            load_attr(parts["clientapp"]), load_attr(parts["serverapp"]), folder
+        )
 
 
 def open_program(name: str, settings: Mapping[str, Any] | None = None) -> Program:

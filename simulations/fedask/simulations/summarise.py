@@ -3,9 +3,10 @@
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 from fedask.common.config import Scenario
 from fedask.simulations.compare import Found
@@ -14,35 +15,41 @@ from fedask.simulations.summary import LedgerTotals, Machine, PolicySummary, Sum
 LEDGER: tuple[str, ...] = tuple(LedgerTotals.__annotations__)
 
 
-def summarise(
-    found: Found,
-    scenario: Scenario,
-    policies: Sequence[str],
-    seeds: Sequence[int],
-    *,
-    reference: str,
-    target: float | None = None,
-    command: str = "",
-    runtime: str = "inline",
-) -> Summary:
-    """Summarise a comparison.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is compared with what.
 
     Parameters
     ----------
+    policies, seeds
+        Every policy is run with every seed.
     reference
         The policy that the others are measured against.
     target
-        Accuracy to count labels to; by default the reference's mean accuracy with its
-        last labels.
-
-    Returns
-    -------
-    Summary
-        What ``summary.json`` holds.
+        Accuracy to count labels to; None = the reference's mean accuracy with its last
+        labels.
+    command
+        How to ask it again.
+    runtime
+        What the runs ran on.
     """
+
+    policies: Sequence[str]
+    seeds: Sequence[int]
+    reference: str = "uniform-random"
+    target: float | None = None
+    command: str = ""
+    runtime: str = "inline"
+
+
+def summarise(found: Found, scenario: Scenario, question: Question) -> Summary:
+    """Summarise a comparison: returns what ``summary.json`` holds."""
+    seeds, reference, target = question.seeds, question.reference, question.target
     runs = {
-        policy: [found.results[policy, s] for s in seeds if (policy, s) in found.results]
-        for policy in policies
+        policy: [
+            found.results[policy, s] for s in seeds if (policy, s) in found.results
+        ]
+        for policy in question.policies
     }
     found_any = next(iter(found.results.values()), None)
     rows = {policy: _policy(results) for policy, results in runs.items()}
@@ -52,13 +59,13 @@ def summarise(
     return {
         "schema": 1,
         "name": scenario.name,
-        "command": command,
+        "command": question.command,
         "reference": reference,
         "target_accuracy": target,
         "devices": scenario.fleet.devices,
         "classes": found_any["classes"] if found_any else [],
         "seeds": list(seeds),
-        "runtime": runtime,
+        "runtime": question.runtime,
         "machine": machine(),
         "scenario": scenario.to_flat(),
         "partial": found.partial,
@@ -125,7 +132,7 @@ def _per_cycle(results: Sequence[dict[str, Any]], *counters: str) -> float:
 
 def _ledger(results: Sequence[dict[str, Any]]) -> LedgerTotals:
     sums = {name: sum(r["ledger"][name] for r in results) for name in LEDGER}
-    return LedgerTotals(**sums)  # type: ignore[typeddict-item]
+    return cast("LedgerTotals", sums)
 
 
 def _count_labels(

@@ -8,6 +8,8 @@ from fedask.common.registry import load_attr
 from fedask.common.task import Task
 from fedask.simulations.datasets import load_dataset
 
+_PLAIN_IMAGE = 2  # axes
+
 
 def task_of(scenario: Scenario) -> Task:
     """Return the task; the same object for the same scenario in one process.
@@ -42,5 +44,5 @@ def _task(scenario: Scenario) -> Task:
     data = load_dataset(scenario.data, scenario.seed)
     shape = data.train_x.shape[1:]
     # One grey channel where the data are plain images: convolutions want three axes.
-    shape = (1, *shape) if len(shape) == 2 else shape
+    shape = (1, *shape) if len(shape) == _PLAIN_IMAGE else shape
     return Task(classes=data.classes, model=config.model, input_shape=shape)

@@ -128,7 +128,9 @@ def write_app(folder: Path) -> str:
     """
     name = folder.resolve().name
     if _NAME.fullmatch(name) is None:
-        msg = f"{name!r} cannot name an app: use 2 to 32 lower-case letters, digits and "
+        msg = (
+            f"{name!r} cannot name an app: use 2 to 32 lower-case letters, digits and "
+        )
         raise ConfigError(msg + "hyphens, a letter first, such as my-app")
     package = name.replace("-", "_")
     values = {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from typing_extensions import override
+
 from fedask.client.queue import Item
 from fedask.common.ids import Uid
 
@@ -33,5 +35,6 @@ class Oracle(Protocol):
 class Nobody(Oracle):
     """Answers nothing: people label in another process, over the same store."""
 
-    def answer(self, items: Sequence[Item], tick: int) -> Mapping[Uid, int]:  # noqa: D102
+    @override
+    def answer(self, items: Sequence[Item], tick: int) -> Mapping[Uid, int]:
         return {}

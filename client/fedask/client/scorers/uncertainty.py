@@ -82,7 +82,8 @@ def entropy(probs: Floats) -> Floats:
 
 def _unit(scores: NDArray[np.floating]) -> Floats:
     """Clip rounding errors; NaN stays NaN and is refused by the caller."""
-    return np.clip(scores, 0.0, 1.0).astype(np.float32)
+    clipped: Floats = np.clip(scores, 0.0, 1.0).astype(np.float32)
+    return clipped
 
 
 class Margin(Scorer):

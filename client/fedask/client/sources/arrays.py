@@ -70,7 +70,7 @@ def open_npy(path: Path) -> ArraySource:
     except (OSError, ValueError) as err:
         msg = f"cannot read samples from {path}: {err}"
         raise DataError(msg) from err
-    if samples.ndim < 2:
+    if samples.ndim in {0, 1}:
         msg = f"{path} has shape {samples.shape}; the first axis must count samples"
         raise DataError(msg)
     return ArraySource(samples)

@@ -86,7 +86,7 @@ class GlobalCut:
         The quota's ``balance`` share is water-filled over the groups towards an even
         labelled class mix; the rest follows the scores alone.
         """
-        even = int(round(self._balance * fleet.quota))
+        even = round(self._balance * fleet.quota)
         shares = water_fill(self._levels(fleet.labelled), fleet.grid.sum(axis=1), even)
         spending = spend(fleet.grid, shares, fleet.quota)
         theta = spending.theta.copy()

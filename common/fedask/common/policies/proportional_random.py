@@ -7,6 +7,7 @@ pool size, and the server only their sum.
 from dataclasses import replace
 
 import numpy as np
+from typing_extensions import override
 
 from fedask.common.config import AskConfig
 from fedask.common.grid import IntArray, Scored
@@ -19,7 +20,7 @@ class ProportionalRandom(GlobalCut):
     Parameters
     ----------
     config
-        ``capacity`` and ``bins`` are used; ``balance`` is not, since there is one group.
+        ``capacity`` and ``bins`` are used; not ``balance``: there is one group.
     num_classes
         Not used.
     """
@@ -29,9 +30,12 @@ class ProportionalRandom(GlobalCut):
     def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
         super().__init__(replace(config, balance=0.0), num_classes=1)
 
+    @override
     def _levels(self, labelled: IntArray) -> IntArray:
-        return labelled.sum(keepdims=True)
+        total: IntArray = labelled.sum(keepdims=True)
+        return total
 
+    @override
     def _grouped(self, scored: Scored) -> Scored:
         best = super()._grouped(scored)
         return Scored(best.uids, best.scores, np.zeros_like(best.groups))

@@ -1,4 +1,4 @@
-"""``fedask compare``: several policies over the same seeds, with table, plot and page."""
+"""``fedask compare``: several policies, same seeds; a table, a plot, a page."""
 
 import json
 import shlex
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,10 @@ from fedask.simulations.console import (
 )
 from fedask.simulations.history import Follower
 from fedask.simulations.programs import Program, open_program
+
+if TYPE_CHECKING:
+    from fedask.simulations.summarise import Question
+    from fedask.simulations.summary import Summary
 
 INTERRUPTED = 130
 
@@ -89,37 +93,36 @@ def compare_command(
     names = read_policies(policies)
     folder = out or Path("runs") / f"compare-{program.scenario.name}"
     clear(folder, overwrite=overwrite, resume=resume)
-    partial = _compare(
-        program,
-        names,
-        list(range(seeds)),
-        folder,
-        runtime=runtime,
-        workers=workers,
-        resume=resume,
+    # These import torch and Flower: not before the options are known to be right.
+    from fedask.simulations.summarise import Question  # noqa: PLC0415
+
+    question = Question(
+        policies=names,
+        seeds=range(seeds),
         reference=reference,
         target=target,
-        as_json=as_json,
+        command=shlex.join(["fedask", *sys.argv[1:]]),
+        runtime=runtime,
     )
-    if partial:
+    summary = compare(program, question, folder, workers=workers, resume=resume)
+    if as_json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+        stderr().print(f"open {folder / 'report.html'}", soft_wrap=True)
+    if summary["partial"]:
         raise typer.Exit(INTERRUPTED)
 
 
-def _compare(  # noqa: PLR0913  (the options of one command)
+def compare(
     program: Program,
-    names: Sequence[str],
-    seeds: Sequence[int],
+    question: "Question",
     folder: Path,
     *,
-    runtime: str,
     workers: int | None,
     resume: bool,
-    reference: str,
-    target: float | None,
-    as_json: bool,
-) -> bool:
-    """Run, summarise, draw; returns whether it was interrupted."""
-    # These import torch and Flower: not before the options are known to be right.
+) -> "Summary":
+    """Run, summarise, draw."""
     from fedask.simulations.compare import (  # noqa: PLC0415
         check_jobs,
         default_workers,
@@ -128,42 +131,38 @@ def _compare(  # noqa: PLR0913  (the options of one command)
     )
     from fedask.simulations.summarise import summarise  # noqa: PLC0415
 
-    jobs = plan_jobs(names, seeds, folder)
+    jobs = plan_jobs(question.policies, question.seeds, folder)
     check_jobs(program, jobs)
+    # Other runtimes bring their own processes.
+    workers = workers or (default_workers(len(jobs)) if _inline(question) else 1)
     with _bars([(job.name, job.out) for job in jobs], _rounds(program)) as tick:
         found = run_jobs(
             program,
             jobs,
-            runtime=runtime,
-            workers=workers
-            or (default_workers(len(jobs)) if runtime == "inline" else 1),
+            runtime=question.runtime,
+            workers=workers,
             resume=resume,
             tick=tick,
         )
-    summary = summarise(
-        found,
-        program.scenario,
-        names,
-        seeds,
-        reference=reference,
-        target=target,
-        command=shlex.join(["fedask", *sys.argv[1:]]),
-        runtime=runtime,
-    )
+    summary = summarise(found, program.scenario, question)
+    write_outcome(summary, folder)
+    return summary
+
+
+def _inline(question: "Question") -> bool:
+    return question.runtime == "inline"
+
+
+def write_outcome(summary: "Summary", folder: Path) -> None:
+    """Write the summary, and the plot and the page if anything was found."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / "summary.json", json.dumps(summary, indent=1).encode())
-    if found.results:
+    if any(row["labels"] for row in summary["policies"].values()):
         from fedask.simulations.plot import draw_curves  # noqa: PLC0415
         from fedask.simulations.report import write_report  # noqa: PLC0415
 
         draw_curves(summary, folder / "curves.png")
         write_report(summary, folder / "report.html")
-    if as_json:
-        print_json(summary)
-    else:
-        print_summary(summary)
-        stderr().print(f"open {folder / 'report.html'}", soft_wrap=True)
-    return found.partial
 
 
 def read_policies(text: str) -> list[str]:
@@ -189,7 +188,9 @@ def _rounds(program: Program) -> int:
 
 
 @contextmanager
-def _bars(runs: Sequence[tuple[str, Path]], rounds: int) -> Iterator[Callable[[], None]]:
+def _bars(
+    runs: Sequence[tuple[str, Path]], rounds: int
+) -> Iterator[Callable[[], None]]:
     """Draw one bar over all runs; yields what refreshes it."""
     with progress_bar() as bar:
         task = bar.add_task("comparing", total=rounds * len(runs), note="starting")
@@ -199,7 +200,8 @@ def _bars(runs: Sequence[tuple[str, Path]], rounds: int) -> Iterator[Callable[[]
             rows = [(name, follower.look()) for name, follower in followers]
             done = sum(row.get("round", 0) for _, row in rows)
             busy = [
-                f"{name}: {note(row)}" for name, row in rows
+                f"{name}: {note(row)}"
+                for name, row in rows
                 if 0 < row.get("round", 0) < rounds
             ]
             bar.update(task, completed=done, note="; ".join(busy[:2]))

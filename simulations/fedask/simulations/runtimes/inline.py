@@ -1,8 +1,8 @@
 """The inline runtime: a Flower Grid that calls the ClientApp in this process.
 
 No process, no serialisation, no waiting: a message is handed over as the object it is.
-Replies are yielded one by one, so that a strategy which sums as it goes never holds more
-than one update.
+Replies are yielded one by one, so that a strategy which sums as it goes never holds
+more than one update.
 """
 
 import itertools
