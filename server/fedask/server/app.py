@@ -8,6 +8,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
+from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.registry import resolve
@@ -47,7 +48,7 @@ def server_app(
         scenario = Scenario.from_flat({**(defaults or {}), **context.run_config})
         this_task = task if isinstance(task, Task) else task(scenario)
         inner = strategy or make_inner(scenario.strategy, scenario.fleet.devices)
-        Coordinator(this_task, scenario, inner).run(grid)
+        Coordinator(this_task, scenario, inner, SystemClock()).run(grid)
 
     return app
 
@@ -63,15 +64,20 @@ class Coordinator:
         How.
     inner
         The Flower strategy that aggregates.
+    clock
+        Dates the lines of the history.
 
     Raises
     ------
     ConfigError
-        If the scenario cannot work: more classes than scored groups, ...
+        If the evaluation is unknown, or a resumed run has other settings.
     """
 
-    def __init__(self, task: Task, scenario: Scenario, inner: Strategy) -> None:
+    def __init__(
+        self, task: Task, scenario: Scenario, inner: Strategy, clock: Clock
+    ) -> None:
         self._task = task
+        self._clock = clock
         self._scenario = scenario
         self._strategy = AskStrategy(inner, scenario, task.num_classes)
         self._rows: list[dict[str, Any]] = []
@@ -139,7 +145,8 @@ class Coordinator:
     def _save(self, row: dict[str, Any]) -> None:
         if self._folder is None:
             return
-        self._folder.append(row)
+        # The time stands in the history alone: results must not depend on it.
+        self._folder.append({**row, "at": self._clock.now().isoformat()})
         if self._scenario.fleet.store == "sqlite":
             self._folder.save(
                 Checkpoint(

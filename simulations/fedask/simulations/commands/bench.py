@@ -1,9 +1,112 @@
 """``fedask bench``: measure, as ratios in one run."""
 
+from dataclasses import asdict
+from typing import Annotated, Any
+
 import typer
+
+from fedask.common.errors import ConfigError
+from fedask.simulations.commands.options import Json
+from fedask.simulations.console import print_json, print_table, stderr
 
 app = typer.Typer(
     help="Measure speed and memory, as ratios against a peer or a floor in one run.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def bench() -> None:
+    """Keep ``bench`` a group, however few benchmarks it has."""
+
+
+@app.command("runtime")
+def runtime_command(
+    devices: Annotated[
+        int, typer.Option("--devices", min=2, max=10_000, help="Size of the fleet.")
+    ] = 200,
+    ray: Annotated[
+        bool, typer.Option("--ray/--no-ray", help="Also run on Flower's Ray engine.")
+    ] = True,
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Fleet sizes to grow through.")
+    ] = "100,1000,10000",
+    as_json: Json = False,
+) -> None:
+    """Measure the inline runtime: against Ray, a bare PyTorch loop, and as it grows.
+
+    ratio: device-rounds per second inline over those on Flower's Ray engine, the same
+    apps and scenario (tiny perceptron, one local step, scoring and selection too).
+    over_bare: time inline over the time of a bare PyTorch loop for the same training
+    steps. growth: cost and peak memory of each fleet size in a process of its own.
+
+    Example: fedask bench runtime --json
+    """
+    from fedask.simulations.bench.runtime import (  # noqa: PLC0415  (imports torch)
+        against_bare,
+        against_ray,
+        growth,
+        kib_per_device,
+        model_kib,
+    )
+    from fedask.simulations.summarise import machine  # noqa: PLC0415
+
+    result: dict[str, Any] = {"machine": machine(), "devices": devices}
+    stderr().print("inline against a bare loop ...")
+    inline, bare = against_bare(devices)
+    result |= {"inline_train_per_s": round(inline), "bare_per_s": round(bare)}
+    result["over_bare"] = round(bare / inline, 2)
+    stderr().print(f"growing through {sizes} devices ...")
+    rows = growth(read_sizes(sizes))
+    result["growth"] = [asdict(row) for row in rows]
+    result["model_kib"] = model_kib()
+    if len(rows) > 1:
+        result["kib_per_device"] = kib_per_device(rows)
+    if ray:
+        stderr().print("inline against Ray (a minute or two) ...")
+        inline, peer = against_ray(devices)
+        result |= {"inline_per_s": round(inline), "ray_per_s": round(peer, 1)}
+        result["ratio"] = round(inline / peer, 1)
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+
+
+def read_sizes(text: str) -> list[int]:
+    """Parse a list of fleet sizes.
+
+    Raises
+    ------
+    ConfigError
+        If one is no number between 2 and 10,000.
+    """
+    sizes = []
+    for part in text.split(","):
+        if not part.strip().isdigit() or not 2 <= int(part) <= 10_000:  # noqa: PLR2004
+            msg = f"--sizes {text!r}: {part.strip()!r} is no number from 2 to 10000"
+            raise ConfigError(msg)
+        sizes.append(int(part))
+    return sizes
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print the measurement as tables."""
+    rows = [
+        ("inline, training only", str(result["inline_train_per_s"])),
+        ("bare PyTorch loop", str(result["bare_per_s"])),
+    ]
+    if "ratio" in result:
+        rows += [
+            ("inline, with scoring, SQLite", str(result["inline_per_s"])),
+            ("Ray, the same", str(result["ray_per_s"])),
+            ("ratio inline / Ray", f"{result['ratio']}x"),
+        ]
+    rows.append(("time inline / bare", f"{result['over_bare']}x"))
+    print_table(f"{result['devices']} devices", ("runtime", "device-rounds/s"), rows)
+    print_table(
+        f"growth (model {result['model_kib']} KiB)",
+        ("devices", "us/device-round", "total s", "peak MiB"),
+        [tuple(str(value) for value in row.values()) for row in result["growth"]],
+    )
