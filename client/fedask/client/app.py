@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.app import (
     ArrayRecord,
+    ConfigRecord,
     Context,
     Error,
     Message,
@@ -21,7 +22,7 @@ from flwr.clientapp import ClientApp
 
 from fedask.common.config import Scenario, TrainConfig
 from fedask.common.errors import FedaskError, ProtocolError
-from fedask.common.records import Ask
+from fedask.common.records import ASK, Ask
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, to_record
@@ -61,6 +62,8 @@ def client_app(
         is a simulated one.
     """
     app = ClientApp()
+    # The last configuration and what it gave: in one process all devices share it.
+    prepared: list[tuple[Any, tuple[Scenario, Task, Learner]]] = []
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
@@ -85,7 +88,7 @@ def client_app(
     def _train(message: Message, context: Context) -> RecordDict:
         scenario, this_task, learner = _prepare(context)
         content = message.content
-        ask = Ask.from_content(content)
+        ask = _read_ask(content)
         arrays = _decode(learner, _model_record(content))
         prox = _proximal(content)
         with _open(this_task, scenario, context) as device:
@@ -101,10 +104,15 @@ def client_app(
         return RecordDict({"metrics": metrics})
 
     def _prepare(context: Context) -> "tuple[Scenario, Task, Learner]":
-        flat = {**(defaults or {}), **context.run_config}
-        scenario = _scenario(tuple(sorted(flat.items())))
-        this_task = task if isinstance(task, Task) else task(scenario)
-        return scenario, this_task, _learner(this_task, scenario.train)
+        config = context.run_config
+        if not prepared or prepared[0][0] is not config:
+            flat = {**(defaults or {}), **config}
+            scenario = _scenario(tuple(sorted(flat.items())))
+            this_task = task if isinstance(task, Task) else task(scenario)
+            prepared[:] = [
+                (config, (scenario, this_task, _learner(this_task, scenario.train)))
+            ]
+        return prepared[0][1]
 
     def _open(
         this_task: Task, scenario: Scenario, context: Context
@@ -151,9 +159,20 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
     return kept[1]
 
 
+_last_ask: list[tuple[object, Ask]] = []
+
+
+def _read_ask(content: RecordDict) -> Ask:
+    """Read the ask of a message; once per record, which many devices may share."""
+    record = content.get(ASK)
+    if record is None or not _last_ask or _last_ask[0][0] is not record:
+        _last_ask[:] = [(record, Ask.from_content(content))]
+    return _last_ask[0][1]
+
+
 def _model_record(content: RecordDict) -> ArrayRecord:
     """Return the one ArrayRecord that is the model, whatever the strategy calls it."""
-    records = list(content.array_records.values())
+    records = [r for r in content.values() if isinstance(r, ArrayRecord)]
     if len(records) != 1:
         msg = f"the message has {len(records)} array records, must have one: the model"
         raise ProtocolError(msg)
@@ -162,16 +181,17 @@ def _model_record(content: RecordDict) -> ArrayRecord:
 
 def _proximal(content: RecordDict) -> float:
     """Return the mu that Flower's FedProx strategy puts into its config, or 0."""
-    for record in content.config_records.values():
-        value = record.get("proximal-mu")
-        if isinstance(value, (int, float)) and 0.0 <= value < float("inf"):
-            return float(value)
+    for record in content.values():
+        if isinstance(record, ConfigRecord):
+            value = record.get("proximal-mu")
+            if isinstance(value, (int, float)) and 0.0 <= value < float("inf"):
+                return float(value)
     return 0.0
 
 
 def _reply(outcome: "Outcome") -> RecordDict:
     content = RecordDict()
-    for name, record in outcome.report.to_records().items():
+    for name, record in outcome.report.records.items():
         content[name] = record
     weight = outcome.report.labelled if outcome.arrays is not None else 0
     if outcome.arrays is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import Shortlist, make_batcher
-from fedask.client.learner import Learner, Lesson, decayed
+from fedask.client.learner import Labelled, Learner, Lesson, decayed
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
@@ -88,7 +88,8 @@ class Device:
         self.store = store
         self._oracle = oracle
         self._present = present
-        self._known: tuple[tuple[Uid, ...], Any] | None = None
+        self._reported: tuple[list[Item], Report] | None = None
+        self._known: tuple[tuple[Uid, ...], Labelled] | None = None
 
     def run_round(
         self,
@@ -113,12 +114,11 @@ class Device:
             msg = f"{self.device_id} misses round {tick + 1}"
             raise UnavailableError(msg)
         learner.load(arrays)
-        policy = make_policy(scenario.ask, task.num_classes)
         refused = ""
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
-            refused = self._apply(ask.cut, policy, scenario, learner)
+            refused = self._apply(ask.cut, task, scenario, learner)
         items = self._collect(task, scenario, ask.cycle, tick)
-        grid = self._score(ask, policy, scenario, learner, items) if ask.score else None
+        grid = self._score(ask, task, scenario, learner, items) if ask.score else None
         labelled = [item for item in items if item.state in _ANSWERED]
         loss, trained = 0.0, None
         if labelled:
@@ -146,10 +146,9 @@ class Device:
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
-    def _apply(
-        self, cut: Cut, policy: Policy, scenario: Scenario, learner: Learner
-    ) -> str:
+    def _apply(self, cut: Cut, task: Task, scenario: Scenario, learner: Learner) -> str:
         """Queue what the cut buys; returns why not, or ""."""
+        policy = make_policy(scenario.ask, task.num_classes)
         if not cut.model_version:
             self.store.add(cut.cycle, self._first(cut))
             return ""
@@ -226,13 +225,14 @@ class Device:
     def _score(
         self,
         ask: Ask,
-        policy: Policy,
+        task: Task,
         scenario: Scenario,
         learner: Learner,
         items: list[Item],
     ) -> IntArray:
         """Score the pool with the model of this message and count the best."""
         config = scenario.ask
+        policy = make_policy(config, task.num_classes)
         scored = score_pool(
             self.pool,
             {item.uid for item in items if item.state not in _AGAIN},
@@ -255,15 +255,13 @@ class Device:
         uids = tuple(item.uid for item in labelled)
         if self._known is None or self._known[0] != uids:
             labels = [int(item.label) for item in labelled if item.label is not None]
-            self._known = (uids, learner.tensors(self.pool.load(uids), labels))
-        inputs, targets = self._known[1]
+            self._known = (uids, learner.prepare(self.pool.load(uids), labels))
         config = scenario.train
         lesson = Lesson(
-            inputs=inputs,
-            targets=targets,
+            labelled=self._known[1],
             lr=decayed(config.lr, tick % config.rounds, config.rounds),
             prox=max(prox, config.prox),
-            seed=stable_seed("train", scenario.seed, self.device_id, tick),
+            stream=("train", scenario.seed, self.device_id, tick),
         )
         return learner.train(lesson)
 
@@ -275,10 +273,16 @@ class Device:
         refused: str,
         num_classes: int,
     ) -> Report:
+        cycle = self.store.last_cycle()
+        plain = grid is None and not refused
+        if plain and self._reported is not None:
+            before, report = self._reported
+            if before == items and report.cut_cycle == cycle:
+                return report  # most rounds change nothing
         counts = Counter(item.label for item in labelled)
-        return Report(
+        report = Report(
             device=self.device_id,
-            cut_cycle=self.store.last_cycle(),
+            cut_cycle=cycle,
             refused=refused,
             asked=sum(item.asked for item in items),
             answered=len(labelled),
@@ -287,6 +291,9 @@ class Device:
             class_counts=tuple(counts[label] for label in range(num_classes)),
             grid=grid,
         )
+        if plain:
+            self._reported = (items, report)
+        return report
 
 
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more

@@ -16,9 +16,29 @@ from torch.nn import functional
 
 from fedask.common.config import TrainConfig
 from fedask.common.errors import ProtocolError
+from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, ArraySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """The labelled samples of a device, ready for training.
+
+    Parameters
+    ----------
+    inputs
+        (n, ...) float, already transformed.
+    targets
+        (n,) int64 class indices.
+    shift
+        (c,) float added to every row of logits while training.
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    shift: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +47,20 @@ class Lesson:
 
     Parameters
     ----------
-    inputs
-        (n, ...) float, already transformed.
-    targets
-        (n,) int64 class indices.
+    labelled
+        The samples.
     lr
         Learning rate of this round.
     prox
         Weight of the FedProx term.
-    seed
-        Decides the order of the batches.
+    stream
+        Names the random stream that orders the batches, where there are several.
     """
 
-    inputs: torch.Tensor
-    targets: torch.Tensor
+    labelled: Labelled
     lr: float
     prox: float
-    seed: int
+    stream: tuple[str | int, ...]
 
 
 def decayed(lr: float, step: int, rounds: int) -> float:
@@ -103,15 +120,16 @@ class Learner:
         ProtocolError
             If the loss is no longer finite.
         """
-        shift = self._shift(lesson.targets)
+        labelled = lesson.labelled
         anchors = [p.detach().clone() for p in self._params] if lesson.prox else []
         velocity: list[torch.Tensor] | None = None
-        self._model.train()
-        loss = torch.zeros(())
+        if not self._model.training:
+            self._model.train()
+        loss = labelled.shift  # replaced by the first of at least one step
         for rows in self._batches(lesson):
-            inputs = lesson.inputs if rows is None else lesson.inputs[rows]
-            targets = lesson.targets if rows is None else lesson.targets[rows]
-            loss = self._loss(self._model(inputs) + shift, targets)
+            inputs = labelled.inputs if rows is None else labelled.inputs[rows]
+            targets = labelled.targets if rows is None else labelled.targets[rows]
+            loss = self._loss(self._model(inputs) + labelled.shift, targets)
             grads = list(torch.autograd.grad(loss, self._params))
             with torch.no_grad():
                 velocity = self._step(grads, velocity, anchors, lesson)
@@ -149,12 +167,12 @@ class Learner:
 
     def _batches(self, lesson: Lesson) -> Iterator[torch.Tensor | None]:
         """Yield rows of each step; None = all of them, when one batch holds them."""
-        count, size = len(lesson.targets), self._config.batch_size
+        count, size = len(lesson.labelled.targets), self._config.batch_size
         if count <= size:
             for _ in range(self._config.steps):
                 yield None
             return
-        rng = np.random.default_rng(lesson.seed)
+        rng = np.random.default_rng(stable_seed(*lesson.stream))
         order = np.zeros(0, dtype=np.int64)
         for _ in range(self._config.steps):
             if len(order) < size:
@@ -217,8 +235,11 @@ class Learner:
             raise ProtocolError(msg)
         return probs
 
-    def tensors(
-        self, raw: NDArray[Any], labels: Sequence[int]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn labelled raw samples into what ``Lesson`` holds."""
-        return self._task.to_inputs(raw), torch.tensor(labels, dtype=torch.int64)
+    def prepare(self, raw: NDArray[Any], labels: Sequence[int]) -> Labelled:
+        """Turn labelled raw samples into what training takes."""
+        targets = torch.tensor(labels, dtype=torch.int64)
+        return Labelled(
+            inputs=self._task.to_inputs(raw),
+            targets=targets,
+            shift=self._shift(targets),
+        )

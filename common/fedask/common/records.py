@@ -16,8 +16,8 @@ record             kind          holds
 =================  ============  ==================================================
 """
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -144,7 +144,7 @@ class Ask:
             If there is none, its schema version is not ours, or a field is missing,
             unknown, of the wrong type or out of range.
         """
-        fields = _Fields(content.config_records.get(ASK), ASK)
+        fields = _Fields(content, ASK)
         cycle = fields.take("cycle", int)
         step = fields.take("step", int)
         score = fields.take("score", str, "")
@@ -167,7 +167,7 @@ class Ask:
         return cls(cycle=cycle, step=step, score=score, cut=cut)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: the wire form is kept
 class Report:
     """A device's side of one round. Counts are totals since the device was set up.
 
@@ -202,8 +202,8 @@ class Report:
         for name in ("asked", "answered", "skipped", "expired"):
             _check(f"report {name}", getattr(self, name), 0, MAX_COUNT)
         _check("report classes", len(self.class_counts), 1, MAX_GROUPS)
-        for count in self.class_counts:
-            _check("report class count", count, 0, MAX_COUNT)
+        _check("report class counts", max(self.class_counts), 0, MAX_COUNT)
+        _check("report class counts", min(self.class_counts), 0, MAX_COUNT)
         _check("report refusal length", len(self.refused), 0, 40)
         if self.answered + self.skipped + self.expired > self.asked:
             msg = "report: more answered, skipped and expired than asked"
@@ -214,8 +214,9 @@ class Report:
         """Labels it holds, over all classes."""
         return sum(self.class_counts)
 
-    def to_records(self) -> dict[str, ConfigRecord | ArrayRecord]:
-        """Return the wire form, by record name."""
+    @cached_property
+    def records(self) -> dict[str, ConfigRecord | ArrayRecord]:
+        """The wire form, by record name. Not to be changed."""
         totals = (self.cut_cycle, self.asked, self.answered, self.skipped, self.expired)
         counts = np.array([*totals, *self.class_counts], dtype="<u4").tobytes()
         report = ConfigRecord({"v": SCHEMA, "device": self.device, "counts": counts})
@@ -247,7 +248,7 @@ class Report:
             If there is none, its schema version is not ours, or anything in it is
             missing, unknown, of the wrong type, shape or size, or out of range.
         """
-        fields = _Fields(content.config_records.get(REPORT), REPORT)
+        fields = _Fields(content, REPORT)
         device = parse_device_id(fields.take("device", str))
         refused = fields.take("refused", str, "")
         counts = fields.take_array("counts", "<u4", 5 + num_classes)
@@ -264,7 +265,7 @@ class Report:
             skipped=counts[3],
             expired=counts[4],
             class_counts=counts[5:],
-            grid=_read_grid(content.array_records.get(GRID), grid_shape),
+            grid=_read_grid(content.get(GRID), grid_shape),
         )
 
 
@@ -276,11 +277,11 @@ def _narrowest(grid: IntArray) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if largest < 2**16 else np.uint32
 
 
-def _read_grid(record: ArrayRecord | None, shape: tuple[int, int]) -> IntArray | None:
+def _read_grid(record: object, shape: tuple[int, int]) -> IntArray | None:
     if record is None:
         return None
-    if list(record.keys()) != ["counts"]:
-        msg = f"{GRID} must hold 'counts' alone, not {list(record.keys())[:5]}"
+    if not isinstance(record, ArrayRecord) or list(record.keys()) != ["counts"]:
+        msg = f"{GRID} must be an ArrayRecord that holds 'counts' alone"
         raise ProtocolError(msg)
     array = record["counts"]
     cap = shape[0] * shape[1] * 4 + 1024
@@ -304,11 +305,13 @@ def _read_grid(record: ArrayRecord | None, shape: tuple[int, int]) -> IntArray |
 class _Fields:
     """Takes typed fields out of a record and refuses what is left over."""
 
-    def __init__(self, record: ConfigRecord | None, name: str) -> None:
-        if record is None:
+    def __init__(self, content: RecordDict, name: str) -> None:
+        # Not content.config_records: Flower builds that table anew on every access.
+        record = content.get(name)
+        if not isinstance(record, ConfigRecord):
             msg = f"the message has no {name} record"
             raise ProtocolError(msg)
-        self._left: dict[str, Any] = dict(record)
+        self._left: dict[str, Any] = dict(record.items())
         self._name = name
         version = self._left.pop("v", None)
         if version != SCHEMA:
@@ -344,7 +347,7 @@ class _Fields:
 
 
 def _check(what: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high:  # NaN and infinity fail it too
         msg = f"{what} is {value!r:.40}, must be {low} to {high}"
         raise ProtocolError(msg)
 

@@ -8,6 +8,8 @@ then names, shapes, dtypes and finiteness.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ class MemoryArray(Array):
         ndarray.flags.writeable = False
         # Around Array.__setattr__, which exists to invalidate cached bytes.
         self.__dict__.update(
-            dtype=ndarray.dtype.name,
+            dtype=_dtype_name(ndarray.dtype),
             shape=ndarray.shape,
             stype="numpy.ndarray",
             _ndarray=ndarray,
@@ -61,6 +63,12 @@ class MemoryArray(Array):
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         return (Array, (self.dtype, tuple(self.shape), self.stype, self.data))
+
+
+@lru_cache(maxsize=64)
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return ``dtype.name``, which numpy composes anew on every access."""
+    return dtype.name
 
 
 # Flower writes the class name into the object's header and looks it up when reading.
@@ -113,17 +121,23 @@ class ArraySpec:
             shape or dtype, does not decode, or holds NaN, infinity or a value beyond
             65536 in magnitude.
         """
-        if set(record.keys()) != set(self.shapes):
+        arrays = self.decode(record)
+        check_values(arrays)
+        return arrays
+
+    def decode(self, record: ArrayRecord) -> dict[str, NDArray[Any]]:
+        """Do what ``read`` does, but leave the values to a ``WeightedSum`` to check."""
+        if record.keys() != self.shapes.keys():
             differing = sorted(set(record.keys()) ^ set(self.shapes))[:5]
-            msg = f"arrays do not match the model: {differing} differ"
+            msg = f"arrays do not match the model: {differing!r:.200} differ"
             raise ProtocolError(msg)
         return {
-            name: _read_array(name, record[name], shape, dtype)
+            name: _decode(name, record[name], shape, dtype)
             for name, (shape, dtype) in self.shapes.items()
         }
 
 
-def _read_array(
+def _decode(
     name: str, array: Array, shape: tuple[int, ...], dtype: str
 ) -> NDArray[Any]:
     declared = (tuple(array.shape), array.dtype, array.stype)
@@ -143,14 +157,25 @@ def _read_array(
     except (ValueError, EOFError, OSError, TypeError) as err:
         msg = f"array {name!r:.80} does not decode"
         raise ProtocolError(msg) from err
-    if values.shape != shape or values.dtype.name != dtype:
+    if values.shape != shape or _dtype_name(values.dtype) != dtype:
         msg = f"array {name!r:.80} decodes to {values.shape} {values.dtype}"
         raise ProtocolError(msg)
-    # One pass: NaN and infinity fail the comparison too.
-    if values.size and not float(np.abs(values).max()) <= _LIMIT:
-        msg = f"array {name!r:.80} holds NaN, infinity or values beyond {_LIMIT:g}"
-        raise ProtocolError(msg)
     return values
+
+
+def check_values(arrays: Arrays) -> None:
+    """Refuse values that no sane model has.
+
+    Raises
+    ------
+    ProtocolError
+        Naming the first array with NaN, infinity or a value beyond 65536 in magnitude.
+    """
+    for name, values in arrays.items():
+        largest = float(np.abs(values).max()) if values.size else 0.0
+        if not largest <= _LIMIT:  # NaN fails the comparison too
+            msg = f"array {name!r:.80} holds NaN, infinity or values beyond {_LIMIT:g}"
+            raise ProtocolError(msg)
 
 
 def model_version(arrays: Arrays) -> ModelVersion:
@@ -173,31 +198,35 @@ class WeightedSum:
 
     def __init__(self, spec: ArraySpec) -> None:
         self._spec = spec
-        self._sums = {
-            name: np.zeros(shape, np.int64) for name, (shape, _) in spec.shapes.items()
-        }
+        size = sum(prod(shape) for shape, _ in spec.shapes.values())
+        self._sum = np.zeros(size, dtype=np.int64)
+        self._scaled = np.zeros(size, dtype=np.float64)  # scratch, kept between calls
         self._bound = 0.0
         self.weight = 0
 
     def add(self, arrays: Arrays, weight: int) -> None:
-        """Add ``weight`` times the arrays (already checked by ``ArraySpec.read``).
+        """Add ``weight`` times the arrays, as ``ArraySpec.decode`` gave them.
 
         Raises
         ------
         ProtocolError
-            If the sum could leave the range of int64; nothing is added then.
+            If a value is not finite or beyond 65536 in magnitude, or the sum could
+            leave the range of int64; nothing is added then.
         """
-        largest = max(
-            (float(np.abs(a).max()) for a in arrays.values() if a.size), default=0.0
-        )
-        if self._bound + weight * largest >= _MAX_SUM:
+        # All arrays as one vector: few calls, however many layers a small model has.
+        scaled = self._scaled
+        np.concatenate([a.reshape(-1) for a in arrays.values()], out=scaled)
+        largest = max(float(scaled.max()), -float(scaled.min())) if scaled.size else 0.0
+        if not largest <= _LIMIT:
+            check_values(arrays)
+        if not self._bound + weight * largest < _MAX_SUM:
             msg = f"sum of updates out of range: weight {weight}, value {largest:g}"
             raise ProtocolError(msg)
         self._bound += weight * largest
         self.weight += weight
-        factor = weight * _SCALE
-        for name, total in self._sums.items():
-            np.add(total, np.rint(arrays[name] * factor).astype(np.int64), out=total)
+        scaled *= weight * _SCALE
+        np.rint(scaled, out=scaled)
+        np.add(self._sum, scaled, out=self._sum, casting="unsafe")
 
     def mean(self) -> dict[str, NDArray[Any]]:
         """Return the weighted mean, in the dtypes of the spec.
@@ -207,8 +236,10 @@ class WeightedSum:
         ZeroDivisionError
             If nothing with a positive weight was added.
         """
-        factor = 1.0 / (self.weight * _SCALE)
-        return {
-            name: (total * factor).astype(self._spec.shapes[name][1])
-            for name, total in self._sums.items()
-        }
+        flat = self._sum / (self.weight * _SCALE)
+        mean, start = {}, 0
+        for name, (shape, dtype) in self._spec.shapes.items():
+            end = start + prod(shape)
+            mean[name] = flat[start:end].reshape(shape).astype(dtype)
+            start = end
+        return mean

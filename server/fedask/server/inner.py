@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 import flwr.serverapp.strategy as flower
 import numpy as np
-from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
@@ -112,7 +112,7 @@ class Averaged(Gathered):
         metrics = _read_metrics(reply.content, report)
         if report.labelled == 0:
             return
-        arrays = self._spec.read(_model(reply.content))
+        arrays = self._spec.decode(_model(reply.content))
         self._sum.add(arrays, report.labelled)
         self._metrics.append((report.device, report.labelled, metrics))
         self._first = self._first or reply
@@ -161,7 +161,11 @@ class Listed(Gathered):
 
 
 def _model(content: RecordDict) -> ArrayRecord:
-    records = [record for name, record in content.array_records.items() if name != GRID]
+    records = [
+        record
+        for name, record in content.items()
+        if isinstance(record, ArrayRecord) and name != GRID
+    ]
     if len(records) != 1:
         msg = f"the reply has {len(records)} models, must have one"
         raise ProtocolError(msg)
@@ -170,12 +174,16 @@ def _model(content: RecordDict) -> ArrayRecord:
 
 def _read_metrics(content: RecordDict, report: Report) -> dict[str, float]:
     """Check the metrics; the weight must be the number of labels reported."""
-    records = list(content.metric_records.values())
-    extra = set(content.config_records) - {REPORT}
+    records = [r for r in content.values() if isinstance(r, MetricRecord)]
+    extra = [
+        name
+        for name, record in content.items()
+        if isinstance(record, ConfigRecord) and name != REPORT
+    ]
     if len(records) != 1 or extra:
-        msg = f"the reply has {len(records)} metric records and {sorted(extra)[:3]}"
+        msg = f"the reply has {len(records)} metric records and {extra[:3]!r:.200}"
         raise ProtocolError(msg)
-    metrics = dict(records[0])
+    metrics = dict(records[0].items())
     weight = metrics.pop("num-examples", None)
     if weight != report.labelled:
         msg = f"num-examples is {weight!r:.40}, but {report.labelled} are labelled"

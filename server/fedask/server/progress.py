@@ -6,14 +6,15 @@ Written by the strategy, saved and restored by ``checkpoint``.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
-from flwr.app import RecordDict
+from flwr.app import ArrayRecord, RecordDict
 
 from fedask.common.ids import DeviceId
-from fedask.common.records import Cut, wire_bytes
+from fedask.common.records import GRID, Cut, wire_bytes
 from fedask.server.ledger import Ledger
 
 _KEPT_SIZES = 8  # contents of one round: with and without the cut
@@ -57,11 +58,11 @@ class Wire:
         self.ask_bytes += kept[1]
         self.model_bytes += kept[2]
 
-    def count_report(self, content: RecordDict) -> None:
-        """Count a reply whose model was checked."""
+    def count_report(self, content: RecordDict, model_bytes: int) -> None:
+        """Count a reply."""
         self.replies += 1
         self.report_bytes += wire_bytes(content)
-        self.model_bytes += _model_bytes(content)
+        self.model_bytes += model_bytes
 
     def to_state(self) -> dict[str, int]:
         """Return the counters."""
@@ -72,13 +73,18 @@ class Wire:
 def _model_bytes(content: RecordDict) -> int:
     """Count model bytes from shapes: nothing is encoded for it."""
     total = 0
-    for name, record in content.array_records.items():
-        if not name.startswith("fedask."):
+    for name, record in content.items():
+        if isinstance(record, ArrayRecord) and name != GRID:
             total += sum(
-                prod(array.shape) * np.dtype(array.dtype).itemsize
+                prod(array.shape) * _item_bytes(array.dtype)
                 for array in record.values()
             )
     return total
+
+
+@lru_cache(maxsize=64)
+def _item_bytes(dtype: str) -> int:
+    return np.dtype(dtype).itemsize
 
 
 @dataclass(slots=True)

@@ -29,7 +29,15 @@ from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
-from fedask.common.records import ASK, MAX_COUNT, Ask, Cut, Report
+from fedask.common.records import (
+    ASK,
+    GRID,
+    MAX_COUNT,
+    REPORT,
+    Ask,
+    Cut,
+    Report,
+)
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.inner import Gathered, gather_for
 from fedask.server.progress import Progress
@@ -75,6 +83,8 @@ class AskStrategy(Strategy):
         self._initial: ArrayRecord | None = None
         self._spec: ArraySpec | None = None
         self._scoring = ""
+        self._model_bytes = 0
+        self._reports: dict[int, tuple[object, Report]] = {}
 
     @property
     def num_rounds(self) -> int:
@@ -85,7 +95,9 @@ class AskStrategy(Strategy):
     def begin(self, initial: ArrayRecord) -> None:
         """Fix the model that a restarting cycle begins from, and its shapes."""
         self._initial = initial
-        self._spec = ArraySpec.of({k: v.numpy() for k, v in initial.items()})
+        arrays = {name: array.numpy() for name, array in initial.items()}
+        self._spec = ArraySpec.of(arrays)
+        self._model_bytes = sum(array.nbytes for array in arrays.values())
 
     @override
     def summary(self) -> None:
@@ -162,21 +174,31 @@ class AskStrategy(Strategy):
         device = f"node {node}"
         try:
             content = reply.content
-            report = Report.from_content(
-                content,
-                num_classes=self._classes,
-                grid_shape=self._policy.grid_shape,
-            )
+            report = self._read_report(node, content)
             device = report.device
             self._check_report(report, current)
             current.gathered.add(reply, report)
-            self.progress.wire.count_report(content)
+            sent = 0 if report.labelled == 0 else self._model_bytes
+            self.progress.wire.count_report(content, sent)
         except ProtocolError as err:
             logger.warning("reply refused", extra={"device": device})
             current.refused.append((device, str(err)))
             return
         current.seen.add(report.device)
         self._note(report, node, current)
+
+    def _read_report(self, node: int, content: RecordDict) -> Report:
+        """Read a report; once per record, which an unchanged device sends again."""
+        record = content.get(REPORT)
+        kept = self._reports.get(node)
+        if kept is not None and kept[0] is record and GRID not in content:
+            return kept[1]
+        report = Report.from_content(
+            content, num_classes=self._classes, grid_shape=self._policy.grid_shape
+        )
+        if report.grid is None:
+            self._reports[node] = (record, report)
+        return report
 
     def _note(self, report: Report, node: int, current: _Round) -> None:
         """Book a reply that passed every check."""

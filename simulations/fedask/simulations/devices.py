@@ -5,7 +5,7 @@ per process; which part is whose depends on the scenario alone.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from flwr.app import Context
 from numpy.typing import NDArray
 
-from fedask.client.device import Device
+from fedask.client.device import Device, always
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore
 from fedask.client.sources.arrays import ArraySource
@@ -74,8 +74,9 @@ def device_name(index: int) -> DeviceId:
     return DeviceId(f"device-{index:05d}")
 
 
-@contextmanager
-def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[Device]:
+def open_device(
+    task: Task, scenario: Scenario, context: Context
+) -> AbstractContextManager[Device]:
     """Open a simulated device for one message.
 
     Parameters
@@ -98,13 +99,17 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     if fleet is not None:
         if index not in fleet:
             fleet[index] = make_device(task, scenario, index)
-        yield fleet[index]
-        return
+        return nullcontext(fleet[index])
     if scenario.fleet.store == "memory":
         msg = "fleet.store = 'memory' forgets between messages on this runtime: use "
         msg += "fleet.store = 'sqlite', or --runtime inline"
         raise ConfigError(msg)
-    device = make_device(task, scenario, index)
+    return _opened(make_device(task, scenario, index))
+
+
+@contextmanager
+def _opened(device: Device) -> Iterator[Device]:
+    """Close the device's store after the message."""
     try:
         yield device
     finally:
@@ -153,7 +158,7 @@ def make_device(task: Task, scenario: Scenario, index: int) -> Device:
         pool=pool,
         store=_store(scenario, index),
         oracle=make_person(scenario, truth),
-        present=present,
+        present=always if scenario.fleet.participation == 1.0 else present,
     )
 
 

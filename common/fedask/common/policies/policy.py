@@ -5,6 +5,7 @@ about a policy is known to either.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -83,8 +84,9 @@ class Policy(Protocol):
         ...
 
 
+@lru_cache(maxsize=64)
 def make_policy(config: AskConfig, num_classes: int) -> Policy:
-    """Make the configured policy.
+    """Return the configured policy; policies keep no state, so they are shared.
 
     Raises
     ------

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +95,8 @@ def bare_rounds_per_s(scenario: Scenario) -> float:
             )
             for _ in range(scenario.train.steps):
                 optimiser.zero_grad()
-                functional.cross_entropy(model(inputs), targets).backward()
+                loss = functional.cross_entropy(model(inputs), targets)
+                torch.autograd.backward(loss)
                 optimiser.step()
             examples += len(targets)
             for name, tensor in model.state_dict().items():
@@ -109,7 +109,7 @@ def bare_rounds_per_s(scenario: Scenario) -> float:
 
 
 def against_bare(devices: int, repeats: int = 5) -> tuple[float, float]:
-    """Alternate the inline runtime and the bare loop; return both median rates.
+    """Alternate the inline runtime and the bare loop; return the median pair of rates.
 
     Alternating, because the machine may be busier now than a second ago.
     """
@@ -118,8 +118,7 @@ def against_bare(devices: int, repeats: int = 5) -> tuple[float, float]:
         (device_rounds_per_s(scenario, "inline"), bare_rounds_per_s(scenario))
         for _ in range(repeats)
     ]
-    best = sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
-    return best
+    return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
 
 
 def against_ray(devices: int) -> tuple[float, float]:
@@ -161,12 +160,12 @@ def kib_per_device(rows: Sequence[Growth]) -> float:
     """Return the slope of peak memory over devices, in KiB (least squares)."""
     devices = np.array([row.devices for row in rows], dtype=np.float64)
     peaks = np.array([row.peak_mib for row in rows]) * _KIB_PER_MIB
-    slope: float = np.polyfit(devices, peaks, 1)[0]
-    return round(slope, 2)
+    return round(float(np.polyfit(devices, peaks, 1)[0]), 2)
 
 
 def model_kib() -> float:
     """Return the size of the benchmark's model, in KiB."""
     scenario = workload.scenario(100, rounds=1, cycles=1, store="memory")
-    tensors: Any = task_of(scenario).build(0).state_dict().values()
-    return round(sum(t.numel() * t.element_size() for t in tensors) / 1024, 1)
+    state = task_of(scenario).build(0).state_dict()
+    size: int = sum(tensor.nbytes for tensor in state.values())
+    return round(size / 1024, 1)
