@@ -33,12 +33,12 @@ class Labelled:
     targets
         (n,) int64 class indices.
     shift
-        (c,) float added to every row of logits while training.
+        (c,) float added to every row of logits while training; None = nothing.
     """
 
     inputs: torch.Tensor
     targets: torch.Tensor
-    shift: torch.Tensor
+    shift: torch.Tensor | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +125,14 @@ class Learner:
         velocity: list[torch.Tensor] | None = None
         if not self._model.training:
             self._model.train()
-        loss = labelled.shift  # replaced by the first of at least one step
+        loss = labelled.targets  # replaced by the first of at least one step
         for rows in self._batches(lesson):
             inputs = labelled.inputs if rows is None else labelled.inputs[rows]
             targets = labelled.targets if rows is None else labelled.targets[rows]
-            loss = self._loss(self._model(inputs) + labelled.shift, targets)
+            logits = self._model(inputs)
+            if labelled.shift is not None:
+                logits = logits + labelled.shift
+            loss = self._loss(logits, targets)
             grads = list(torch.autograd.grad(loss, self._params))
             with torch.no_grad():
                 velocity = self._step(grads, velocity, anchors, lesson)
@@ -180,7 +183,7 @@ class Learner:
             yield torch.from_numpy(order[:size])
             order = order[size:]
 
-    def _shift(self, targets: torch.Tensor) -> torch.Tensor:
+    def _shift(self, targets: torch.Tensor) -> torch.Tensor | None:
         """Return tau * log(1 + class counts of the device), (c,).
 
         A device sees few classes; without the shift its update unlearns the others.
@@ -193,7 +196,7 @@ class Learner:
         """
         tau = self._config.logit_shift
         if tau == 0.0:
-            return torch.zeros(self._task.num_classes)
+            return None
         counts = torch.bincount(targets, minlength=self._task.num_classes).float()
         return tau * torch.log1p(counts)
 

@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -77,3 +77,139 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
     if server.failure is not None:
         raise server.failure
     return asked(scenario)
+
+
+def _check(scenario: Scenario) -> None:
+    """Refuse what cannot work, before anything is started."""
+    if scenario.fleet.store == "memory":
+        msg = "fleet.store = 'memory' forgets between messages on Ray: use "
+        raise ConfigError(msg + "fleet.store = 'sqlite', or --runtime inline")
+    if importlib.util.find_spec("ray") is None:
+        msg = "the ray runtime needs Ray: pip install 'fedask[simulation]'"
+        raise ConfigError(msg)
+
+
+def _backend_config() -> Any:  # noqa: ANN401  (the private type of Flower's engine)
+    """Return the engine's settings: an actor per CPU; Ray speaks only if Flower does."""
+    verbose = logging.getLogger("flwr").isEnabledFor(logging.DEBUG)
+    return {
+        "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+        "init_args": {
+            "_node_ip_address": _LOOPBACK,
+            "include_dashboard": False,
+            "log_to_driver": verbose,
+            "logging_level": "INFO" if verbose else "ERROR",
+        },
+    }
+
+
+class ShippedClient(ClientApp):
+    """A ClientApp that travels with its run configuration, as bytes.
+
+    Flower pickles the app into every message. An actor that unpacked it each time would
+    meet a new task each time, and make it a new model; here it is unpacked once.
+
+    Parameters
+    ----------
+    payload
+        The pickled ``(ClientApp, run configuration)``, made by this very run.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__()
+        self._payload = payload
+
+    @override
+    def __call__(self, message: Message, context: Context) -> Message:
+        app, config = _unpack(self._payload)
+        # The engine's own context must come back with the run_config it had.
+        full = replace(context, run_config={**context.run_config, **config})
+        try:
+            return app(message, full)
+        finally:
+            context.state = full.state
+
+
+@lru_cache(maxsize=1)
+def _unpack(payload: bytes) -> tuple[ClientApp, RunConfig]:
+    import ray  # noqa: PLC0415
+
+    unpacked: tuple[ClientApp, RunConfig] = ray.cloudpickle.loads(payload)
+    return unpacked
+
+
+class _Server:
+    """The ServerApp with its run configuration; what it raises; how to stop it.
+
+    Parameters
+    ----------
+    server
+        The app itself; the engine runs ``self.app`` in a thread.
+    config
+        Filled into its context.
+    """
+
+    def __init__(self, server: ServerApp, config: RunConfig) -> None:
+        self.app = ServerApp()
+        self.failure: Exception | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+        @self.app.main()
+        def main(grid: Grid, context: Context) -> None:
+            self._thread = threading.current_thread()
+            full = replace(context, run_config={**context.run_config, **config})
+            try:
+                server(self._stoppable(grid), full)
+            except Exception as err:
+                self.failure = err
+                raise
+
+    def _stoppable(self, grid: Grid) -> Grid:
+        """Let a waiting ServerApp notice that the devices are gone."""
+        pull = grid.pull_messages
+
+        def pull_messages(message_ids: Iterable[str]) -> Iterable[Message]:
+            if self._stopped.is_set():
+                msg = "the run was stopped"
+                raise UnavailableError(msg)
+            return pull(message_ids)
+
+        # The engine makes the grid, so this one method is replaced on the object.
+        grid.pull_messages = pull_messages  # type: ignore[method-assign]
+        return grid
+
+    def stop(self) -> None:
+        """End the ServerApp's thread, if it still runs."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(_STOP_TIMEOUT_S)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the processes that are started; put all back afterwards."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        # The engine itself sets PYTHONPATH, Ray a few of its own.
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def _without_deprecation() -> Iterator[None]:
+    """Mute that ``run_simulation`` is deprecated; its heir, ``flwr run``, needs a server."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "`run_simulation` function is deprecated" not in record.getMessage()
+
+    logger = logging.getLogger("flwr")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
