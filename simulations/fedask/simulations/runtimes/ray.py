@@ -26,13 +26,14 @@ from fedask.common.errors import ConfigError, UnavailableError
 from fedask.simulations.devices import asked
 from fedask.simulations.runtimes.runtime import Apps, Asked, run_config
 
-_LOOPBACK = "127.0.0.1"
 _STOP_TIMEOUT_S = 10.0  # how long an interrupted ServerApp may take to notice
 
 # Read by Ray when it starts; by Flower when it is first imported.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "FLWR_TELEMETRY_ENABLED": "0",
+    # Off, Ray takes the loopback for its address, on Linux too.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray 2.55 announces a change of its GPU variables at every start.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -51,15 +52,15 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
         If Ray cannot start, or stops.
     """
     _check(scenario)
-    import ray  # noqa: PLC0415  (an extra; a second to import)
-    from flwr.simulation import run_simulation  # noqa: PLC0415
-    from flwr.supercore import telemetry  # noqa: PLC0415
-
-    telemetry.FLWR_TELEMETRY_ENABLED = "0"
     config = run_config(scenario)
     server = _Server(apps.server, config)
-    payload = ray.cloudpickle.dumps((apps.client, config))
     with _environment(_QUIET), _without_deprecation():
+        import ray  # noqa: PLC0415  (an extra; reads the environment)
+        from flwr.simulation import run_simulation  # noqa: PLC0415
+        from flwr.supercore import telemetry  # noqa: PLC0415
+
+        telemetry.FLWR_TELEMETRY_ENABLED = "0"
+        payload = ray.cloudpickle.dumps((apps.client, config))
         try:
             run_simulation(
                 server_app=server.app,
@@ -95,7 +96,6 @@ def _backend_config() -> Any:  # noqa: ANN401  (the private type of Flower's eng
     return {
         "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
         "init_args": {
-            "_node_ip_address": _LOOPBACK,
             "include_dashboard": False,
             "log_to_driver": verbose,
             "logging_level": "INFO" if verbose else "ERROR",

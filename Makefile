@@ -1,0 +1,40 @@
+# demo, test and check work on a machine with Python >= 3.11, make and git alone.
+# pip, not uv: it takes the CPU wheel of torch where one is offered locally.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench clean
+
+# Installed once per change of pyproject.toml; the stamps say which extras are there.
+$(VENV)/.simulation: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.simulation
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
+	@touch $@
+
+# Extra options for the comparison, as in: make demo DEMO='--seeds 1'
+DEMO ?= --seeds 3
+demo: $(VENV)/.simulation
+	$(BIN)/fedask compare digits --policies global-cut,uniform-random,local-topk \
+	    --out runs/demo --overwrite $(DEMO)
+	@echo
+	@echo "table above; plot: runs/demo/curves.png; page: runs/demo/report.html"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.simulation
+	$(BIN)/fedask bench runtime
+
+clean:
+	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
