@@ -62,70 +62,87 @@ def client_app(
         is a simulated one.
     """
     app = ClientApp()
-    # The last configuration and what it gave: in one process all devices share it.
-    prepared: list[tuple[Any, tuple[Scenario, Task, Learner]]] = []
+    handler = _Handler(task, defaults or {}, open_device)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return _guard(_train, message, context)
+        return _guard(handler.train, message, context)
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
-        return _guard(_evaluate, message, context)
+        return _guard(handler.evaluate, message, context)
 
-    def _guard(
-        handle: Callable[[Message, Context], RecordDict],
-        message: Message,
-        context: Context,
-    ) -> Message:
-        try:
-            content = handle(message, context)
-        except FedaskError as err:
-            reason = f"{type(err).__name__}: {err}"
-            return Message(Error(code=FAILED, reason=reason), reply_to=message)
-        return Message(content, reply_to=message)
+    return app
 
-    def _train(message: Message, context: Context) -> RecordDict:
-        scenario, this_task, learner = _prepare(context)
+
+def _guard(
+    handle: Callable[[Message, Context], RecordDict],
+    message: Message,
+    context: Context,
+) -> Message:
+    """Turn our errors into error replies; a device never dies of a message."""
+    try:
+        content = handle(message, context)
+    except FedaskError as err:
+        reason = f"{type(err).__name__}: {err}"
+        return Message(Error(code=FAILED, reason=reason), reply_to=message)
+    return Message(content, reply_to=message)
+
+
+class _Handler:
+    """Answers messages; keeps what the devices of one process can share."""
+
+    def __init__(
+        self,
+        task: TaskOrFactory,
+        defaults: Mapping[str, Any],
+        open_device: OpenDevice | None,
+    ) -> None:
+        self._task = task
+        self._defaults = dict(defaults)
+        self._open_device = open_device
+        # The last configuration and what it gave.
+        self._prepared: tuple[Any, tuple[Scenario, Task, Learner]] | None = None
+
+    def train(self, message: Message, context: Context) -> RecordDict:
+        scenario, task, learner = self._prepare(context)
         content = message.content
         ask = _read_ask(content)
         arrays = _decode(learner, _model_record(content))
         prox = _proximal(content)
-        with _open(this_task, scenario, context) as device:
-            outcome = device.run_round(this_task, scenario, learner, ask, arrays, prox)
+        with self._open(task, scenario, context) as device:
+            outcome = device.run_round(task, scenario, learner, ask, arrays, prox)
         return _reply(outcome)
 
-    def _evaluate(message: Message, context: Context) -> RecordDict:
-        scenario, this_task, learner = _prepare(context)
+    def evaluate(self, message: Message, context: Context) -> RecordDict:
+        scenario, task, learner = self._prepare(context)
         arrays = _decode(learner, _model_record(message.content))
-        with _open(this_task, scenario, context) as device:
+        with self._open(task, scenario, context) as device:
             accuracy, count = device.evaluate(learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
         return RecordDict({"metrics": metrics})
 
-    def _prepare(context: Context) -> "tuple[Scenario, Task, Learner]":
+    def _prepare(self, context: Context) -> "tuple[Scenario, Task, Learner]":
         config = context.run_config
-        if not prepared or prepared[0][0] is not config:
-            flat = {**(defaults or {}), **config}
+        if self._prepared is None or self._prepared[0] is not config:
+            flat = {**self._defaults, **config}
             scenario = _scenario(tuple(sorted(flat.items())))
-            this_task = task if isinstance(task, Task) else task(scenario)
-            prepared[:] = [
-                (config, (scenario, this_task, _learner(this_task, scenario.train)))
-            ]
-        return prepared[0][1]
+            given = self._task
+            task = given if isinstance(given, Task) else given(scenario)
+            ready = (scenario, task, _learner(task, scenario.train))
+            self._prepared = (config, ready)
+        return self._prepared[1]
 
     def _open(
-        this_task: Task, scenario: Scenario, context: Context
+        self, task: Task, scenario: Scenario, context: Context
     ) -> "AbstractContextManager[Device]":
-        if open_device is not None:
-            return open_device(this_task, scenario, context)
+        if self._open_device is not None:
+            return self._open_device(task, scenario, context)
         target = DEPLOYED if "data" in context.node_config else SIMULATED
         opened: AbstractContextManager[Device] = load_attr(target)(
-            this_task, scenario, context
+            task, scenario, context
         )
         return opened
-
-    return app
 
 
 @lru_cache(maxsize=16)

@@ -8,6 +8,7 @@ repeated message or a killed process changes nothing that was given by a person.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,14 @@ from fedask.common.errors import DataError, UnavailableError
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
 from fedask.common.policies.policy import Policy, make_policy
-from fedask.common.records import Ask, Cut, Report
+from fedask.common.records import (
+    DIVERGED,
+    OTHER_GROUPS,
+    OTHER_MODEL,
+    Ask,
+    Cut,
+    Report,
+)
 from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
@@ -42,7 +50,7 @@ class Outcome:
     report
         For the server.
     arrays
-        The trained model; None if the device has no label yet.
+        The trained model; None without a label, or if training diverged.
     loss
         Of the last training batch; 0 without training.
     """
@@ -123,9 +131,13 @@ class Device:
         loss, trained = 0.0, None
         if labelled:
             loss = self._train(learner, scenario, labelled, tick, prox)
-            trained = learner.arrays()
-            fresh = [i.uid for i in labelled if i.state is State.LABELLED]
-            self.store.move(fresh, State.TRAINED)
+            if isfinite(loss):
+                trained = learner.arrays()
+                fresh = [i.uid for i in labelled if i.state is State.LABELLED]
+                self.store.move(fresh, State.TRAINED)
+            else:
+                # The update is worthless, the account of the labels is not.
+                refused, loss = DIVERGED, 0.0
         report = self._report(items, labelled, grid, refused, task.num_classes)
         return Outcome(report=report, arrays=trained, loss=loss)
 
@@ -155,9 +167,9 @@ class Device:
         kept = self.store.scores()
         if kept is None or kept[0] != cut.model_version:
             # Missed the scoring round: its share of the quota returns to the fleet.
-            return "model-version"
+            return OTHER_MODEL
         if len(cut.theta) not in {0, policy.grid_shape[0]}:
-            return "groups"
+            return OTHER_GROUPS
         known = {item.uid for item in self.store.items() if item.state not in _AGAIN}
         scored = kept[1].keep(~np.isin(kept[1].uids, list(known)))
         accepted = policy.accept(cut, scored, self.device_id)

@@ -323,7 +323,8 @@ def _build(cls: type[Any], tree: Mapping[str, Any], prefix: str) -> Any:  # noqa
     hints = get_type_hints(cls)
     for key in tree:
         if key not in hints:
-            msg = f"unknown key {prefix + key!r}" + nearest(key, hints)
+            valid = [prefix + name for name in hints]
+            msg = f"unknown key {prefix + key!r}" + nearest(prefix + key, valid)
             raise ConfigError(msg)
     values = {
         key: _convert(hints[key], value, prefix + key) for key, value in tree.items()

@@ -37,6 +37,13 @@ REPORT = "fedask.report"
 GRID = "fedask.grid"
 SCHEMA = 1
 MAX_GROUPS = 4096
+# Why a device did not do all it was asked; what the server's account says of it.
+OTHER_MODEL, OTHER_GROUPS, DIVERGED = "model-version", "groups", "diverged"
+REASONS = {
+    OTHER_MODEL: "cut refused: the device's scores are of another model",
+    OTHER_GROUPS: "cut refused: its groups are not those of the policy",
+    DIVERGED: "no update: training diverged; lower train.lr",
+}
 MAX_COUNT = 10_000_000  # labels, samples: far above any device, far below overflow
 
 _T = TypeVar("_T", int, float, str, bool)
@@ -178,7 +185,7 @@ class Report:
     cut_cycle
         Last cycle whose cut it has applied; 0 = none.
     refused
-        Why the cut of this message was not applied, or "".
+        A key of ``REASONS``: why the cut was not applied or there is no update; or "".
     asked, answered, skipped, expired
         Samples ever queued, labelled by people, skipped by them, run out of time.
     class_counts
@@ -204,7 +211,9 @@ class Report:
         _check("report classes", len(self.class_counts), 1, MAX_GROUPS)
         _check("report class counts", max(self.class_counts), 0, MAX_COUNT)
         _check("report class counts", min(self.class_counts), 0, MAX_COUNT)
-        _check("report refusal length", len(self.refused), 0, 40)
+        if self.refused and self.refused not in REASONS:
+            msg = f"report: unknown reason {self.refused!r:.40}"
+            raise ProtocolError(msg)
         if self.answered + self.skipped + self.expired > self.asked:
             msg = "report: more answered, skipped and expired than asked"
             raise ProtocolError(msg)

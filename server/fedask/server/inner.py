@@ -76,8 +76,8 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
 class Gathered(Protocol):
     """Takes the replies of one round, one by one."""
 
-    def add(self, reply: Message, report: Report) -> None:
-        """Take a reply.
+    def add(self, reply: Message, report: Report) -> bool:
+        """Take a reply; returns whether it holds an update.
 
         Raises
         ------
@@ -104,18 +104,20 @@ class Averaged(Gathered):
     def __init__(self, spec: ArraySpec) -> None:
         self._spec = spec
         self._sum = WeightedSum(spec)
-        self._metrics: list[tuple[str, int, Mapping[str, float]]] = []
+        self._losses: list[tuple[str, int, float]] = []
         self._first: Message | None = None
 
     @override
-    def add(self, reply: Message, report: Report) -> None:
-        metrics = _read_metrics(reply.content, report)
-        if report.labelled == 0:
-            return
-        arrays = self._spec.decode(_model(reply.content))
-        self._sum.add(arrays, report.labelled)
-        self._metrics.append((report.device, report.labelled, metrics))
+    def add(self, reply: Message, report: Report) -> bool:
+        loss = _read_loss(reply.content, report)
+        model = _model(reply.content)
+        if loss is None or model is None:
+            _check_no_update(loss, model)
+            return False
+        self._sum.add(self._spec.decode(model), report.labelled)
+        self._losses.append((report.device, report.labelled, loss))
         self._first = self._first or reply
+        return True
 
     @override
     def aggregate(
@@ -128,9 +130,8 @@ class Averaged(Gathered):
 
     def _mean_metrics(self) -> dict[str, float]:
         """Average in the order of device ids: floats do not add associatively."""
-        rows = sorted(self._metrics, key=lambda row: row[0])
         total = self._sum.weight
-        losses = [weight * metrics["train-loss"] for _, weight, metrics in rows]
+        losses = [weight * loss for _, weight, loss in sorted(self._losses)]
         return {"num-examples": total, "train-loss": sum(losses) / total}
 
 
@@ -142,13 +143,16 @@ class Listed(Gathered):
         self._replies: list[tuple[str, Message]] = []
 
     @override
-    def add(self, reply: Message, report: Report) -> None:
-        metrics = _read_metrics(reply.content, report)
-        if report.labelled == 0:
-            return
-        arrays = self._spec.read(_model(reply.content))
-        clean = _message(reply, arrays, {"num-examples": report.labelled, **metrics})
+    def add(self, reply: Message, report: Report) -> bool:
+        loss = _read_loss(reply.content, report)
+        model = _model(reply.content)
+        if loss is None or model is None:
+            _check_no_update(loss, model)
+            return False
+        metrics = {"num-examples": report.labelled, "train-loss": loss}
+        clean = _message(reply, self._spec.read(model), metrics)
         self._replies.append((report.device, clean))
+        return True
 
     @override
     def aggregate(
@@ -160,20 +164,23 @@ class Listed(Gathered):
         return _result(inner, server_round, replies, self._spec)
 
 
-def _model(content: RecordDict) -> ArrayRecord:
+def _model(content: RecordDict) -> ArrayRecord | None:
     records = [
         record
         for name, record in content.items()
         if isinstance(record, ArrayRecord) and name != GRID
     ]
-    if len(records) != 1:
+    if len(records) > 1:
         msg = f"the reply has {len(records)} models, must have one"
         raise ProtocolError(msg)
-    return records[0]
+    return records[0] if records else None
 
 
-def _read_metrics(content: RecordDict, report: Report) -> dict[str, float]:
-    """Check the metrics; the weight must be the number of labels reported."""
+def _read_loss(content: RecordDict, report: Report) -> float | None:
+    """Check the metrics; returns None if they say that there is no update.
+
+    The weight must be the number of labels reported, or 0.
+    """
     records = [r for r in content.values() if isinstance(r, MetricRecord)]
     extra = [
         name
@@ -185,14 +192,21 @@ def _read_metrics(content: RecordDict, report: Report) -> dict[str, float]:
         raise ProtocolError(msg)
     metrics = dict(records[0].items())
     weight = metrics.pop("num-examples", None)
-    if weight != report.labelled:
+    if weight not in {0, report.labelled} or isinstance(weight, bool):
         msg = f"num-examples is {weight!r:.40}, but {report.labelled} are labelled"
         raise ProtocolError(msg)
     loss = metrics.pop("train-loss", None)
     if metrics or not isinstance(loss, (int, float)) or not np.isfinite(loss):
         msg = f"metrics must be num-examples and a finite train-loss, not {loss!r:.40}"
         raise ProtocolError(msg)
-    return {"train-loss": float(loss)}
+    return float(loss) if weight else None
+
+
+def _check_no_update(loss: float | None, model: ArrayRecord | None) -> None:
+    """Refuse a weight without a model, and a model without a weight."""
+    if (loss is None) != (model is None):
+        msg = "the reply has num-examples without a model, or a model without them"
+        raise ProtocolError(msg)
 
 
 def _message(

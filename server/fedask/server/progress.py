@@ -123,12 +123,16 @@ class Progress:
         return sum(sum(counts) for counts in self.classes.values())
 
     def to_state(self) -> dict[str, Any]:
-        """Return plain data; ``applied`` is left out, since node ids do not last."""
+        """Return plain data.
+
+        A node id may be another device's after a restart; its first report mends that.
+        """
         return {
             "rounds": self.rounds,
             "cut": None if self.cut is None else dataclasses.asdict(self.cut),
             "ledger": self.ledger.to_state(),
             "classes": {d: list(c) for d, c in self.classes.items()},
+            "applied": [list(entry) for entry in self.applied.items()],
             "refused": [list(entry) for entry in self.refused],
             "wire": self.wire.to_state(),
         }
@@ -142,6 +146,7 @@ class Progress:
             cut=None if cut is None else Cut(**{**cut, "theta": tuple(cut["theta"])}),
             ledger=Ledger.from_state(state["ledger"]),
             classes={DeviceId(d): tuple(c) for d, c in state["classes"].items()},
+            applied={int(node): int(cycle) for node, cycle in state["applied"]},
             refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
             wire=Wire(**state["wire"]),
         )

@@ -33,6 +33,7 @@ from fedask.common.records import (
     ASK,
     GRID,
     MAX_COUNT,
+    REASONS,
     REPORT,
     Ask,
     Cut,
@@ -166,26 +167,28 @@ class AskStrategy(Strategy):
         return gathered.aggregate(self.inner, number)
 
     def _take(self, reply: Message, current: _Round) -> None:
-        """Take one reply, or drop it and name the device."""
+        """Take one reply, or drop what does not fit and name the device.
+
+        A report that fits is booked even if the update beside it is refused: labels
+        that people gave are counted whatever became of the training.
+        """
         node = reply.metadata.src_node_id
-        if reply.has_error():
-            current.refused.append((f"node {node}", str(reply.error.reason)[:200]))
-            return
         device = f"node {node}"
+        if reply.has_error():
+            current.refused.append((device, str(reply.error.reason)[:200]))
+            return
         try:
-            content = reply.content
-            report = self._read_report(node, content)
+            report = self._read_report(node, reply.content)
             device = report.device
             self._check_report(report, current)
-            current.gathered.add(reply, report)
-            sent = 0 if report.labelled == 0 else self._model_bytes
-            self.progress.wire.count_report(content, sent)
+            self._note(report, node, current)
+            trained = current.gathered.add(reply, report)
         except ProtocolError as err:
             logger.warning("reply refused", extra={"device": device})
             current.refused.append((device, str(err)))
             return
-        current.seen.add(report.device)
-        self._note(report, node, current)
+        sent = self._model_bytes if trained else 0
+        self.progress.wire.count_report(reply.content, sent)
 
     def _read_report(self, node: int, content: RecordDict) -> Report:
         """Read a report; once per record, which an unchanged device sends again."""
@@ -201,12 +204,13 @@ class AskStrategy(Strategy):
         return report
 
     def _note(self, report: Report, node: int, current: _Round) -> None:
-        """Book a reply that passed every check."""
+        """Book a report that passed every check."""
+        current.seen.add(report.device)
         self.progress.ledger.note(report)
         self.progress.applied[node] = report.cut_cycle
         self.progress.classes[report.device] = report.class_counts
         if report.refused:
-            current.refused.append((report.device, f"cut refused: {report.refused}"))
+            current.refused.append((report.device, REASONS[report.refused]))
         if report.grid is not None and self._scoring:
             current.grid += report.grid
             current.scored.append(report.device)

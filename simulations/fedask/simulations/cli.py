@@ -42,7 +42,8 @@ def settings(
     """Set up logging before any command runs."""
     # Flower phones home unless told not to; a privacy tool tells it.
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
-    logging.getLogger("flwr").setLevel(logging.INFO if verbose else logging.ERROR)
+    for name in ("flwr", "fedask"):
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)
 
 
 def main() -> None:

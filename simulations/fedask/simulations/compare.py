@@ -150,7 +150,8 @@ def run_job(
 def _worker() -> None:
     """Set up a worker: quiet, and deaf to the Ctrl-C that its parent handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+    for name in ("flwr", "fedask"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

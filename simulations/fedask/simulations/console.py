@@ -22,6 +22,8 @@ from rich.table import Table
 
 from fedask.simulations.summary import Summary
 
+_PIPED_WIDTH = 120  # columns
+
 
 def stderr() -> Console:
     """Return the console for everything that is not the result."""
@@ -29,8 +31,11 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """Return the console for the result."""
-    return Console(soft_wrap=True)
+    """Return the console for the result; wide enough for a table when piped."""
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  (whatever json can hold)

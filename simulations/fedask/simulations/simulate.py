@@ -13,7 +13,7 @@ import numpy as np
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.weights import model_version
-from fedask.server.checkpoint import CHECKPOINT, MODEL, SERVER, replace_file
+from fedask.server.checkpoint import CHECKPOINT, HISTORY, MODEL, SERVER, replace_file
 from fedask.simulations.checks import check_scenario
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 from fedask.simulations.tasks import task_of
@@ -64,15 +64,17 @@ def simulate(
         finished: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return finished
     prepare_folder(out, resume=resume)
-    resuming = resume and (out / CHECKPOINT).exists()
+    durable = scenario.fleet.store == "sqlite"
+    resuming = resume and durable and (out / CHECKPOINT).exists()
     values = {
         "run.out": str(out.resolve()),
-        "run.resume": resume and scenario.fleet.store == "sqlite",
+        "run.resume": resuming,
         "run.evaluate": scenario.run.evaluate or "held-out",
     }
     if resume and not resuming:
         # Killed before the first checkpoint: what devices did is done again.
         shutil.rmtree(out / "devices", ignore_errors=True)
+        (out / HISTORY).unlink(missing_ok=True)
     scenario = scenario.with_values(values)
     started = time.perf_counter()
     asked = run(apps, scenario)

@@ -1,7 +1,8 @@
 """``fedask simulate``: one run of one scenario."""
 
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from fedask.simulations.history import Follower
 from fedask.simulations.programs import open_program
 
 _POLL_S = 0.2
+_REASONS = 5  # shown at most
 
 
 def simulate_command(
@@ -111,9 +113,22 @@ def print_result(result: dict[str, Any], folder: Path) -> None:
     ]
     title = f"{result['name']}: {result['policy']} on {result['devices']} devices"
     print_table(title, ("cycle", "labels", "accuracy"), rows)
-    ledger = ", ".join(f"{name} {count}" for name, count in result["ledger"].items())
-    refused = len(result["refused"])
-    print_table(
-        "labels", ("ledger",), [(ledger,), (f"{refused} replies refused or missed",)]
-    )
-    stderr().print(f"{result['seconds']:.1f} s; everything is in {folder}")
+    ledger = result["ledger"]
+    print_table("ledger", tuple(ledger), [tuple(str(n) for n in ledger.values())])
+    console = stderr()
+    for line in refusals(result["refused"]):
+        console.print(line, markup=False)
+    console.print(f"{result['seconds']:.1f} s; everything is in {folder}")
+
+
+def refusals(refused: Sequence[tuple[int, str, str]]) -> list[str]:
+    """Say in a few lines what was refused, the most frequent reasons first."""
+    reasons = Counter(reason for _, _, reason in refused)
+    lines = []
+    for reason, count in reasons.most_common(_REASONS):
+        devices = sorted({device for _, device, why in refused if why == reason})
+        named = ", ".join(devices[:3]) + (", ..." if len(devices) > 3 else "")  # noqa: PLR2004
+        lines.append(f"{count} times: {reason} ({named})")
+    if len(reasons) > _REASONS:
+        lines.append(f"and {len(reasons) - _REASONS} other reasons, in result.json")
+    return lines

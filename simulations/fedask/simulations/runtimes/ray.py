@@ -26,6 +26,8 @@ from fedask.common.errors import ConfigError, UnavailableError
 from fedask.simulations.devices import asked
 from fedask.simulations.runtimes.runtime import Apps, Asked, run_config
 
+logger = logging.getLogger(__name__)
+
 _STOP_TIMEOUT_S = 10.0  # how long an interrupted ServerApp may take to notice
 
 # Read by Ray when it starts; by Flower when it is first imported.
@@ -91,8 +93,8 @@ def _check(scenario: Scenario) -> None:
 
 
 def _backend_config() -> Any:  # noqa: ANN401  (the private type of Flower's engine)
-    """Return the engine's settings: an actor per CPU; Ray speaks only if Flower does."""
-    verbose = logging.getLogger("flwr").isEnabledFor(logging.DEBUG)
+    """Return the engine's settings: an actor per CPU, Ray silent unless we debug."""
+    verbose = logger.isEnabledFor(logging.DEBUG)
     return {
         "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
         "init_args": {
