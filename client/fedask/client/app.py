@@ -126,7 +126,7 @@ class _Handler:
         config = context.run_config
         if self._prepared is None or self._prepared[0] is not config:
             flat = {**self._defaults, **config}
-            scenario = _scenario(tuple(sorted(flat.items())))
+            scenario = _scenario(tuple(sorted(flat.items())), context.run_id)
             given = self._task
             task = given if isinstance(given, Task) else given(scenario)
             ready = (scenario, task, _learner(task, scenario.train))
@@ -146,8 +146,8 @@ class _Handler:
 
 
 @lru_cache(maxsize=16)
-def _scenario(flat: tuple[tuple[str, Any], ...]) -> Scenario:
-    return Scenario.from_flat(dict(flat))
+def _scenario(flat: tuple[tuple[str, Any], ...], run_id: int) -> Scenario:
+    return Scenario.of_run(dict(flat), run_id)
 
 
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}

@@ -100,7 +100,7 @@ class AskConfig:
     shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
     bins: int = 64  # of the score grid, per group
     patience: int = 0  # cycles a question waits before it expires; 0 = for ever
-    balance: float = 1.0  # 0 = quota follows the scores, 1 = even labelled class mix
+    balance: float = 0.25  # 0: quota follows the scores; 1: even labelled class mix
 
     def __post_init__(self) -> None:
         _require(self.quota >= 1, "ask.quota", self.quota, "must be at least 1")
@@ -140,13 +140,13 @@ class TrainConfig:
     """How a device trains on the labels it has."""
 
     rounds: int = 5  # train messages per cycle
-    steps: int = 10  # SGD steps per round
+    steps: int = 5  # SGD steps per round
     batch_size: int = 32  # all labels in one batch when there are fewer
     lr: float = 0.1  # decays over the cycle's rounds as half a cosine
     momentum: float = 0.9
     weight_decay: float = 0.0
     prox: float = 0.0  # FedProx mu (Li et al. 2020); 0 = FedAvg
-    logit_shift: float = 1.0  # tau: logits + tau * log(class counts); 0 = off
+    logit_shift: float = 0.2  # tau: logits + tau * log(1 + class counts); 0 = off
     restart: bool = False  # begin every cycle from the initial model
     threads: int = 1  # torch threads per device; 1 keeps runtimes bit-equal
 
@@ -179,7 +179,7 @@ class StrategyConfig:
 class RunConfig:
     """Where results go."""
 
-    out: str = ""  # folder of the server's files; "" = none are written
+    out: str = ""  # folder for results, "" = none; {run} stands for the run's id
     resume: bool = False  # continue from the checkpoint in ``out``
     evaluate: str = ""  # held-out (simulations), package.module:attr, or "" for none
     round_timeout_s: float = 3600.0  # how long a round waits for devices
@@ -233,6 +233,15 @@ class Scenario:
     def from_flat(cls, flat: Mapping[str, Any]) -> "Scenario":
         """Build from dotted keys, as Flower's run configuration gives them."""
         return cls.from_dict(unflatten(flat))
+
+    @classmethod
+    def of_run(cls, flat: Mapping[str, Any], run_id: int) -> "Scenario":
+        """Build from Flower's run configuration; ``{run}`` in ``run.out`` = run id.
+
+        An app that is run again and again keeps each run in a folder of its own.
+        """
+        out = str(flat.get("run.out", "")).replace("{run}", str(run_id))
+        return cls.from_flat({**flat, "run.out": out})
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain tables; ``from_dict`` of them gives an equal scenario."""

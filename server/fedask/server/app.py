@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ArrayRecord, Context
+from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
@@ -45,7 +45,8 @@ def server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        scenario = Scenario.from_flat({**(defaults or {}), **context.run_config})
+        flat = {**(defaults or {}), **context.run_config}
+        scenario = Scenario.of_run(flat, context.run_id)
         this_task = task if isinstance(task, Task) else task(scenario)
         inner = strategy or make_inner(scenario.strategy, scenario.fleet.devices)
         Coordinator(this_task, scenario, inner, SystemClock()).run(grid)
@@ -121,10 +122,15 @@ class Coordinator:
         self._strategy.progress = Progress.from_state(checkpoint.progress)
         restore_inner(self._strategy.inner, checkpoint.inner)
 
-    def _after_round(self, server_round: int, arrays: ArrayRecord) -> None:
-        """Note the round, evaluate at the end of a cycle, save. Called by Flower."""
+    def _after_round(
+        self, server_round: int, arrays: ArrayRecord
+    ) -> MetricRecord | None:
+        """Note the round, evaluate at the end of a cycle, save. Called by Flower.
+
+        What it returns Flower puts into its log and its result.
+        """
         if server_round == 0:
-            return
+            return None
         progress = self._strategy.progress
         self._arrays = {name: array.numpy() for name, array in arrays.items()}
         cycle, step = divmod(progress.rounds - 1, self._scenario.train.rounds)
@@ -141,6 +147,8 @@ class Coordinator:
         self._rows.append(row)
         if self._folder is not None:
             self._save(row)
+        shown = ("labels", "accuracy", "loss")
+        return MetricRecord({key: row[key] for key in shown if key in row})
 
     def _save(self, row: dict[str, Any]) -> None:
         if self._folder is None:

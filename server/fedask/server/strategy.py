@@ -8,6 +8,7 @@ never sends a message of its own and never waits for a label.
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
 from fedask.common.config import Scenario
-from fedask.common.errors import ProtocolError
+from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
@@ -42,6 +43,9 @@ from fedask.common.records import (
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.inner import Gathered, gather_for
 from fedask.server.progress import Progress
+
+_REASONS_LOGGED = 3  # per round
+_SET_UP_ERRORS = ("ConfigError", "DataError")
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +161,7 @@ class AskStrategy(Strategy):
         current = _Round(gathered, np.zeros(self._policy.grid_shape, dtype=np.int64))
         for reply in replies:
             self._take(reply, current)
+        self._tell(number, current)
         if number == 1:
             first = self._scenario.ask.initial * len(current.seen)
             self.progress.ledger.grant_first(first)
@@ -165,6 +170,22 @@ class AskStrategy(Strategy):
         self.progress.rounds = number
         self.progress.refused += [(number, *entry) for entry in current.refused]
         return gathered.aggregate(self.inner, number)
+
+    def _tell(self, number: int, current: _Round) -> None:
+        """Log why replies were refused; stop a run that nobody could begin.
+
+        Raises
+        ------
+        UnavailableError
+            If in the first round every device reports a wrong set-up.
+        """
+        reasons = Counter(reason for _, reason in current.refused)
+        for reason, count in reasons.most_common(_REASONS_LOGGED):
+            logger.warning("round %d: refused %d replies: %s", number, count, reason)
+        broken = all(reason.startswith(_SET_UP_ERRORS) for reason in reasons)
+        if number == 1 and reasons and broken and not current.seen:
+            msg = f"no device could begin: {reasons.most_common(1)[0][0]}"
+            raise UnavailableError(msg)
 
     def _take(self, reply: Message, current: _Round) -> None:
         """Take one reply, or drop what does not fit and name the device.
@@ -184,7 +205,6 @@ class AskStrategy(Strategy):
             self._note(report, node, current)
             trained = current.gathered.add(reply, report)
         except ProtocolError as err:
-            logger.warning("reply refused", extra={"device": device})
             current.refused.append((device, str(err)))
             return
         sent = self._model_bytes if trained else 0

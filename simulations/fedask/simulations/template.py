@@ -52,6 +52,7 @@ rounds = 3
 
 [tool.flwr.app.config.run]
 evaluate = "held-out"
+# For `flwr run`, here; `fedask simulate` has its own --out.
 out = "{out}"
 
 [tool.flwr.federations]
@@ -137,7 +138,7 @@ def write_app(folder: Path) -> str:
         "name": name,
         "package": package,
         "devices": DEVICES,
-        "out": "",
+        "out": folder.resolve().parent / "runs" / f"{name}-{{run}}",
     }
     files = {
         "pyproject.toml": _PYPROJECT.format(**values),

@@ -128,17 +128,18 @@ def _submit(
     timeout_s = _SUBMIT_TIMEOUT_S + rounds * scenario.run.round_timeout_s
     processes.wait_for("run", timeout_s)
     if not (Path(scenario.run.out) / SERVER).exists():
-        raise _failure(tail(processes.log("run")))
+        raise _failure(processes.log("run"))
 
 
-def _failure(lines: str) -> FedaskError:
+def _failure(log: Path) -> FedaskError:
     """Return the error of the ServerApp, as far as its log tells."""
-    found = re.findall(r"^fedask\.common\.errors\.(\w+): (.*)", lines, re.MULTILINE)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(r"^fedask\.common\.errors\.(\w+): (.*)", text, re.MULTILINE)
     name, message = found[-1] if found else ("", "")
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, FedaskError):
         return kind(message)
-    return FedaskError(f"the run failed; the end of its log:\n{lines}")
+    return FedaskError(f"the run failed; the end of its log:\n{tail(log)}")
 
 
 def write_app(apps: Apps, scenario: Scenario, folder: Path) -> Path:
@@ -153,7 +154,9 @@ def write_app(apps: Apps, scenario: Scenario, folder: Path) -> Path:
         The app's folder, in ``folder``.
     """
     table = _PYPROJECT
-    app = folder / "app" / (_NAME if apps.folder is None else apps.folder.name)
+    app = (
+        folder / "app" / (_NAME if apps.folder is None else apps.folder.resolve().name)
+    )
     if apps.folder is None:
         app.mkdir(parents=True)
     else:
