@@ -8,9 +8,11 @@ from fedask.client.scorers.scorer import make_scorer
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
+from fedask.common.registry import resolve
 from fedask.common.task import Task
 from fedask.server.inner import make_inner
 from fedask.simulations.devices import shares_of
+from fedask.simulations.people import PEOPLE
 
 
 def check_scenario(scenario: Scenario, task: Task) -> None:
@@ -28,6 +30,7 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     make_batcher(scenario.ask.batcher)
     make_policy(scenario.ask, task.num_classes)
     make_inner(scenario.strategy, scenario.fleet.devices)
+    resolve("people", scenario.fleet.people, PEOPLE)
     shares = shares_of(scenario)
     if len(shares.data.classes) != task.num_classes:
         msg = f"the data have {len(shares.data.classes)} classes, the task has "

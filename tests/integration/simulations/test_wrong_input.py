@@ -1,0 +1,221 @@
+"""The command line in this process: the same ``main``, without starting Python anew."""
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fedask.simulations.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Fedask = Callable[..., Done]
+
+
+@pytest.fixture
+def fedask(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Fedask:
+    """Return what runs the program with arguments, without the data sets."""
+    monkeypatch.delenv("FEDASK_DATA", raising=False)
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["fedask", *map(str, arguments)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        printed = capsys.readouterr()
+        return Done(int(str(code or 0)), printed.out, printed.err)
+
+    return run
+
+
+# settings, exit code, words of the message
+WRONG_SETTINGS = [
+    ("ask.quoat=3", 2, ["unknown key 'ask.quoat'", "ask.quota"]),
+    ("ask.quota=many", 2, ["ask.quota", "'many'", "int"]),
+    ("ask.quota=5000", 2, ["ask.quota = 5000", "samples"]),
+    ("ask.quota=100", 2, ["ask.quota = 100", "ask.capacity"]),
+    ("ask.cycles=500", 2, ["500 cycles", "samples"]),
+    ("ask.shortlist=0.5", 2, ["ask.shortlist = 0.5", "smaller than the batch"]),
+    ("ask.policy=globalcut", 2, ["'globalcut'", "global-cut"]),
+    ("ask.scorer=margn", 2, ["'margn'", "margin"]),
+    ("ask.batcher=clustr", 2, ["'clustr'", "cluster"]),
+    ("fleet.devices=0", 2, ["fleet.devices = 0", "at least 1"]),
+    ("fleet.devices=5000", 3, ["a device without data", "5000 devices"]),
+    ("fleet.partition=dirichlt", 2, ["'dirichlt'", "dirichlet"]),
+    ("fleet.people=perfct", 2, ["'perfct'", "perfect"]),
+    ("strategy.name=FedAvgg", 2, ["'FedAvgg'", "FedAvg"]),
+    ("strategy.options.eta=1", 2, ["FedAvg has no option 'eta'"]),
+    ("task.model=mpl", 2, ["'mpl'", "mlp"]),
+    ("task.name=nowhere:task", 2, ["cannot import 'nowhere'"]),
+    ("data.source=fashion-mnist", 3, ["FEDASK_DATA", "github.com/zalandoresearch"]),
+    ("data.source=npz", 2, ["data.folder"]),
+    ("run.resume=7", 2, ["run.resume", "bool"]),
+]
+
+
+@pytest.mark.parametrize(("setting", "code", "words"), WRONG_SETTINGS)
+def test_wrong_setting_is_named_and_nothing_is_written(
+    fedask: Fedask, setting: str, code: int, words: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = fedask("simulate", "tiny", "--set", setting, "--out", out)
+    assert done.returncode == code, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_unknown_scenario_names_those_there_are(
+    fedask: Fedask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = fedask("simulate", "digts")
+    assert done.returncode == 2
+    assert "did you mean 'digits'?" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_option_is_a_usage_error(fedask: Fedask) -> None:
+    done = fedask("simulate", "tiny", "--bogus")
+    assert done.returncode == 2
+    assert "--bogus" in done.stderr
+
+
+def test_errors_are_json_where_json_was_asked_for(
+    fedask: Fedask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = fedask("simulate", "tiny", "--set", "ask.bins=0", "--json")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert error["kind"] == "ConfigError"
+    assert "ask.bins" in error["message"]
+
+
+def test_existing_output_folder_is_left_alone(fedask: Fedask, tmp_path: Path) -> None:
+    kept = tmp_path / "notes.txt"
+    kept.write_text("mine")
+    for option in ([], ["--overwrite"]):
+        done = fedask("simulate", "tiny", "--out", tmp_path, *option)
+        assert done.returncode == 2
+        assert str(tmp_path) in done.stderr
+        assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_data_that_do_not_match_their_checksum_are_refused(
+    fedask: Fedask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
+    for name in (*names, "t10k-labels-idx1"):
+        (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(b"not the original"))
+    monkeypatch.setenv("FEDASK_DATA", str(tmp_path))
+    done = fedask("simulate", "fashion-mnist", "--out", tmp_path / "out")
+    assert done.returncode == 3
+    assert "SHA-256" in done.stderr or "checksum" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+APP = """
+from collections.abc import Sequence
+import numpy as np
+from torch import nn
+from fedask.common import Task
+
+def narrow():
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+
+task = Task(classes=["a", "b", "c"], model=narrow, input_shape=(4,))
+
+def data():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(60, 4)).astype("float32"), np.arange(60) % 3
+
+def outside():
+    return data()[0], np.arange(60) - 1
+
+def holes():
+    x, y = data()
+    x[7] = np.nan
+    return x, y
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        ("data", 2, ["(2, 2)", "3 classes"]),
+        ("outside", 3, ["label", "-1"]),
+        ("holes", 3, ["NaN", "row 7"]),
+    ],
+)
+def test_model_and_labels_must_fit_the_classes(
+    fedask: Fedask,
+    source: str,
+    code: int,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = f"mine_{source}"
+    (tmp_path / f"{module}.py").write_text(APP)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = fedask(
+        "simulate",
+        "tiny",
+        "--set",
+        f"task.name={module}:task",
+        "--set",
+        f"data.source={module}:{source}",
+        "--out",
+        tmp_path / "out",
+    )
+    assert done.returncode == code, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fleet_that_diverges_is_told_why(fedask: Fedask, tmp_path: Path) -> None:
+    done = fedask("simulate", "tiny", "--set", "train.lr=1e30", "--out", tmp_path / "o")
+    assert done.returncode == 0
+    assert "train.lr" in done.stderr or "NaN" in done.stderr
+    result = json.loads((tmp_path / "o" / "result.json").read_text())
+    assert result["ledger"]["answered"] > 0  # the labels count, the updates do not
+
+
+def test_policies_are_checked_before_the_first_run(
+    fedask: Fedask, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = fedask("compare", "tiny", "--policies", "global-cut,globalcut", "--out", out)
+    assert done.returncode == 2
+    assert "did you mean 'global-cut'?" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["Bad_Name", "-x", "x" * 40, "1app"])
+def test_an_app_needs_a_name_that_flower_takes(
+    fedask: Fedask, name: str, tmp_path: Path
+) -> None:
+    done = fedask("new", tmp_path / name)
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert list(tmp_path.iterdir()) == []
