@@ -78,6 +78,25 @@ def check_move(item: Item, to: State) -> None:
         raise StoreError(msg)
 
 
+def check_plain_move(item: Item, to: State) -> None:
+    """Refuse what ``check_move`` refuses, and a move that takes more than a state.
+
+    A lease has an end, a label a class, and a question asked again its cycle.
+
+    Raises
+    ------
+    StoreError
+        Naming the sample, the state, and the method that makes it.
+    """
+    check_move(item, to)
+    method = {State.LEASED: "lease", State.LABELLED: "answer"}.get(to)
+    if item.state is State.EXPIRED:
+        method = "add"
+    if method is not None:
+        msg = f"sample {item.uid} becomes {to} by {method}, not by a plain move"
+        raise StoreError(msg)
+
+
 class LabelStore(Protocol):
     """Keeps the queue. Every call is one transaction: all of it happens, or nothing."""
 
@@ -115,7 +134,8 @@ class LabelStore(Protocol):
         Raises
         ------
         StoreError
-            If a sample is unknown or the move is not legal; nothing is moved then.
+            If a sample is unknown, the move is not legal, or it is one that ``add``,
+            ``lease`` or ``answer`` makes; nothing is moved then.
         """
         ...
 

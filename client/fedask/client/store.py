@@ -9,13 +9,13 @@ Rows are never deleted on read. One connection per thread.
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.queue import DeviceStore, Item, State, check_move
+from fedask.client.queue import DeviceStore, Item, State, check_move, check_plain_move
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -138,9 +138,9 @@ class SqliteStore(DeviceStore):
     @override
     def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
         with self._transaction() as db:
-            db.execute(_FREE, (now.isoformat(),))
+            db.execute(_FREE, (_to_text(now),))
             rows = db.execute(_NEXT, (limit,)).fetchall()
-            db.executemany(_LEASE, [(until.isoformat(), row[0]) for row in rows])
+            db.executemany(_LEASE, [(_to_text(until), row[0]) for row in rows])
             return [self._item(db, row[0]) for row in rows]
 
     @override
@@ -162,7 +162,7 @@ class SqliteStore(DeviceStore):
             for uid in wanted:
                 item = self._item(db, uid)
                 if item.state is not to:
-                    check_move(item, to)
+                    check_plain_move(item, to)
                     db.execute(_MOVE, (to.value, uid))
 
     @override
@@ -217,6 +217,11 @@ class SqliteStore(DeviceStore):
             msg = f"sample {uid} is not in the queue"
             raise StoreError(msg)
         return _to_item(row)
+
+
+def _to_text(time: datetime) -> str:
+    """Write a time so that the order of texts is the order of times."""
+    return time.astimezone(UTC).isoformat()
 
 
 def _to_item(row: Sequence[object]) -> Item:

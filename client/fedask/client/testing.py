@@ -9,7 +9,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.queue import DeviceStore, Item, State, check_move
+from fedask.client.queue import DeviceStore, Item, State, check_move, check_plain_move
 from fedask.common.clock import Clock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -68,7 +68,7 @@ class MemoryStore(DeviceStore):
         moving = [self._item(uid) for uid in uids]
         moving = [item for item in moving if item.state is not to]
         for item in moving:
-            check_move(item, to)
+            check_plain_move(item, to)
         for item in moving:
             self._items[item.uid] = replace(
                 item,

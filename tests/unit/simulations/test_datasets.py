@@ -22,9 +22,9 @@ from fedask.simulations.datasets import (
     FASHION_MNIST_CLASSES,
     FASHION_MNIST_SHA256,
     Dataset,
-    decode_idx,
     load_dataset,
 )
+from fedask.simulations.idx import decode_idx
 
 IDX_STEMS = (
     "train-images-idx3-ubyte",

@@ -9,6 +9,7 @@ are off, and so is Flower's telemetry.
 import importlib.util
 import logging
 import os
+import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,17 +57,16 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
     _check(scenario)
     config = run_config(scenario)
     server = _Server(apps.server, config)
-    with _environment(_QUIET), _without_deprecation():
+    with _environment(_QUIET), _sigterm_kept(), _without_deprecation():
         import ray  # noqa: PLC0415  (an extra; reads the environment)
         from flwr.simulation import run_simulation  # noqa: PLC0415
         from flwr.supercore import telemetry  # noqa: PLC0415
 
         telemetry.FLWR_TELEMETRY_ENABLED = "0"
-        payload = ray.cloudpickle.dumps((apps.client, config))
         try:
             run_simulation(
                 server_app=server.app,
-                client_app=ShippedClient(payload),
+                client_app=ShippedClient(ray.cloudpickle.dumps((apps.client, config))),
                 num_supernodes=scenario.fleet.devices,
                 backend_config=_backend_config(),
             )
@@ -200,6 +200,17 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         for name in set(os.environ) - set(before):
             del os.environ[name]
         os.environ.update(before)
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Put the handler of SIGTERM back: Ray installs one of its own, which aborts."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

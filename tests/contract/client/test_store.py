@@ -1,0 +1,361 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedask.client.queue import MOVES, DeviceStore, Item, State
+from fedask.client.store import SqliteStore
+from fedask.client.testing import FakeClock, MemoryStore
+from fedask.common.errors import StoreError
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+A, B, C, D = (Uid(letter * 32) for letter in "abcd")
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+PAIRS = [(start, to) for start in State for to in State if start is not to]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeviceStore]:
+    made: DeviceStore = MemoryStore()
+    if request.param == "sqlite":
+        made = SqliteStore(tmp_path / "device.db")
+    yield made
+    made.close()
+
+
+def bring(store: DeviceStore, uid: Uid, state: State, cycle: int = 1) -> Item:
+    """Put a new sample into a state by the ordinary way."""
+    store.add(cycle, [uid])
+    if state is State.LEASED:
+        store.lease(1, NOON, NOON + MINUTE)
+    if state in {State.LABELLED, State.TRAINED}:
+        store.answer(uid, 2)
+    if state in {State.TRAINED, State.SKIPPED, State.EXPIRED}:
+        store.move([uid], state)
+    item = only(store)
+    assert item.state is state
+    return item
+
+
+def only(store: DeviceStore) -> Item:
+    (item,) = store.items()
+    return item
+
+
+def states(store: DeviceStore) -> dict[Uid, State]:
+    return {item.uid: item.state for item in store.items()}
+
+
+def test_a_new_store_is_empty(store: DeviceStore) -> None:
+    assert store.items() == []
+    assert store.scores() is None
+    assert store.last_cycle() == 0
+    assert store.lease(5, NOON, NOON + MINUTE) == []
+
+
+def test_added_samples_are_queued_and_listed_by_uid(store: DeviceStore) -> None:
+    assert store.add(3, [C, A, B])
+
+    assert store.items() == [
+        Item(uid=uid, state=State.QUEUED, cycle=3) for uid in (A, B, C)
+    ]
+    assert store.last_cycle() == 3
+
+
+@pytest.mark.parametrize("cycle", [1, 2, 3])
+def test_a_cycle_that_is_not_later_adds_nothing(store: DeviceStore, cycle: int) -> None:
+    store.add(3, [A])
+
+    assert not store.add(cycle, [A, B])
+
+    assert states(store) == {A: State.QUEUED}
+    assert store.last_cycle() == 3
+
+
+def test_a_cycle_that_buys_nothing_is_remembered(store: DeviceStore) -> None:
+    assert store.add(1, [])
+
+    assert store.last_cycle() == 1
+    assert not store.add(1, [A])
+
+
+def test_a_sample_added_twice_in_one_cut_is_asked_once(store: DeviceStore) -> None:
+    store.add(1, [A, A])
+
+    assert only(store).asked == 1
+
+
+@pytest.mark.parametrize("state", [s for s in State if s is not State.EXPIRED])
+def test_a_sample_in_the_queue_is_left_alone_by_a_later_cut(
+    store: DeviceStore, state: State
+) -> None:
+    before = bring(store, A, state)
+
+    assert store.add(2, [A])
+
+    assert only(store) == before
+
+
+def test_an_expired_sample_is_queued_again_and_counted(store: DeviceStore) -> None:
+    bring(store, A, State.EXPIRED)
+
+    store.add(2, [A, A])
+
+    again = Item(uid=A, state=State.QUEUED, cycle=2, asked=2, expired=1)
+    assert only(store) == again
+    store.move([A], State.EXPIRED)
+    assert only(store).expired == 2
+
+
+def test_a_lease_hands_out_the_oldest_cycle_first_then_by_uid(
+    store: DeviceStore,
+) -> None:
+    store.add(1, [D, B])
+    store.add(2, [C, A])
+
+    first = store.lease(3, NOON, NOON + MINUTE)
+    rest = store.lease(3, NOON, NOON + MINUTE)
+
+    assert [item.uid for item in first] == [B, D, A]
+    assert [item.uid for item in rest] == [C]
+    for item in first + rest:
+        assert (item.state, item.leased_until) == (State.LEASED, NOON + MINUTE)
+    assert sorted(first + rest, key=lambda item: item.uid) == store.items()
+
+
+def test_a_lease_of_nothing_hands_out_nothing(store: DeviceStore) -> None:
+    store.add(1, [A])
+
+    assert store.lease(0, NOON, NOON + MINUTE) == []
+    assert only(store).state is State.QUEUED
+
+
+@pytest.mark.parametrize("overdue", [timedelta(microseconds=1), MINUTE, 400 * MINUTE])
+def test_an_expired_lease_returns_to_the_queue(
+    store: DeviceStore, overdue: timedelta
+) -> None:
+    clock = FakeClock(NOON)
+    store.add(1, [A])
+    store.lease(1, clock.now(), clock.now() + MINUTE)
+    clock.time = NOON + MINUTE + overdue
+
+    (again,) = store.lease(1, clock.now(), clock.now() + MINUTE)
+
+    assert again.leased_until == NOON + 2 * MINUTE + overdue
+    assert again.asked == 1
+
+
+@pytest.mark.parametrize("now", [NOON - 400 * MINUTE, NOON, NOON + MINUTE])
+def test_a_running_lease_is_not_handed_out_twice(
+    store: DeviceStore, now: datetime
+) -> None:
+    store.add(1, [A])
+    store.lease(1, NOON, NOON + MINUTE)
+
+    assert store.lease(1, now, now + MINUTE) == []
+    assert only(store).leased_until == NOON + MINUTE
+
+
+def test_a_lease_is_over_in_every_time_zone_at_once(store: DeviceStore) -> None:
+    tokyo = timezone(timedelta(hours=9))
+    store.add(1, [A])
+    store.lease(1, NOON.astimezone(tokyo), (NOON + MINUTE).astimezone(tokyo))
+    assert store.lease(1, NOON, NOON + MINUTE) == []
+
+    (again,) = store.lease(1, NOON + 2 * MINUTE, NOON + 3 * MINUTE)
+
+    assert again.leased_until == NOON + 3 * MINUTE
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.LEASED])
+def test_an_answer_is_kept(store: DeviceStore, state: State) -> None:
+    bring(store, A, state)
+
+    assert store.answer(A, 0)
+
+    assert only(store) == Item(uid=A, state=State.LABELLED, cycle=1, label=0)
+
+
+def test_an_answer_after_the_lease_ended_is_kept(store: DeviceStore) -> None:
+    store.add(1, [A, B])
+    store.lease(1, NOON, NOON + MINUTE)
+    store.lease(1, NOON + 2 * MINUTE, NOON + 3 * MINUTE)
+
+    assert store.answer(A, 1)
+    assert states(store) == {A: State.LABELLED, B: State.QUEUED}
+
+
+@pytest.mark.parametrize("state", [State.LABELLED, State.TRAINED])
+@pytest.mark.parametrize("label", [2, 0])
+def test_a_second_answer_changes_nothing(
+    store: DeviceStore, state: State, label: int
+) -> None:
+    before = bring(store, A, state)
+
+    assert not store.answer(A, label)
+
+    assert only(store) == before
+    assert before.label == 2
+
+
+@pytest.mark.parametrize("state", [State.SKIPPED, State.EXPIRED])
+def test_an_answer_to_a_closed_question_is_refused(
+    store: DeviceStore, state: State
+) -> None:
+    before = bring(store, A, state)
+
+    with pytest.raises(StoreError, match=f"{A} is {state}, it cannot become labelled"):
+        store.answer(A, 1)
+
+    assert only(store) == before
+
+
+def test_an_answer_for_an_unknown_sample_is_refused(store: DeviceStore) -> None:
+    with pytest.raises(StoreError, match=f"{A} is not in the queue"):
+        store.answer(A, 1)
+
+    assert store.items() == []
+
+
+@pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] in MOVES[p[0]]])
+def test_every_move_of_the_table_is_possible(
+    store: DeviceStore, start: State, to: State
+) -> None:
+    bring(store, A, start)
+
+    if to is State.LEASED:
+        store.lease(1, NOON, NOON + MINUTE)
+    elif to is State.LABELLED:
+        store.answer(A, 1)
+    elif start is State.EXPIRED:
+        store.add(2, [A])
+    else:
+        store.move([A], to)
+
+    item = only(store)
+    assert item.state is to
+    assert (item.label is not None) == (to in {State.LABELLED, State.TRAINED})
+    assert (item.leased_until is not None) == (to is State.LEASED)
+    assert item.asked - item.expired == (to is not State.EXPIRED)
+
+
+@pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] not in MOVES[p[0]]])
+def test_every_other_move_is_refused(
+    store: DeviceStore, start: State, to: State
+) -> None:
+    before = bring(store, A, start)
+
+    with pytest.raises(StoreError, match=f"{A} is {start}, it cannot become {to}"):
+        store.move([A], to)
+
+    assert only(store) == before
+
+
+@pytest.mark.parametrize(
+    ("start", "to", "method"),
+    [
+        (State.QUEUED, State.LEASED, "lease"),
+        (State.QUEUED, State.LABELLED, "answer"),
+        (State.LEASED, State.LABELLED, "answer"),
+        (State.EXPIRED, State.QUEUED, "add"),
+    ],
+)
+def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
+    store: DeviceStore, start: State, to: State, method: str
+) -> None:
+    before = bring(store, A, start)
+
+    with pytest.raises(StoreError, match=f"{A} becomes {to} by {method}"):
+        store.move([A], to)
+
+    assert only(store) == before
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_move_to_the_same_state_changes_nothing(
+    store: DeviceStore, state: State
+) -> None:
+    before = bring(store, A, state)
+
+    store.move([A], state)
+
+    assert only(store) == before
+
+
+@pytest.mark.parametrize("order", [(A, B, C), (C, B, A), (B, A, C)])
+def test_a_failing_move_moves_nothing(
+    store: DeviceStore, order: tuple[Uid, ...]
+) -> None:
+    store.add(1, [A, B, C])
+    store.answer(B, 1)
+    before = store.items()
+
+    with pytest.raises(StoreError, match=B):
+        store.move(order, State.EXPIRED)
+
+    assert store.items() == before
+
+
+def test_a_move_of_an_unknown_sample_moves_nothing(store: DeviceStore) -> None:
+    store.add(1, [A])
+
+    with pytest.raises(StoreError, match=f"{B} is not in the queue"):
+        store.move([A, B], State.SKIPPED)
+
+    assert states(store) == {A: State.QUEUED}
+
+
+def test_a_sample_named_twice_in_a_move_expires_once(store: DeviceStore) -> None:
+    store.add(1, [A])
+
+    store.move(iter([A, A]), State.EXPIRED)
+
+    assert only(store).expired == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_scores_come_back_exactly(store: DeviceStore, count: int) -> None:
+    rng = np.random.default_rng(0)
+    scored = Scored.ranked(
+        np.array([f"{i:032x}" for i in range(count)], dtype=np.str_),
+        rng.random(count, dtype=np.float32),
+        rng.integers(0, 4096, count),
+    )
+
+    store.put_scores("00ff", scored)
+
+    kept = store.scores()
+    assert kept is not None
+    assert kept[0] == "00ff"
+    for name in ("uids", "scores", "groups"):
+        before, after = getattr(scored, name), getattr(kept[1], name)
+        assert np.array_equal(before, after)
+        assert before.dtype.kind == after.dtype.kind
+        assert count == 0 or before.dtype == after.dtype
+
+
+def test_new_scores_replace_the_old_ones(store: DeviceStore) -> None:
+    for version in ("first", "second"):
+        uids = np.array([version[0] * 32])
+        scored = Scored(uids, np.ones(1, np.float32), np.zeros(1, np.int64))
+        store.put_scores(version, scored)
+
+    kept = store.scores()
+    assert kept is not None
+    assert kept[0] == "second"
+    assert kept[1].uids.tolist() == ["s" * 32]
+
+
+def test_scores_and_queue_do_not_touch_each_other(store: DeviceStore) -> None:
+    bring(store, A, State.LABELLED)
+    before = store.items(), store.last_cycle()
+
+    store.put_scores(
+        "v", Scored(np.array([A]), np.ones(1, np.float32), np.zeros(1, np.int64))
+    )
+
+    assert (store.items(), store.last_cycle()) == before

@@ -1,0 +1,278 @@
+"""The three runtimes agree bit for bit, leave nothing behind, and tell what failed."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from fedask.common.config import Scenario, flatten
+from fedask.common.errors import ConfigError, DataError, UnavailableError
+from fedask.simulations import apps
+from fedask.simulations.programs import open_program
+from fedask.simulations.runtimes import ray, superlink
+from fedask.simulations.runtimes.processes import Processes, find_executable
+from fedask.simulations.runtimes.runtime import Apps
+from fedask.simulations.simulate import simulate
+from fedask.simulations.template import write_app as write_template
+
+OURS = Apps(apps.client, apps.server)
+GONE_TIMEOUT_S = 20.0
+SLEEPER = "import time; time.sleep(600)"
+
+# Ray leaves its own logs, pipes and processes to the garbage collector.
+ray_warnings = pytest.mark.filterwarnings(
+    "ignore:.*:ResourceWarning",
+    "ignore:.*unclosed.*:pytest.PytestUnraisableExceptionWarning",
+    "ignore:.*still running.*:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+@pytest.fixture
+def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Return a function that waits for what this test started, and lists what stays."""
+    token = f"FEDASK_TEST={uuid4().hex}"
+    monkeypatch.setenv(*token.split("="))
+    return lambda: wait_until_gone(token.encode())
+
+
+def wait_until_gone(token: bytes) -> list[str]:
+    deadline = time.monotonic() + GONE_TIMEOUT_S
+    while (left := marked(token)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def marked(token: bytes) -> list[str]:
+    """List the command lines of the processes that have ``token`` in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if token in (folder / "environ").read_bytes():
+                command = (folder / "cmdline").read_bytes()
+                found.append(f"{folder.name} {command[:200]!r}")
+        except OSError:
+            continue
+    return found
+
+
+def small(devices: int, cycles: int, **values: object) -> Scenario:
+    settings = {
+        "fleet.devices": devices,
+        "ask.policy": "global-cut",
+        "ask.batcher": "cluster",
+        "ask.quota": 2 * devices,
+        "ask.cycles": cycles,
+        "train.rounds": 2,
+        "train.steps": 3,
+    }
+    return Scenario.from_flat(settings | values)
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@ray_warnings
+def test_ray_selects_and_learns_the_same_as_inline(
+    tmp_path: Path, left_over: Callable[[], list[str]]
+) -> None:
+    scenario = small(devices=3, cycles=3)
+    before = dict(os.environ)
+    handler = signal.getsignal(signal.SIGTERM)
+    inline = simulate(OURS, scenario, tmp_path / "inline")
+    on_ray = simulate(OURS, scenario, tmp_path / "ray", runtime="ray")
+    assert on_ray["digest"] == inline["digest"]
+    assert on_ray["refused"] == []
+    assert left_over() == []
+    assert dict(os.environ) == before
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_supernodes_select_and_learn_the_same_as_inline(
+    tmp_path: Path, left_over: Callable[[], list[str]]
+) -> None:
+    scenario = small(devices=2, cycles=2)
+    inline = simulate(OURS, scenario, tmp_path / "inline")
+    out = tmp_path / "superlink"
+    on_nodes = simulate(OURS, scenario, out, runtime="superlink")
+    assert on_nodes["digest"] == inline["digest"]
+    assert on_nodes["refused"] == []
+    assert left_over() == []
+    logs = {path.name for path in (out / "logs").iterdir()}
+    assert logs == {"superlink.log", "supernode-0.log", "supernode-1.log", "run.log"}
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@ray_warnings
+def test_error_of_the_server_app_surfaces_from_ray(
+    tmp_path: Path, left_over: Callable[[], list[str]]
+) -> None:
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:
+        msg = f"{context.run_config['name']}: no such thing"
+        raise DataError(msg)
+
+    with pytest.raises(DataError, match="scenario: no such thing"):
+        simulate(Apps(apps.client, server), small(2, 2), tmp_path / "r", runtime="ray")
+    assert left_over() == []
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_error_of_a_submitted_server_app_surfaces_from_its_log(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left_over: Callable[[], list[str]],
+) -> None:
+    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    package = write_template(tmp_path / "broken-app")
+    (tmp_path / "broken-app" / package / "server_app.py").write_text(
+        "from flwr.serverapp import ServerApp\n"
+        "from fedask.common.errors import DataError\n"
+        "app = ServerApp()\n"
+        "@app.main()\n"
+        "def main(grid, context):\n"
+        "    raise DataError(f\"{context.run_config['ask.cycles']} times no\")\n"
+    )
+    settings = {"fleet.devices": 2, "ask.quota": 2, "ask.cycles": 3}
+    program = open_program(str(tmp_path / "broken-app"), settings)
+    with pytest.raises(DataError, match="3 times no"):
+        simulate(
+            program.load_apps(), program.scenario, tmp_path / "r", runtime="superlink"
+        )
+    assert left_over() == []
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_sigterm_takes_the_supernodes_along(
+    tmp_path: Path, left_over: Callable[[], list[str]]
+) -> None:
+    command = [find_executable("fedask"), "simulate", "digits", "--runtime=superlink"]
+    command += ["--out", str(tmp_path / "r"), "--set", "fleet.devices=2"]
+    command += ["--set", "ask.quota=4"]
+    with subprocess.Popen(command) as process:
+        running = tmp_path / "r" / "logs" / "run.log"
+        deadline = time.monotonic() + 120
+        while not running.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert running.exists()
+    assert left_over() == []
+
+
+@pytest.mark.parametrize("runtime", [ray, superlink])
+def test_memory_store_is_refused_before_anything_starts(
+    runtime: object, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "r")
+    scenario = small(2, 2, **{"fleet.store": "memory", "run.out": out})
+    with pytest.raises(ConfigError, match="fleet.store = 'memory' forgets"):
+        runtime.run(OURS, scenario)  # type: ignore[attr-defined]
+    assert not Path(out).exists()
+
+
+def test_missing_ray_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name: None if name == "ray" else find_spec(name),
+    )
+    with pytest.raises(ConfigError, match=r"pip install 'fedask\[simulation\]'"):
+        ray.run(OURS, small(2, 2))
+
+
+def test_submitted_app_carries_the_whole_scenario(tmp_path: Path) -> None:
+    values = {
+        "train.lr": 1e-05,
+        "train.prox": 1e22,
+        "fleet.alpha": 1.0,
+        "data.folder": 'a "b"\\ü\n',
+        "strategy.options.server_learning_rate": 0.1,
+    }
+    scenario = small(2, 2, **values)
+    app = superlink.write_app(OURS, scenario, tmp_path)
+    table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
+    config = table["tool"]["flwr"]["app"]["config"]
+    assert Scenario.from_flat(flatten(config)) == scenario
+
+
+def test_submitted_app_of_a_folder_holds_code_and_no_results(tmp_path: Path) -> None:
+    source = tmp_path / "my-app"
+    write_template(source)
+    (source / "runs").mkdir()
+    (source / "runs" / "model.npz").write_bytes(b"large")
+    (source / ".venv").mkdir()
+    own = Apps(apps.client, apps.server, source)
+    app = superlink.write_app(own, small(2, 2), tmp_path / "temporary")
+    names = {str(p.relative_to(app)) for p in app.rglob("*") if p.is_file()}
+    assert names == {
+        "pyproject.toml",
+        *(f"my_app/{name}.py" for name in ("__init__", "task", "client_app")),
+        "my_app/server_app.py",
+    }
+    table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
+    parts = table["tool"]["flwr"]["app"]["components"]
+    assert parts["serverapp"] == "my_app.server_app:app"
+
+
+def test_stop_ends_descendants_in_sessions_of_their_own(
+    tmp_path: Path, left_over: Callable[[], list[str]]
+) -> None:
+    parent = (
+        "import subprocess, sys, time\n"
+        f"child = [sys.executable, '-c', {SLEEPER!r}]\n"
+        "subprocess.Popen(child, start_new_session=True)\n"
+        "print('started', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with Processes(tmp_path, os.environ) as processes:
+        processes.start("parent", ["python", "-c", parent])
+        log = processes.log("parent")
+        processes.wait_until(lambda: "started" in log.read_text(), "it", timeout_s=30)
+    assert left_over() == []
+
+
+def test_process_that_ignores_sigterm_is_killed(
+    tmp_path: Path, left_over: Callable[[], list[str]]
+) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    deaf += "print('deaf', flush=True)\n" + SLEEPER
+    with Processes(tmp_path, os.environ, stop_timeout_s=0.2) as processes:
+        processes.start("deaf", ["python", "-c", deaf])
+        log = processes.log("deaf")
+        processes.wait_until(lambda: "deaf" in log.read_text(), "it", timeout_s=30)
+    assert left_over() == []
+
+
+def test_early_end_of_a_process_tells_the_end_of_its_log(tmp_path: Path) -> None:
+    with Processes(tmp_path, os.environ) as processes:
+        processes.start("node", ["python", "-c", "print('why'); raise SystemExit(3)"])
+        processes.start("run", ["python", "-c", SLEEPER])
+        with pytest.raises(UnavailableError, match="node ended with exit code 3:\nwhy"):
+            processes.wait_for("run", timeout_s=30)
+
+
+def test_waiting_ends_in_time(tmp_path: Path) -> None:
+    with Processes(tmp_path, os.environ) as processes:
+        processes.start("node", ["python", "-c", SLEEPER])
+        with pytest.raises(UnavailableError, match=r"it took more than 0.1 s; see "):
+            processes.wait_until(lambda: False, "it", timeout_s=0.1)
