@@ -43,9 +43,9 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         If a file cannot be used.
     """
     node = context.node_config
-    for key in ("store", "device"):
+    for key in ("data", "store", "device"):
         if key not in node:
-            msg = f"the SuperNode's --node-config has data but no {key}"
+            msg = f"the SuperNode's --node-config has no {key}"
             raise ConfigError(msg)
     store = SqliteStore(Path(str(node["store"])))
     try:

@@ -130,7 +130,7 @@ class Device:
         labelled = [item for item in items if item.state in _ANSWERED]
         loss, trained = 0.0, None
         if labelled:
-            loss = self._train(learner, scenario, labelled, tick, prox)
+            loss = self._train(task, learner, scenario, labelled, tick, prox)
             if isfinite(loss):
                 trained = learner.arrays()
                 fresh = [i.uid for i in labelled if i.state is State.LABELLED]
@@ -162,7 +162,8 @@ class Device:
         """Queue what the cut buys; returns why not, or ""."""
         policy = make_policy(scenario.ask, task.num_classes)
         if not cut.model_version:
-            self.store.add(cut.cycle, self._first(cut))
+            most = min(cut.take, scenario.ask.capacity)
+            self.store.add(cut.cycle, self._first(cut, most))
             return ""
         kept = self.store.scores()
         if kept is None or kept[0] != cut.model_version:
@@ -177,11 +178,11 @@ class Device:
         self.store.add(cut.cycle, picks)
         return ""
 
-    def _first(self, cut: Cut) -> list[Uid]:
+    def _first(self, cut: Cut, most: int) -> list[Uid]:
         """Choose the first questions by hash: nothing is known yet."""
-        uids = np.concatenate([u for u, _ in self.pool.batches((), 65_536)])
+        uids = self.pool.uids
         order = np.lexsort((uids, hash_uids(uids, cut.nonce)))
-        return [Uid(uid) for uid in uids[order[: cut.take]].tolist()]
+        return [Uid(uid) for uid in uids[order[:most]].tolist()]
 
     def _pick(
         self,
@@ -227,11 +228,9 @@ class Device:
         for uid, label in self._oracle.answer(waiting, tick).items():
             if label == SKIP:
                 self.store.move([uid], State.SKIPPED)
-            elif 0 <= label < task.num_classes:
-                self.store.answer(uid, label)
             else:
-                msg = f"sample {uid}: label {label} is not one of {task.num_classes}"
-                raise DataError(msg + " classes")
+                _check_label(uid, label, task.num_classes)
+                self.store.answer(uid, label)
         return self.store.items()
 
     def _score(
@@ -258,6 +257,7 @@ class Device:
 
     def _train(
         self,
+        task: Task,
         learner: Learner,
         scenario: Scenario,
         labelled: list[Item],
@@ -267,6 +267,9 @@ class Device:
         uids = tuple(item.uid for item in labelled)
         if self._known is None or self._known[0] != uids:
             labels = [int(item.label) for item in labelled if item.label is not None]
+            for uid, label in zip(uids, labels, strict=True):
+                # Another process may have stored it, for a task of other classes.
+                _check_label(uid, label, task.num_classes)
             self._known = (uids, learner.prepare(self.pool.load(uids), labels))
         config = scenario.train
         lesson = Lesson(
@@ -306,6 +309,12 @@ class Device:
         if plain:
             self._reported = (items, report)
         return report
+
+
+def _check_label(uid: Uid, label: int, num_classes: int) -> None:
+    if not 0 <= label < num_classes:
+        msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
+        raise DataError(msg)
 
 
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more

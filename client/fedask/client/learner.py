@@ -115,6 +115,11 @@ class Learner:
         float
             Loss of the last batch, without the proximal term; not finite if training
             diverged.
+
+        Raises
+        ------
+        ConfigError
+            If the model's output does not fit the classes.
         """
         labelled = lesson.labelled
         anchors = [p.detach().clone() for p in self._params] if lesson.prox else []
@@ -126,12 +131,14 @@ class Learner:
             inputs = labelled.inputs if rows is None else labelled.inputs[rows]
             targets = labelled.targets if rows is None else labelled.targets[rows]
             logits = self._model(inputs)
+            check_logits(logits, len(targets), self._task.num_classes)
             if labelled.shift is not None:
                 logits = logits + labelled.shift
             loss = self._loss(logits, targets)
-            grads = list(torch.autograd.grad(loss, self._params))
+            # Zeros for a layer that the output does not use.
+            grads = torch.autograd.grad(loss, self._params, materialize_grads=True)
             with torch.no_grad():
-                velocity = self._step(grads, velocity, anchors, lesson)
+                velocity = self._step(list(grads), velocity, anchors, lesson)
         return float(loss.detach())
 
     def _step(

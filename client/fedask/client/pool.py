@@ -46,6 +46,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def uids(self) -> NDArray[np.str_]:
+        """Uid of every sample, in row order: (n,) str. Not to be changed."""
+        return self._uids
+
     def load(self, uids: Sequence[Uid]) -> NDArray[Any]:
         """Return the raw samples with these uids, in their order.
 
@@ -75,11 +80,12 @@ class Pool:
         self, exclude: Collection[Uid], size: int
     ) -> Iterator[tuple[NDArray[np.str_], NDArray[Any]]]:
         """Yield (uids, raw samples) of at most ``size`` rows, without the excluded."""
-        rows, uids = self._rows, self._uids
-        if exclude:
-            gone = [self._row[uid] for uid in exclude if uid in self._row]
-            mask = ~np.isin(rows, np.array(gone, dtype=np.int64))
-            rows, uids = rows[mask], uids[mask]
-        for start in range(0, len(rows), size):
+        # A byte per sample; a copy of the uids would take 128.
+        kept = np.ones(len(self._rows), dtype=np.bool_)
+        gone = [self._row[uid] for uid in exclude if uid in self._row]
+        kept[np.searchsorted(self._rows, gone)] = False
+        for start in range(0, len(kept), size):
             part = slice(start, start + size)
-            yield uids[part], self._source.load(rows[part])
+            rows = self._rows[part][kept[part]]
+            if len(rows):
+                yield self._uids[part][kept[part]], self._source.load(rows)

@@ -62,7 +62,8 @@ def score_pool(
     )
     for uids, raw in pool.batches(exclude, BATCH_SAMPLES):
         probs = predict(raw)
-        scores = scorer(probs, uids, salt)
+        # As they are kept: a cut must find each score in the bin it was counted in.
+        scores = np.asarray(scorer(probs, uids, salt), dtype=np.float32)
         check_scores(type(scorer).__name__, scores, len(uids))
         best = Scored.ranked(
             np.concatenate([best.uids, uids]),

@@ -84,18 +84,23 @@ class SqliteStore(DeviceStore):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._kept: tuple[int, list[Item], int] | None = None
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
+            try:
+                self._set_up()
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.Error as err:
             msg = f"cannot open the store {path}: {err}"
             raise StoreError(msg) from err
-        self._migrate()
 
-    def _migrate(self) -> None:
+    def _set_up(self) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version == SCHEMA_VERSION:
             return
@@ -112,17 +117,17 @@ class SqliteStore(DeviceStore):
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit all or nothing; SQLite's errors leave as ours."""
+        self._kept = None
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite may have undone it itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
         except sqlite3.Error as err:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
             msg = f"store {self._path}: {err}"
             raise StoreError(msg) from err
 
@@ -167,8 +172,7 @@ class SqliteStore(DeviceStore):
 
     @override
     def items(self) -> list[Item]:
-        with self._reading() as db:
-            return [_to_item(row) for row in db.execute(_ITEMS)]
+        return list(self._read()[1])
 
     @override
     def put_scores(self, version: str, scored: Scored) -> None:
@@ -196,12 +200,25 @@ class SqliteStore(DeviceStore):
 
     @override
     def last_cycle(self) -> int:
-        with self._reading() as db:
-            return int(db.execute(_LAST_CYCLE).fetchone()[0])
+        return self._read()[2]
 
     @override
     def close(self) -> None:
         self._db.close()
+
+    def _read(self) -> tuple[int, list[Item], int]:
+        """Return (version, items, last cycle), read anew only if they may have changed.
+
+        SQLite's ``data_version`` changes when another connection commits, and our own
+        transactions drop what is kept: most rounds read one number instead of the queue.
+        """
+        with self._reading() as db:
+            version = int(db.execute("PRAGMA data_version").fetchone()[0])
+            if self._kept is None or self._kept[0] != version:
+                items = [_to_item(row) for row in db.execute(_ITEMS)]
+                cycle = int(db.execute(_LAST_CYCLE).fetchone()[0])
+                self._kept = (version, items, cycle)
+            return self._kept
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -270,11 +270,15 @@ def read_scenario(path: Path) -> Scenario:
     except FileNotFoundError as err:
         msg = f"no scenario at {where}"
         raise ConfigError(msg) from err
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+    except (OSError, ValueError) as err:  # not UTF-8, not TOML, a number too long
         msg = f"cannot read {where}: {err}"
         raise ConfigError(msg) from err
     if path.is_dir():
-        tree = tree.get("tool", {}).get("flwr", {}).get("app", {}).get("config", {})
+        for table in ("tool", "flwr", "app", "config"):
+            tree = tree.get(table, {})
+            if not isinstance(tree, dict):
+                msg = f"{where}: tool.flwr.app.config must be a table"
+                raise ConfigError(msg)
     try:
         return Scenario.from_dict(tree)
     except ConfigError as err:
@@ -296,7 +300,7 @@ def parse_setting(text: str) -> tuple[str, Scalar]:
         raise ConfigError(msg)
     try:
         value = tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # not TOML, or a number too long
         value = raw.strip()
     return key.strip(), value
 
@@ -351,7 +355,11 @@ def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401
     if hint not in {bool, int, float, str}:
         return _options(value, key)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as err:
+            msg = f"{key} is too large"
+            raise ConfigError(msg) from err
     if type(value) is not hint:
         msg = f"{key} = {value!r} must be of type {hint.__name__}"
         raise ConfigError(msg)

@@ -19,7 +19,7 @@ ModelVersion = NewType("ModelVersion", str)  # 16 hex digits: BLAKE2b-64 of all 
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MODEL_VERSION = re.compile(r"[0-9a-f]{16}")
-_TWO_64 = float(2**64)
+_TWO_53 = float(2**53)
 
 
 def content_uid(sample: NDArray[np.generic]) -> Uid:
@@ -30,7 +30,7 @@ def content_uid(sample: NDArray[np.generic]) -> Uid:
     sample
         One sample, any shape and dtype. Equal arrays get equal uids on every machine.
     """
-    array = np.ascontiguousarray(sample)
+    array = np.asarray(sample, order="C")  # ascontiguousarray makes () into (1,)
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{array.dtype.str}{array.shape}".encode())
     digest.update(array.data)
@@ -71,7 +71,7 @@ def unit_hash(*parts: str | int) -> float:
     Used for every choice that must look random but be repeatable: cold-start picks,
     the boundary bin of a cut, tie tickets.
     """
-    return stable_seed(*parts) / _TWO_64
+    return (stable_seed(*parts) >> 11) / _TWO_53  # exact: never rounds up to 1
 
 
 def stable_seed(*parts: str | int) -> int:
@@ -104,4 +104,4 @@ def hash_uids(uids: NDArray[np.str_], salt: int) -> NDArray[np.float64]:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return (mixed >> np.uint64(11)).astype(np.float64) / _TWO_53

@@ -89,6 +89,9 @@ class FeatureTap:
         ]
         self._forward(example[:1], hooks)
         self.layers: Sequence[str] = tuple(dict.fromkeys(ran))
+        if not self.layers:
+            msg = "the model runs no layer: its features cannot be read"
+            raise ConfigError(msg)
 
     @property
     def penultimate(self) -> str:
@@ -138,13 +141,14 @@ class FeatureTap:
         return logits, seen[-1].detach().flatten(1)
 
     def _forward(self, inputs: torch.Tensor, hooks: Sequence[Any]) -> torch.Tensor:
-        training = self._model.training
+        modes = [(module, module.training) for module in self._model.modules()]
         self._model.eval()
         try:
             with torch.inference_mode():
                 logits: torch.Tensor = self._model(inputs)
         finally:
-            self._model.train(training)
+            for module, training in modes:  # a frozen part stays frozen
+                module.training = training
             for hook in hooks:
                 hook.remove()
         return logits

@@ -31,6 +31,7 @@ from fedask.common.ids import (
     parse_device_id,
     parse_model_version,
 )
+from fedask.common.weights import read_npy
 
 ASK = "fedask.ask"
 REPORT = "fedask.report"
@@ -134,6 +135,7 @@ class Ask:
                 record["cut.theta"] = np.array(cut.theta, dtype="<u2").tobytes()
             if cut.boundary >= 0:
                 record["cut.boundary"] = cut.boundary
+            if cut.rho:
                 record["cut.rho"] = cut.rho
             if cut.take:
                 record["cut.take"] = cut.take
@@ -257,6 +259,9 @@ class Report:
             If there is none, its schema version is not ours, or anything in it is
             missing, unknown, of the wrong type, shape or size, or out of range.
         """
+        if ASK in content:
+            msg = f"a reply must not hold {ASK}"
+            raise ProtocolError(msg)
         fields = _Fields(content, REPORT)
         device = parse_device_id(fields.take("device", str))
         refused = fields.take("refused", str, "")
@@ -298,11 +303,7 @@ def _read_grid(record: object, shape: tuple[int, int]) -> IntArray | None:
         msg = f"{GRID} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
         msg += f"unsigned and at most {cap} bytes"
         raise ProtocolError(msg)
-    try:
-        counts = array.numpy()
-    except (ValueError, EOFError, OSError, TypeError) as err:
-        msg = f"{GRID} does not decode"
-        raise ProtocolError(msg) from err
+    counts = read_npy(array, GRID)
     if counts.shape != shape or counts.dtype.name != array.dtype:
         msg = f"{GRID} has shape {counts.shape}, must be {shape}"
         raise ProtocolError(msg)
@@ -323,8 +324,13 @@ class _Fields:
         self._left: dict[str, Any] = dict(record.items())
         self._name = name
         version = self._left.pop("v", None)
-        if version != SCHEMA:
+        if type(version) is not int or version != SCHEMA:
             msg = f"{name} has schema version {version!r:.20}, this side knows {SCHEMA}"
+            raise ProtocolError(msg)
+        # What is empty is left out; and Flower cannot count the bytes of "".
+        empty = [k for k, v in self._left.items() if v in ("", b"")]
+        if empty:
+            msg = f"{name}: {empty[0]!r:.40} is empty"
             raise ProtocolError(msg)
 
     def has(self, key: str) -> bool:

@@ -30,7 +30,7 @@ def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
         If the text has no colon, the module does not import, or lacks the attribute.
     """
     module_name, _, attr = target.partition(":")
-    if not module_name or not attr:
+    if not module_name or not attr or module_name.startswith("."):
         msg = f"{target!r} must be written package.module:attr"
         raise ConfigError(msg)
     try:

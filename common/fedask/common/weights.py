@@ -22,6 +22,7 @@ from fedask.common.ids import ModelVersion
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 1024  # .npy headers are 128 bytes here; room for odd writers
 _LIMIT = 65_536.0  # largest weight accepted; a sane model is far below
 _SCALE = 2.0**30  # fixed point: weight times value is kept to 2**-30
@@ -152,15 +153,35 @@ def _decode(
         if len(array.data) > expected + _NPY_HEADER_BYTES:
             msg = f"array {name!r:.80} has {len(array.data)} bytes, must be {expected}"
             raise ProtocolError(msg)
-    try:
-        values = array.numpy()
-    except (ValueError, EOFError, OSError, TypeError) as err:
-        msg = f"array {name!r:.80} does not decode"
-        raise ProtocolError(msg) from err
+    values = read_npy(array, f"array {name!r:.80}")
     if values.shape != shape or _dtype_name(values.dtype) != dtype:
         msg = f"array {name!r:.80} decodes to {values.shape} {values.dtype}"
         raise ProtocolError(msg)
     return values
+
+
+def read_npy(array: Array, what: str) -> NDArray[Any]:
+    """Decode an array from another machine, whatever its bytes hold.
+
+    Parameters
+    ----------
+    what
+        Names it in the error message.
+
+    Raises
+    ------
+    ProtocolError
+        If the bytes are not one .npy array of plain numbers.
+    """
+    # np.load also opens zip archives; those never are an array.
+    if not isinstance(array, MemoryArray) and not array.data.startswith(_NPY_MAGIC):
+        msg = f"{what} is not in .npy form"
+        raise ProtocolError(msg)
+    try:
+        return array.numpy()
+    except Exception as err:  # numpy evaluates the header: anything may come
+        msg = f"{what} does not decode"
+        raise ProtocolError(msg) from err
 
 
 def check_values(arrays: Arrays) -> None:
@@ -172,7 +193,10 @@ def check_values(arrays: Arrays) -> None:
         Naming the first array with NaN, infinity or a value beyond 65536 in magnitude.
     """
     for name, values in arrays.items():
-        largest = float(np.abs(values).max()) if values.size else 0.0
+        if not values.size:
+            continue
+        # Not abs: that of the lowest int64 is negative.
+        largest = max(float(values.max()), -float(values.min()))
         if not largest <= _LIMIT:  # NaN fails the comparison too
             msg = f"array {name!r:.80} holds NaN, infinity or values beyond {_LIMIT:g}"
             raise ProtocolError(msg)
@@ -182,7 +206,7 @@ def model_version(arrays: Arrays) -> ModelVersion:
     """Name a model by its content, so that a cut cannot meet the wrong scores."""
     digest = hashlib.blake2b(digest_size=8)
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")
         digest.update(f"{name}\x1f{array.dtype.str}\x1f{array.shape}\x1f".encode())
         digest.update(array.data)
     return ModelVersion(digest.hexdigest())

@@ -192,7 +192,7 @@ def _read_loss(content: RecordDict, report: Report) -> float | None:
         raise ProtocolError(msg)
     metrics = dict(records[0].items())
     weight = metrics.pop("num-examples", None)
-    if weight not in {0, report.labelled} or isinstance(weight, bool):
+    if type(weight) not in {int, float} or weight not in {0, report.labelled}:
         msg = f"num-examples is {weight!r:.40}, but {report.labelled} are labelled"
         raise ProtocolError(msg)
     loss = metrics.pop("train-loss", None)

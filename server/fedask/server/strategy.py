@@ -241,8 +241,9 @@ class AskStrategy(Strategy):
             msg = f"device {report.device} replied twice"
             raise ProtocolError(msg)
         before = self.progress.ledger.totals.get(report.device)
-        if before is not None and report.asked < before[0]:
-            msg = f"device {report.device} has asked less than before"
+        now = (report.asked, report.answered, report.skipped, report.expired)
+        if before is not None and any(n < b for n, b in zip(now, before, strict=True)):
+            msg = f"device {report.device} reports less than before: {before} to {now}"
             raise ProtocolError(msg)
         limit = self._scenario.ask.capacity
         if report.grid is not None and int(report.grid.sum()) > limit:

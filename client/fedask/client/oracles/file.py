@@ -5,7 +5,7 @@ label means "skip".
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import override
@@ -30,8 +30,8 @@ class FileOracle(Oracle):
     Raises
     ------
     DataError
-        From ``answer``, if the file lacks a column or names an unknown class: with the
-        file, the line and the nearest class.
+        From ``answer``, if the file cannot be read, lacks a column or names an unknown
+        class: with the file, the line and the nearest class.
     """
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
@@ -43,16 +43,26 @@ class FileOracle(Oracle):
         waiting = {item.uid for item in items}
         if not waiting or not self._path.exists():
             return {}
-        with self._path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            if not {"uid", "label"} <= set(rows.fieldnames or ()):
-                msg = f"{self._path} must have the columns uid,label"
-                raise DataError(msg)
-            return {
-                Uid(row["uid"]): self._label(row["label"], rows.line_num)
-                for row in rows
-                if row["uid"] in waiting
-            }
+        try:
+            # -sig: spreadsheets put a byte order mark before the first column.
+            with self._path.open(newline="", encoding="utf-8-sig") as file:
+                return self._read(csv.DictReader(file), waiting)
+        except (OSError, UnicodeDecodeError, csv.Error) as err:
+            msg = f"cannot read answers from {self._path}: {err}"
+            raise DataError(msg) from err
+
+    def _read(
+        self, rows: "csv.DictReader[str]", waiting: Collection[Uid]
+    ) -> dict[Uid, int]:
+        if not {"uid", "label"} <= set(rows.fieldnames or ()):
+            msg = f"{self._path} must have the columns uid,label"
+            raise DataError(msg)
+        return {
+            Uid(row["uid"]): self._label(row["label"], rows.line_num)
+            for row in rows
+            # No label at all, not even an empty one: the line is still being written.
+            if row["uid"] in waiting and row["label"] is not None
+        }
 
     def _label(self, name: str, line: int) -> int:
         if not name:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from fedask.client.pool import DataSource
 from fedask.common.errors import DataError
-from fedask.common.ids import content_uid
+from fedask.common.ids import Uid, content_uid
 
 
 class ArraySource(DataSource):
@@ -27,7 +27,7 @@ class ArraySource(DataSource):
     Raises
     ------
     DataError
-        If there is no sample, or numbers are not finite.
+        If there is no sample, or, where uids are computed, a number is not finite.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ArraySource(DataSource):
             msg = "the device has no samples"
             raise DataError(msg)
         if uids is None:
-            named = [content_uid(samples[row]) for row in self._rows]
+            named = [_named(samples, row) for row in self._rows.tolist()]
             self._uids = np.array(named, dtype=np.str_)
         else:
             self._uids = uids[self._rows]
@@ -57,6 +57,15 @@ class ArraySource(DataSource):
         return batch
 
 
+def _named(samples: NDArray[Any], row: int) -> Uid:
+    """Name one sample, unless it would only make the model give NaN."""
+    sample = samples[row]
+    if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
+        msg = f"row {row} of the samples holds NaN or infinity"
+        raise DataError(msg)
+    return content_uid(sample)
+
+
 def open_npy(path: Path) -> ArraySource:
     """Open a ``.npy`` file of samples without reading it into memory.
 
@@ -66,7 +75,7 @@ def open_npy(path: Path) -> ArraySource:
         If the file is missing, is no ``.npy`` file, holds objects, or is empty.
     """
     try:
-        samples = np.load(path, mmap_mode="r", allow_pickle=False)
+        samples = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as err:
         msg = f"cannot read samples from {path}: {err}"
         raise DataError(msg) from err

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.config import AskConfig
+from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray, Scored, bin_of, count_grid, spend, water_fill
 from fedask.common.ids import DeviceId, hash_uids
 from fedask.common.policies.policy import FleetSum, draws_ticket, ticket_for
@@ -67,7 +68,15 @@ class GlobalCut:
         -------
         NDArray
             (n,) bool; entry i belongs to ``scored.uids[i]``.
+
+        Raises
+        ------
+        ProtocolError
+            If the cut is for another number of groups.
         """
+        if len(cut.theta) != self._groups:
+            msg = f"the cut has {len(cut.theta)} groups, must have {self._groups}"
+            raise ProtocolError(msg)
         accepted = np.zeros(len(scored), dtype=np.bool_)
         best = self._grouped(scored)
         theta = np.asarray(cut.theta, dtype=np.int64)[best.groups]
@@ -97,7 +106,10 @@ class GlobalCut:
             need = spending.boundary_need
             tickets = min(need, len(fleet.devices))
             held = int(fleet.grid[spending.boundary, spending.boundary_bin])
-            rho = (need - tickets) / held
+            if need > tickets:
+                # One step up, so that floor(rho * n) is exact where the quotient is
+                # whole; elsewhere it is 1 / held from whole, far above a rounding.
+                rho = float(np.nextafter((need - tickets) / held, 1.0))
         return Cut(
             cycle=fleet.cycle,
             model_version=fleet.model_version,

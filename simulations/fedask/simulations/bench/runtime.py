@@ -121,12 +121,20 @@ def against_bare(devices: int, repeats: int = 5) -> tuple[float, float]:
     return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
 
 
-def against_ray(devices: int) -> tuple[float, float]:
+def against_ray(devices: int, *, cycles: int) -> tuple[float, float]:
     """Run the same apps and scenario inline and on Ray; return both rates.
 
-    Two cycles of three rounds: devices score and select too, over SQLite files.
+    Labels lie in SQLite files on both sides, since Ray's actors share nothing else.
+
+    Parameters
+    ----------
+    cycles
+        1: devices only train, six rounds. 2: three rounds each, and devices score,
+        write their scores, select and queue in between.
     """
-    scenario = workload.scenario(devices, rounds=3, cycles=2, store="sqlite")
+    scenario = workload.scenario(
+        devices, rounds=6 // cycles, cycles=cycles, store="sqlite"
+    )
     inline = median(device_rounds_per_s(scenario, "inline") for _ in range(3))
     return inline, device_rounds_per_s(scenario, "ray")
 

@@ -37,7 +37,9 @@ def runtime_command(
     """Measure the inline runtime: against Ray, a bare PyTorch loop, and as it grows.
 
     ratio: device-rounds per second inline over those on Flower's Ray engine, the same
-    apps and scenario (tiny perceptron, one local step, scoring and selection too).
+    apps and scenario (tiny perceptron, one local step a round, labels in SQLite).
+    ratio_selecting: the same while devices also score, select and queue, which adds
+    three writes to disk per device and cycle on both sides.
     over_bare: time inline over the time of a bare PyTorch loop for the same training
     steps. growth: cost and peak memory of each fleet size in a process of its own.
 
@@ -65,9 +67,11 @@ def runtime_command(
         result["kib_per_device"] = kib_per_device(rows)
     if ray:
         stderr().print("inline against Ray (a minute or two) ...")
-        inline, peer = against_ray(devices)
-        result |= {"inline_per_s": round(inline), "ray_per_s": round(peer, 1)}
-        result["ratio"] = round(inline / peer, 1)
+        for cycles, suffix in ((1, ""), (2, "_selecting")):
+            inline, peer = against_ray(devices, cycles=cycles)
+            result[f"inline{suffix}_per_s"] = round(inline)
+            result[f"ray{suffix}_per_s"] = round(peer, 1)
+            result[f"ratio{suffix}"] = round(inline / peer, 1)
     if as_json:
         print_json(result)
     else:
@@ -94,14 +98,17 @@ def read_sizes(text: str) -> list[int]:
 def print_result(result: dict[str, Any]) -> None:
     """Print the measurement as tables."""
     rows = [
-        ("inline, training only", str(result["inline_train_per_s"])),
+        ("inline, in memory", str(result["inline_train_per_s"])),
         ("bare PyTorch loop", str(result["bare_per_s"])),
     ]
     if "ratio" in result:
         rows += [
-            ("inline, with scoring, SQLite", str(result["inline_per_s"])),
+            ("inline, SQLite", str(result["inline_per_s"])),
             ("Ray, the same", str(result["ray_per_s"])),
             ("ratio inline / Ray", f"{result['ratio']}x"),
+            ("inline, selecting too", str(result["inline_selecting_per_s"])),
+            ("Ray, the same", str(result["ray_selecting_per_s"])),
+            ("ratio inline / Ray", f"{result['ratio_selecting']}x"),
         ]
     rows.append(("time inline / bare", f"{result['over_bare']}x"))
     print_table(f"{result['devices']} devices", ("runtime", "device-rounds/s"), rows)

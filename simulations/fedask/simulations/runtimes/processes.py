@@ -1,261 +1,228 @@
-"""Processes that end with the run that started them. Called by the superlink runtime.
+"""Processes of a run: started in groups of their own, and surely gone afterwards.
 
-Flower's commands start processes of their own, some in a session of their own; what is
-stopped is therefore every process group below the ones started here, and nothing else.
+Called by the runtimes that start any. Flower and Ray start processes of their own, some
+of them in new sessions, so a group is not enough: on Linux ``/proc`` is searched for
+what is left, by an environment variable or by descent. Elsewhere the groups are all
+that is killed; both programs' own helpers end when their parent is gone.
 """
 
 import os
-import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Self
+from types import FrameType
+from typing import IO
 
-from fedask.common.errors import ConfigError, UnavailableError
+from fedask.common.errors import StoreError, UnavailableError
 
-_POLL_S = 0.05
-_TAIL_LINES = 15
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """One process, leader of its own group, and where its output goes."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
+_PROC = Path("/proc")
+_POLL_INTERVAL_S = 0.1
+_TAIL_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One line of the machine's process table."""
-
-    pid: int
-    parent: int
-    group: int
-    gone: bool
-
-
-class Processes:
-    """Starts processes; as a context manager, leaves none behind.
+@dataclass(slots=True)
+class Fleet:
+    """The processes of one run, each with a log file.
 
     Parameters
     ----------
     logs
-        Folder that gets a ``NAME.log`` per process; made if missing.
-    env
-        Their environment.
-    stop_timeout_s
-        How long they may take to end by themselves before they are killed.
+        Folder of the log files; must exist.
+    environment
+        Of every process.
+    mark
+        Name of a variable in ``environment`` whose value no other process has; what
+        inherits it belongs to this run.
     """
 
-    def __init__(
-        self, logs: Path, env: Mapping[str, str], stop_timeout_s: float = 5.0
-    ) -> None:
-        self._logs = logs
-        self._env = dict(env)
-        self._stop_timeout_s = stop_timeout_s
-        self._started: list[_Started] = []
-        logs.mkdir(parents=True, exist_ok=True)
+    logs: Path
+    environment: Mapping[str, str]
+    mark: str
+    _started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        return self
+    def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own; its output goes to ``name.log``.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def start(
-        self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None
-    ) -> None:
-        """Start ``command`` in a session of its own.
-
-        Parameters
-        ----------
-        name
-            For its log and for messages.
-        command
-            First the name of an executable beside this Python's own.
-        env
-            Added to the common environment.
+        Raises
+        ------
+        StoreError
+            If the log file cannot be written.
+        UnavailableError
+            If the program does not start.
         """
-        path = self.log(name)
-        with path.open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603  (fixed names, no shell)
-                [find_executable(command[0]), *command[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**self._env, **(env or {})},
-                start_new_session=True,
-            )
-        self._started.append(_Started(name, process, path))
+        with self._open(name) as log:
+            try:
+                process = subprocess.Popen(  # noqa: S603  (our own arguments)
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=dict(self.environment),
+                    start_new_session=True,
+                )
+            except OSError as err:
+                msg = f"cannot start {command[0]}: {err}"
+                raise UnavailableError(msg) from err
+        self._started[name] = process
+        return process
 
-    def log(self, name: str) -> Path:
-        """Return where the output of a process goes."""
-        return self._logs / f"{name}.log"
+    def _open(self, name: str) -> IO[bytes]:
+        try:
+            return self.path(name).open("wb")
+        except OSError as err:
+            msg = f"cannot write the log {self.path(name)}: {err}"
+            raise StoreError(msg) from err
 
-    def wait_until(
-        self, ready: Callable[[], bool], what: str, timeout_s: float
-    ) -> None:
-        """Wait while all processes run.
+    def path(self, name: str) -> Path:
+        """Return the log file of a process."""
+        return self.logs / f"{name}.log"
+
+    def ended(self) -> str | None:
+        """Return the name of a process that is no longer running, or None."""
+        return next((n for n, p in self._started.items() if p.poll() is not None), None)
+
+    def stop(self, grace_s: float = 10.0) -> None:
+        """End every process of the run: ask, wait ``grace_s``, then kill.
 
         Raises
         ------
         UnavailableError
-            If one of them ends, or it takes longer than ``timeout_s``.
+            If one survives even that.
         """
-        deadline = time.monotonic() + timeout_s
-        while not ready():
-            for started in self._started:
-                code = started.process.poll()
-                if code is not None:
-                    msg = f"{started.name} ended with exit code {code}:\n"
-                    raise UnavailableError(msg + tail(started.log))
-            if time.monotonic() > deadline:
-                msg = f"{what} took more than {timeout_s:g} s; see {self._logs}"
-                raise UnavailableError(msg)
-            time.sleep(_POLL_S)
-
-    def wait_for(self, name: str, timeout_s: float) -> int:
-        """Wait for a process to end, while all others run; return its exit code.
-
-        Raises
-        ------
-        UnavailableError
-            If another one ends, or it takes longer than ``timeout_s``.
-        """
-        (started,) = (entry for entry in self._started if entry.name == name)
-        self._started.remove(started)
-        try:
-            self.wait_until(lambda: started.process.poll() is not None, name, timeout_s)
-        finally:
-            self._started.append(started)
-        return int(started.process.returncode)
-
-    def stop(self) -> None:
-        """End everything that was started here, and what those processes started.
-
-        First asked, then killed; killed at once if this wait is interrupted.
-        """
-        groups = self._groups()
-        _signal(groups, signal.SIGTERM)
-        deadline = time.monotonic() + self._stop_timeout_s
-        try:
-            while self._alive(groups) and time.monotonic() < deadline:
-                time.sleep(_POLL_S)
-        finally:
-            # Again from the table: a process may have started another meanwhile.
-            _signal(groups | self._groups(), signal.SIGKILL)
-            for started in self._started:
-                started.process.wait()
-            self._started.clear()
-
-    def _groups(self) -> set[int]:
-        """Return the groups of all processes started here, and of those below them."""
-        table = _table()
-        known = {started.process.pid for started in self._started}
-        groups = set(known)
-        size = 0
-        while len(known) > size:
-            size = len(known)
-            below = [e for e in table if e.parent in known or e.group in groups]
-            known |= {entry.pid for entry in below}
-            groups |= {entry.group for entry in below}
-        return groups
-
-    def _alive(self, groups: set[int]) -> bool:
-        running = [s for s in self._started if s.process.poll() is None]
-        return bool(running) or any(
-            entry.group in groups and not entry.gone for entry in _table()
+        started = list(self._started.values())
+        for process in reversed(started):
+            _signal_group(process, signal.SIGTERM)
+        wait_until(
+            lambda: all(p.poll() is not None for p in started) and not self.left(),
+            grace_s,
         )
+        for process in started:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+        end(self.left, grace_s)
+
+    def left(self) -> list[int]:
+        """List the pids of processes that carry the mark; [] where there is no /proc."""
+        mark = f"{self.mark}={self.environment[self.mark]}".encode()
+        return [pid for pid in _pids() if mark in _environ(pid) and _alive(pid)]
 
 
-def find_executable(name: str) -> str:
-    """Return the executable that was installed with this Python.
+def end(left: Callable[[], Iterable[int]], grace_s: float) -> None:
+    """Kill what ``left`` names until it names nothing.
 
     Raises
     ------
-    ConfigError
-        If there is none.
+    UnavailableError
+        If something is still there after ``grace_s``.
     """
-    # Not resolved: in a virtual environment the link's own folder is the right one.
-    path = Path(sys.executable).with_name(name)
-    if not path.exists():
-        msg = f"{path} is missing: install flwr into the same environment as fedask"
-        raise ConfigError(msg)
-    return str(path)
+
+    def gone() -> bool:
+        pids = list(left())
+        for pid in pids:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    if not wait_until(gone, grace_s):
+        msg = f"processes {sorted(left())} of this run could not be stopped"
+        raise UnavailableError(msg)
 
 
-def tail(log: Path) -> str:
-    """Return the last lines of a log, without colours."""
-    text = _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace"))
-    return "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])
+def wait_until(done: Callable[[], bool], timeout_s: float) -> bool:
+    """Poll until ``done``; returns whether it was, within ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_INTERVAL_S)
+    return True
+
+
+def descendants(root: int) -> list[tuple[int, int]]:
+    """List (pid, start time in ticks) of all processes below ``root``."""
+    family = {root}
+    found = []
+    # Parents before children, even where process numbers have wrapped around.
+    rows = sorted((_stat(pid) for pid in _pids()), key=lambda row: row[2])
+    for pid, parent, started, _ in rows:
+        if parent in family:
+            family.add(pid)
+            found.append((pid, started))
+    return found
+
+
+def surviving(processes: Iterable[tuple[int, int]]) -> list[int]:
+    """List the pids of those (pid, start time) that are still running."""
+    return [pid for pid, at in processes if _stat(pid)[2] == at and _alive(pid)]
 
 
 @contextmanager
-def sigterm_unwinds() -> Iterator[None]:
-    """Let SIGTERM end this process like an exception, so that clean-ups run.
+def interruptible() -> Iterator[None]:
+    """Turn SIGTERM into ``SystemExit`` inside, so that ``finally`` blocks run.
 
-    Without it Python dies on the spot. A handler that someone else set is kept, and
-    only the main thread may set one.
+    Python gives signals to the main thread alone; elsewhere this does nothing.
     """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def unwind(number: int, _frame: FrameType | None) -> None:
+    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        # Once is enough: what runs now is the cleaning up.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, unwind)
+    before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
 
 
-def _signal(groups: set[int], number: int) -> None:
-    for group in groups:
-        try:
-            os.killpg(group, number)
-        except ProcessLookupError:
-            continue
-        except PermissionError:
-            continue  # macOS says so of a group of zombies
-
-
-def _table() -> list[_Entry]:
-    """Read the machine's process table."""
-    if Path("/proc/self/stat").exists():
-        lines = [_stat(path) for path in Path("/proc").glob("[0-9]*/stat")]
-    else:
-        command = ["/bin/ps", "-A", "-o", "pid=,ppid=,pgid=,stat="]
-        listed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-        lines = [line.split() for line in listed.stdout.splitlines()]
-    return [
-        _Entry(int(pid), int(parent), int(group), state.startswith("Z"))
-        for pid, parent, group, state in (line for line in lines if line)
-    ]
-
-
-def _stat(path: Path) -> list[str]:
-    """Return pid, parent, group and state; nothing for a process that just ended."""
+def tail(path: Path, lines: int) -> str:
+    """Return the last lines of a log file; empty if there is none."""
     try:
-        # The name, in brackets, may hold blanks and brackets itself: proc(5).
-        state, parent, group = path.read_text().rpartition(")")[2].split()[:3]
-    except (OSError, ValueError):
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # The group may outlive its leader, which is therefore not asked first.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _pids() -> list[int]:
+    if not _PROC.is_dir():
         return []
-    return [path.parent.name, parent, group, state]
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _alive(pid: int) -> bool:
+    return _stat(pid)[3] not in {"", "Z", "X"}
+
+
+def _stat(pid: int) -> tuple[int, int, int, str]:
+    """Return (pid, parent, start time in ticks, state); state "" if it is gone."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return pid, 0, 0, ""
+    # The name, in parentheses, may hold anything; the numbers come after it.
+    fields = text.rpartition(")")[2].split()
+    return pid, int(fields[1]), int(fields[19]), fields[0]

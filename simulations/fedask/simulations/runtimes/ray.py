@@ -1,47 +1,134 @@
-"""The Ray runtime: Flower's own simulation engine, unchanged.
+"""The Ray runtime: Flower's simulation engine, unchanged. Called by ``simulate``.
 
-Called by ``simulate``. Devices are called in Ray actors of one CPU each, so their state
-lives in files (``fleet.store = 'sqlite'``); the ServerApp runs in this process. Nothing
-is sent anywhere: Ray listens on the loopback alone, its dashboard and its usage reports
-are off, and so is Flower's telemetry.
+Devices run in Ray's worker processes, one CPU each, all on this machine: Ray listens on
+the loopback address alone, has no dashboard and reports no usage. It never connects to
+a cluster that is already there, since the engine shuts Ray down when it is done.
 """
 
 import importlib.util
 import logging
 import os
-import signal
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore import telemetry
 from typing_extensions import override
 
-from fedask.common.config import Scalar, Scenario
-from fedask.common.errors import ConfigError, UnavailableError
+from fedask.common.config import Scenario
+from fedask.common.errors import ConfigError, FedaskError, UnavailableError
 from fedask.simulations.devices import asked
+from fedask.simulations.runtimes.processes import (
+    descendants,
+    end,
+    interruptible,
+    surviving,
+    wait_until,
+)
 from fedask.simulations.runtimes.runtime import Apps, Asked, run_config
 
 logger = logging.getLogger(__name__)
 
-_STOP_TIMEOUT_S = 10.0  # how long an interrupted ServerApp may take to notice
-
-# Read by Ray when it starts; by Flower when it is first imported.
-_QUIET = {
+_GRACE_S = 10.0  # for Ray's processes to end
+_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's own advice; silences a warning
     "FLWR_TELEMETRY_ENABLED": "0",
-    # Off, Ray takes the loopback for its address, on Linux too.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # Ray 2.55 announces a change of its GPU variables at every start.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-RunConfig = Mapping[str, Scalar]
+
+class ConfiguredClient(ClientApp):
+    """A ClientApp with its run configuration: the engine's own is always empty.
+
+    The app is pickled once and unpickled once per worker process, not once per message,
+    so that what it keeps between messages (a compiled model, say) is kept.
+
+    Parameters
+    ----------
+    app
+        Called with every message.
+    config
+        The run configuration it sees.
+    pickled
+        App and configuration, as Ray's cloudpickle makes them.
+    """
+
+    def __init__(
+        self, app: ClientApp, config: Mapping[str, Any], pickled: bytes
+    ) -> None:
+        super().__init__()
+        self._app = app
+        self._config = dict(config)
+        self._pickled = pickled
+        self._key = uuid.uuid4().hex
+
+    @override
+    def __call__(self, message: Message, context: Context) -> Message:
+        given = context.run_config
+        context.run_config = self._config
+        try:
+            return self._app(message, context)
+        finally:
+            context.run_config = given  # the engine refuses one that was changed
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._key, self._pickled)
+
+
+# Of this worker process, by the key of the app: one per run, and a worker serves one.
+_unpickled: dict[str, ConfiguredClient] = {}
+
+
+def _unpickle(key: str, pickled: bytes) -> ConfiguredClient:
+    """Return this worker's app; unpickled with the first message."""
+    if key not in _unpickled:
+        from ray import cloudpickle  # noqa: PLC0415  (an extra)
+
+        app, config = cloudpickle.loads(pickled)
+        _unpickled[key] = ConfiguredClient(app, config, pickled)
+    return _unpickled[key]
+
+
+class ConfiguredServer(ServerApp):
+    """A ServerApp with its run configuration, which keeps what stopped it.
+
+    Parameters
+    ----------
+    app
+        Called once.
+    config
+        The run configuration it sees.
+
+    Attributes
+    ----------
+    error
+        What the app raised; the engine may hide it behind an error of its own.
+    finished
+        Whether the app returned.
+    """
+
+    def __init__(self, app: ServerApp, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._app = app
+        self._config = dict(config)
+        self.error: BaseException | None = None
+        self.finished = False
+
+    @override
+    def __call__(self, grid: Grid, context: Context) -> None:
+        context.run_config = self._config
+        try:
+            self._app(grid, context)
+        except BaseException as err:
+            self.error = err
+            raise
+        self.finished = True
 
 
 def run(apps: Apps, scenario: Scenario) -> Asked:
@@ -50,179 +137,128 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
     Raises
     ------
     ConfigError
-        If Ray is not installed, or the devices would keep their labels in memory.
+        If Ray is not installed or already running, or the devices would keep their
+        labels in memory, which no two messages share here.
     UnavailableError
-        If Ray cannot start, or stops.
+        If Ray does not start, or breaks down during the run.
     """
     _check(scenario)
-    config = run_config(scenario)
-    server = _Server(apps.server, config)
-    with _environment(_QUIET), _sigterm_kept(), _without_deprecation():
-        import ray  # noqa: PLC0415  (an extra; reads the environment)
-        from flwr.simulation import run_simulation  # noqa: PLC0415
-        from flwr.supercore import telemetry  # noqa: PLC0415
+    from ray import cloudpickle  # noqa: PLC0415  (an extra)
 
-        telemetry.FLWR_TELEMETRY_ENABLED = "0"
-        try:
-            run_simulation(
-                server_app=server.app,
-                client_app=ShippedClient(ray.cloudpickle.dumps((apps.client, config))),
-                num_supernodes=scenario.fleet.devices,
-                backend_config=_backend_config(),
-            )
-        except RuntimeError as err:
-            if server.failure is None:
-                msg = f"Ray could not run the devices: {err.__cause__ or err}"
-                raise UnavailableError(msg) from err
-        finally:
-            server.stop()
-            ray.shutdown()
-    if server.failure is not None:
-        raise server.failure
+    config = run_config(scenario)
+    pickled = cloudpickle.dumps((apps.client, config))
+    server = ConfiguredServer(apps.server, config)
+    client = ConfiguredClient(apps.client, config, pickled)
+    with interruptible(), _ray(apps, scenario):
+        _simulate(server, client, scenario.fleet.devices)
     return asked(scenario)
 
 
 def _check(scenario: Scenario) -> None:
     """Refuse what cannot work, before anything is started."""
     if scenario.fleet.store == "memory":
-        msg = "fleet.store = 'memory' forgets between messages on Ray: use "
-        raise ConfigError(msg + "fleet.store = 'sqlite', or --runtime inline")
+        msg = "fleet.store = 'memory' works on the inline runtime alone: Ray hands a "
+        msg += "device to another process with every message. Use fleet.store = "
+        msg += "'sqlite', or --runtime inline"
+        raise ConfigError(msg)
     if importlib.util.find_spec("ray") is None:
         msg = "the ray runtime needs Ray: pip install 'fedask[simulation]'"
         raise ConfigError(msg)
+    import ray  # noqa: PLC0415  (an extra)
+
+    if ray.is_initialized():
+        msg = "Ray is already running in this process: call ray.shutdown() first"
+        raise ConfigError(msg)
 
 
-def _backend_config() -> Any:  # noqa: ANN401  (the private type of Flower's engine)
-    """Return the engine's settings: an actor per CPU, Ray silent unless we debug."""
-    verbose = logger.isEnabledFor(logging.DEBUG)
-    return {
-        "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-        "init_args": {
-            "include_dashboard": False,
-            "log_to_driver": verbose,
-            "logging_level": "INFO" if verbose else "ERROR",
-        },
-    }
+@contextmanager
+def _ray(apps: Apps, scenario: Scenario) -> Iterator[None]:
+    """Start Ray on this machine; it is gone afterwards, whatever happens."""
+    paths = [str(apps.folder)] if apps.folder else []
+    paths += [path for path in sys.path if path]
+    values = {**_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
+    with _environment(values):
+        # Both read their variable at import, which was long ago.
+        telemetry.FLWR_TELEMETRY_ENABLED = "0"
+        import ray  # noqa: PLC0415  (an extra)
 
-
-class ShippedClient(ClientApp):
-    """A ClientApp that travels with its run configuration, as bytes.
-
-    Flower pickles the app into every message. An actor that unpacked it each time would
-    meet a new task each time, and make it a new model; here it is unpacked once.
-
-    Parameters
-    ----------
-    payload
-        The pickled ``(ClientApp, run configuration)``, made by this very run.
-    """
-
-    def __init__(self, payload: bytes) -> None:
-        super().__init__()
-        self._payload = payload
-
-    @override
-    def __call__(self, message: Message, context: Context) -> Message:
-        app, config = _unpack(self._payload)
-        # The engine's own context must come back with the run_config it had.
-        full = replace(context, run_config={**context.run_config, **config})
+        verbose = logger.isEnabledFor(logging.DEBUG)
+        others = set(descendants(os.getpid()))
         try:
-            return app(message, full)
+            ray.init(
+                address="local",
+                num_cpus=max(1, min(os.cpu_count() or 1, scenario.fleet.devices)),
+                include_dashboard=False,
+                log_to_driver=verbose,
+                logging_level=logging.INFO if verbose else logging.ERROR,
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as err:
+            ray.shutdown()
+            msg = f"Ray did not start: {err}"
+            raise UnavailableError(msg) from err
+        try:
+            yield
         finally:
-            context.state = full.state
-
-
-@lru_cache(maxsize=1)
-def _unpack(payload: bytes) -> tuple[ClientApp, RunConfig]:
-    import ray  # noqa: PLC0415
-
-    unpacked: tuple[ClientApp, RunConfig] = ray.cloudpickle.loads(payload)
-    return unpacked
-
-
-class _Server:
-    """The ServerApp with its run configuration; what it raises; how to stop it.
-
-    Parameters
-    ----------
-    server
-        The app itself; the engine runs ``self.app`` in a thread.
-    config
-        Filled into its context.
-    """
-
-    def __init__(self, server: ServerApp, config: RunConfig) -> None:
-        self.app = ServerApp()
-        self.failure: Exception | None = None
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-
-        @self.app.main()
-        def main(grid: Grid, context: Context) -> None:
-            self._thread = threading.current_thread()
-            full = replace(context, run_config={**context.run_config, **config})
-            try:
-                server(self._stoppable(grid), full)
-            except Exception as err:
-                self.failure = err
-                raise
-
-    def _stoppable(self, grid: Grid) -> Grid:
-        """Let a waiting ServerApp notice that the devices are gone."""
-        pull = grid.pull_messages
-
-        def pull_messages(message_ids: Iterable[str]) -> Iterable[Message]:
-            if self._stopped.is_set():
-                msg = "the run was stopped"
-                raise UnavailableError(msg)
-            return pull(message_ids)
-
-        # The engine makes the grid, so this one method is replaced on the object.
-        grid.pull_messages = pull_messages  # type: ignore[method-assign]
-        return grid
-
-    def stop(self) -> None:
-        """End the ServerApp's thread, if it still runs."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_TIMEOUT_S)
+            # Workers outlive the shutdown by a second or two: they are waited for.
+            started = set(descendants(os.getpid())) - others
+            ray.shutdown()
+            wait_until(lambda: not surviving(started), _GRACE_S)
+            end(lambda: surviving(started), _GRACE_S)
 
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for the processes that are started; put all back afterwards."""
-    before = dict(os.environ)
+    """Set environment variables for the processes started inside."""
+    before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        # The engine itself sets PYTHONPATH, Ray a few of its own.
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
-@contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Put the handler of SIGTERM back: Ray installs one of its own, which aborts."""
-    handler = signal.getsignal(signal.SIGTERM)
+def _simulate(server: ConfiguredServer, client: ClientApp, devices: int) -> None:
+    """Run Flower's engine on the Ray that is there; raise what stopped it."""
+    from flwr.simulation import run_simulation  # noqa: PLC0415  (imports Ray)
+
+    resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0}}
     try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+        with _without_deprecation():
+            run_simulation(server, client, devices, backend_config=resources)
+    except Exception as err:
+        if server.error is not None:
+            raise server.error from None
+        msg = f"Flower's simulation engine stopped: {err}"
+        raise UnavailableError(msg) from err
+    if server.error is not None:
+        raise server.error
+    if not server.finished:
+        msg = "Flower's simulation engine stopped before the ServerApp was done"
+        raise FedaskError(msg)
+
+
+class _Mute(logging.Filter):
+    """Drops one warning: that ``run_simulation`` is deprecated.
+
+    Its successor, ``flwr run``, starts a SuperLink that outlives the run; the engine
+    behind both is the same.
+    """
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "`run_simulation` function is deprecated" not in record.getMessage()
 
 
 @contextmanager
 def _without_deprecation() -> Iterator[None]:
-    """Mute that ``run_simulation`` is deprecated; its heir, ``flwr run``, needs a server."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return "`run_simulation` function is deprecated" not in record.getMessage()
-
-    logger = logging.getLogger("flwr")
-    logger.addFilter(keep)
+    flower, mute = logging.getLogger("flwr"), _Mute()
+    flower.addFilter(mute)
     try:
         yield
     finally:
-        logger.removeFilter(keep)
+        flower.removeFilter(mute)

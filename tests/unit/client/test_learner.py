@@ -1,0 +1,336 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from fedask.client.learner import Labelled, Learner, Lesson, decayed
+from fedask.common.config import TrainConfig
+from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.task import Task
+from fedask.common.weights import to_record
+
+CLASSES = ("a", "b", "c")
+RNG = np.random.default_rng(0)
+SAMPLES = RNG.normal(size=(24, 5)).astype(np.float32)
+LABELS = RNG.integers(0, 3, 24).tolist()
+PLAIN = TrainConfig(steps=6, momentum=0.0, logit_shift=0.0)
+
+Arrays = Mapping[str, NDArray[Any]]
+Build = Callable[[], nn.Module]
+
+
+def task(model: str | Build = "mlp", **options: Any) -> Task:  # noqa: ANN401
+    return Task(classes=CLASSES, model=model, input_shape=(5,), **options)
+
+
+def learner(config: TrainConfig = PLAIN, given: Task | None = None) -> Learner:
+    made = Learner(given or task(), config)
+    made.load(start(given))
+    return made
+
+
+def start(given: Task | None = None) -> dict[str, NDArray[Any]]:
+    state = (given or task()).build(seed=3).state_dict()
+    return {name: tensor.numpy().copy() for name, tensor in state.items()}
+
+
+def lesson(
+    made: Learner, *, lr: float = 0.1, prox: float = 0.0, stream: int = 0, n: int = 24
+) -> Lesson:
+    labelled = made.prepare(SAMPLES[:n], LABELS[:n])
+    return Lesson(labelled=labelled, lr=lr, prox=prox, stream=("train", stream))
+
+
+def with_torch(
+    config: TrainConfig, labelled: Labelled, *, lr: float, mu: float = 0.0
+) -> tuple[dict[str, NDArray[Any]], float]:
+    """Train the obvious way: an optimiser, and FedProx as a term of the loss."""
+    model = task().build(seed=3)
+    anchors = [p.detach().clone() for p in model.parameters()]
+    optimiser = torch.optim.SGD(
+        model.parameters(),
+        lr=lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+    loss = torch.zeros(())
+    for _ in range(config.steps):
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(model(labelled.inputs), labelled.targets)
+        drift = [
+            ((p - a) ** 2).sum()
+            for p, a in zip(model.parameters(), anchors, strict=True)
+        ]
+        total = loss + mu / 2 * torch.stack(drift).sum() if mu else loss
+        torch.autograd.backward(total)
+        optimiser.step()
+    state = {name: t.detach().numpy() for name, t in model.state_dict().items()}
+    return state, float(loss.detach())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("steps", [1, 6])
+def test_a_step_is_that_of_torchs_sgd_bit_for_bit(
+    momentum: float, weight_decay: float, steps: int
+) -> None:
+    config = TrainConfig(
+        steps=steps, momentum=momentum, weight_decay=weight_decay, logit_shift=0.0
+    )
+    made = learner(config)
+
+    loss = made.train(lesson(made, lr=0.3))
+
+    expected, expected_loss = with_torch(config, lesson(made).labelled, lr=0.3)
+    assert loss == expected_loss
+    for name, array in made.arrays().items():
+        assert np.array_equal(array, expected[name]), name
+    assert not np.array_equal(made.arrays()["1.weight"], start()["1.weight"])
+
+
+@pytest.mark.parametrize("mu", [0.01, 1.0])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_drift(
+    mu: float, momentum: float
+) -> None:
+    config = TrainConfig(steps=6, momentum=momentum, logit_shift=0.0)
+    made = learner(config)
+
+    loss = made.train(lesson(made, lr=0.3, prox=mu))
+
+    expected, expected_loss = with_torch(
+        config, lesson(made).labelled, lr=0.3, mu=mu
+    )
+    # Autograd adds the same numbers in another order: a few float32 roundings.
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    for name, array in made.arrays().items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_momentum_does_not_reach_into_the_next_round() -> None:
+    made = learner(TrainConfig(steps=3, logit_shift=0.0))
+    made.train(lesson(made))
+    first = made.arrays()
+    made.load(start())
+
+    made.train(lesson(made))
+
+    assert all(np.array_equal(made.arrays()[name], first[name]) for name in first)
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_the_rate_decays_along_half_a_cosine(step: int) -> None:
+    # Loshchilov and Hutter, SGDR, equation 5, with T = 4: (1 + cos(pi t / T)) / 2.
+    published = [1.0, 0.8535533905932737, 0.5, 0.14644660940672627]
+
+    assert decayed(0.2, step, 4) == pytest.approx(0.2 * published[step], rel=1e-12)
+
+
+def test_the_rate_never_reaches_zero() -> None:
+    assert decayed(0.1, 0, 1) == 0.1
+    assert decayed(0.1, 99, 4) == decayed(0.1, 3, 4) > 0
+
+
+@pytest.mark.parametrize("tau", [0.2, 1.0])
+def test_logits_shift_by_the_log_of_the_class_counts(tau: float) -> None:
+    made = learner(TrainConfig(logit_shift=tau))
+
+    shift = made.prepare(SAMPLES[:5], [2, 0, 2, 2, 0]).shift
+
+    assert shift is not None
+    expected = tau * np.log1p([2, 0, 3])
+    np.testing.assert_allclose(shift.numpy(), expected, rtol=1e-6)
+
+
+def test_a_shift_of_zero_costs_nothing() -> None:
+    assert learner(PLAIN).prepare(SAMPLES[:1], [0]).shift is None
+
+
+def test_the_loss_is_taken_of_the_shifted_logits() -> None:
+    made = learner(TrainConfig(steps=1, logit_shift=0.5))
+    made.load({name: np.zeros_like(array) for name, array in start().items()})
+
+    loss = made.train(lesson(made))
+
+    counts = np.bincount(LABELS, minlength=3)
+    logits = 0.5 * np.log1p(counts)
+    log_probs = logits - np.log(np.exp(logits).sum())
+    assert loss == pytest.approx(-log_probs[LABELS].mean(), rel=1e-5)
+
+
+def test_training_is_repeatable_and_the_stream_orders_the_batches() -> None:
+    config = TrainConfig(steps=4, batch_size=7)
+    made = learner(config)
+    results = []
+    for stream in (1, 1, 2):
+        made.load(start())
+        torch.manual_seed(len(results))  # the global generator plays no part
+        made.train(lesson(made, stream=stream))
+        results.append(made.arrays()["1.weight"])
+
+    assert np.array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
+
+
+def test_every_label_is_seen_once_before_any_is_seen_again() -> None:
+    seen: list[int] = []
+
+    def watching(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.extend(targets.tolist())
+        return functional.cross_entropy(logits, targets)
+
+    classes = [str(i) for i in range(10)]
+    many = Task(classes=classes, model="linear", input_shape=(5,), loss=watching)
+    made = Learner(many, TrainConfig(steps=6, batch_size=4, logit_shift=0.0))
+    labelled = made.prepare(SAMPLES[:10], list(range(10)))
+    made.train(Lesson(labelled=labelled, lr=0.1, prox=0.0, stream=("s",)))
+
+    # Six batches of four: 24 = two passes of ten, and four of the third.
+    assert sorted(seen[:10]) == sorted(seen[10:20]) == list(range(10))
+    assert len(set(seen[20:])) == 4
+    assert seen[:10] != seen[10:20]
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_fewer_labels_than_a_batch_are_one_batch(n: int) -> None:
+    config = TrainConfig(steps=2, batch_size=7, momentum=0.0, logit_shift=0.0)
+    made = learner(config)
+
+    made.train(lesson(made, n=n))
+
+    expected, _ = with_torch(config, lesson(made, n=n).labelled, lr=0.1)
+    assert np.array_equal(made.arrays()["1.weight"], expected["1.weight"])
+
+
+def test_a_custom_loss_is_used() -> None:
+    made = learner(PLAIN, task(loss=lambda logits, _: (logits**2).mean() + 40))
+
+    assert made.train(lesson(made)) > 40
+
+
+class Normed(nn.Module):
+    """A module of the user's own, with buffers, one of them whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.out(self.norm(x))
+        return logits
+
+
+def test_buffers_of_batch_norm_travel_with_the_model() -> None:
+    given = task(Normed)
+    made = learner(PLAIN, given)
+    made.train(lesson(made))
+    trained = made.arrays()
+
+    assert trained["norm.num_batches_tracked"].dtype == np.int64
+    assert trained["norm.num_batches_tracked"].shape == ()
+    assert int(trained["norm.num_batches_tracked"]) == PLAIN.steps
+    assert not np.array_equal(trained["norm.running_mean"], np.zeros(5))
+    other = learner(PLAIN, given)
+    other.load(other.spec.read(to_record(trained)))
+    for name, array in other.arrays().items():
+        assert np.array_equal(array, trained[name]), name
+        assert array.dtype == trained[name].dtype
+    assert np.array_equal(other.predict(SAMPLES), made.predict(SAMPLES))
+
+
+def test_predicting_leaves_the_buffers_alone() -> None:
+    made = learner(PLAIN, task(Normed))
+    before = made.arrays()
+
+    made.predict(SAMPLES)
+    made.look(SAMPLES)
+
+    for name, array in made.arrays().items():
+        assert np.array_equal(array, before[name]), name
+
+
+def test_arrays_are_copies() -> None:
+    made = learner()
+    kept = made.arrays()
+
+    made.train(lesson(made))
+
+    assert all(np.array_equal(kept[name], array) for name, array in start().items())
+
+
+class Partly(nn.Module):
+    """A module with a layer that its output does not use, and a frozen one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(5, 5).requires_grad_(False)
+        self.unused = nn.Linear(5, 7)
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.out(self.frozen(x))
+        return logits
+
+
+def test_layers_that_are_frozen_or_unused_stay_as_they_are() -> None:
+    given = task(Partly)
+    made = learner(PLAIN, given)
+
+    made.train(lesson(made))
+
+    before, after = start(given), made.arrays()
+    changed = {name for name in after if not np.array_equal(before[name], after[name])}
+    assert changed == {"out.weight", "out.bias"}
+
+
+def test_predictions_are_the_softmax_of_the_model() -> None:
+    made = learner()
+
+    probs = made.predict(SAMPLES)
+
+    with torch.no_grad():
+        logits = task().build(seed=3)(torch.from_numpy(SAMPLES)).double()
+    assert probs.dtype == np.float32
+    np.testing.assert_allclose(probs, torch.softmax(logits, 1).numpy(), atol=1e-6)
+
+
+def test_features_are_what_the_last_linear_layer_sees() -> None:
+    made = learner()
+
+    probs, features = made.look(SAMPLES)
+
+    model = task().build(seed=3)
+    assert isinstance(model, nn.Sequential)
+    with torch.no_grad():
+        expected = model[:-1](torch.from_numpy(SAMPLES)).numpy()
+    assert np.array_equal(features, expected)
+    assert np.array_equal(probs, made.predict(SAMPLES))
+
+
+def test_divergence_shows_in_the_loss_and_then_in_the_predictions() -> None:
+    made = learner(TrainConfig(steps=6, logit_shift=0.0))
+
+    assert not np.isfinite(made.train(lesson(made, lr=1e30)))
+
+    with pytest.raises(ProtocolError, match="gives NaN or infinity"):
+        made.predict(SAMPLES)
+
+
+@pytest.mark.parametrize("outputs", [2, 4])
+def test_a_model_that_does_not_fit_the_classes_is_refused(outputs: int) -> None:
+    given = task(lambda: nn.Linear(5, outputs))
+    made = Learner(given, PLAIN)
+    message = rf"gives \(24, {outputs}\) for 24 samples, but the task has 3 classes"
+
+    with pytest.raises(ConfigError, match=message):
+        made.predict(SAMPLES)
+    with pytest.raises(ConfigError, match=message):
+        made.look(SAMPLES)
+    with pytest.raises(ConfigError, match=message):
+        made.train(lesson(made))

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from fedask.client.pool import Pool
+from fedask.client.sources.arrays import ArraySource
+from fedask.common.errors import DataError
+from fedask.common.ids import Uid, content_uid
+
+SAMPLES = np.arange(12, dtype=np.float32).reshape(6, 2)
+
+
+def uid(row: int) -> Uid:
+    return content_uid(SAMPLES[row])
+
+
+def test_samples_come_in_the_order_asked_for() -> None:
+    pool = Pool(ArraySource(SAMPLES))
+
+    assert len(pool) == 6
+    assert pool.load([uid(4), uid(0), uid(4)]).tolist() == [[8, 9], [0, 1], [8, 9]]
+    assert pool.rows([uid(4), uid(0)]).tolist() == [4, 0]
+    assert pool.rows([]).dtype == np.int64
+
+
+def test_equal_samples_are_one_and_the_first_stands_for_both() -> None:
+    pool = Pool(ArraySource(SAMPLES[[3, 1, 3, 1, 5]]))
+
+    assert len(pool) == 3
+    assert pool.rows([uid(3), uid(1), uid(5)]).tolist() == [0, 1, 4]
+    (batch,) = pool.batches((), 10)
+    assert batch[0].tolist() == [uid(3), uid(1), uid(5)]
+
+
+def test_a_removed_sample_is_named() -> None:
+    before = Pool(ArraySource(SAMPLES))
+    after = Pool(ArraySource(np.delete(SAMPLES, 2, axis=0)))
+
+    assert len(before.load([uid(2)])) == 1
+    with pytest.raises(DataError, match=f"{uid(2)} is no longer in the pool"):
+        after.load([uid(1), uid(2)])
+
+
+def test_a_changed_sample_is_another_sample() -> None:
+    changed = SAMPLES.copy()
+    changed[2, 0] += 1
+
+    with pytest.raises(DataError, match=uid(2)):
+        Pool(ArraySource(changed)).load([uid(2)])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 6, 7])
+def test_batches_cover_the_pool_in_row_order(size: int) -> None:
+    pool = Pool(ArraySource(SAMPLES))
+
+    batches = list(pool.batches((), size))
+
+    assert np.concatenate([raw for _, raw in batches]).tolist() == SAMPLES.tolist()
+    assert [u for uids, _ in batches for u in uids.tolist()] == [
+        uid(row) for row in range(6)
+    ]
+    assert max(len(raw) for _, raw in batches) <= size
+    assert all(len(uids) == len(raw) for uids, raw in batches)
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_batches_leave_out_the_excluded(size: int) -> None:
+    pool = Pool(ArraySource(SAMPLES))
+
+    batches = list(pool.batches({uid(0), uid(3), uid(5), Uid("0" * 32)}, size))
+
+    kept = [raw.tolist() for _, raw in batches]
+    assert sum(kept, []) == SAMPLES[[1, 2, 4]].tolist()
+    assert all(kept)  # no empty batch
+
+
+def test_excluding_a_sample_excludes_its_copies() -> None:
+    pool = Pool(ArraySource(SAMPLES[[1, 2, 1]]))
+
+    (batch,) = pool.batches([uid(1)], 10)
+
+    assert batch[0].tolist() == [uid(2)]
+
+
+def test_a_device_sees_only_its_own_rows() -> None:
+    pool = Pool(ArraySource(SAMPLES, rows=np.array([4, 1])))
+
+    assert pool.rows([uid(4), uid(1)]).tolist() == [0, 1]  # rows of the source
+    assert pool.load([uid(1)]).tolist() == [[2, 3]]
+    with pytest.raises(DataError):
+        pool.load([uid(0)])

@@ -1,0 +1,127 @@
+"""A small world for the tests of the device: a task, a pool, people with a script."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.device import Device, Outcome
+from fedask.client.learner import Learner
+from fedask.client.oracles.oracle import Oracle
+from fedask.client.pool import Pool
+from fedask.client.queue import DeviceStore, Item
+from fedask.client.sources.arrays import ArraySource
+from fedask.client.testing import MemoryStore
+from fedask.common.config import Scenario
+from fedask.common.ids import DeviceId, Uid, content_uid
+from fedask.common.records import Ask, Cut
+from fedask.common.task import Task
+from fedask.common.weights import model_version
+
+CLASSES = ("red", "green", "blue")
+TASK = Task(classes=CLASSES, model="linear", input_shape=(4,))
+SCENARIO = Scenario().with_values(
+    {
+        "ask.capacity": 5,
+        "ask.batcher": "top",
+        "ask.bins": 16,
+        "train.rounds": 3,
+        "train.steps": 2,
+    }
+)
+_RNG = np.random.default_rng(42)
+TRUTH = _RNG.integers(0, 3, 60)
+SAMPLES = (np.eye(4)[TRUTH] * 2 + _RNG.normal(size=(60, 4))).astype(np.float32)
+UIDS = [content_uid(sample) for sample in SAMPLES]
+LABELS = dict(zip(UIDS, TRUTH.tolist(), strict=True))
+NAME = DeviceId("ward-3")
+
+
+class Script(Oracle):
+    """People who answer what is written down for them, as long as they are willing.
+
+    Parameters
+    ----------
+    answers
+        Uid to what they say.
+    """
+
+    def __init__(self, answers: Mapping[Uid, int]) -> None:
+        self.answers = dict(answers)
+        self.willing = True
+        self.asked: list[list[Uid]] = []
+
+    @override
+    def answer(self, items: Sequence[Item], tick: int) -> Mapping[Uid, int]:
+        self.asked.append([item.uid for item in items])
+        if not self.willing:
+            return {}
+        return {i.uid: self.answers[i.uid] for i in items if i.uid in self.answers}
+
+
+def model(seed: int = 1) -> dict[str, NDArray[Any]]:
+    state = TASK.build(seed).state_dict()
+    return {name: tensor.numpy().copy() for name, tensor in state.items()}
+
+
+def first_cut(cycle: int = 1, take: int = 2, nonce: int = 9) -> Cut:
+    return Cut(cycle=cycle, model_version="", nonce=nonce, take=take)
+
+
+def whole_cut(cycle: int, version: str, groups: int = 3) -> Cut:
+    """A cut that buys every score there is."""
+    return Cut(cycle=cycle, model_version=version, nonce=7, theta=(0,) * groups)
+
+
+class World:
+    """One device and the server's side of its rounds.
+
+    Parameters
+    ----------
+    values
+        Dotted keys over ``SCENARIO``.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, store: DeviceStore | None = None
+    ) -> None:
+        self.scenario = SCENARIO.with_values(values or {})
+        self.learner = Learner(TASK, self.scenario.train)
+        self.people = Script(LABELS)
+        self.store: DeviceStore = MemoryStore() if store is None else store
+        self.model = model()
+        self.device = self.made(self.store)
+
+    def made(self, store: DeviceStore) -> Device:
+        return Device(
+            device_id=NAME,
+            pool=Pool(ArraySource(SAMPLES)),
+            store=store,
+            oracle=self.people,
+        )
+
+    @property
+    def version(self) -> str:
+        return model_version(self.model)
+
+    def round(
+        self, cycle: int, step: int, *, cut: Cut | None = None, score: str = ""
+    ) -> Outcome:
+        """Send one train message."""
+        ask = Ask(cycle=cycle, step=step, cut=cut, score=score)
+        return self.device.run_round(
+            TASK, self.scenario, self.learner, ask, self.model, prox=0.0
+        )
+
+    def scored(self, cycle: int = 1) -> Outcome:
+        """Do a first cycle that ends with scores of the current model."""
+        self.round(cycle, 0, cut=first_cut(cycle))
+        return self.round(cycle, 2, score=self.version)
+
+    def items(self) -> dict[Uid, Item]:
+        return {item.uid: item for item in self.store.items()}
+
+    def queued_in(self, cycle: int) -> list[Uid]:
+        return [item.uid for item in self.store.items() if item.cycle == cycle]
