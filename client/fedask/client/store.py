@@ -210,7 +210,7 @@ class SqliteStore(DeviceStore):
         """Return (version, items, last cycle), read anew only if they may have changed.
 
         SQLite's ``data_version`` changes when another connection commits, and our own
-        transactions drop what is kept: most rounds read one number instead of the queue.
+        transactions drop what is kept: most rounds read one number, not the queue.
         """
         with self._reading() as db:
             version = int(db.execute("PRAGMA data_version").fetchone()[0])

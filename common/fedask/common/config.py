@@ -327,6 +327,9 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(node, dict):
                 msg = f"{dotted}: {table!r} is a value, not a table"
                 raise ConfigError(msg)
+        if isinstance(node.get(key), dict) and not isinstance(value, Mapping):
+            msg = f"{dotted} = {value!r} must be a table"
+            raise ConfigError(msg)
         node[key] = value
     return tree
 

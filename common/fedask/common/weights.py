@@ -250,7 +250,8 @@ class WeightedSum:
         self.weight += weight
         scaled *= weight * _SCALE
         np.rint(scaled, out=scaled)
-        np.add(self._sum, scaled, out=self._sum, casting="unsafe")
+        # In int64: numpy would add int64 and float64 in float64, exact to 2**53 only.
+        np.add(self._sum, scaled, out=self._sum, dtype=np.int64, casting="unsafe")
 
     def mean(self) -> dict[str, NDArray[Any]]:
         """Return the weighted mean, in the dtypes of the spec.
@@ -260,6 +261,9 @@ class WeightedSum:
         ZeroDivisionError
             If nothing with a positive weight was added.
         """
+        if self.weight <= 0:  # numpy would divide and give NaN
+            msg = "a mean needs an update of positive weight"
+            raise ZeroDivisionError(msg)
         flat = self._sum / (self.weight * _SCALE)
         mean, start = {}, 0
         for name, (shape, dtype) in self._spec.shapes.items():

@@ -7,23 +7,27 @@ run that is killed at any moment resumes from the last whole round. No pickle an
 import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fedask.common.errors import ConfigError, StoreError
-from fedask.common.weights import Arrays
+from fedask.common.weights import Arrays, to_record
 
 SCHEMA = 1
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.jsonl"
 SERVER = "server.json"
 MODEL = "model.npz"
+# What reading a file that is cut short, or not an archive at all, can raise.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,9 @@ class RunFolder:
             (self._path / HISTORY).unlink(missing_ok=True)
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = {name: file[name] for name in file.files}
+            stored = _read_npz(path)
             meta = json.loads(stored.pop("meta").tobytes())
-        except (OSError, ValueError, KeyError) as err:
+        except _DAMAGE as err:
             msg = f"the checkpoint {path} is damaged: {err}"
             raise StoreError(msg) from err
         self._check(meta)
@@ -147,26 +150,45 @@ class RunFolder:
 def inner_state(inner: Strategy) -> dict[str, NDArray[Any]]:
     """Return the arrays that a Flower strategy keeps between rounds, by dotted name.
 
-    Flower's strategies keep them as attributes: a number changes never, a dict of
-    arrays (momenta, second moments, last model) every round.
+    Flower's strategies keep them as attributes: a number changes never; a dict or a
+    list of arrays, or an ArrayRecord (momenta, last model), every round. The name is
+    ``attribute/kind/key``.
     """
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, value in vars(inner).items():
-        if isinstance(value, dict):
-            for key, item in value.items():
-                if isinstance(item, np.ndarray):
-                    arrays[f"{name}/{key}"] = item
-    return arrays
+    return {
+        f"{name}/{kind}/{key}": array
+        for name, value in vars(inner).items()
+        for kind, key, array in _arrays_in(value)
+    }
+
+
+def _arrays_in(value: object) -> list[tuple[str, str, NDArray[Any]]]:
+    """List (kind, key, array) of an attribute; nothing if it holds anything else."""
+    if isinstance(value, ArrayRecord):
+        return [("record", key, array.numpy()) for key, array in value.items()]
+    kind = "list" if isinstance(value, list) else "dict"
+    items: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    if not all(isinstance(item, np.ndarray) for _, item in items):
+        return []
+    return [(kind, str(key), item) for key, item in items]
 
 
 def restore_inner(inner: Strategy, arrays: Arrays) -> None:
     """Put back what ``inner_state`` returned."""
-    tables: dict[str, dict[str, NDArray[Any]]] = {}
+    tables: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
     for dotted, array in arrays.items():
-        name, _, key = dotted.partition("/")
-        tables.setdefault(name, {})[key] = array
-    for name, table in tables.items():
-        setattr(inner, name, table)
+        name, kind, key = dotted.split("/", 2)
+        tables.setdefault((name, kind), {})[key] = array
+    for (name, kind), table in tables.items():
+        restored: object = table
+        if kind == "list":
+            restored = list(table.values())
+        elif kind == "record":
+            restored = to_record(table)
+        setattr(inner, name, restored)
 
 
 def _named(stored: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
@@ -175,6 +197,17 @@ def _named(stored: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
         for name, array in stored.items()
         if name.startswith(prefix)
     }
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Read arrays by name, after every checksum was found right."""
+    with zipfile.ZipFile(path) as archive:
+        wrong = archive.testzip()
+    if wrong is not None:
+        msg = f"the checksum of {wrong!r} is wrong"
+        raise ValueError(msg)
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:

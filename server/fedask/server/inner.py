@@ -19,7 +19,7 @@ from fedask.common.config import StrategyConfig
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.records import GRID, REPORT, Report
 from fedask.common.registry import load_attr, nearest
-from fedask.common.weights import ArraySpec, WeightedSum, to_record
+from fedask.common.weights import ArraySpec, MemoryArray, WeightedSum, to_record
 
 # Exactly these, not their subclasses: each averages and then steps on the mean.
 AVERAGING: frozenset[type[Strategy]] = frozenset(
@@ -151,6 +151,7 @@ class Listed(Gathered):
             return False
         metrics = {"num-examples": report.labelled, "train-loss": loss}
         clean = _message(reply, self._spec.read(model), metrics)
+        _make_own(clean)
         self._replies.append((report.device, clean))
         return True
 
@@ -218,6 +219,15 @@ def _message(
     content["metrics"] = MetricRecord(dict(metrics))
     clean: Message = Message(content=content, metadata=reply.metadata)  # type: ignore[call-overload]
     return clean
+
+
+def _make_own(message: Message) -> None:
+    """Give a message arrays that may be written to: QFedAvg computes in them."""
+    record = ArrayRecord()
+    for name, array in message.content.array_records["arrays"].items():
+        record[name] = own = MemoryArray(array.numpy().copy())
+        own.numpy().flags.writeable = True
+    message.content["arrays"] = record
 
 
 def _result(

@@ -120,7 +120,9 @@ class AskStrategy(Strategy):
             arrays = self._initial
         if step == 0 and cycle == 1:
             self.progress.cut = self._first_cut()
-        self._scoring = self._version(arrays) if self._scores(cycle, step) else ""
+        self._scoring = (
+            self._version(arrays, cycle) if self._scores(cycle, step) else ""
+        )
         with _seeded(stable_seed("sample", self._scenario.seed, number)):
             messages = list(self.inner.configure_train(number, arrays, config, grid))
         messages.sort(key=lambda message: message.metadata.dst_node_id)
@@ -162,9 +164,9 @@ class AskStrategy(Strategy):
         for reply in replies:
             self._take(reply, current)
         self._tell(number, current)
-        if number == 1:
-            first = self._scenario.ask.initial * len(current.seen)
-            self.progress.ledger.grant_first(first)
+        if cycle == 1:  # a device that comes late asks its first questions then
+            known = len(self.progress.ledger.totals)
+            self.progress.ledger.grant_first(self._scenario.ask.initial * known)
         if self._scores(cycle, step):
             self.progress.cut = self._plan(cycle + 1, current)
         self.progress.rounds = number
@@ -293,8 +295,14 @@ class AskStrategy(Strategy):
         return last and cycle < self._scenario.ask.cycles
 
     @staticmethod
-    def _version(arrays: ArrayRecord) -> str:
-        return model_version({k: v.numpy() for k, v in arrays.items()})
+    def _version(arrays: ArrayRecord, cycle: int) -> str:
+        """Name a scoring: by the cycle too, since a model may not change in one.
+
+        A device that scored the same model a cycle ago, and was away since, must not
+        take a cut through grids that it is no part of.
+        """
+        named = {name: array.numpy() for name, array in arrays.items()}
+        return model_version({**named, "": np.array(cycle)})
 
     @override
     def configure_evaluate(

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,11 +39,12 @@ def pick(batcher: Batcher, given: Shortlist, k: int, seed: int = 0) -> list[int]
     rows = batcher.pick(given, k, np.random.default_rng(seed))
     assert rows.dtype == np.int64
     assert rows.shape == (k,)
-    return rows.tolist()
+    picked: list[int] = rows.tolist()
+    return picked
 
 
 def is_set_of_rows(rows: list[int], n: int) -> bool:
-    ascending = all(a < b for a, b in zip(rows, rows[1:], strict=False))
+    ascending = all(a < b for a, b in pairwise(rows))
     return ascending and all(0 <= row < n for row in rows)
 
 

@@ -1,53 +1,23 @@
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from tests.contract.client.questions import (
+    MINUTE,
+    NOON,
+    A,
+    B,
+    C,
+    D,
+    bring,
+    only,
+    states,
+)
 
-from fedask.client.queue import MOVES, DeviceStore, Item, State
-from fedask.client.store import SqliteStore
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.testing import FakeClock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
-
-A, B, C, D = (Uid(letter * 32) for letter in "abcd")
-NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-PAIRS = [(start, to) for start in State for to in State if start is not to]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeviceStore]:
-    made: DeviceStore = MemoryStore()
-    if request.param == "sqlite":
-        made = SqliteStore(tmp_path / "device.db")
-    yield made
-    made.close()
-
-
-def bring(store: DeviceStore, uid: Uid, state: State, cycle: int = 1) -> Item:
-    """Put a new sample into a state by the ordinary way."""
-    store.add(cycle, [uid])
-    if state is State.LEASED:
-        store.lease(1, NOON, NOON + MINUTE)
-    if state in {State.LABELLED, State.TRAINED}:
-        store.answer(uid, 2)
-    if state in {State.TRAINED, State.SKIPPED, State.EXPIRED}:
-        store.move([uid], state)
-    item = only(store)
-    assert item.state is state
-    return item
-
-
-def only(store: DeviceStore) -> Item:
-    (item,) = store.items()
-    return item
-
-
-def states(store: DeviceStore) -> dict[Uid, State]:
-    return {item.uid: item.state for item in store.items()}
 
 
 def test_a_new_store_is_empty(store: DeviceStore) -> None:
@@ -219,102 +189,6 @@ def test_an_answer_for_an_unknown_sample_is_refused(store: DeviceStore) -> None:
         store.answer(A, 1)
 
     assert store.items() == []
-
-
-@pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] in MOVES[p[0]]])
-def test_every_move_of_the_table_is_possible(
-    store: DeviceStore, start: State, to: State
-) -> None:
-    bring(store, A, start)
-
-    if to is State.LEASED:
-        store.lease(1, NOON, NOON + MINUTE)
-    elif to is State.LABELLED:
-        store.answer(A, 1)
-    elif start is State.EXPIRED:
-        store.add(2, [A])
-    else:
-        store.move([A], to)
-
-    item = only(store)
-    assert item.state is to
-    assert (item.label is not None) == (to in {State.LABELLED, State.TRAINED})
-    assert (item.leased_until is not None) == (to is State.LEASED)
-    assert item.asked - item.expired == (to is not State.EXPIRED)
-
-
-@pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] not in MOVES[p[0]]])
-def test_every_other_move_is_refused(
-    store: DeviceStore, start: State, to: State
-) -> None:
-    before = bring(store, A, start)
-
-    with pytest.raises(StoreError, match=f"{A} is {start}, it cannot become {to}"):
-        store.move([A], to)
-
-    assert only(store) == before
-
-
-@pytest.mark.parametrize(
-    ("start", "to", "method"),
-    [
-        (State.QUEUED, State.LEASED, "lease"),
-        (State.QUEUED, State.LABELLED, "answer"),
-        (State.LEASED, State.LABELLED, "answer"),
-        (State.EXPIRED, State.QUEUED, "add"),
-    ],
-)
-def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
-    store: DeviceStore, start: State, to: State, method: str
-) -> None:
-    before = bring(store, A, start)
-
-    with pytest.raises(StoreError, match=f"{A} becomes {to} by {method}"):
-        store.move([A], to)
-
-    assert only(store) == before
-
-
-@pytest.mark.parametrize("state", State)
-def test_a_move_to_the_same_state_changes_nothing(
-    store: DeviceStore, state: State
-) -> None:
-    before = bring(store, A, state)
-
-    store.move([A], state)
-
-    assert only(store) == before
-
-
-@pytest.mark.parametrize("order", [(A, B, C), (C, B, A), (B, A, C)])
-def test_a_failing_move_moves_nothing(
-    store: DeviceStore, order: tuple[Uid, ...]
-) -> None:
-    store.add(1, [A, B, C])
-    store.answer(B, 1)
-    before = store.items()
-
-    with pytest.raises(StoreError, match=B):
-        store.move(order, State.EXPIRED)
-
-    assert store.items() == before
-
-
-def test_a_move_of_an_unknown_sample_moves_nothing(store: DeviceStore) -> None:
-    store.add(1, [A])
-
-    with pytest.raises(StoreError, match=f"{B} is not in the queue"):
-        store.move([A, B], State.SKIPPED)
-
-    assert states(store) == {A: State.QUEUED}
-
-
-def test_a_sample_named_twice_in_a_move_expires_once(store: DeviceStore) -> None:
-    store.add(1, [A])
-
-    store.move(iter([A, A]), State.EXPIRED)
-
-    assert only(store).expired == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 1000])

@@ -7,6 +7,7 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
+from tests.unit.client.world import SCENARIO, TASK, World, model
 
 from fedask.client.app import client_app
 from fedask.client.device import Device
@@ -14,7 +15,6 @@ from fedask.common.config import Scenario
 from fedask.common.records import Ask, Cut
 from fedask.common.task import Task
 from fedask.common.weights import to_record
-from tests.unit.client.world import SCENARIO, TASK, World, model
 
 NODE = 2
 
@@ -35,7 +35,9 @@ class Site:
         self.app: ClientApp = client_app(TASK, open_device=self.open)
 
     @contextmanager
-    def open(self, task: Task, scenario: Scenario, context: Context) -> Iterator[Device]:
+    def open(
+        self, task: Task, scenario: Scenario, context: Context
+    ) -> Iterator[Device]:
         assert (task, scenario) == (TASK, self.world.scenario)
         self.opened.append(context)
         yield self.world.device

@@ -4,12 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
-
-from fedask.client.deployment import open_device
-from fedask.client.device import Device
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
-from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 from tests.unit.client.world import (
     CLASSES,
     LABELS,
@@ -20,6 +14,12 @@ from tests.unit.client.world import (
     World,
     first_cut,
 )
+
+from fedask.client.deployment import open_device
+from fedask.client.device import Device
+from fedask.client.queue import State
+from fedask.client.store import SqliteStore
+from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 
 
 @pytest.fixture

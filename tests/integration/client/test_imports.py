@@ -36,6 +36,8 @@ def test_the_client_app_brings_nothing_heavy_and_nothing_of_the_server() -> None
     assert not {"fedask.client.learner", "fedask.client.device"} & ours
 
 
-@pytest.mark.parametrize("module", ["fedask.client.store", "fedask.client.oracles.file"])
+@pytest.mark.parametrize(
+    "module", ["fedask.client.store", "fedask.client.oracles.file"]
+)
 def test_a_labelling_process_needs_no_model(module: str) -> None:
     assert not roots(imported_by(module)) & (FORBIDDEN - {"sqlite3"})

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -15,19 +14,17 @@ import pytest
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fedask.common.config import Scenario, flatten
-from fedask.common.errors import ConfigError, DataError, UnavailableError
+from fedask.common.config import Scenario
+from fedask.common.errors import ConfigError, DataError
 from fedask.simulations import apps
 from fedask.simulations.programs import open_program
 from fedask.simulations.runtimes import ray, superlink
-from fedask.simulations.runtimes.processes import Processes, find_executable
 from fedask.simulations.runtimes.runtime import Apps, Runtime
 from fedask.simulations.simulate import simulate
 from fedask.simulations.template import write_app as write_template
 
 OURS = Apps(apps.client, apps.server)
 GONE_TIMEOUT_S = 20.0
-SLEEPER = "import time; time.sleep(600)"
 
 # Ray closes neither its logs nor waits for its processes; the runtime does the latter.
 ray_leaks = pytest.mark.filterwarnings(
@@ -113,8 +110,8 @@ def test_supernodes_select_and_learn_the_same_as_inline(
     assert on_nodes["digest"] == inline["digest"]
     assert on_nodes["refused"] == []
     assert left_over() == []
-    logs = {path.name for path in (out / "logs").iterdir()}
-    assert logs == {"superlink.log", "supernode-0.log", "supernode-1.log", "run.log"}
+    logs = {path.name.partition("-")[0] for path in (out / "logs").iterdir()}
+    assert logs == {"superlink.log", "supernode", "run.log"}
 
 
 @pytest.mark.flower
@@ -170,7 +167,12 @@ def test_error_of_a_submitted_server_app_surfaces_from_its_log(
 def test_sigterm_takes_the_supernodes_along(
     tmp_path: Path, left_over: Callable[[], list[str]]
 ) -> None:
-    command = [find_executable("fedask"), "simulate", "digits", "--runtime=superlink"]
+    command = [
+        str(Path(sys.executable).with_name("fedask")),
+        "simulate",
+        "digits",
+        "--runtime=superlink",
+    ]
     command += ["--out", str(tmp_path / "r"), "--set", "fleet.devices=2"]
     command += ["--set", "ask.quota=4"]
     with subprocess.Popen(command) as process:  # noqa: S603
@@ -190,7 +192,7 @@ def test_memory_store_is_refused_before_anything_starts(
 ) -> None:
     out = str(tmp_path / "r")
     scenario = small(2, 2, **{"fleet.store": "memory", "run.out": out})
-    with pytest.raises(ConfigError, match=r"fleet\.store = 'memory' forgets"):
+    with pytest.raises(ConfigError, match=r"fleet\.store = 'memory'"):
         runtime(OURS, scenario)
     assert not Path(out).exists()
 
@@ -203,81 +205,3 @@ def test_missing_ray_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
     )
     with pytest.raises(ConfigError, match=r"pip install 'fedask\[simulation\]'"):
         ray.run(OURS, small(2, 2))
-
-
-def test_submitted_app_carries_the_whole_scenario(tmp_path: Path) -> None:
-    values = {
-        "train.lr": 1e-05,
-        "train.prox": 1e22,
-        "fleet.alpha": 1.0,
-        "data.folder": 'a "b"\\ü\n',
-        "strategy.options.server_learning_rate": 0.1,
-    }
-    scenario = small(2, 2, **values)
-    app = superlink.write_app(OURS, scenario, tmp_path)
-    table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
-    config = table["tool"]["flwr"]["app"]["config"]
-    assert Scenario.from_flat(flatten(config)) == scenario
-
-
-def test_submitted_app_of_a_folder_holds_code_and_no_results(tmp_path: Path) -> None:
-    source = tmp_path / "my-app"
-    write_template(source)
-    (source / "runs").mkdir()
-    (source / "runs" / "model.npz").write_bytes(b"large")
-    (source / ".venv").mkdir()
-    own = Apps(apps.client, apps.server, source)
-    app = superlink.write_app(own, small(2, 2), tmp_path / "temporary")
-    names = {str(p.relative_to(app)) for p in app.rglob("*") if p.is_file()}
-    assert names == {
-        "pyproject.toml",
-        *(f"my_app/{name}.py" for name in ("__init__", "task", "client_app")),
-        "my_app/server_app.py",
-    }
-    table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
-    parts = table["tool"]["flwr"]["app"]["components"]
-    assert parts["serverapp"] == "my_app.server_app:app"
-
-
-def test_stop_ends_descendants_in_sessions_of_their_own(
-    tmp_path: Path, left_over: Callable[[], list[str]]
-) -> None:
-    parent = (
-        "import subprocess, sys, time\n"
-        f"child = [sys.executable, '-c', {SLEEPER!r}]\n"
-        "subprocess.Popen(child, start_new_session=True)\n"
-        "print('started', flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    with Processes(tmp_path, os.environ) as processes:
-        processes.start("parent", ["python", "-c", parent])
-        log = processes.log("parent")
-        processes.wait_until(lambda: "started" in log.read_text(), "it", timeout_s=30)
-    assert left_over() == []
-
-
-def test_process_that_ignores_sigterm_is_killed(
-    tmp_path: Path, left_over: Callable[[], list[str]]
-) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    deaf += "print('deaf', flush=True)\n" + SLEEPER
-    with Processes(tmp_path, os.environ, stop_timeout_s=0.2) as processes:
-        processes.start("deaf", ["python", "-c", deaf])
-        log = processes.log("deaf")
-        processes.wait_until(lambda: "deaf" in log.read_text(), "it", timeout_s=30)
-    assert left_over() == []
-
-
-def test_early_end_of_a_process_tells_the_end_of_its_log(tmp_path: Path) -> None:
-    with Processes(tmp_path, os.environ) as processes:
-        processes.start("node", ["python", "-c", "print('why'); raise SystemExit(3)"])
-        processes.start("run", ["python", "-c", SLEEPER])
-        with pytest.raises(UnavailableError, match="node ended with exit code 3:\nwhy"):
-            processes.wait_for("run", timeout_s=30)
-
-
-def test_waiting_ends_in_time(tmp_path: Path) -> None:
-    with Processes(tmp_path, os.environ) as processes:
-        processes.start("node", ["python", "-c", SLEEPER])
-        with pytest.raises(UnavailableError, match=r"it took more than 0.1 s; see "):
-            processes.wait_until(lambda: False, "it", timeout_s=0.1)

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from typing_extensions import override
 
 from fedask.client.queue import MOVES, DeviceStore, Item, State
 from fedask.client.store import SqliteStore
@@ -192,6 +193,7 @@ class Queue(RuleBasedStateMachine):
                 # Each time it was asked ended in an expiry, but for the last.
                 assert item.asked - item.expired == (item.state is not State.EXPIRED)
 
+    @override
     def teardown(self) -> None:
         self.sqlite.close()
         self.other.close()

@@ -43,7 +43,7 @@ def test_numbers_that_are_not_finite_are_refused_with_their_row(bad: float) -> N
     samples = np.zeros((4, 3), dtype=np.float32)
     samples[2, 1] = bad
 
-    with pytest.raises(DataError, match="row 2 .*NaN or infinity"):
+    with pytest.raises(DataError, match=r"row 2 .*NaN or infinity"):
         ArraySource(samples)
 
     # Only this device's rows matter.

@@ -1,14 +1,5 @@
 import numpy as np
 import pytest
-
-from fedask.client.batchers.batcher import BATCHERS
-from fedask.client.device import Outcome
-from fedask.client.oracles.oracle import SKIP
-from fedask.client.queue import State
-from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
-from fedask.common.ids import Uid, hash_uids
-from fedask.common.policies.policy import POLICIES
-from fedask.common.records import DIVERGED, OTHER_GROUPS, OTHER_MODEL, Cut
 from tests.unit.client.world import (
     CLASSES,
     LABELS,
@@ -21,6 +12,14 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
+from fedask.client.device import Outcome
+from fedask.client.oracles.oracle import SKIP
+from fedask.client.queue import State
+from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
+from fedask.common.ids import Uid
+from fedask.common.policies.policy import POLICIES
+from fedask.common.records import DIVERGED
+
 OTHER_VERSION = "0123456789abcdef"
 
 
@@ -28,30 +27,6 @@ def same_bits(one: Outcome, two: Outcome) -> bool:
     assert one.arrays is not None
     assert two.arrays is not None
     return all(np.array_equal(a, two.arrays[name]) for name, a in one.arrays.items())
-
-
-@pytest.mark.parametrize("take", [0, 1, 4])
-def test_the_first_cut_takes_samples_by_hash(take: int) -> None:
-    world = World()
-
-    report = world.round(1, 0, cut=first_cut(take=take)).report
-
-    uids = np.array(UIDS)
-    expected = uids[np.argsort(hash_uids(uids, 9))[:take]]
-    assert world.queued_in(1) == sorted(expected.tolist())
-    assert (report.asked, report.answered, report.cut_cycle) == (take, take, 1)
-    assert sum(report.class_counts) == take
-
-
-def test_the_first_cut_loads_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World()
-    world.people.willing = False
-    monkeypatch.setattr(world.device.pool, "load", pytest.fail)
-    monkeypatch.setattr(world.device.pool, "batches", pytest.fail)
-
-    world.round(1, 0, cut=first_cut())
-
-    assert len(world.queued_in(1)) == 2
 
 
 def test_a_repeated_message_changes_nothing_and_gives_the_same_bits() -> None:
@@ -141,127 +116,6 @@ def test_scores_are_those_of_the_model_in_the_message() -> None:
     np.testing.assert_allclose(
         kept[1].scores, 1 - (probs[:, -1] - probs[:, -2]), atol=1e-6
     )
-
-
-def test_a_cut_of_the_scored_model_asks_the_best() -> None:
-    world = World()
-    world.scored()
-    kept = world.store.scores()
-    assert kept is not None
-
-    report = world.round(2, 0, cut=whole_cut(2, world.version)).report
-
-    assert world.queued_in(2) == sorted(kept[1].uids[:5].tolist())
-    assert (report.refused, report.cut_cycle, report.asked) == ("", 2, 7)
-
-
-def test_a_cut_of_another_model_is_refused_and_the_device_still_trains() -> None:
-    world = World()
-    world.scored()
-    before = world.items()
-
-    outcome = world.round(2, 0, cut=whole_cut(2, OTHER_VERSION))
-
-    assert outcome.report.refused == OTHER_MODEL
-    assert outcome.report.cut_cycle == 1
-    assert world.items() == before
-    assert outcome.arrays is not None
-
-
-def test_a_cut_before_any_scoring_is_refused() -> None:
-    world = World()
-
-    outcome = world.round(2, 0, cut=whole_cut(2, world.version))
-
-    assert outcome.report.refused == OTHER_MODEL
-    assert world.items() == {}
-
-
-@pytest.mark.parametrize("groups", [1, 2, 4])
-def test_a_cut_with_other_groups_is_refused_and_the_device_still_trains(
-    groups: int,
-) -> None:
-    world = World()
-    world.scored()
-
-    outcome = world.round(2, 0, cut=whole_cut(2, world.version, groups))
-
-    assert outcome.report.refused == OTHER_GROUPS
-    assert outcome.report.cut_cycle == 1
-    assert outcome.arrays is not None
-
-
-def test_a_device_that_missed_the_first_rounds_applies_the_cut_later() -> None:
-    on_time, late = World(), World()
-    for world in (on_time, late):
-        world.scored()
-    cut = whole_cut(2, on_time.version)
-    on_time.round(2, 0, cut=cut)
-
-    late.round(2, 2, cut=cut)
-
-    assert late.queued_in(2) == on_time.queued_in(2)
-    assert len(late.queued_in(2)) == 5
-
-
-def test_a_device_that_missed_a_cycle_is_asked_in_the_next() -> None:
-    world = World()
-    world.scored()
-
-    world.round(5, 0, cut=whole_cut(5, world.version))
-
-    assert len(world.queued_in(5)) == 5
-
-
-def test_a_device_that_was_never_asked_takes_a_later_cut() -> None:
-    world = World()
-    world.round(1, 2, score=world.version)
-    assert world.items() == {}
-
-    world.round(2, 0, cut=whole_cut(2, world.version))
-
-    assert len(world.queued_in(2)) == 5
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("capacity", [1, 3])
-def test_no_cut_asks_more_than_the_capacity(policy: str, capacity: int) -> None:
-    world = World({"ask.policy": policy, "ask.capacity": capacity})
-    hostile = Cut(
-        cycle=2,
-        model_version=world.version,
-        nonce=1,
-        theta=(0,) * {"global-cut": 3, "proportional-random": 1}.get(policy, 0),
-        take=10_000_000,
-        ticket=1.0,
-    )
-
-    world.round(1, 0, cut=first_cut(take=10_000_000))
-    assert len(world.queued_in(1)) == capacity
-    world.round(1, 2, score=world.version)
-    world.round(2, 0, cut=hostile)
-    assert len(world.queued_in(2)) == capacity
-    world.round(3, 0, cut=first_cut(3, take=10_000_000))
-
-    assert len(world.queued_in(3)) <= capacity
-
-
-@pytest.mark.parametrize("batcher", BATCHERS)
-@pytest.mark.parametrize("theta", [0, 8, 13, 15])
-def test_every_batcher_asks_as_many_as_the_cut_buys(batcher: str, theta: int) -> None:
-    world = World({"ask.batcher": batcher, "ask.shortlist": 3.0})
-    world.scored()
-    kept = world.store.scores()
-    assert kept is not None
-    over = int((np.floor(kept[1].scores[:5] * 16) >= theta).sum())
-
-    cut = Cut(cycle=2, model_version=world.version, nonce=7, theta=(theta,) * 3)
-    world.round(2, 0, cut=cut)
-
-    picked = world.queued_in(2)
-    assert len(picked) == over
-    # From the device's own best m * k, the shortlist.
-    assert set(picked) <= set(kept[1].uids[: 3 * over].tolist())
 
 
 def test_skipped_samples_are_counted_and_never_asked_again() -> None:
@@ -388,7 +242,12 @@ def test_a_model_that_gives_nan_is_refused_before_anything_is_scored() -> None:
 def test_an_absent_device_does_nothing() -> None:
     world = World()
     ticks: list[int] = []
-    world.device._present = lambda tick: bool(ticks.append(tick))
+
+    def away(tick: int) -> bool:
+        ticks.append(tick)
+        return False
+
+    world.device._present = away
 
     with pytest.raises(UnavailableError, match=f"{NAME} misses round 8"):
         world.round(3, 1, cut=first_cut(3))

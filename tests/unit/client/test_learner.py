@@ -1,49 +1,23 @@
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from tests.unit.client.lessons import (
+    LABELS,
+    PLAIN,
+    SAMPLES,
+    learner,
+    lesson,
+    start,
+    task,
+)
 from torch.nn import functional
 
 from fedask.client.learner import Labelled, Learner, Lesson, decayed
 from fedask.common.config import TrainConfig
-from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.task import Task
-from fedask.common.weights import to_record
-
-CLASSES = ("a", "b", "c")
-RNG = np.random.default_rng(0)
-SAMPLES = RNG.normal(size=(24, 5)).astype(np.float32)
-LABELS = RNG.integers(0, 3, 24).tolist()
-PLAIN = TrainConfig(steps=6, momentum=0.0, logit_shift=0.0)
-
-Arrays = Mapping[str, NDArray[Any]]
-Build = Callable[[], nn.Module]
-
-
-def task(model: str | Build = "mlp", **options: Any) -> Task:  # noqa: ANN401
-    return Task(classes=CLASSES, model=model, input_shape=(5,), **options)
-
-
-def learner(config: TrainConfig = PLAIN, given: Task | None = None) -> Learner:
-    made = Learner(given or task(), config)
-    made.load(start(given))
-    return made
-
-
-def start(given: Task | None = None) -> dict[str, NDArray[Any]]:
-    state = (given or task()).build(seed=3).state_dict()
-    return {name: tensor.numpy().copy() for name, tensor in state.items()}
-
-
-def lesson(
-    made: Learner, *, lr: float = 0.1, prox: float = 0.0, stream: int = 0, n: int = 24
-) -> Lesson:
-    labelled = made.prepare(SAMPLES[:n], LABELS[:n])
-    return Lesson(labelled=labelled, lr=lr, prox=prox, stream=("train", stream))
 
 
 def with_torch(
@@ -103,9 +77,7 @@ def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_drift(
 
     loss = made.train(lesson(made, lr=0.3, prox=mu))
 
-    expected, expected_loss = with_torch(
-        config, lesson(made).labelled, lr=0.3, mu=mu
-    )
+    expected, expected_loss = with_torch(config, lesson(made).labelled, lr=0.3, mu=mu)
     # Autograd adds the same numbers in another order: a few float32 roundings.
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     for name, array in made.arrays().items():
@@ -166,7 +138,7 @@ def test_the_loss_is_taken_of_the_shifted_logits() -> None:
 def test_training_is_repeatable_and_the_stream_orders_the_batches() -> None:
     config = TrainConfig(steps=4, batch_size=7)
     made = learner(config)
-    results = []
+    results: list[NDArray[Any]] = []
     for stream in (1, 1, 2):
         made.load(start())
         torch.manual_seed(len(results))  # the global generator plays no part
@@ -211,126 +183,3 @@ def test_a_custom_loss_is_used() -> None:
     made = learner(PLAIN, task(loss=lambda logits, _: (logits**2).mean() + 40))
 
     assert made.train(lesson(made)) > 40
-
-
-class Normed(nn.Module):
-    """A module of the user's own, with buffers, one of them whole numbers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(5)
-        self.out = nn.Linear(5, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.out(self.norm(x))
-        return logits
-
-
-def test_buffers_of_batch_norm_travel_with_the_model() -> None:
-    given = task(Normed)
-    made = learner(PLAIN, given)
-    made.train(lesson(made))
-    trained = made.arrays()
-
-    assert trained["norm.num_batches_tracked"].dtype == np.int64
-    assert trained["norm.num_batches_tracked"].shape == ()
-    assert int(trained["norm.num_batches_tracked"]) == PLAIN.steps
-    assert not np.array_equal(trained["norm.running_mean"], np.zeros(5))
-    other = learner(PLAIN, given)
-    other.load(other.spec.read(to_record(trained)))
-    for name, array in other.arrays().items():
-        assert np.array_equal(array, trained[name]), name
-        assert array.dtype == trained[name].dtype
-    assert np.array_equal(other.predict(SAMPLES), made.predict(SAMPLES))
-
-
-def test_predicting_leaves_the_buffers_alone() -> None:
-    made = learner(PLAIN, task(Normed))
-    before = made.arrays()
-
-    made.predict(SAMPLES)
-    made.look(SAMPLES)
-
-    for name, array in made.arrays().items():
-        assert np.array_equal(array, before[name]), name
-
-
-def test_arrays_are_copies() -> None:
-    made = learner()
-    kept = made.arrays()
-
-    made.train(lesson(made))
-
-    assert all(np.array_equal(kept[name], array) for name, array in start().items())
-
-
-class Partly(nn.Module):
-    """A module with a layer that its output does not use, and a frozen one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frozen = nn.Linear(5, 5).requires_grad_(False)
-        self.unused = nn.Linear(5, 7)
-        self.out = nn.Linear(5, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.out(self.frozen(x))
-        return logits
-
-
-def test_layers_that_are_frozen_or_unused_stay_as_they_are() -> None:
-    given = task(Partly)
-    made = learner(PLAIN, given)
-
-    made.train(lesson(made))
-
-    before, after = start(given), made.arrays()
-    changed = {name for name in after if not np.array_equal(before[name], after[name])}
-    assert changed == {"out.weight", "out.bias"}
-
-
-def test_predictions_are_the_softmax_of_the_model() -> None:
-    made = learner()
-
-    probs = made.predict(SAMPLES)
-
-    with torch.no_grad():
-        logits = task().build(seed=3)(torch.from_numpy(SAMPLES)).double()
-    assert probs.dtype == np.float32
-    np.testing.assert_allclose(probs, torch.softmax(logits, 1).numpy(), atol=1e-6)
-
-
-def test_features_are_what_the_last_linear_layer_sees() -> None:
-    made = learner()
-
-    probs, features = made.look(SAMPLES)
-
-    model = task().build(seed=3)
-    assert isinstance(model, nn.Sequential)
-    with torch.no_grad():
-        expected = model[:-1](torch.from_numpy(SAMPLES)).numpy()
-    assert np.array_equal(features, expected)
-    assert np.array_equal(probs, made.predict(SAMPLES))
-
-
-def test_divergence_shows_in_the_loss_and_then_in_the_predictions() -> None:
-    made = learner(TrainConfig(steps=6, logit_shift=0.0))
-
-    assert not np.isfinite(made.train(lesson(made, lr=1e30)))
-
-    with pytest.raises(ProtocolError, match="gives NaN or infinity"):
-        made.predict(SAMPLES)
-
-
-@pytest.mark.parametrize("outputs", [2, 4])
-def test_a_model_that_does_not_fit_the_classes_is_refused(outputs: int) -> None:
-    given = task(lambda: nn.Linear(5, outputs))
-    made = Learner(given, PLAIN)
-    message = rf"gives \(24, {outputs}\) for 24 samples, but the task has 3 classes"
-
-    with pytest.raises(ConfigError, match=message):
-        made.predict(SAMPLES)
-    with pytest.raises(ConfigError, match=message):
-        made.look(SAMPLES)
-    with pytest.raises(ConfigError, match=message):
-        made.train(lesson(made))

@@ -44,7 +44,8 @@ named = pytest.mark.parametrize("name", UNCERTAINTY)
 def predictions(n: int, c: int, sharpness: float, seed: int = 0) -> Floats:
     logits = np.random.default_rng(seed).normal(0, sharpness, (n, c))
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+    probs: Floats = (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probs
 
 
 def uids_of(n: int) -> NDArray[np.str_]:

@@ -183,7 +183,7 @@ def test_a_place_that_holds_no_file_is_refused(tmp_path: Path, where: str) -> No
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="Linux only")
 def test_an_unwritable_place_is_refused() -> None:
-    with pytest.raises(StoreError, match="cannot open the store /proc/device.db"):
+    with pytest.raises(StoreError, match=r"cannot open the store /proc/device\.db"):
         SqliteStore(Path("/proc/device.db"))
 
 

@@ -26,7 +26,7 @@ from typing_extensions import override
 from fedask.common.errors import ProtocolError
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import ASK
-from fedask.common.weights import model_version, to_record
+from fedask.common.weights import to_record
 
 LATE = FIRST_NODE + 2
 
@@ -83,27 +83,40 @@ def test_scores_are_asked_in_the_last_round_of_a_cycle_but_not_of_the_last() -> 
     asked = []
     for _ in range(9):
         sent = bench.send()
-        scores = {ask_of(message).score for message in sent.values()}
-        version = model_version(values(bench.arrays))
-        assert scores in ({""}, {version})
-        asked.append(bool(scores - {""}))
+        (score,) = {ask_of(message).score for message in sent.values()}
+        asked.append(bool(score))
         bench.take([_scored(n, m) for n, m in sent.items()])
     assert asked == [False, False, True, False, False, True, False, False, False]
     assert bench.strategy.num_rounds == 0
 
 
-def test_cut_of_a_scored_cycle_names_the_model_that_was_scored() -> None:
+def test_cut_names_the_scoring_that_it_cuts() -> None:
     bench = Bench()
     bench.round(honest)
-    scored = model_version(values(bench.arrays))
-    bench.round(_scored)
+    sent = bench.send()
+    (scoring,) = {ask_of(message).score for message in sent.values()}
+    bench.take([_scored(n, m) for n, m in sent.items()])
     asks = [ask_of(message) for message in bench.send().values()]
     assert {ask.cycle for ask in asks} == {2}
-    cuts = {ask.cut for ask in asks}
-    (cut,) = cuts
+    (cut,) = {ask.cut for ask in asks}
     assert cut is not None
-    assert cut.model_version == scored != model_version(values(bench.arrays))
+    assert cut.model_version == scoring
     assert len(cut.theta) == 3
+
+
+def test_scorings_of_two_models_or_of_two_cycles_have_different_names() -> None:
+    def scoring(cycles: int, value: float) -> str:
+        bench = Bench(ask__cycles=4, train__rounds=1)
+        bench.arrays = to_record(model(value))
+        for _ in range(cycles - 1):
+            bench.send()
+            bench.take([])  # nobody trains: the model stays
+        (name,) = {ask_of(message).score for message in bench.send().values()}
+        return name
+
+    assert scoring(2, 0.5) == scoring(2, 0.5)
+    assert len({scoring(1, 0.5), scoring(2, 0.5), scoring(3, 0.5)}) == 3
+    assert scoring(2, 0.5) != scoring(2, 0.25)
 
 
 def test_cut_is_none_when_nobody_scored_and_nothing_of_the_quota_is_lost() -> None:

@@ -53,18 +53,40 @@ class Growth:
     peak_mib: float
 
 
-def device_rounds_per_s(scenario: Scenario, runtime: str) -> float:
-    """Run a scenario and return its steady rate of train messages per second."""
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Device-rounds per second of one run.
+
+    Parameters
+    ----------
+    steady
+        From the end of the first round to the end of the last.
+    whole
+        Of the whole run, with what the runtime must start first.
+    """
+
+    steady: float
+    whole: float
+
+
+def measure(scenario: Scenario, runtime: str) -> Rates:
+    """Run a scenario and return its rates."""
     from fedask.simulations import apps  # noqa: PLC0415
     from fedask.simulations.runtimes.runtime import Apps  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        simulate(Apps(apps.client, apps.server), scenario, out, runtime=runtime)
+        result = simulate(
+            Apps(apps.client, apps.server), scenario, out, runtime=runtime
+        )
         lines = (out / HISTORY).read_text(encoding="utf-8").splitlines()
     ends = [datetime.fromisoformat(json.loads(line)["at"]) for line in lines]
     seconds = (ends[-1] - ends[0]).total_seconds()
-    return scenario.fleet.devices * (len(ends) - 1) / seconds
+    devices = scenario.fleet.devices
+    return Rates(
+        steady=devices * (len(ends) - 1) / seconds,
+        whole=devices * len(ends) / result["seconds"],
+    )
 
 
 def bare_rounds_per_s(scenario: Scenario) -> float:
@@ -115,28 +137,36 @@ def against_bare(devices: int, repeats: int = 5) -> tuple[float, float]:
     """
     scenario = workload.scenario(devices, rounds=15, cycles=1, store="memory")
     pairs = [
-        (device_rounds_per_s(scenario, "inline"), bare_rounds_per_s(scenario))
+        (measure(scenario, "inline").steady, bare_rounds_per_s(scenario))
         for _ in range(repeats)
     ]
     return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
 
 
-def against_ray(devices: int, *, cycles: int) -> tuple[float, float]:
-    """Run the same apps and scenario inline and on Ray; return both rates.
+def against_ray(devices: int) -> dict[str, Rates]:
+    """Run the same apps and scenario inline and on Ray: tiny model, one local step.
 
-    Labels lie in SQLite files on both sides, since Ray's actors share nothing else.
-
-    Parameters
-    ----------
-    cycles
-        1: devices only train, six rounds. 2: three rounds each, and devices score,
-        write their scores, select and queue in between.
+    Returns
+    -------
+    dict
+        ``inline`` keeps labels in memory, as a simulation in one process may;
+        ``inline_sqlite`` and ``ray`` in SQLite files, which is all that Ray's actors
+        share.
     """
-    scenario = workload.scenario(
-        devices, rounds=6 // cycles, cycles=cycles, store="sqlite"
+    memory = workload.scenario(devices, rounds=6, cycles=1, store="memory")
+    files = workload.scenario(devices, rounds=6, cycles=1, store="sqlite")
+    return {
+        "inline": _median([measure(memory, "inline") for _ in range(3)]),
+        "inline_sqlite": _median([measure(files, "inline") for _ in range(3)]),
+        "ray": measure(files, "ray"),
+    }
+
+
+def _median(runs: Sequence[Rates]) -> Rates:
+    return Rates(
+        steady=median(run.steady for run in runs),
+        whole=median(run.whole for run in runs),
     )
-    inline = median(device_rounds_per_s(scenario, "inline") for _ in range(3))
-    return inline, device_rounds_per_s(scenario, "ray")
 
 
 def growth(sizes: Sequence[int]) -> list[Growth]:
@@ -154,7 +184,7 @@ def _grow(devices: int) -> Growth:
     logging.getLogger("flwr").setLevel(logging.ERROR)
     scenario = workload.scenario(devices, rounds=3, cycles=2, store="memory")
     started = time.perf_counter()
-    rate = device_rounds_per_s(scenario, "inline")
+    rate = measure(scenario, "inline").steady
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Growth(
         devices=devices,

@@ -107,7 +107,7 @@ class Fleet:
         end(self.left, grace_s)
 
     def left(self) -> list[int]:
-        """List the pids of processes that carry the mark; [] where there is no /proc."""
+        """List the pids of processes with the mark; [] where there is no /proc."""
         mark = f"{self.mark}={self.environment[self.mark]}".encode()
         return [pid for pid in _pids() if mark in _environ(pid) and _alive(pid)]
 

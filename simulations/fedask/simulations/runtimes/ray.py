@@ -63,14 +63,14 @@ class ConfiguredClient(ClientApp):
     ) -> None:
         super().__init__()
         self._app = app
-        self._config = dict(config)
+        self._run_config = dict(config)
         self._pickled = pickled
         self._key = uuid.uuid4().hex
 
     @override
     def __call__(self, message: Message, context: Context) -> Message:
         given = context.run_config
-        context.run_config = self._config
+        context.run_config = self._run_config
         try:
             return self._app(message, context)
         finally:
@@ -116,13 +116,13 @@ class ConfiguredServer(ServerApp):
     def __init__(self, app: ServerApp, config: Mapping[str, Any]) -> None:
         super().__init__()
         self._app = app
-        self._config = dict(config)
+        self._run_config = dict(config)
         self.error: BaseException | None = None
         self.finished = False
 
     @override
     def __call__(self, grid: Grid, context: Context) -> None:
-        context.run_config = self._config
+        context.run_config = self._run_config
         try:
             self._app(grid, context)
         except BaseException as err:
@@ -146,7 +146,9 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
     from ray import cloudpickle  # noqa: PLC0415  (an extra)
 
     config = run_config(scenario)
-    pickled = cloudpickle.dumps((apps.client, config))
+    pickled: bytes = cloudpickle.dumps(  # type: ignore[no-untyped-call]
+        (apps.client, config)
+    )
     server = ConfiguredServer(apps.server, config)
     client = ConfiguredClient(apps.client, config, pickled)
     with interruptible(), _ray(apps, scenario):
@@ -226,7 +228,9 @@ def _simulate(server: ConfiguredServer, client: ClientApp, devices: int) -> None
     """Run Flower's engine on the Ray that is there; raise what stopped it."""
     from flwr.simulation import run_simulation  # noqa: PLC0415  (imports Ray)
 
-    resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0}}
+    resources: dict[str, dict[str, Any]] = {
+        "client_resources": {"num_cpus": 1, "num_gpus": 0}
+    }
     try:
         with _without_deprecation():
             run_simulation(server, client, devices, backend_config=resources)

@@ -1,233 +1,260 @@
-"""The superlink runtime: a real SuperLink and a real SuperNode per device.
+"""The superlink runtime: a real SuperLink and one real SuperNode per device.
 
-Called by ``simulate``. What is submitted is a Flower App like any other, built in a
-temporary folder; every message to a device starts a fresh process there. Everything
-listens on this machine's loopback alone, and only therefore speaks without TLS. Nothing
-is sent elsewhere: Flower's telemetry and its check for updates are off.
+Called by ``simulate``. Every message passes through Flower's own servers and starts a
+fresh process, as in a deployment. All of it listens on 127.0.0.1 without TLS
+(``--insecure``): nothing leaves the machine, but other users of it could connect. For
+simulations only.
 """
 
-import http.client
+import json
 import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
-import tomllib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import tomli_w
 
 from fedask.common import errors
 from fedask.common.config import Scenario
-from fedask.common.errors import ConfigError, FedaskError
-from fedask.server.checkpoint import SERVER
+from fedask.common.errors import (
+    ConfigError,
+    FedaskError,
+    StoreError,
+    UnavailableError,
+)
 from fedask.simulations.devices import asked
-from fedask.simulations.runtimes.processes import Processes, sigterm_unwinds, tail
+from fedask.simulations.runtimes.bundle import write_bundle
+from fedask.simulations.runtimes.processes import (
+    Fleet,
+    interruptible,
+    tail,
+    wait_until,
+)
 from fedask.simulations.runtimes.runtime import Apps, Asked
 
-_LOOPBACK = "127.0.0.1"
-_NAME = "fedask-run"  # Flower: letters, digits and hyphens, at most 32
-_CONNECTION = "loopback"
-
-_START_TIMEOUT_S = 120.0  # a SuperLink takes 5 s on an idle core
-_SUBMIT_TIMEOUT_S = 120.0  # until the ServerApp runs and every node is there
-_HEALTH_TIMEOUT_S = 2.0
-
-# What Flower itself bundles (flwr/cli/constant.py); the rest never reaches a device.
-_BUNDLED = {".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl"}
-_BUNDLED_NAMES = {"LICENSE", ".gitignore"}
-
-_PYPROJECT: dict[str, Any] = {
-    "project": {
-        "name": _NAME,
-        "version": "1.0.0",
-        "description": "A fedask scenario",
-        "license": "Apache-2.0",
-        "dependencies": ["flwr"],
-    },
-    "tool": {
-        "flwr": {
-            "app": {
-                "publisher": "fedask",
-                "components": {
-                    "serverapp": "fedask.simulations.apps:server",
-                    "clientapp": "fedask.simulations.apps:client",
-                },
-            }
-        }
-    },
-}
+_HOST = "127.0.0.1"
+_CONNECTION = "fedask"
+_HOME = "FLWR_HOME"
+_COMMAND_TIMEOUT_S = 60.0
+_LOG_LINES = 15
+_FINISHED = "finished:"
+_COMPLETED = "finished:completed"
+# How a traceback ends; the class tells who must act.
+_RAISED = re.compile(r"fedask\.common\.errors\.(\w+): (.+)")
 
 
-def run(apps: Apps, scenario: Scenario) -> Asked:
-    """Run both apps on real SuperNodes. See ``runtime.Runtime``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long the machine may take; a loaded laptop needs most of it.
+
+    Parameters
+    ----------
+    start_timeout_s
+        From starting the SuperLink, or a SuperNode, to its port being open.
+    end_timeout_s
+        From the end of the log stream to the SuperLink saying how the run ended.
+    stop_grace_s
+        From asking the processes to stop to killing them.
+    """
+
+    start_timeout_s: float = 120.0
+    end_timeout_s: float = 60.0
+    stop_grace_s: float = 10.0
+
+
+def run(apps: Apps, scenario: Scenario, limits: Limits | None = None) -> Asked:
+    """Run both apps on a SuperLink and SuperNodes. See ``runtime.Runtime``.
+
+    Logs of every process are left in ``run.out``/logs.
 
     Raises
     ------
     ConfigError
-        If the devices would keep their labels in memory, or Flower is not installed
-        beside this Python.
+        If Flower's programs are not installed beside this Python, the devices would
+        keep their labels in memory, or ``apps.folder`` is not a Flower App.
     UnavailableError
-        If a process does not start in time, or ends before the run does.
+        If a process does not start, or ends before the run does.
+    FedaskError
+        If the run failed: the class that the ServerApp raised, or FedaskError itself.
     """
-    if scenario.fleet.store == "memory":
-        msg = "fleet.store = 'memory' forgets between messages on SuperNodes: use "
-        raise ConfigError(msg + "fleet.store = 'sqlite', or --runtime inline")
-    out = Path(scenario.run.out)
-    (out / SERVER).unlink(missing_ok=True)  # its coming back tells that all went well
+    _check(scenario)
+    limits = limits or Limits()
+    logs = Path(scenario.run.out) / "logs"
+    try:
+        logs.mkdir(exist_ok=True)
+    except OSError as err:
+        msg = f"cannot make the folder {logs}: {err}"
+        raise StoreError(msg) from err
     with ExitStack() as stack:
-        stack.enter_context(sigterm_unwinds())
-        folder = Path(stack.enter_context(_temporary_folder()))
-        app = write_app(apps, scenario, folder)
-        processes = stack.enter_context(Processes(out / "logs", _environment(folder)))
-        address = _start(processes, scenario, folder)
-        _submit(processes, scenario, app, folder, address)
+        stack.enter_context(interruptible())
+        temporary = tempfile.TemporaryDirectory(prefix="fedask-")
+        home = Path(stack.enter_context(temporary))
+        fleet = Fleet(logs, _environment(home, scenario), _HOME)
+        stack.callback(fleet.stop, limits.stop_grace_s)
+        bundle = write_bundle(home, scenario, apps.folder)
+        _start(fleet, home, scenario.fleet.devices, limits)
+        _submit(fleet, bundle, limits)
     return asked(scenario)
 
 
-def _start(processes: Processes, scenario: Scenario, folder: Path) -> str:
-    """Start the SuperLink and, once it answers, the SuperNodes; return its address."""
-    devices = scenario.fleet.devices
-    port, *node_ports = _free_ports(1 + devices)
-    address = f"{_LOOPBACK}:{port}"
-    link = ["flower-superlink", "--insecure", "--host", _LOOPBACK, "--port", str(port)]
-    link.append("--disable-runtime-dependency-installation")
-    processes.start("superlink", link)
-    processes.wait_until(lambda: _healthy(port), "the SuperLink", _START_TIMEOUT_S)
-    for index, node_port in enumerate(node_ports):
-        name = f"supernode-{index}"
-        node = ["flower-supernode", "--insecure", "--superlink", address]
-        node += ["--host", _LOOPBACK, "--port", str(node_port)]
-        node += ["--node-config", f"partition-id={index} num-partitions={devices}"]
-        # A home each: two nodes would unpack the same app into the same place.
-        processes.start(name, node, {"FLWR_HOME": str(folder / name)})
-    return address
+def _check(scenario: Scenario) -> None:
+    if scenario.fleet.store == "memory":
+        msg = "fleet.store = 'memory' works on the inline runtime alone: a SuperNode "
+        msg += "starts a process per message. Use fleet.store = 'sqlite'"
+        raise ConfigError(msg)
+    for program in ("flower-superlink", "flower-supernode", "flwr"):
+        _program(program)
 
 
-def _submit(
-    processes: Processes, scenario: Scenario, app: Path, folder: Path, address: str
-) -> None:
-    """Hand in the app and wait for its end.
-
-    Raises
-    ------
-    FedaskError
-        Of the class that stopped the ServerApp, with the last lines of its log.
-    """
-    home = folder / "home"
-    home.mkdir(exist_ok=True)
-    connection = {"address": address, "insecure": True}
-    config = {"superlink": {"default": _CONNECTION, _CONNECTION: connection}}
-    (home / "config.toml").write_text(tomli_w.dumps(config), encoding="utf-8")
-    processes.start("run", ["flwr", "run", str(app), _CONNECTION, "--stream"])
-    rounds = scenario.ask.cycles * scenario.train.rounds
-    timeout_s = _SUBMIT_TIMEOUT_S + rounds * scenario.run.round_timeout_s
-    processes.wait_for("run", timeout_s)
-    if not (Path(scenario.run.out) / SERVER).exists():
-        raise _failure(processes.log("run"))
+def _program(name: str) -> str:
+    """Find a program of Flower beside this Python, or on the path."""
+    found = shutil.which(name, path=_search_path())
+    if found is None:
+        msg = f"{name} is not installed: pip install fedask into this environment"
+        raise ConfigError(msg)
+    return found
 
 
-def _failure(log: Path) -> FedaskError:
-    """Return the error of the ServerApp, as far as its log tells."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    found = re.findall(r"^fedask\.common\.errors\.(\w+): (.*)", text, re.MULTILINE)
-    name, message = found[-1] if found else ("", "")
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, FedaskError):
-        return kind(message)
-    return FedaskError(f"the run failed; the end of its log:\n{tail(log)}")
+def _search_path() -> str:
+    # Flower's programs start one another by name: those of this environment first.
+    here = str(Path(sys.executable).parent)
+    return os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
 
 
-def write_app(apps: Apps, scenario: Scenario, folder: Path) -> Path:
-    """Write the Flower App to submit: the user's own, or one that names ours.
-
-    Its run configuration is the whole scenario; ``flwr run --run-config`` would refuse
-    every key that the user's own table does not have.
-
-    Returns
-    -------
-    Path
-        The app's folder, in ``folder``.
-    """
-    table = _PYPROJECT
-    app = (
-        folder / "app" / (_NAME if apps.folder is None else apps.folder.resolve().name)
-    )
-    if apps.folder is None:
-        app.mkdir(parents=True)
-    else:
-        shutil.copytree(apps.folder, app, ignore=_left_out)
-        source = (apps.folder / "pyproject.toml").read_text(encoding="utf-8")
-        table = tomllib.loads(source)
-    flower = table["tool"]["flwr"]
-    with_config = {**flower["app"], "config": scenario.to_dict()}
-    tools = {**table["tool"], "flwr": {**flower, "app": with_config}}
-    text = tomli_w.dumps({**table, "tool": tools})
-    (app / "pyproject.toml").write_text(text, encoding="utf-8")
-    return app
-
-
-def _left_out(folder: str, names: list[str]) -> set[str]:
-    """Tell ``copytree`` what no bundle holds: other files, caches, hidden folders."""
+def _environment(home: Path, scenario: Scenario) -> dict[str, str]:
+    threads = str(scenario.train.threads)
     return {
-        name
-        for name in names
-        if name not in _BUNDLED_NAMES
-        and (
-            name.startswith((".", "__pycache__"))
-            or (Path(folder, name).is_file() and Path(name).suffix not in _BUNDLED)
-        )
-    }
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[str]:
-    """Make a folder; a process that was killed may have left a file half gone."""
-    with tempfile.TemporaryDirectory(
-        prefix="fedask-", ignore_cleanup_errors=True
-    ) as folder:
-        yield folder
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Return this process's environment, less what would lead Flower elsewhere."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("FLWR_")}
-    # Flower finds its own commands by PATH, also where no environment is activated.
-    path = [str(Path(sys.executable).parent), env.get("PATH", "")]
-    return env | {
-        "PATH": os.pathsep.join(filter(None, path)),
-        "PYTHONUNBUFFERED": "1",  # so that the logs tell what was last
-        "NO_PROXY": f"{_LOOPBACK},localhost",
-        "no_proxy": f"{_LOOPBACK},localhost",
-        "FLWR_HOME": str(folder / "home"),
+        **os.environ,
+        _HOME: str(home),
+        "PATH": _search_path(),
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",  # seconds; 1 by default
+        "NO_PROXY": _HOST,
+        "no_proxy": _HOST,
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",  # seconds; 1 s by default
+        # Each process would otherwise start a thread per core, for one small model.
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
     }
 
 
-def _free_ports(count: int) -> list[int]:
-    """Return ports that were free just now, all different."""
-    with ExitStack() as stack:
-        ports = []
-        for _ in range(count):
-            probe = stack.enter_context(socket.socket())
-            probe.bind((_LOOPBACK, 0))
-            ports.append(int(probe.getsockname()[1]))
-        return ports
+def _start(fleet: Fleet, home: Path, devices: int, limits: Limits) -> None:
+    """Start the SuperLink, then all SuperNodes at once; wait for their ports."""
+    port, *ports = free_ports(1 + devices)
+    config = f'[superlink]\ndefault = "{_CONNECTION}"\n\n'
+    config += f'[superlink.{_CONNECTION}]\naddress = "{_HOST}:{port}"\n'
+    config += "insecure = true\n"
+    (home / "config.toml").write_text(config, encoding="utf-8")
+    superlink = [_program("flower-superlink"), "--insecure", "--host", _HOST]
+    superlink += ["--port", str(port), "--disable-runtime-dependency-installation"]
+    fleet.start("superlink", superlink)
+    _await(fleet, lambda: _listens(port), "the SuperLink", limits.start_timeout_s)
+    for index, node_port in enumerate(ports):
+        supernode = [_program("flower-supernode"), "--insecure"]
+        supernode += ["--superlink", f"{_HOST}:{port}"]
+        supernode += ["--host", _HOST, "--port", str(node_port)]
+        supernode += ["--node-config", f"partition-id={index} num-partitions={devices}"]
+        fleet.start(f"supernode-{index:05d}", supernode)
+    for index, node_port in enumerate(ports):
+        open_yet = partial(_listens, node_port)
+        _await(fleet, open_yet, f"SuperNode {index}", limits.start_timeout_s)
 
 
-def _healthy(port: int) -> bool:
-    """Tell whether the SuperLink answers."""
-    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=_HEALTH_TIMEOUT_S)
+def _await(
+    fleet: Fleet, ready: Callable[[], bool], what: str, timeout_s: float
+) -> None:
+    """Wait until a process serves; fail as soon as any of them ends."""
+    wait_until(lambda: ready() or fleet.ended() is not None, timeout_s)
+    ended = fleet.ended()
+    if ended is not None:
+        raise UnavailableError(_with_log(fleet, f"{ended} ended at once", ended))
+    if not ready():
+        msg = f"{what} did not start within {timeout_s:g} s: see {fleet.logs}"
+        raise UnavailableError(msg)
+
+
+def _submit(fleet: Fleet, bundle: Path, limits: Limits) -> None:
+    """Submit the app and follow its log to the end of the run."""
+    command = [_program("flwr"), "run", str(bundle), _CONNECTION, "--stream"]
+    following = fleet.start("run", command)
+    wait_until(lambda: fleet.ended() is not None, threading.TIMEOUT_MAX)
+    ended = fleet.ended()
+    if ended != "run":
+        msg = f"{ended} ended before the run did"
+        raise UnavailableError(_with_log(fleet, msg, str(ended)))
+    if following.returncode != 0:
+        msg = "the SuperLink did not take the run"
+        raise FedaskError(_with_log(fleet, msg, "run"))
+    status = ""
+
+    def finished() -> bool:
+        nonlocal status
+        status = _status(fleet)
+        return status.startswith(_FINISHED)
+
+    if not wait_until(finished, limits.end_timeout_s):
+        msg = f"the log ended, but the run is {status!r} after another "
+        msg += f"{limits.end_timeout_s:g} s: see {fleet.logs}"
+        raise UnavailableError(msg)
+    if status != _COMPLETED:
+        raise _failure(fleet, status)
+
+
+def _status(fleet: Fleet) -> str:
+    """Return what the SuperLink says of the only run, as ``flwr list`` does."""
+    command = [_program("flwr"), "list", _CONNECTION, "--format", "json"]
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+        listed = subprocess.run(  # noqa: S603  (our own arguments)
+            command,
+            env=dict(fleet.environment),
+            capture_output=True,
+            check=True,
+            timeout=_COMMAND_TIMEOUT_S,
+        )
+        return str(json.loads(listed.stdout)["runs"][0]["status"])
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError) as err:
+        msg = f"cannot ask the SuperLink how the run ended: {err}"
+        raise UnavailableError(msg) from err
+
+
+def _failure(fleet: Fleet, status: str) -> FedaskError:
+    """Make the error that the ServerApp raised, from the traceback in its log."""
+    text = tail(fleet.path("run"), _LOG_LINES)
+    raised = _RAISED.findall(text)
+    kind = getattr(errors, raised[-1][0], None) if raised else None
+    if isinstance(kind, type) and issubclass(kind, FedaskError):
+        return kind(raised[-1][1])
+    return FedaskError(_with_log(fleet, f"the run is {status}", "run"))
+
+
+def _with_log(fleet: Fleet, msg: str, name: str) -> str:
+    path = fleet.path(name)
+    return f"{msg}; the last lines of {path}:\n{tail(path, _LOG_LINES)}"
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports of this machine that nobody listens on.
+
+    They are free when this returns; whoever comes later may still take one, which then
+    fails the start of its process.
+    """
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((_HOST, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        return client.connect_ex((_HOST, port)) == 0
