@@ -57,7 +57,8 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
     else:
         msg = f"unknown strategy {config.name!r}" + nearest(config.name, known)
         raise ConfigError(msg)
-    options: dict[str, Any] = {"fraction_evaluate": 0.0}
+    # QFedAvg looks for the loss under a name of its own.
+    options: dict[str, Any] = {"fraction_evaluate": 0.0, "train_loss_key": "train-loss"}
     if devices:
         options |= {"min_train_nodes": devices, "min_available_nodes": devices}
     valid = inspect.signature(kind).parameters

@@ -41,6 +41,7 @@ from fedask.common.records import (
     Report,
 )
 from fedask.common.weights import ArraySpec, model_version
+from fedask.server.checkpoint import inner_state
 from fedask.server.inner import Gathered, gather_for
 from fedask.server.progress import Progress
 
@@ -81,6 +82,7 @@ class AskStrategy(Strategy):
 
     def __init__(self, inner: Strategy, scenario: Scenario, num_classes: int) -> None:
         self.inner = inner
+        self._begun = dict(vars(inner))
         self.progress = Progress()
         self._scenario = scenario
         self._classes = num_classes
@@ -116,8 +118,9 @@ class AskStrategy(Strategy):
             self.begin(arrays)
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
-        if step == 0 and self._scenario.train.restart and self._initial is not None:
+        if self._restarts(step) and self._initial is not None:
             arrays = self._initial
+            self._forget()
         if step == 0 and cycle == 1:
             self.progress.cut = self._first_cut()
         self._scoring = (
@@ -171,7 +174,10 @@ class AskStrategy(Strategy):
             self.progress.cut = self._plan(cycle + 1, current)
         self.progress.rounds = number
         self.progress.refused += [(number, *entry) for entry in current.refused]
-        return gathered.aggregate(self.inner, number)
+        arrays, metrics = gathered.aggregate(self.inner, number)
+        if arrays is None and self._restarts(step):
+            arrays = self._initial  # Flower would go on with the model of last cycle
+        return arrays, metrics
 
     def _tell(self, number: int, current: _Round) -> None:
         """Log why replies were refused; stop a run that nobody could begin.
@@ -293,6 +299,15 @@ class AskStrategy(Strategy):
         """Tell whether devices score in this round: the last one of a cycle."""
         last = step == self._scenario.train.rounds - 1
         return last and cycle < self._scenario.ask.cycles
+
+    def _restarts(self, step: int) -> bool:
+        """Tell whether this round begins from the initial model."""
+        return step == 0 and self._scenario.train.restart
+
+    def _forget(self) -> None:
+        """Take back the momenta that the inner strategy has from the last cycle."""
+        for name in {dotted.partition("/")[0] for dotted in inner_state(self.inner)}:
+            setattr(self.inner, name, self._begun.get(name))
 
     @staticmethod
     def _version(arrays: ArrayRecord, cycle: int) -> str:

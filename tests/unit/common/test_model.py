@@ -50,7 +50,8 @@ class Bare(nn.Module):
 
     @override
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.weights[0]
+        logits: torch.Tensor = x @ self.weights[0]
+        return logits
 
 
 def images(count: int = 6) -> torch.Tensor:
@@ -68,8 +69,8 @@ def hooks(model: nn.Module) -> int:
 
 
 def test_the_feature_of_a_perceptron_is_its_hidden_layer() -> None:
-    model = mlp((4, 4), 3)
-    x = images()
+    model, x = mlp((4, 4), 3), images()
+    assert isinstance(model, nn.Sequential)
     tap = FeatureTap(model, x)
 
     logits, features = tap.read(x)
@@ -83,8 +84,8 @@ def test_the_feature_of_a_perceptron_is_its_hidden_layer() -> None:
 def test_the_feature_of_a_convolutional_network_is_what_its_linear_layer_takes() -> (
     None
 ):
-    model = cnn((4, 4), 3)
-    x = images()
+    model, x = cnn((4, 4), 3), images()
+    assert isinstance(model, nn.Sequential)
 
     _, features = FeatureTap(model, x).read(x)
 
@@ -138,7 +139,7 @@ def test_a_model_without_linear_layers_gives_what_its_last_layer_takes() -> None
     tap = FeatureTap(model, x)
 
     assert tap.penultimate == "flat"
-    assert torch.equal(tap.read(x)[1], model.conv(x).flatten(1))
+    assert torch.equal(tap.read(x)[1], model[0](x).flatten(1))
 
 
 def test_what_is_read_takes_no_part_in_gradients() -> None:

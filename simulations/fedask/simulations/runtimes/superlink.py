@@ -140,7 +140,6 @@ def _environment(home: Path, scenario: Scenario) -> dict[str, str]:
         "no_proxy": _HOST,
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",  # seconds; 1 s by default
         # Each process would otherwise start a thread per core, for one small model.
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
