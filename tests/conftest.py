@@ -2,6 +2,12 @@ import logging
 import os
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run of a pipeline; a developer's machine looks further.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 logging.getLogger("flwr").setLevel(logging.ERROR)
 

@@ -83,7 +83,7 @@ class RunFolder:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint."""
-        meta = {
+        meta: dict[str, Any] = {
             "schema": SCHEMA,
             "scenario": self._fingerprint,
             "progress": checkpoint.progress,
@@ -91,6 +91,8 @@ class RunFolder:
         }
         named = {f"model/{k}": v for k, v in checkpoint.arrays.items()}
         named |= {f"inner/{k}": v for k, v in checkpoint.inner.items()}
+        # The archive's checksums do not cover the names in its directory.
+        meta["names"] = sorted(named)
         encoded = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
         write_npz(self._path / CHECKPOINT, {"meta": encoded, **named})
 
@@ -111,6 +113,9 @@ class RunFolder:
         try:
             stored = _read_npz(path)
             meta = json.loads(stored.pop("meta").tobytes())
+            if meta.pop("names") != sorted(stored):
+                msg = "its arrays are not those that were written"
+                raise ValueError(msg)
         except _DAMAGE as err:
             msg = f"the checkpoint {path} is damaged: {err}"
             raise StoreError(msg) from err

@@ -54,7 +54,7 @@ def assert_same(one: Outcome, two: Outcome) -> None:
 def test_a_device_reopened_for_every_message_does_what_one_kept_open_does(
     tmp_path: Path, batcher: str, repeated: bool
 ) -> None:
-    values = {"ask.batcher": batcher, "ask.patience": 2}
+    values = {"ask.batcher": batcher, "ask.patience": 2, "train.batch_size": 2}
     kept = World(values)
     reopened = World(values)
     for number, (ask, model) in enumerate(asks(kept)):

@@ -32,8 +32,11 @@ def test_the_first_cut_takes_samples_by_hash(take: int) -> None:
 def test_the_first_cut_loads_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.people.willing = False
-    monkeypatch.setattr(world.device.pool, "load", pytest.fail)
-    monkeypatch.setattr(world.device.pool, "batches", pytest.fail)
+
+    def load(_rows: object) -> None:
+        pytest.fail("a sample was loaded")
+
+    monkeypatch.setattr(world.device.pool._source, "load", load)
 
     world.round(1, 0, cut=first_cut())
 
@@ -144,21 +147,35 @@ def test_no_cut_asks_more_than_the_capacity(policy: str, capacity: int) -> None:
 
 
 @pytest.mark.parametrize("batcher", BATCHERS)
-@pytest.mark.parametrize("theta", [0, 8, 13, 15])
-def test_every_batcher_asks_as_many_as_the_cut_buys(batcher: str, theta: int) -> None:
-    world = World({"ask.batcher": batcher, "ask.shortlist": 3.0})
+@pytest.mark.parametrize("k", [0, 1, 3, 5])
+def test_every_batcher_asks_as_many_as_the_cut_buys(batcher: str, k: int) -> None:
+    world = World(
+        {"ask.batcher": batcher, "ask.shortlist": 3.0, "ask.policy": "local-topk"}
+    )
     world.scored()
     kept = world.store.scores()
     assert kept is not None
-    over = int((np.floor(kept[1].scores[:5] * 16) >= theta).sum())
+    assert len(kept[1]) == 15
 
-    cut = Cut(cycle=2, model_version=world.version, nonce=7, theta=(theta,) * 3)
+    cut = Cut(cycle=2, model_version=world.version, nonce=7, take=k)
     world.round(2, 0, cut=cut)
 
     picked = world.queued_in(2)
-    assert len(picked) == over
-    # From the device's own best m * k, the shortlist.
-    assert set(picked) <= set(kept[1].uids[: 3 * over].tolist())
+    assert len(picked) == k
+    # Out of the device's own best m * k, the shortlist.
+    assert set(picked) <= set(kept[1].uids[: 3 * k].tolist())
+
+
+@pytest.mark.parametrize("batcher", ["cluster", "kmeans++"])
+def test_a_batcher_chooses_by_what_the_model_sees(batcher: str) -> None:
+    world = World({"ask.batcher": batcher, "ask.shortlist": 8.0})
+    world.scored()
+    kept = world.store.scores()
+    assert kept is not None
+
+    world.round(2, 0, cut=whole_cut(2, world.version))
+
+    assert world.queued_in(2) != sorted(kept[1].uids[:5].tolist())
 
 
 def test_a_cut_without_groups_is_refused_where_the_policy_has_them() -> None:

@@ -1,14 +1,12 @@
 """What ``AskStrategy`` sends, to whom, and when."""
 
 import random
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedProx, Strategy
-from numpy.typing import NDArray
+from flwr.serverapp.strategy import FedAvg, FedProx
 from tests.unit.server.scripted import (
     FIRST_NODE,
     Bench,
@@ -19,9 +17,7 @@ from tests.unit.server.scripted import (
     name_of,
     reply,
     report,
-    same,
     silent,
-    values,
 )
 from typing_extensions import override
 
@@ -207,59 +203,6 @@ def test_next_plan_counts_only_those_who_scored() -> None:
         )
     )
     assert cut == expected
-
-
-def test_restart_sends_the_initial_model_at_the_first_round_of_every_cycle() -> None:
-    bench = Bench(train__restart=True, ask__cycles=3)
-    bench.arrays = to_record(model(3.0))
-    restarted = []
-    for _ in range(6):
-        sent = bench.send()
-        arrays = [values(m.content.array_records["arrays"]) for m in sent.values()]
-        restarted.append(all(same(each, model(3.0)) for each in arrays))
-        bench.take([_scored(n, m) for n, m in sent.items()])
-    assert restarted == [True, False, True, False, True, False]
-
-
-@pytest.mark.parametrize(
-    "kind", [lambda **k: FedAvgM(server_momentum=0.9, **k), FedAdam], ids=["M", "Adam"]
-)
-def test_restart_forgets_the_momenta_of_the_last_cycle(
-    kind: Callable[..., Strategy],
-) -> None:
-    inner = kind(fraction_evaluate=0.0, min_train_nodes=4)
-    bench = Bench(inner, train__restart=True, ask__cycles=3, train__rounds=1)
-    bench.arrays = to_record(model(3.0))
-    after = []
-    for _ in range(3):
-        bench.round(honest)
-        after.append(values(bench.arrays))
-    # FedAdam's step also depends on the number of the round: it keeps counting.
-    alike = same if isinstance(inner, FedAvgM) else _same_direction
-    assert alike(after[1], after[0])
-    assert alike(after[2], after[0])
-
-
-def _same_direction(
-    left: dict[str, NDArray[Any]], right: dict[str, NDArray[Any]]
-) -> bool:
-    """Tell whether two steps from the initial model differ by one factor."""
-    factors = [(left[name] - 3.0) / (right[name] - 3.0) for name in left]
-    return bool(np.ptp(np.concatenate([f.ravel() for f in factors])) < 1e-4)
-
-
-def test_restart_holds_though_nobody_replies_to_the_first_round() -> None:
-    bench = Bench(train__restart=True, ask__cycles=2)
-    bench.arrays = to_record(model(3.0))
-    bench.round(honest)
-    bench.round(_scored)
-    assert not same(values(bench.arrays), model(3.0))
-    bench.send()
-    bench.take([])
-    assert same(values(bench.arrays), model(3.0))
-    bench.send()
-    bench.take([])
-    assert same(values(bench.arrays), model(3.0))
 
 
 def test_run_that_no_device_could_begin_stops_and_says_why() -> None:
