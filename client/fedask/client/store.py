@@ -7,6 +7,7 @@ Rows are never deleted on read. One connection per thread.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from fedask.common.ids import Uid
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
+_WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
 
 _CREATE = (
     """CREATE TABLE item (
@@ -98,7 +100,7 @@ class SqliteStore(DeviceStore):
 
     def _set_up(self) -> None:
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._use_wal()
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -113,6 +115,22 @@ class SqliteStore(DeviceStore):
                 for statement in _CREATE:
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _use_wal(self) -> None:
+        """Switch the file to WAL, which SQLite does without waiting for its lock.
+
+        Only the processes that open a new file at the same moment meet; each tries
+        again until the first one has switched it.
+        """
+        for tries_left in reversed(range(_WAL_TRIES)):
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as err:
+                if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                    raise
+                time.sleep(_WAL_PAUSE_S)
+            else:
+                return
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
