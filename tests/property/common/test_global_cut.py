@@ -148,9 +148,10 @@ def test_the_order_of_the_rows_does_not_matter(fleet: Fleet, seed: int) -> None:
 @CHECK
 @given(st.one_of(FLEETS, ONE_GROUP))
 def test_what_stays_unspent_is_explained_by_the_split_bin(fleet: Fleet) -> None:
-    # Of the split bin, which holds more than the need, each of the m devices rounds its
-    # share down, and a ticket may fall to a device without a sample there. So the fleet
-    # falls short by less than m, and not by more than the need. A device alone never.
+    # m devices, h of them with samples in the split bin, which holds more than needed.
+    # A need of at most m is all tickets: only those that fall to a device without a
+    # sample are lost. If it is more, every device has a ticket, and each of the h
+    # rounds its share down: less than h are lost, and m - h tickets.
     bought = run_cycle(fleet)
 
     unspent = min(fleet.config.quota, fleet.eligible) - bought.total
@@ -163,7 +164,11 @@ def test_what_stays_unspent_is_explained_by_the_split_bin(fleet: Fleet) -> None:
         whole = sum(int(bought.grid[g, t:].sum()) for g, t in enumerate(theta))
         need = fleet.config.quota - whole
         assert 0 < need < split_bin
-        assert 0 <= unspent <= min(need, len(fleet.devices) - 1)
+        where = (group, theta[group] - 1)
+        uids = {uid for uid, place in eligible_bins(fleet).items() if place == where}
+        m = len(fleet.devices)
+        h = sum(not uids.isdisjoint(s.uids.tolist()) for s in fleet.devices.values())
+        assert 0 <= unspent <= (min(need, m - h) if need <= m else m - 1)
 
 
 @CHECK

@@ -122,6 +122,8 @@ def test_the_quota_is_spent_to_the_last_label_with_one_split_bin_at_most(
         group, bin_ = spending.boundary, spending.boundary_bin
         assert 0 < spending.boundary_need < grid[group, bin_]
         assert not grid[group, bin_ + 1 : spending.theta[group]].any()
+        for other, theta in enumerate(spending.theta):  # no group has a higher one left
+            assert not grid[other, bin_ + 1 : theta].any()
     else:
         assert spending.boundary_need == 0
 

@@ -257,6 +257,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("train.restart=True", "train.restart", "True"),
         ("name=small", "name", "small"),
         ("name=two words", "name", "two words"),
+        ("name = small ", "name", "small"),
         ('name="small"', "name", "small"),
         ("name='7'", "name", "7"),
         ("task.model=my.module:make", "task.model", "my.module:make"),

@@ -147,6 +147,20 @@ def test_the_ask_of_these_tests_is_otherwise_accepted() -> None:
     assert Ask.from_content(ask_with()) == ASKED
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (ask_with(cut_theta=bytes(10**6)), "cut.theta must be at most 8192 bytes"),
+        (report_with(counts=bytes(10**6)), "counts must be at most 28 bytes"),
+    ],
+)
+def test_a_field_of_too_many_bytes_is_refused_unread(
+    content: RecordDict, message: str
+) -> None:
+    with pytest.raises(ProtocolError, match=message):
+        (Ask.from_content if ASK in content else read_report)(content)
+
+
 def test_a_refusal_shows_a_short_piece_of_what_was_sent() -> None:
     with pytest.raises(ProtocolError) as caught:
         Ask.from_content(ask_with(cycle="x" * 10_000, extra=1))

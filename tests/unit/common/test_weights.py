@@ -240,6 +240,13 @@ def test_a_mean_of_nothing_is_an_error() -> None:
         WeightedSum(SPEC).mean()
 
 
+def test_a_product_is_rounded_to_the_nearest_2_to_the_minus_30() -> None:
+    total = WeightedSum(ArraySpec.of(scalar(0.0)))
+    total.add(scalar(0.25 * 2**-30), 3)
+
+    assert total.mean()["w"].tolist() == [2**-30 / 3]
+
+
 def scalar(value: float) -> dict[str, NDArray[Any]]:
     return {"w": np.array([value])}
 
