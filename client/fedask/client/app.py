@@ -4,14 +4,15 @@ Flower starts a fresh process per message on a real SuperNode, so this module im
 neither torch nor a model; those come with the first message.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import (
     ArrayRecord,
-    ConfigRecord,
     Context,
     Error,
     Message,
@@ -20,16 +21,17 @@ from flwr.app import (
 )
 from flwr.clientapp import ClientApp
 
+from fedask.client.message import read_model, read_train, write_reply
 from fedask.common.config import Scenario, TrainConfig
-from fedask.common.errors import FedaskError, ProtocolError
-from fedask.common.records import ASK, Ask
+from fedask.common.errors import FedaskError
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
-from fedask.common.weights import Arrays, to_record
+from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
-    from fedask.client.device import Device, Outcome
+    from fedask.client.device import Begun, Device
     from fedask.client.learner import Learner
+    from fedask.client.sgd import Trained
 
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
@@ -42,12 +44,38 @@ TaskOrFactory = Task | Callable[[Scenario], Task]
 FAILED = 0  # Flower's code for an error in the ClientApp
 
 
+class DeviceApp(ClientApp):
+    """A ClientApp whose devices may train together, where several share a process.
+
+    Whoever holds many train messages at once (the inline runtime) gives them to
+    ``train_together``; each reply is the one that calling the app would give.
+    """
+
+    def __init__(self, handler: "_Handler") -> None:
+        super().__init__()
+        self._handler = handler
+        self.train()(lambda message, context: _guard(handler.train, message, context))
+        self.evaluate()(
+            lambda message, context: _guard(handler.evaluate, message, context)
+        )
+
+    def train_together(
+        self, given: Iterable[tuple[Message, Context]]
+    ) -> Iterator[Message]:
+        """Answer train messages of one round; yields the replies in their order.
+
+        Of the trained models, those of one batch are held at a time.
+        """
+        for batch in self._handler.batches(given):
+            yield from self._handler.train_together(batch)
+
+
 def client_app(
     task: TaskOrFactory,
     *,
     defaults: Mapping[str, Any] | None = None,
     open_device: OpenDevice | None = None,
-) -> ClientApp:
+) -> DeviceApp:
     """Make the ClientApp of a task.
 
     Parameters
@@ -61,18 +89,7 @@ def client_app(
         has ``data`` is a real device (see ``fedask.client.deployment``); without it, it
         is a simulated one.
     """
-    app = ClientApp()
-    handler = _Handler(task, defaults or {}, open_device)
-
-    @app.train()
-    def train(message: Message, context: Context) -> Message:
-        return _guard(handler.train, message, context)
-
-    @app.evaluate()
-    def evaluate(message: Message, context: Context) -> Message:
-        return _guard(handler.evaluate, message, context)
-
-    return app
+    return DeviceApp(_Handler(task, defaults or {}, open_device))
 
 
 def _guard(
@@ -84,9 +101,28 @@ def _guard(
     try:
         content = handle(message, context)
     except FedaskError as err:
-        reason = f"{type(err).__name__}: {err}"
-        return Message(Error(code=FAILED, reason=reason), reply_to=message)
+        return _failed(message, err)
     return Message(content, reply_to=message)
+
+
+def _failed(message: Message, err: Exception) -> Message:
+    reason = f"{type(err).__name__}: {err}"
+    return Message(Error(code=FAILED, reason=reason), reply_to=message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One device's round, begun and not yet trained."""
+
+    learner: "Learner"
+    device: "Device"
+    begun: "Begun"
+
+    def finish(self, trained: "Trained | None" = None) -> RecordDict:
+        """Train, if that is still to be done, and report."""
+        if trained is None and self.begun.lesson is not None:
+            trained = self.learner.train(self.begun.lesson)
+        return write_reply(self.device.finish(self.begun, trained))
 
 
 class _Handler:
@@ -105,18 +141,50 @@ class _Handler:
         self._prepared: tuple[Any, tuple[Scenario, Task, Learner]] | None = None
 
     def train(self, message: Message, context: Context) -> RecordDict:
+        with ExitStack() as opened:
+            return self._begin(opened, message, context).finish()
+
+    def _begin(self, opened: ExitStack, message: Message, context: Context) -> _Turn:
         scenario, task, learner = self._prepare(context)
-        content = message.content
-        ask = _read_ask(content)
-        arrays = _decode(learner, _model_record(content))
-        prox = _proximal(content)
-        with self._open(task, scenario, context) as device:
-            outcome = device.run_round(task, scenario, learner, ask, arrays, prox)
-        return _reply(outcome)
+        given = read_train(message.content)
+        learner.load(_decode(learner, given.model))
+        device = opened.enter_context(self._open(task, scenario, context))
+        begun = device.begin(task, scenario, learner, given.ask, given.prox)
+        return _Turn(learner, device, begun)
+
+    def batches(
+        self, given: Iterable[tuple[Message, Context]]
+    ) -> Iterator[list[tuple[Message, Context]]]:
+        """Part the messages where their content changes, and where enough are held."""
+        for _, group in groupby(given, key=lambda pair: pair[0].content):
+            for first in group:
+                most = self._prepare(first[1])[2].most_together
+                yield [first, *islice(group, most - 1)]  # noqa: B031  (goes on in it)
+
+    def train_together(
+        self, batch: Sequence[tuple[Message, Context]]
+    ) -> Iterator[Message]:
+        with ExitStack() as opened:
+            turns = [self._try_to_begin(opened, *pair) for pair in batch]
+            begun = [turn for turn in turns if isinstance(turn, _Turn)]
+            trained = iter(_train(begun))
+            for (message, _), turn in zip(batch, turns, strict=True):
+                if isinstance(turn, _Turn):
+                    yield _end(message, turn, next(trained))
+                else:
+                    yield _failed(message, turn)
+
+    def _try_to_begin(
+        self, opened: ExitStack, message: Message, context: Context
+    ) -> _Turn | Exception:
+        try:
+            return self._begin(opened, message, context)
+        except Exception as err:  # noqa: BLE001  (one device's fault is its own)
+            return err
 
     def evaluate(self, message: Message, context: Context) -> RecordDict:
         scenario, task, learner = self._prepare(context)
-        arrays = _decode(learner, _model_record(message.content))
+        arrays = _decode(learner, read_model(message.content))
         with self._open(task, scenario, context) as device:
             accuracy, count = device.evaluate(learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
@@ -139,15 +207,16 @@ class _Handler:
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
         target = DEPLOYED if "data" in context.node_config else SIMULATED
-        opened: AbstractContextManager[Device] = load_attr(target)(
-            task, scenario, context
-        )
-        return opened
+        open_device: OpenDevice = _load_once(target)
+        return open_device(task, scenario, context)
 
 
 @lru_cache(maxsize=16)
 def _scenario(flat: tuple[tuple[str, Any], ...], run_id: int) -> Scenario:
     return Scenario.of_run(dict(flat), run_id)
+
+
+_load_once = lru_cache(maxsize=2)(load_attr)  # looking a module up costs 20 us
 
 
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
@@ -176,44 +245,19 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
     return kept[1]
 
 
-_last_ask: list[tuple[object, Ask]] = []
+def _train(turns: Sequence[_Turn]) -> "list[Trained | None]":
+    """Train what goes together; None = still to be trained, or without a label."""
+    lessons = [(i, t.begun.lesson) for i, t in enumerate(turns) if t.begun.lesson]
+    trained: list[Trained | None] = [None] * len(turns)
+    if lessons:
+        found = turns[0].learner.train_together([lesson for _, lesson in lessons])
+        for row, result in found.items():
+            trained[lessons[row][0]] = result
+    return trained
 
 
-def _read_ask(content: RecordDict) -> Ask:
-    """Read the ask of a message; once per record, which many devices may share."""
-    record = content.get(ASK)
-    if record is None or not _last_ask or _last_ask[0][0] is not record:
-        _last_ask[:] = [(record, Ask.from_content(content))]
-    return _last_ask[0][1]
-
-
-def _model_record(content: RecordDict) -> ArrayRecord:
-    """Return the one ArrayRecord that is the model, whatever the strategy calls it."""
-    records = [r for r in content.values() if isinstance(r, ArrayRecord)]
-    if len(records) != 1:
-        msg = f"the message has {len(records)} array records, must have one: the model"
-        raise ProtocolError(msg)
-    return records[0]
-
-
-def _proximal(content: RecordDict) -> float:
-    """Return the mu that Flower's FedProx strategy puts into its config, or 0."""
-    for record in content.values():
-        if isinstance(record, ConfigRecord):
-            value = record.get("proximal-mu")
-            if isinstance(value, (int, float)) and 0.0 <= value < float("inf"):
-                return float(value)
-    return 0.0
-
-
-def _reply(outcome: "Outcome") -> RecordDict:
-    content = RecordDict()
-    for name, record in outcome.report.records.items():
-        content[name] = record
-    weight = outcome.report.labelled if outcome.arrays is not None else 0
-    if outcome.arrays is not None:
-        content["arrays"] = to_record(outcome.arrays)
-    content["metrics"] = MetricRecord(
-        {"num-examples": weight, "train-loss": outcome.loss}
-    )
-    return content
+def _end(message: Message, turn: _Turn, trained: "Trained | None") -> Message:
+    try:
+        return Message(turn.finish(trained), reply_to=message)
+    except Exception as err:  # noqa: BLE001  (one device's fault is its own)
+        return _failed(message, err)

@@ -8,19 +8,19 @@ repeated message or a killed process changes nothing that was given by a person.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import Shortlist, make_batcher
-from fedask.client.learner import Labelled, Learner, Lesson, decayed
+from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
 from fedask.client.scorers.scorer import make_scorer
 from fedask.client.scoring import score_pool
+from fedask.client.sgd import Labelled, Lesson, Trained, decayed
 from fedask.common.config import Scenario
 from fedask.common.errors import DataError, UnavailableError
 from fedask.common.grid import IntArray, Scored
@@ -58,6 +58,34 @@ class Outcome:
     report: Report
     arrays: Mapping[str, NDArray[Any]] | None
     loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A round up to its training.
+
+    Parameters
+    ----------
+    items
+        The whole queue.
+    labelled
+        Those of it that were answered.
+    grid
+        Counts of scores, if the round asked for them.
+    refused
+        Why the cut was refused, or "".
+    lesson
+        What to train on; None without a label.
+    num_classes
+        c of the task.
+    """
+
+    items: list[Item]
+    labelled: list[Item]
+    grid: IntArray | None
+    refused: str
+    lesson: Lesson | None
+    num_classes: int
 
 
 def always(tick: int) -> bool:  # noqa: ARG001
@@ -99,16 +127,19 @@ class Device:
         self._reported: tuple[list[Item], Report] | None = None
         self._known: tuple[tuple[Uid, ...], Labelled] | None = None
 
-    def run_round(
-        self,
-        task: Task,
-        scenario: Scenario,
-        learner: Learner,
-        ask: Ask,
-        arrays: Arrays,
-        prox: float,
-    ) -> Outcome:
-        """Do one round.
+    def begin(
+        self, task: Task, scenario: Scenario, learner: Learner, ask: Ask, prox: float
+    ) -> Begun:
+        """Do everything of a round before training: cut, answers, scores.
+
+        Parameters
+        ----------
+        learner
+            With the message's model loaded.
+        ask
+            From the message.
+        prox
+            Weight of the FedProx term, from the message.
 
         Raises
         ------
@@ -121,25 +152,37 @@ class Device:
         if not self._present(tick):
             msg = f"{self.device_id} misses round {tick + 1}"
             raise UnavailableError(msg)
-        learner.load(arrays)
         refused = ""
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._apply(ask.cut, task, scenario, learner)
         items = self._collect(task, scenario, ask.cycle, tick)
         grid = self._score(ask, task, scenario, learner, items) if ask.score else None
         labelled = [item for item in items if item.state in _ANSWERED]
-        loss, trained = 0.0, None
+        lesson = None
         if labelled:
-            loss = self._train(task, learner, scenario, labelled, tick, prox)
-            if isfinite(loss):
-                trained = learner.arrays()
-                fresh = [i.uid for i in labelled if i.state is State.LABELLED]
-                self.store.move(fresh, State.TRAINED)
-            else:
-                # The update is worthless, the account of the labels is not.
-                refused, loss = DIVERGED, 0.0
-        report = self._report(items, labelled, grid, refused, task.num_classes)
-        return Outcome(report=report, arrays=trained, loss=loss)
+            lesson = self._lesson(task, learner, scenario, labelled, tick, prox)
+        return Begun(
+            items=items,
+            labelled=labelled,
+            grid=grid,
+            refused=refused,
+            lesson=lesson,
+            num_classes=task.num_classes,
+        )
+
+    def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
+        """Take in what training gave (None without a label) and report."""
+        refused = begun.refused
+        if trained is not None and not trained.usable:
+            # The update is worthless, the account of the labels is not.
+            refused, trained = DIVERGED, None
+        if trained is not None:
+            fresh = [i.uid for i in begun.labelled if i.state is State.LABELLED]
+            self.store.move(fresh, State.TRAINED)
+        report = self._report(begun, refused)
+        if trained is None:
+            return Outcome(report=report, arrays=None, loss=0.0)
+        return Outcome(report=report, arrays=trained.arrays, loss=trained.loss)
 
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
         """Measure a model on the labels this device holds.
@@ -255,7 +298,7 @@ class Device:
         self.store.put_scores(ask.score, scored)
         return policy.contribute(scored)
 
-    def _train(
+    def _lesson(
         self,
         task: Task,
         learner: Learner,
@@ -263,7 +306,7 @@ class Device:
         labelled: list[Item],
         tick: int,
         prox: float,
-    ) -> float:
+    ) -> Lesson:
         uids = tuple(item.uid for item in labelled)
         if self._known is None or self._known[0] != uids:
             labels = [int(item.label) for item in labelled if item.label is not None]
@@ -272,39 +315,31 @@ class Device:
                 _check_label(uid, label, task.num_classes)
             self._known = (uids, learner.prepare(self.pool.load(uids), labels))
         config = scenario.train
-        lesson = Lesson(
+        return Lesson(
             labelled=self._known[1],
             lr=decayed(config.lr, tick % config.rounds, config.rounds),
             prox=max(prox, config.prox),
             stream=("train", scenario.seed, self.device_id, tick),
         )
-        return learner.train(lesson)
 
-    def _report(
-        self,
-        items: list[Item],
-        labelled: list[Item],
-        grid: IntArray | None,
-        refused: str,
-        num_classes: int,
-    ) -> Report:
-        cycle = self.store.last_cycle()
-        plain = grid is None and not refused
+    def _report(self, begun: Begun, refused: str) -> Report:
+        items, cycle = begun.items, self.store.last_cycle()
+        plain = begun.grid is None and not refused
         if plain and self._reported is not None:
             before, report = self._reported
             if before == items and report.cut_cycle == cycle:
                 return report  # most rounds change nothing
-        counts = Counter(item.label for item in labelled)
+        counts = Counter(item.label for item in begun.labelled)
         report = Report(
             device=self.device_id,
             cut_cycle=cycle,
             refused=refused,
             asked=sum(item.asked for item in items),
-            answered=len(labelled),
+            answered=len(begun.labelled),
             skipped=sum(item.state is State.SKIPPED for item in items),
             expired=sum(item.expired for item in items),
-            class_counts=tuple(counts[label] for label in range(num_classes)),
-            grid=grid,
+            class_counts=tuple(counts[label] for label in range(begun.num_classes)),
+            grid=begun.grid,
         )
         if plain:
             self._reported = (items, report)

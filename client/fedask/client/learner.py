@@ -4,9 +4,9 @@ One learner serves one device at a time; in a simulation all devices of a proces
 it, since a model's weights arrive with every message anyway.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import cos, pi
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -14,63 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from fedask.client.cohort import Cohort
+from fedask.client.sgd import Descent, Labelled, Lesson, Trained, batches
 from fedask.common.config import TrainConfig
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.task import Task
-from fedask.common.weights import Arrays, ArraySpec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
-    """The labelled samples of a device, ready for training.
-
-    Parameters
-    ----------
-    inputs
-        (n, ...) float, already transformed.
-    targets
-        (n,) int64 class indices.
-    shift
-        (c,) float added to every row of logits while training; None = nothing.
-    """
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-    shift: torch.Tensor | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """What one round of training needs besides the model.
-
-    Parameters
-    ----------
-    labelled
-        The samples.
-    lr
-        Learning rate of this round.
-    prox
-        Weight of the FedProx term.
-    stream
-        Names the random stream that orders the batches, where there are several.
-    """
-
-    labelled: Labelled
-    lr: float
-    prox: float
-    stream: tuple[str | int, ...]
-
-
-def decayed(lr: float, step: int, rounds: int) -> float:
-    """Return the learning rate of round ``step`` of a cycle: half a cosine.
-
-    References
-    ----------
-    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5.
-    """
-    return lr * 0.5 * (1.0 + cos(pi * min(step, rounds - 1) / rounds))
+from fedask.common.weights import Arrays, ArraySpec, are_sane
 
 
 class Learner:
@@ -97,90 +48,76 @@ class Learner:
         self._views = {name: tensor.detach().numpy() for name, tensor in state.items()}
         self.spec = ArraySpec.of(self._views)
         self._tap: FeatureTap | None = None
+        self._cohort = Cohort(self._model, self._loss, config, task.num_classes)
+        self._loaded: Arrays | None = None
+        self._moved = False  # whether training has left the loaded weights
 
     def load(self, arrays: Arrays) -> None:
-        """Take over a model's arrays, checked before by ``spec.read``."""
-        for name, view in self._views.items():
-            np.copyto(view, arrays[name])
+        """Take over a model's arrays, checked before by ``spec.read``.
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return copies of the model's arrays, by state-dict name."""
-        return {name: view.copy() for name, view in self._views.items()}
+        They must not change while they are loaded; the same object again costs nothing.
+        """
+        self._moved = self._moved or arrays is not self._loaded
+        self._loaded = arrays
+        self._return()
 
-    def train(self, lesson: Lesson) -> float:
-        """Run ``config.steps`` steps of SGD.
+    def _return(self) -> None:
+        """Go back to the loaded weights."""
+        if self._moved and self._loaded is not None:
+            for name, view in self._views.items():
+                np.copyto(view, self._loaded[name])
+        self._moved = False
 
-        Returns
-        -------
-        float
-            Loss of the last batch, without the proximal term; not finite if training
-            diverged.
+    @property
+    def most_together(self) -> int:
+        """How many lessons are worth giving to ``train_together`` at once."""
+        return self._cohort.most
+
+    def train(self, lesson: Lesson) -> Trained:
+        """Run ``config.steps`` steps of SGD from the loaded model, which stays loaded.
 
         Raises
         ------
         ConfigError
             If the model's output does not fit the classes.
         """
-        labelled = lesson.labelled
-        anchors = [p.detach().clone() for p in self._params] if lesson.prox else []
-        velocity: list[torch.Tensor] | None = None
+        self._return()
+        self._moved = True
         if not self._model.training:
             self._model.train()
-        loss = labelled.targets  # replaced by the first of at least one step
-        for rows in self._batches(lesson):
-            inputs = labelled.inputs if rows is None else labelled.inputs[rows]
-            targets = labelled.targets if rows is None else labelled.targets[rows]
-            logits = self._model(inputs)
-            check_logits(logits, len(targets), self._task.num_classes)
-            if labelled.shift is not None:
-                logits = logits + labelled.shift
-            loss = self._loss(logits, targets)
-            # Zeros for a layer that the output does not use.
-            grads = torch.autograd.grad(loss, self._params, materialize_grads=True)
-            with torch.no_grad():
-                velocity = self._step(list(grads), velocity, anchors, lesson)
-        return float(loss.detach())
+        descent = Descent(self._params, self._config, lesson.lr, lesson.prox)
+        loss = lesson.labelled.inputs  # replaced by the first of at least one step
+        with _drawing(lesson):
+            for rows in batches(lesson, self._config):
+                loss = self._loss_of(lesson.labelled, rows)
+                # Zeros for a layer that the output does not use.
+                grads = torch.autograd.grad(loss, self._params, materialize_grads=True)
+                descent.step(list(grads))
+        arrays = {name: view.copy() for name, view in self._views.items()}
+        number = float(loss.detach())
+        return Trained(arrays, number, isfinite(number) and are_sane(arrays))
 
-    def _step(
-        self,
-        grads: list[torch.Tensor],
-        velocity: list[torch.Tensor] | None,
-        anchors: list[torch.Tensor],
-        lesson: Lesson,
-    ) -> list[torch.Tensor]:
-        """One SGD step in place; returns the momentum buffers.
+    def _loss_of(self, labelled: Labelled, rows: torch.Tensor | None) -> torch.Tensor:
+        """Return the loss of one batch."""
+        inputs = labelled.inputs if rows is None else labelled.inputs[rows]
+        targets = labelled.targets if rows is None else labelled.targets[rows]
+        logits = self._model(inputs)
+        check_logits(logits, len(targets), self._task.num_classes)
+        if labelled.shift is not None:
+            logits = logits + labelled.shift
+        return self._loss(logits, targets)
 
-        The same arithmetic as ``torch.optim.SGD`` (a test holds them equal), without
-        making an optimiser per device and round, which costs more than a small step.
+    def train_together(self, lessons: Sequence[Lesson]) -> Mapping[int, Trained]:
+        """Train lessons of several devices at once, each from the loaded model.
+
+        Returns
+        -------
+        Mapping
+            Index of a lesson to what ``train`` would give, bit for bit. Lessons that
+            cannot be trained together are left out.
         """
-        config = self._config
-        if config.weight_decay:
-            torch._foreach_add_(grads, self._params, alpha=config.weight_decay)
-        if anchors:
-            drift = torch._foreach_sub(self._params, anchors)  # noqa: SLF001
-            torch._foreach_add_(grads, drift, alpha=lesson.prox)
-        if config.momentum == 0.0 or velocity is None:
-            velocity = grads
-        else:
-            torch._foreach_mul_(velocity, config.momentum)
-            torch._foreach_add_(velocity, grads)
-        torch._foreach_add_(self._params, velocity, alpha=-lesson.lr)
-        return velocity
-
-    def _batches(self, lesson: Lesson) -> Iterator[torch.Tensor | None]:
-        """Yield rows of each step; None = all of them, when one batch holds them."""
-        count, size = len(lesson.labelled.targets), self._config.batch_size
-        if count <= size:
-            for _ in range(self._config.steps):
-                yield None
-            return
-        rng = np.random.default_rng(stable_seed(*lesson.stream))
-        order = np.zeros(0, dtype=np.int64)
-        for _ in range(self._config.steps):
-            if len(order) < size:
-                order = np.concatenate([order, rng.permutation(count)])
-            yield torch.from_numpy(order[:size])
-            order = order[size:]
+        self._return()
+        return self._cohort.train(lessons, self.train)
 
     def _shift(self, targets: torch.Tensor) -> torch.Tensor | None:
         """Return tau * log(1 + class counts of the device), (c,).
@@ -202,7 +139,9 @@ class Learner:
     def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self._task.loss is not None:
             return self._task.loss(logits, targets)
-        return functional.cross_entropy(logits, targets)
+        # Summed apart from the entropies: their own kernel adds in another order when
+        # it is vectorised. The gradient is the same either way.
+        return functional.cross_entropy(logits, targets, reduction="none").mean()
 
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return class probabilities of a raw batch: (n, c) float32.
@@ -214,16 +153,18 @@ class Learner:
         ProtocolError
             If the model gives NaN or infinity.
         """
+        self._return()
         self._model.eval()
         with torch.inference_mode():
-            logits = self._model(self._task.to_inputs(raw))
+            logits = self._model(self._inputs(raw))
         return self._probs(logits, len(raw))
 
     def look(
         self, raw: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return probabilities (n, c) and penultimate features (n, d) of a batch."""
-        inputs = self._task.to_inputs(raw)
+        self._return()
+        inputs = self._inputs(raw)
         if self._tap is None:
             self._tap = FeatureTap(self._model, inputs)
         logits, features = self._tap.read(inputs)
@@ -237,11 +178,34 @@ class Learner:
             raise ProtocolError(msg)
         return probs
 
+    def _inputs(self, raw: NDArray[Any]) -> torch.Tensor:
+        """Transform a batch, into memory of torch's own.
+
+        Torch aligns it the same everywhere; on that the last bits of a matrix product
+        may depend, and on those a device's place at the edge of a cut.
+        """
+        return self._task.to_inputs(raw).clone()
+
     def prepare(self, raw: NDArray[Any], labels: Sequence[int]) -> Labelled:
         """Turn labelled raw samples into what training takes."""
         targets = torch.tensor(labels, dtype=torch.int64)
         return Labelled(
-            inputs=self._task.to_inputs(raw),
+            inputs=self._inputs(raw),
             targets=targets,
             shift=self._shift(targets),
         )
+
+
+@contextmanager
+def _drawing(lesson: Lesson) -> Iterator[None]:
+    """Draw what a model draws while it trains (dropout) from the lesson's own stream.
+
+    The same on every runtime, and nobody else's random numbers are used up.
+    """
+    generator = torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(stable_seed("draws", *lesson.stream) >> 1)
+    try:
+        yield
+    finally:
+        generator.set_state(state)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 1024  # .npy headers are 128 bytes here; room for odd writers
-_LIMIT = 65_536.0  # largest weight accepted; a sane model is far below
+MAX_VALUE = 65_536.0  # largest magnitude accepted; a sane model is far below
+_NORM_LIMIT = 1024.0  # of all arrays together: below, no value needs a look of its own
 _SCALE = 2.0**30  # fixed point: weight times value is kept to 2**-30
 _MAX_SUM = 2.0**62 / _SCALE  # so that the int64 sum cannot wrap
 
@@ -85,8 +86,10 @@ def to_record(arrays: Arrays) -> ArrayRecord:
         Name to ndarray. They become read-only.
     """
     record = ArrayRecord()
+    # Around the type check of each item, which costs more than making it.
+    data: dict[str, Array] = record.__dict__["_data"]
     for name, array in arrays.items():
-        record[name] = MemoryArray(array)
+        data[name] = MemoryArray(array)
     return record
 
 
@@ -141,6 +144,8 @@ class ArraySpec:
 def _decode(
     name: str, array: Array, shape: tuple[int, ...], dtype: str
 ) -> NDArray[Any]:
+    if isinstance(array, MemoryArray) and (array.shape, array.dtype) == (shape, dtype):
+        return array.numpy()  # what it declares was read off the array itself
     declared = (tuple(array.shape), array.dtype, array.stype)
     if declared != (shape, dtype, "numpy.ndarray"):
         msg = (
@@ -193,13 +198,22 @@ def check_values(arrays: Arrays) -> None:
         Naming the first array with NaN, infinity or a value beyond 65536 in magnitude.
     """
     for name, values in arrays.items():
-        if not values.size:
-            continue
-        # Not abs: that of the lowest int64 is negative.
-        largest = max(float(values.max()), -float(values.min()))
-        if not largest <= _LIMIT:  # NaN fails the comparison too
-            msg = f"array {name!r:.80} holds NaN, infinity or values beyond {_LIMIT:g}"
+        if not _is_sane(values):
+            msg = f"array {name!r:.80} holds NaN, infinity or values beyond "
+            msg += f"{MAX_VALUE:g}"
             raise ProtocolError(msg)
+
+
+def are_sane(arrays: Arrays) -> bool:
+    """Tell whether ``check_values`` would pass them."""
+    return all(map(_is_sane, arrays.values()))
+
+
+def _is_sane(values: NDArray[Any]) -> bool:
+    if not values.size:
+        return True
+    # Not abs: that of the lowest int64 is negative. NaN fails the comparison too.
+    return max(float(values.max()), -float(values.min())) <= MAX_VALUE
 
 
 def model_version(arrays: Arrays) -> ModelVersion:
@@ -240,9 +254,11 @@ class WeightedSum:
         # All arrays as one vector: few calls, however many layers a small model has.
         scaled = self._scaled
         np.concatenate([a.reshape(-1) for a in arrays.values()], out=scaled)
-        largest = max(float(scaled.max()), -float(scaled.min())) if scaled.size else 0.0
-        if not largest <= _LIMIT:
+        # No value is larger than the norm, which is the cheapest pass over all of them.
+        largest = sqrt(float(scaled @ scaled))
+        if not largest <= _NORM_LIMIT:
             check_values(arrays)
+            largest = max(float(scaled.max()), -float(scaled.min()))
         if not self._bound + weight * largest < _MAX_SUM:
             msg = f"sum of updates out of range: weight {weight}, value {largest:g}"
             raise ProtocolError(msg)

@@ -58,10 +58,10 @@ class Wire:
         self.ask_bytes += kept[1]
         self.model_bytes += kept[2]
 
-    def count_report(self, content: RecordDict, model_bytes: int) -> None:
+    def count_reply(self, report_bytes: int, model_bytes: int) -> None:
         """Count a reply."""
         self.replies += 1
-        self.report_bytes += wire_bytes(content)
+        self.report_bytes += report_bytes
         self.model_bytes += model_bytes
 
     def to_state(self) -> dict[str, int]:

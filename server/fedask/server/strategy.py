@@ -39,6 +39,7 @@ from fedask.common.records import (
     Ask,
     Cut,
     Report,
+    wire_bytes,
 )
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
@@ -91,7 +92,7 @@ class AskStrategy(Strategy):
         self._spec: ArraySpec | None = None
         self._scoring = ""
         self._model_bytes = 0
-        self._reports: dict[int, tuple[object, Report]] = {}
+        self._reports: dict[int, tuple[object, Report, int]] = {}
 
     @property
     def num_rounds(self) -> int:
@@ -207,7 +208,7 @@ class AskStrategy(Strategy):
             current.refused.append((device, str(reply.error.reason)[:200]))
             return
         try:
-            report = self._read_report(node, reply.content)
+            report, size = self._read_report(node, reply.content)
             device = report.device
             self._check_report(report, current)
             self._note(report, node, current)
@@ -215,21 +216,24 @@ class AskStrategy(Strategy):
         except ProtocolError as err:
             current.refused.append((device, str(err)))
             return
-        sent = self._model_bytes if trained else 0
-        self.progress.wire.count_report(reply.content, sent)
+        self.progress.wire.count_reply(size, self._model_bytes if trained else 0)
 
-    def _read_report(self, node: int, content: RecordDict) -> Report:
-        """Read a report; once per record, which an unchanged device sends again."""
+    def _read_report(self, node: int, content: RecordDict) -> tuple[Report, int]:
+        """Read a report and count its bytes, grid included.
+
+        Once per record, which an unchanged device of this process sends again.
+        """
         record = content.get(REPORT)
         kept = self._reports.get(node)
         if kept is not None and kept[0] is record and GRID not in content:
-            return kept[1]
+            return kept[1:]
         report = Report.from_content(
             content, num_classes=self._classes, grid_shape=self._policy.grid_shape
         )
+        size = wire_bytes(content)
         if report.grid is None:
-            self._reports[node] = (record, report)
-        return report
+            self._reports[node] = (record, report, size)
+        return report, size
 
     def _note(self, report: Report, node: int, current: _Round) -> None:
         """Book a report that passed every check."""

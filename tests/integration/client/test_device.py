@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.client.world import TASK, World, first_cut
+from tests.unit.client.world import World, first_cut, run_round
 
 from fedask.client.batchers.batcher import BATCHERS
 from fedask.client.device import Outcome
@@ -60,13 +60,11 @@ def test_a_device_reopened_for_every_message_does_what_one_kept_open_does(
     for number, (ask, model) in enumerate(asks(kept)):
         for world in (kept, reopened):
             world.people.willing = number % 4 != 0
-        one = kept.device.run_round(
-            TASK, kept.scenario, kept.learner, ask, model, prox=0.0
-        )
+        one = run_round(kept.device, kept.scenario, kept.learner, ask, model)
         for _ in range(1 + repeated):
             store = SqliteStore(tmp_path / "device.db")
-            two = reopened.made(store).run_round(
-                TASK, reopened.scenario, reopened.learner, ask, model, prox=0.0
+            two = run_round(
+                reopened.made(store), reopened.scenario, reopened.learner, ask, model
             )
             assert store.items() == kept.store.items()
             store.close()

@@ -1,17 +1,17 @@
 """A run that was killed and resumed ends as if nothing had happened."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flwr.app import Message
 from tests.integration.server.runs import DEVICES, final_model, play
 from tests.unit.server.scripted import same
 
+from fedask.client.device import Device
 from fedask.common.errors import ConfigError, StoreError
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, RunFolder
-from fedask.simulations.runtimes.inline import InlineGrid
 
 DURABLE = {"fleet.store": "sqlite", "fleet.devices": 4, "ask.quota": 6}
 STRATEGIES: dict[str, dict[str, Any]] = {
@@ -22,25 +22,29 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         "strategy.options.server_momentum": 0.9,
     },
 }
-# Messages delivered before the kill, of 4 a round: in the first round; in the second,
-# where scores are asked; before the cut of cycle 2; amid the devices that apply it; in
-# the last round.
+# Device-rounds before the kill, of 4 a round: in the first round; in the second, where
+# scores are asked; before the cut of cycle 2; amid the devices that apply it; in the
+# last round.
 KILLS = [2, 6, 8, 10, 15]
 
 
-def _kill_after(monkeypatch: pytest.MonkeyPatch, deliveries: int) -> None:
-    """Stop the process, as Ctrl-C would, before one message more is delivered."""
-    deliver = InlineGrid._deliver
+def _kill_after(monkeypatch: pytest.MonkeyPatch, rounds: int) -> None:
+    """Stop the process, as Ctrl-C would, before one device more begins its round.
+
+    Before it ends, if the number is odd: all that train together have begun by then.
+    """
+    half = "finish" if rounds % 2 else "begin"
+    do: Callable[..., Any] = getattr(Device, half)
     done = 0
 
-    def counted(grid: InlineGrid, message: Message) -> Message:
+    def counted(*given: object) -> object:
         nonlocal done
-        if done == deliveries:
+        if done == rounds:
             raise KeyboardInterrupt
         done += 1
-        return deliver(grid, message)
+        return do(*given)
 
-    monkeypatch.setattr(InlineGrid, "_deliver", counted)
+    monkeypatch.setattr(Device, half, counted)
 
 
 def _lines(out: Path) -> list[dict[str, Any]]:

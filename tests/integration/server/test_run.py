@@ -118,15 +118,15 @@ def test_every_cycle_begins_from_the_initial_model_if_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool
 ) -> None:
     sent: dict[tuple[int, int], dict[str, NDArray[Any]]] = {}
-    deliver = InlineGrid._deliver
+    address = InlineGrid._address
 
-    def spied(grid: InlineGrid, message: Message) -> Message:
+    def spied(grid: InlineGrid, message: Message) -> tuple[Message, Context]:
         ask = message.content.config_records["fedask.ask"]
         place = (int(str(ask["cycle"])), int(str(ask["step"])))
         sent[place] = values(message.content.array_records["arrays"])
-        return deliver(grid, message)
+        return address(grid, message)
 
-    monkeypatch.setattr(InlineGrid, "_deliver", spied)
+    monkeypatch.setattr(InlineGrid, "_address", spied)
     play(tmp_path / "out", {"ask.cycles": 3, "train.restart": restart})
     assert len(sent) == 3 * 2
     begun = sent[1, 0]

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from fedask.client.learner import Learner, Lesson
+from fedask.client.learner import Learner
+from fedask.client.sgd import Lesson
 from fedask.common.config import TrainConfig
 from fedask.common.task import Task
 

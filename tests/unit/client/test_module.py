@@ -35,39 +35,40 @@ class Normed(nn.Module):
 def test_buffers_of_batch_norm_travel_with_the_model() -> None:
     given = task(Normed)
     made = learner(PLAIN, given)
-    made.train(lesson(made))
-    trained = made.arrays()
+    trained = made.train(lesson(made)).arrays
 
     assert trained["norm.num_batches_tracked"].dtype == np.int64
     assert trained["norm.num_batches_tracked"].shape == ()
     assert int(trained["norm.num_batches_tracked"]) == PLAIN.steps
     assert not np.array_equal(trained["norm.running_mean"], np.zeros(5))
-    other = learner(PLAIN, given)
-    other.load(other.spec.read(to_record(trained)))
-    for name, array in other.arrays().items():
+    sent = made.spec.read(to_record(trained))
+    for name, array in sent.items():
         assert np.array_equal(array, trained[name]), name
         assert array.dtype == trained[name].dtype
-    assert np.array_equal(other.predict(SAMPLES), made.predict(SAMPLES))
+    before = made.predict(SAMPLES)
+    made.load(sent)
+    assert not np.array_equal(made.predict(SAMPLES), before)
 
 
 def test_predicting_leaves_the_buffers_alone() -> None:
     made = learner(PLAIN, task(Normed))
-    before = made.arrays()
+    expected = made.train(lesson(made)).arrays
 
     made.predict(SAMPLES)
     made.look(SAMPLES)
 
-    for name, array in made.arrays().items():
-        assert np.array_equal(array, before[name]), name
+    for name, array in made.train(lesson(made)).arrays.items():
+        assert np.array_equal(array, expected[name]), name
 
 
-def test_arrays_are_copies() -> None:
+def test_what_a_lesson_gave_is_not_touched_by_the_next() -> None:
     made = learner()
-    kept = made.arrays()
+    first = made.train(lesson(made)).arrays
+    kept = {name: array.copy() for name, array in first.items()}
 
-    made.train(lesson(made))
+    made.train(lesson(made, lr=0.9))
 
-    assert all(np.array_equal(kept[name], array) for name, array in start().items())
+    assert all(np.array_equal(kept[name], array) for name, array in first.items())
 
 
 class Partly(nn.Module):
@@ -89,9 +90,9 @@ def test_layers_that_are_frozen_or_unused_stay_as_they_are() -> None:
     given = task(Partly)
     made = learner(PLAIN, given)
 
-    made.train(lesson(made))
+    after = made.train(lesson(made)).arrays
 
-    before, after = start(given), made.arrays()
+    before = start(given)
     changed = {name for name in after if not np.array_equal(before[name], after[name])}
     assert changed == {"out.weight", "out.bias"}
 
@@ -120,13 +121,25 @@ def test_features_are_what_the_last_linear_layer_sees() -> None:
     assert np.array_equal(probs, made.predict(SAMPLES))
 
 
-def test_divergence_shows_in_the_loss_and_then_in_the_predictions() -> None:
+def test_divergence_is_told_and_shows_in_the_predictions() -> None:
     made = learner(TrainConfig(steps=6, logit_shift=0.0))
 
-    assert not np.isfinite(made.train(lesson(made, lr=1e30)))
+    diverged = made.train(lesson(made, lr=1e30))
 
+    assert not diverged.usable
+    assert made.train(lesson(made)).usable
+    made.load(diverged.arrays)
     with pytest.raises(ProtocolError, match="gives NaN or infinity"):
         made.predict(SAMPLES)
+
+
+def test_divergence_in_the_very_last_step_is_told() -> None:
+    made = learner(TrainConfig(steps=1, logit_shift=0.0))
+
+    diverged = made.train(lesson(made, lr=1e9))
+
+    assert np.isfinite(diverged.loss)  # taken before the step
+    assert not diverged.usable  # the server would refuse it
 
 
 @pytest.mark.parametrize("outputs", [2, 4])

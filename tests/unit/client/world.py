@@ -18,7 +18,7 @@ from fedask.common.config import Scenario
 from fedask.common.ids import DeviceId, Uid, content_uid
 from fedask.common.records import Ask, Cut
 from fedask.common.task import Task
-from fedask.common.weights import model_version
+from fedask.common.weights import Arrays, model_version
 
 CLASSES = ("red", "green", "blue")
 TASK = Task(classes=CLASSES, model="linear", input_shape=(4,))
@@ -75,6 +75,16 @@ def whole_cut(cycle: int, version: str, groups: int = 3) -> Cut:
     return Cut(cycle=cycle, model_version=version, nonce=7, theta=(0,) * groups)
 
 
+def run_round(
+    device: Device, scenario: Scenario, learner: Learner, ask: Ask, model: Arrays
+) -> Outcome:
+    """Do with one message what the ClientApp does with it."""
+    learner.load(model)
+    begun = device.begin(TASK, scenario, learner, ask, prox=0.0)
+    trained = None if begun.lesson is None else learner.train(begun.lesson)
+    return device.finish(begun, trained)
+
+
 class World:
     """One device and the server's side of its rounds.
 
@@ -111,9 +121,7 @@ class World:
     ) -> Outcome:
         """Send one train message."""
         ask = Ask(cycle=cycle, step=step, cut=cut, score=score)
-        return self.device.run_round(
-            TASK, self.scenario, self.learner, ask, self.model, prox=0.0
-        )
+        return run_round(self.device, self.scenario, self.learner, ask, self.model)
 
     def scored(self, cycle: int = 1) -> Outcome:
         """Do a first cycle that ends with scores of the current model."""

@@ -9,13 +9,14 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 
-from flwr.app import DEFAULT_TTL, Context, Error, Message, RecordDict
+from flwr.app import DEFAULT_TTL, Context, Error, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 from typing_extensions import override
 
+from fedask.client.app import DeviceApp
 from fedask.common.config import Scenario
 from fedask.simulations.devices import asked_in, device_name, open_fleet
 from fedask.simulations.runtimes.runtime import Apps, Asked, run_config
@@ -95,13 +96,24 @@ class InlineGrid(Grid):
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterator[Message]:
-        for message in messages:
-            yield self._deliver(message)
+        for together, group in itertools.groupby(messages, self._trains_together):
+            if together and isinstance(self._client, DeviceApp):
+                yield from self._client.train_together(map(self._address, group))
+            else:
+                yield from map(self._deliver, group)
+
+    def _trains_together(self, message: Message) -> bool:
+        train = message.metadata.message_type == MessageType.TRAIN
+        return train and isinstance(self._client, DeviceApp)
+
+    def _address(self, message: Message) -> tuple[Message, Context]:
+        """Give a message an id, as the SuperLink would; find whom it is for."""
+        # Metadata has no public setter for it.
+        message.metadata.__dict__["_message_id"] = str(next(self._ids))
+        return message, self._contexts[message.metadata.dst_node_id]
 
     def _deliver(self, message: Message) -> Message:
-        # Set as the SuperLink would; Metadata has no public setter for it.
-        message.metadata.__dict__["_message_id"] = str(next(self._ids))
-        context = self._contexts[message.metadata.dst_node_id]
+        message, context = self._address(message)
         try:
             return self._client(message, context)
         except Exception as err:  # noqa: BLE001  (as Flower: the app's fault, not ours)

@@ -1,0 +1,151 @@
+"""What a round of training is made of: lessons, batches, one SGD step.
+
+Called by the learner for one device and by the cohort for many; both do the same
+arithmetic because both do it here. Knows neither model nor store.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedask.common.config import TrainConfig
+from fedask.common.ids import stable_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """The labelled samples of a device, ready for training.
+
+    Parameters
+    ----------
+    inputs
+        (n, ...) float, already transformed.
+    targets
+        (n,) int64 class indices.
+    shift
+        (c,) float added to every row of logits while training; None = nothing.
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    shift: torch.Tensor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What one round of training needs besides the model.
+
+    Parameters
+    ----------
+    labelled
+        The samples.
+    lr
+        Learning rate of this round.
+    prox
+        Weight of the FedProx term.
+    stream
+        Names the random stream of this round: the order of batches, and dropout.
+    """
+
+    labelled: Labelled
+    lr: float
+    prox: float
+    stream: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a lesson gave.
+
+    Parameters
+    ----------
+    arrays
+        The model's arrays after it, by state-dict name.
+    loss
+        Of the last batch, without the proximal term.
+    usable
+        Whether the loss is finite and every value one that the server takes
+        (``weights.MAX_VALUE``). If not, training diverged.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    loss: float
+    usable: bool
+
+
+def decayed(lr: float, step: int, rounds: int) -> float:
+    """Return the learning rate of round ``step`` of a cycle: half a cosine.
+
+    References
+    ----------
+    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5.
+    """
+    return lr * 0.5 * (1.0 + cos(pi * min(step, rounds - 1) / rounds))
+
+
+def batches(lesson: Lesson, config: TrainConfig) -> Iterator[torch.Tensor | None]:
+    """Yield rows of each step; None = all of them, when one batch holds them."""
+    count, size = len(lesson.labelled.targets), config.batch_size
+    if count <= size:
+        for _ in range(config.steps):
+            yield None
+        return
+    rng = np.random.default_rng(stable_seed(*lesson.stream))
+    order = np.zeros(0, dtype=np.int64)
+    for _ in range(config.steps):
+        if len(order) < size:
+            order = np.concatenate([order, rng.permutation(count)])
+        yield torch.from_numpy(order[:size])
+        order = order[size:]
+
+
+class Descent:
+    """Parameters on their way down: SGD with momentum, in place.
+
+    The same arithmetic as ``torch.optim.SGD`` (a test holds them equal), without making
+    an optimiser per device and round, which costs more than a small step. Every
+    operation is element by element, so stacked parameters of many devices move as each
+    would alone.
+
+    Parameters
+    ----------
+    params
+        Changed in place.
+    config
+        ``momentum`` and ``weight_decay`` are used.
+    lr
+        Learning rate.
+    prox
+        Weight of the pull back to where the parameters are now; 0 = none.
+    """
+
+    def __init__(
+        self, params: list[torch.Tensor], config: TrainConfig, lr: float, prox: float
+    ) -> None:
+        self._params = params
+        self._config = config
+        self._lr = lr
+        self._prox = prox
+        self._anchors = [p.detach().clone() for p in params] if prox else []
+        self._velocity: list[torch.Tensor] | None = None
+
+    @torch.no_grad()
+    def step(self, grads: list[torch.Tensor]) -> None:
+        """Take one step; the gradients are used up."""
+        config = self._config
+        if config.weight_decay:
+            torch._foreach_add_(grads, self._params, alpha=config.weight_decay)
+        if self._anchors:
+            drift = torch._foreach_sub(self._params, self._anchors)  # noqa: SLF001  (no public name)
+            torch._foreach_add_(grads, drift, alpha=self._prox)
+        if config.momentum == 0.0 or self._velocity is None:
+            self._velocity = grads
+        else:
+            torch._foreach_mul_(self._velocity, config.momentum)
+            torch._foreach_add_(self._velocity, grads)
+        torch._foreach_add_(self._params, self._velocity, alpha=-self._lr)
