@@ -268,12 +268,15 @@ class Device:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
             self.store.move(late, State.EXPIRED)
             waiting = [i for i in waiting if i.uid not in late]
-        for uid, label in self._oracle.answer(waiting, tick).items():
-            if label == SKIP:
-                self.store.move([uid], State.SKIPPED)
-            else:
+        answers = self._oracle.answer(waiting, tick)
+        self.store.move([u for u, n in answers.items() if n == SKIP], State.SKIPPED)
+        classes = range(task.num_classes)
+        good = {u: n for u, n in answers.items() if n in classes}
+        if good:  # kept, whatever stands beside it
+            self.store.answer(good)
+        for uid, label in answers.items():
+            if label != SKIP:
                 _check_label(uid, label, task.num_classes)
-                self.store.answer(uid, label)
         return self.store.items()
 
     def _score(

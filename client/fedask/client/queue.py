@@ -4,7 +4,7 @@ Called by the device; kept by ``store.SqliteStore``, or by ``testing.MemoryStore
 The transition table here is the only one; stores ask it before they write.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -116,15 +116,16 @@ class LabelStore(Protocol):
         """
         ...
 
-    def answer(self, uid: Uid, label: int) -> bool:
-        """Keep a person's answer; the same answer again changes nothing.
+    def answer(self, answers: Mapping[Uid, int]) -> frozenset[Uid]:
+        """Keep people's answers: uid to class index; all of them, or none.
 
-        Returns False, and keeps the first answer, when the sample was answered before.
+        Returns the samples that were not answered before. Of the others the first
+        answer is kept, so the same answer again changes nothing.
 
         Raises
         ------
         StoreError
-            If the sample is not in the queue, or was skipped or expired.
+            If a sample is not in the queue, or was skipped or expired.
         """
         ...
 

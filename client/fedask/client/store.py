@@ -8,7 +8,7 @@ Rows are never deleted on read. One connection per thread.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,14 +167,14 @@ class SqliteStore(DeviceStore):
             return [self._item(db, row[0]) for row in rows]
 
     @override
-    def answer(self, uid: Uid, label: int) -> bool:
+    def answer(self, answers: Mapping[Uid, int]) -> frozenset[Uid]:
         with self._transaction() as db:
-            item = self._item(db, uid)
-            if item.label is not None:
-                return False
-            check_move(item, State.LABELLED)
-            db.execute(_ANSWER, (label, uid))
-        return True
+            items = [self._item(db, uid) for uid in answers]
+            fresh = [item for item in items if item.label is None]
+            for item in fresh:
+                check_move(item, State.LABELLED)
+                db.execute(_ANSWER, (answers[item.uid], item.uid))
+        return frozenset(item.uid for item in fresh)
 
     @override
     def move(self, uids: Iterable[Uid], to: State) -> None:

@@ -3,7 +3,7 @@
 Each passes the same contract test as the real one. Nothing here survives the process.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -53,15 +53,19 @@ class MemoryStore(DeviceStore):
         return leased
 
     @override
-    def answer(self, uid: Uid, label: int) -> bool:
-        item = self._item(uid)
-        if item.label is not None:
-            return False
-        check_move(item, State.LABELLED)
-        self._items[uid] = replace(
-            item, state=State.LABELLED, label=label, leased_until=None
-        )
-        return True
+    def answer(self, answers: Mapping[Uid, int]) -> frozenset[Uid]:
+        items = [self._item(uid) for uid in answers]
+        fresh = [item for item in items if item.label is None]
+        for item in fresh:
+            check_move(item, State.LABELLED)
+        for item in fresh:
+            self._items[item.uid] = replace(
+                item,
+                state=State.LABELLED,
+                label=answers[item.uid],
+                leased_until=None,
+            )
+        return frozenset(item.uid for item in fresh)
 
     @override
     def move(self, uids: Iterable[Uid], to: State) -> None:

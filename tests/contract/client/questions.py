@@ -16,7 +16,7 @@ def bring(store: DeviceStore, uid: Uid, state: State, cycle: int = 1) -> Item:
     if state is State.LEASED:
         store.lease(1, NOON, NOON + MINUTE)
     if state in {State.LABELLED, State.TRAINED}:
-        store.answer(uid, 2)
+        store.answer({uid: 2})
     if state in {State.TRAINED, State.SKIPPED, State.EXPIRED}:
         store.move([uid], state)
     item = only(store)

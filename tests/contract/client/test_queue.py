@@ -17,7 +17,7 @@ def test_every_move_of_the_table_is_possible(
     if to is State.LEASED:
         store.lease(1, NOON, NOON + MINUTE)
     elif to is State.LABELLED:
-        store.answer(A, 1)
+        store.answer({A: 1})
     elif start is State.EXPIRED:
         store.add(2, [A])
     else:
@@ -78,7 +78,7 @@ def test_a_failing_move_moves_nothing(
     store: DeviceStore, order: tuple[Uid, ...]
 ) -> None:
     store.add(1, [A, B, C])
-    store.answer(B, 1)
+    store.answer({B: 1})
     before = store.items()
 
     with pytest.raises(StoreError, match=B):

@@ -145,7 +145,7 @@ def test_a_lease_is_over_in_every_time_zone_at_once(store: DeviceStore) -> None:
 def test_an_answer_is_kept(store: DeviceStore, state: State) -> None:
     bring(store, A, state)
 
-    assert store.answer(A, 0)
+    assert store.answer({A: 0})
 
     assert only(store) == Item(uid=A, state=State.LABELLED, cycle=1, label=0)
 
@@ -155,7 +155,7 @@ def test_an_answer_after_the_lease_ended_is_kept(store: DeviceStore) -> None:
     store.lease(1, NOON, NOON + MINUTE)
     store.lease(1, NOON + 2 * MINUTE, NOON + 3 * MINUTE)
 
-    assert store.answer(A, 1)
+    assert store.answer({A: 1})
     assert states(store) == {A: State.LABELLED, B: State.QUEUED}
 
 
@@ -166,10 +166,32 @@ def test_a_second_answer_changes_nothing(
 ) -> None:
     before = bring(store, A, state)
 
-    assert not store.answer(A, label)
+    assert not store.answer({A: label})
 
     assert only(store) == before
     assert before.label == 2
+
+
+def test_several_answers_are_kept_together_and_those_that_are_new_are_named(
+    store: DeviceStore,
+) -> None:
+    store.add(1, [A, B, C])
+    store.answer({B: 2})
+
+    assert store.answer({A: 0, B: 1, C: 1}) == {A, C}
+
+    labels = {item.uid: item.label for item in store.items()}
+    assert labels == {A: 0, B: 2, C: 1}
+
+
+def test_of_several_answers_none_is_kept_if_one_is_refused(store: DeviceStore) -> None:
+    store.add(1, [A, B])
+    store.move([B], State.EXPIRED)
+
+    with pytest.raises(StoreError, match=f"sample {B} is expired"):
+        store.answer({A: 0, B: 1})
+
+    assert [item.label for item in store.items()] == [None, None]
 
 
 @pytest.mark.parametrize("state", [State.SKIPPED, State.EXPIRED])
@@ -179,14 +201,14 @@ def test_an_answer_to_a_closed_question_is_refused(
     before = bring(store, A, state)
 
     with pytest.raises(StoreError, match=f"{A} is {state}, it cannot become labelled"):
-        store.answer(A, 1)
+        store.answer({A: 1})
 
     assert only(store) == before
 
 
 def test_an_answer_for_an_unknown_sample_is_refused(store: DeviceStore) -> None:
     with pytest.raises(StoreError, match=f"{A} is not in the queue"):
-        store.answer(A, 1)
+        store.answer({A: 1})
 
     assert store.items() == []
 

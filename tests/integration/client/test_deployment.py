@@ -96,7 +96,7 @@ def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -
     rounds(node)
     assert [state for state, _ in stored(node)] == [State.QUEUED] * 2
     store = SqliteStore(Path(node["store"]))
-    store.answer(store.items()[0].uid, 1)
+    store.answer({store.items()[0].uid: 1})
     store.close()
 
     rounds(node)

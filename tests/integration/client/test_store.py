@@ -42,7 +42,7 @@ open_questions = [i.uid for i in store.items() if i.state is State.QUEUED]
 print("ready", flush=True)
 sys.stdin.readline()
 for uid in open_questions:
-    if store.answer(uid, int(uid, 16) % 7):
+    if store.answer({uid: int(uid, 16) % 7}):
         print(uid, flush=True)
 """
 

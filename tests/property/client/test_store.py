@@ -108,7 +108,7 @@ class Queue(RuleBasedStateMachine):
         legal = item is not None and State.LABELLED in MOVES[item.state]
         for store in self.both():
             try:
-                assert store.answer(uid, label) == first
+                assert bool(store.answer({uid: label})) == first
                 assert legal or not first
             except StoreError:
                 assert item is None or (first and not legal)

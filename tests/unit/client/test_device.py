@@ -186,7 +186,7 @@ def test_a_label_that_another_process_stored_is_checked_too() -> None:
     world = World()
     world.people.willing = False
     world.round(1, 0, cut=first_cut())
-    world.store.answer(world.queued_in(1)[0], 3)
+    world.store.answer({world.queued_in(1)[0]: 3})
 
     with pytest.raises(DataError, match="label 3 is not one of 3 classes"):
         world.round(1, 1)

@@ -62,7 +62,7 @@ def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> 
     uids = [Uid(letter * 32) for letter in "abcde"]
     store.add(4, uids)
     store.lease(1, NOON, NOON + timedelta(minutes=5))
-    store.answer(uids[1], 0)
+    store.answer({uids[1]: 0})
     store.move([uids[2]], State.SKIPPED)
     store.move([uids[3]], State.EXPIRED)
     scored = Scored(
@@ -90,7 +90,7 @@ def test_what_another_process_stores_is_seen_at_once(
     assert store.items()[0].state is State.QUEUED  # kept from here on
     other = SqliteStore(path)
 
-    other.answer(A, 2)
+    other.answer({A: 2})
     assert store.items() == other.items()
     other.add(7, [])
 
@@ -233,12 +233,12 @@ def test_a_locked_file_is_reported_once_the_wait_is_over(
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreError, match=f"{path}: database is locked"):
-        store.answer(A, 1)
+        store.answer({A: 1})
 
     assert store.items()[0].state is State.QUEUED  # reading goes on beside a writer
     other.execute("ROLLBACK")
     other.close()
-    assert store.answer(A, 1)
+    assert store.answer({A: 1})
 
 
 def test_a_closed_store_refuses_everything(store: SqliteStore) -> None:
@@ -262,4 +262,4 @@ def test_an_exception_inside_a_transition_undoes_it(store: SqliteStore) -> None:
         interrupted()
 
     assert store.items()[0].state is State.QUEUED
-    assert store.answer(A, 1)
+    assert store.answer({A: 1})
