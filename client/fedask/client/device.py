@@ -13,27 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.batchers.batcher import Shortlist, make_batcher
+from fedask.client.asking import Asker, Setting
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
-from fedask.client.scorers.scorer import make_scorer
-from fedask.client.scoring import score_pool
 from fedask.client.sgd import Labelled, Lesson, Trained, decayed
 from fedask.common.config import Scenario
 from fedask.common.errors import DataError, UnavailableError
-from fedask.common.grid import IntArray, Scored
-from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
-from fedask.common.policies.policy import Policy, make_policy
-from fedask.common.records import (
-    DIVERGED,
-    OTHER_GROUPS,
-    OTHER_MODEL,
-    Ask,
-    Cut,
-    Report,
-)
+from fedask.common.grid import IntArray
+from fedask.common.ids import DeviceId, Uid
+from fedask.common.records import DIVERGED, Ask, Report
 from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
@@ -76,8 +66,8 @@ class Begun:
         Why the cut was refused, or "".
     lesson
         What to train on; None without a label.
-    num_classes
-        c of the task.
+    setting
+        Of the message.
     """
 
     items: list[Item]
@@ -85,7 +75,7 @@ class Begun:
     grid: IntArray | None
     refused: str
     lesson: Lesson | None
-    num_classes: int
+    setting: Setting
 
 
 def always(tick: int) -> bool:  # noqa: ARG001
@@ -122,6 +112,7 @@ class Device:
         self.device_id = device_id
         self.pool = pool
         self.store = store
+        self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
@@ -152,11 +143,13 @@ class Device:
         if not self._present(tick):
             msg = f"{self.device_id} misses round {tick + 1}"
             raise UnavailableError(msg)
-        refused = ""
+        setting = Setting(task, scenario, learner)
+        refused, grid = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
-            refused = self._apply(ask.cut, task, scenario, learner)
+            refused = self._asker.apply(ask.cut, setting)
         items = self._collect(task, scenario, ask.cycle, tick)
-        grid = self._score(ask, task, scenario, learner, items) if ask.score else None
+        if ask.score:
+            grid = self._asker.score(ask.score, ask.cycle, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
         lesson = None
         if labelled:
@@ -167,7 +160,7 @@ class Device:
             grid=grid,
             refused=refused,
             lesson=lesson,
-            num_classes=task.num_classes,
+            setting=setting,
         )
 
     def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
@@ -179,6 +172,7 @@ class Device:
         if trained is not None:
             fresh = [i.uid for i in begun.labelled if i.state is State.LABELLED]
             self.store.move(fresh, State.TRAINED)
+            self._asker.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
             return Outcome(report=report, arrays=None, loss=0.0)
@@ -200,60 +194,6 @@ class Device:
         probs = learner.predict(self.pool.load([item.uid for item in labelled]))
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
-
-    def _apply(self, cut: Cut, task: Task, scenario: Scenario, learner: Learner) -> str:
-        """Queue what the cut buys; returns why not, or ""."""
-        policy = make_policy(scenario.ask, task.num_classes)
-        if not cut.model_version:
-            most = min(cut.take, scenario.ask.capacity)
-            self.store.add(cut.cycle, self._first(cut, most))
-            return ""
-        kept = self.store.scores()
-        if kept is None or kept[0] != cut.model_version:
-            # Missed the scoring round: its share of the quota returns to the fleet.
-            return OTHER_MODEL
-        if len(cut.theta) not in {0, policy.grid_shape[0]}:
-            return OTHER_GROUPS
-        known = {item.uid for item in self.store.items() if item.state not in _AGAIN}
-        scored = kept[1].keep(~np.isin(kept[1].uids, list(known)))
-        accepted = policy.accept(cut, scored, self.device_id)
-        picks = self._pick(scored, accepted, policy, scenario, learner, cut)
-        self.store.add(cut.cycle, picks)
-        return ""
-
-    def _first(self, cut: Cut, most: int) -> list[Uid]:
-        """Choose the first questions by hash: nothing is known yet."""
-        uids = self.pool.uids
-        order = np.lexsort((uids, hash_uids(uids, cut.nonce)))
-        return [Uid(uid) for uid in uids[order[:most]].tolist()]
-
-    def _pick(
-        self,
-        scored: Scored,
-        accepted: NDArray[np.bool_],
-        policy: Policy,
-        scenario: Scenario,
-        learner: Learner,
-        cut: Cut,
-    ) -> list[Uid]:
-        """Let the batcher choose as many as were accepted, out of the shortlist."""
-        k = int(accepted.sum())
-        if k == 0:
-            return []
-        batcher = make_batcher("top" if policy.scorer else scenario.ask.batcher)
-        size = max(k, int(k * scenario.ask.shortlist))
-        if batcher.needs_model and k < size:
-            rows = np.arange(min(size, len(scored)))
-            uids = [Uid(uid) for uid in scored.uids[rows].tolist()]
-            probs, features = learner.look(self.pool.load(uids))
-        else:
-            rows = np.flatnonzero(accepted)
-            empty = np.zeros((len(rows), 0), dtype=np.float32)
-            probs, features = empty, empty
-        shortlist = Shortlist(scored.scores[rows], accepted[rows], features, probs)
-        rng = np.random.default_rng(stable_seed("batch", cut.nonce, self.device_id))
-        chosen = rows[batcher.pick(shortlist, k, rng)]
-        return [Uid(uid) for uid in scored.uids[chosen].tolist()]
 
     def _collect(
         self, task: Task, scenario: Scenario, cycle: int, tick: int
@@ -278,28 +218,6 @@ class Device:
             if label != SKIP:
                 _check_label(uid, label, task.num_classes)
         return self.store.items()
-
-    def _score(
-        self,
-        ask: Ask,
-        task: Task,
-        scenario: Scenario,
-        learner: Learner,
-        items: list[Item],
-    ) -> IntArray:
-        """Score the pool with the model of this message and count the best."""
-        config = scenario.ask
-        policy = make_policy(config, task.num_classes)
-        scored = score_pool(
-            self.pool,
-            {item.uid for item in items if item.state not in _AGAIN},
-            learner.predict,
-            make_scorer(policy.scorer or config.scorer),
-            keep=max(config.capacity, int(config.capacity * config.shortlist)),
-            salt=stable_seed("score", scenario.seed, ask.cycle),
-        )
-        self.store.put_scores(ask.score, scored)
-        return policy.contribute(scored)
 
     def _lesson(
         self,
@@ -341,7 +259,9 @@ class Device:
             answered=len(begun.labelled),
             skipped=sum(item.state is State.SKIPPED for item in items),
             expired=sum(item.expired for item in items),
-            class_counts=tuple(counts[label] for label in range(begun.num_classes)),
+            class_counts=tuple(
+                counts[label] for label in range(begun.setting.task.num_classes)
+            ),
             grid=begun.grid,
         )
         if plain:
@@ -353,6 +273,3 @@ def _check_label(uid: Uid, label: int, num_classes: int) -> None:
     if not 0 <= label < num_classes:
         msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
         raise DataError(msg)
-
-
-_AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more

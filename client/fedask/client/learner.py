@@ -6,7 +6,7 @@ it, since a model's weights arrive with every message anyway.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, ArraySpec, are_sane
+
+Floats = NDArray[np.float32]
 
 
 class Learner:
@@ -143,6 +145,11 @@ class Learner:
         # it is vectorised. The gradient is the same either way.
         return functional.cross_entropy(logits, targets, reduction="none").mean()
 
+    @property
+    def loaded(self) -> Arrays | None:
+        """The arrays that were loaded last."""
+        return self._loaded
+
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return class probabilities of a raw batch: (n, c) float32.
 
@@ -157,26 +164,37 @@ class Learner:
         self._model.eval()
         with torch.inference_mode():
             logits = self._model(self._inputs(raw))
-        return self._probs(logits, len(raw))
+        return self.softmax(self._checked(logits, len(raw)))
 
-    def look(
-        self, raw: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return probabilities (n, c) and penultimate features (n, d) of a batch."""
+    def look(self, raw: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return logits (n, c) and penultimate features (n, d) of a raw batch.
+
+        Raises
+        ------
+        ConfigError, ProtocolError
+            As ``predict``.
+        """
         self._return()
         inputs = self._inputs(raw)
         if self._tap is None:
             self._tap = FeatureTap(self._model, inputs)
         logits, features = self._tap.read(inputs)
-        return self._probs(logits, len(raw)), features.float().numpy()
+        return self._checked(logits, len(raw)), features.float().numpy()
 
-    def _probs(self, logits: torch.Tensor, count: int) -> NDArray[np.float32]:
+    @staticmethod
+    def softmax(logits: Floats) -> Floats:
+        """Return the probabilities that logits (n, c) stand for, rows sum to one."""
+        probs: Floats = functional.softmax(torch.from_numpy(logits), dim=1).numpy()
+        return probs
+
+    def _checked(self, logits: torch.Tensor, count: int) -> Floats:
         check_logits(logits, count, self._task.num_classes)
-        probs: NDArray[np.float32] = functional.softmax(logits.float(), dim=1).numpy()
-        if not np.isfinite(probs).all():
+        checked: Floats = logits.float().numpy()
+        # Minus infinity is a class that the model rules out; NaN fails the comparison.
+        if not float(checked.max(initial=-inf)) < inf:
             msg = "the global model gives NaN or infinity"
             raise ProtocolError(msg)
-        return probs
+        return checked
 
     def _inputs(self, raw: NDArray[Any]) -> torch.Tensor:
         """Transform a batch, into memory of torch's own.

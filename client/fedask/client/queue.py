@@ -13,6 +13,7 @@ from typing import Protocol
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.weights import Arrays
 
 
 class State(StrEnum):
@@ -146,7 +147,7 @@ class LabelStore(Protocol):
 
 
 class ScoreStore(Protocol):
-    """Keeps the last scoring, its model version, and which cut was applied last."""
+    """Keeps the last scoring, the models it takes, and which cut was applied last."""
 
     def put_scores(self, version: str, scored: Scored) -> None:
         """Replace the kept scores."""
@@ -158,6 +159,17 @@ class ScoreStore(Protocol):
 
     def last_cycle(self) -> int:
         """Return the last cycle whose cut was applied; 0 = none."""
+        ...
+
+    def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
+        """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.
+
+        The arrays must not change afterwards.
+        """
+        ...
+
+    def models(self, kind: str) -> list[Arrays]:
+        """Return the models kept of a kind, oldest first."""
         ...
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from fedask.client.pool import Pool
 from fedask.client.scorers.scorer import Scorer, check_scores
+from fedask.client.view import Known, View
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 
-Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
+Look = Callable[[NDArray[np.str_], NDArray[Any]], View]
 
 BATCH_SAMPLES = 1024  # large enough to keep a core busy, small enough for any device
 
@@ -23,11 +24,11 @@ BATCH_SAMPLES = 1024  # large enough to keep a core busy, small enough for any d
 def score_pool(
     pool: Pool,
     exclude: Collection[Uid],
-    predict: Predict,
+    look: Look,
     scorer: Scorer,
+    known: Known,
     *,
     keep: int,
-    salt: int,
 ) -> Scored:
     """Score every sample but the excluded ones and keep the best.
 
@@ -37,14 +38,14 @@ def score_pool(
         The device's samples.
     exclude
         Uids not to score: those in the queue already.
-    predict
-        Raw batch (n, ...) -> probabilities (n, c) float32.
+    look
+        Uids (n,) and raw batch (n, ...) -> view.
     scorer
-        Probabilities -> scores.
+        View -> scores.
+    known
+        Given to the scorer.
     keep
         How many of the best to return.
-    salt
-        Given to the scorer.
 
     Returns
     -------
@@ -61,14 +62,14 @@ def score_pool(
         np.zeros(0, dtype=np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64)
     )
     for uids, raw in pool.batches(exclude, BATCH_SAMPLES):
-        probs = predict(raw)
+        view = look(uids, raw)
         # As they are kept: a cut must find each score in the bin it was counted in.
-        scores = np.asarray(scorer(probs, uids, salt), dtype=np.float32)
+        scores = np.asarray(scorer(view, known), dtype=np.float32)
         check_scores(type(scorer).__name__, scores, len(uids))
         best = Scored.ranked(
             np.concatenate([best.uids, uids]),
             np.concatenate([best.scores, scores]),
-            np.concatenate([best.groups, probs.argmax(axis=1)]),
+            np.concatenate([best.groups, view.probs.argmax(axis=1)]),
             limit=keep,
         )
     return best

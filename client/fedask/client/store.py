@@ -20,6 +20,7 @@ from fedask.client.queue import DeviceStore, Item, State, check_move, check_plai
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.weights import Arrays, from_bytes, to_bytes
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
@@ -42,6 +43,11 @@ _CREATE = (
         uids TEXT NOT NULL,
         scores BLOB NOT NULL,
         groups BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE model (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        arrays BLOB NOT NULL
     ) STRICT""",
 )
 _COLUMNS = "uid, state, cycle, label, asked, expired, leased_until"
@@ -66,6 +72,10 @@ _MOVE = """UPDATE item SET state = ?1, leased_until = NULL,
     expired = expired + (?1 = 'expired') WHERE uid = ?2"""
 _PUT_SCORES = """INSERT OR REPLACE INTO scoring
     (one, model_version, uids, scores, groups) VALUES (1, ?, ?, ?, ?)"""
+_PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
+_DROP_MODELS = """DELETE FROM model WHERE kind = ?1 AND number NOT IN
+    (SELECT number FROM model WHERE kind = ?1 ORDER BY number DESC LIMIT ?2)"""
+_MODELS = "SELECT arrays FROM model WHERE kind = ? ORDER BY number"
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
@@ -215,6 +225,18 @@ class SqliteStore(DeviceStore):
             np.frombuffer(scores, dtype="<f4").astype(np.float32),
             np.frombuffer(groups, dtype="<i4").astype(np.int64),
         )
+
+    @override
+    def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
+        with self._transaction() as db:
+            db.execute(_PUT_MODEL, (kind, to_bytes(arrays)))
+            db.execute(_DROP_MODELS, (kind, keep))
+
+    @override
+    def models(self, kind: str) -> list[Arrays]:
+        with self._reading() as db:
+            rows = db.execute(_MODELS, (kind,)).fetchall()
+        return [from_bytes(row[0]) for row in rows]
 
     @override
     def last_cycle(self) -> int:

@@ -14,6 +14,7 @@ from fedask.common.clock import Clock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.weights import Arrays
 
 
 class MemoryStore(DeviceStore):
@@ -23,6 +24,7 @@ class MemoryStore(DeviceStore):
         self._items: dict[Uid, Item] = {}
         self._last_cycle = 0
         self._scores: tuple[str, Scored] | None = None
+        self._models: dict[str, list[Arrays]] = {}
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
@@ -96,6 +98,14 @@ class MemoryStore(DeviceStore):
     @override
     def last_cycle(self) -> int:
         return self._last_cycle
+
+    @override
+    def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
+        self._models[kind] = [*self._models.get(kind, []), arrays][-keep:]
+
+    @override
+    def models(self, kind: str) -> list[Arrays]:
+        return list(self._models.get(kind, []))
 
     @override
     def close(self) -> None:

@@ -93,6 +93,8 @@ class AskConfig:
     policy: str = "global-cut"
     scorer: str = "margin"
     batcher: str = "cluster"
+    committee: int = 3  # past global models that bald, flips, ... look through
+    cost: str = ""  # package.module:attr: raw batch -> what each answer costs
     quota: int = 20  # labels the fleet may buy per cycle
     cycles: int = 16
     initial: int = 1  # labels each device asks at random in the first cycle
@@ -113,10 +115,19 @@ class AskConfig:
             "must be 1 to 65535",
         )
         _require(
+            self.initial <= self.capacity,
+            "ask.initial",
+            self.initial,
+            f"must not exceed ask.capacity = {self.capacity}, what people give a cycle",
+        )
+        _require(
             1.0 <= self.shortlist <= MAX_SHORTLIST,
             "ask.shortlist",
             self.shortlist,
             "must be 1 to 1000: a shortlist smaller than the batch cannot fill it",
+        )
+        _require(
+            self.committee >= 1, "ask.committee", self.committee, "must be at least 1"
         )
         _require(
             self.patience >= 0, "ask.patience", self.patience, "must not be negative"

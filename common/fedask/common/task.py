@@ -49,6 +49,9 @@ class Task:
     loss
         Maps ``(logits (n, c), targets (n,) int64)`` to a scalar. Default: mean cross
         entropy.
+    consequences
+        (c, c) what it costs to predict the column when the row is true, for scorers
+        that ask costly mistakes first. Default: none.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Task:
     input_shape: tuple[int, ...] = ()
     transform: Transform | None = None
     loss: Loss | None = None
+    consequences: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))

@@ -6,6 +6,7 @@ then names, shapes, dtypes and finiteness.
 """
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -214,6 +215,19 @@ def _is_sane(values: NDArray[Any]) -> bool:
         return True
     # Not abs: that of the lowest int64 is negative. NaN fails the comparison too.
     return max(float(values.max()), -float(values.min())) <= MAX_VALUE
+
+
+def to_bytes(arrays: Arrays) -> bytes:
+    """Encode arrays by name, for a file or a store: an ``.npz`` archive."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # names are free
+    return buffer.getvalue()
+
+
+def from_bytes(encoded: bytes) -> dict[str, NDArray[Any]]:
+    """Decode what ``to_bytes`` gave; never a pickle."""
+    with np.load(io.BytesIO(encoded), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def model_version(arrays: Arrays) -> ModelVersion:

@@ -4,7 +4,6 @@ A checkpoint replaces the one before it in a single rename, after it is on the d
 run that is killed at any moment resumes from the last whole round. No pickle anywhere.
 """
 
-import io
 import json
 import os
 import zipfile
@@ -19,7 +18,7 @@ from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fedask.common.errors import ConfigError, StoreError
-from fedask.common.weights import Arrays, to_record
+from fedask.common.weights import Arrays, to_bytes, to_record
 
 SCHEMA = 1
 CHECKPOINT = "checkpoint.npz"
@@ -217,9 +216,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 def write_npz(path: Path, arrays: Arrays) -> None:
     """Write arrays by name, replacing the file in one step."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]
-    replace_file(path, buffer.getvalue())
+    replace_file(path, to_bytes(arrays))
 
 
 def replace_file(path: Path, content: bytes) -> None:

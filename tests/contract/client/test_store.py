@@ -1,7 +1,9 @@
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.contract.client.questions import (
     MINUTE,
     NOON,
@@ -255,3 +257,35 @@ def test_scores_and_queue_do_not_touch_each_other(store: DeviceStore) -> None:
     )
 
     assert (store.items(), store.last_cycle()) == before
+
+
+def model(value: float) -> dict[str, NDArray[Any]]:
+    return {
+        "layer.weight": np.full((2, 3), value, dtype=np.float32),
+        "steps": np.array(7),
+    }
+
+
+def test_of_models_of_a_kind_the_newest_are_kept(store: DeviceStore) -> None:
+    assert store.models("global") == []
+    store.put_model("local", model(9.0), keep=1)
+
+    for value in (1.0, 2.0, 3.0):
+        store.put_model("global", model(value), keep=2)
+
+    kept = store.models("global")
+    assert [float(arrays["layer.weight"][0, 0]) for arrays in kept] == [2.0, 3.0]
+    assert kept[0]["layer.weight"].shape == (2, 3)
+    assert kept[0]["layer.weight"].dtype == np.float32
+    assert kept[0]["steps"].shape == ()
+    assert int(kept[0]["steps"]) == 7
+    assert float(store.models("local")[0]["layer.weight"][0, 0]) == 9.0
+
+
+def test_fewer_models_may_be_kept_than_before(store: DeviceStore) -> None:
+    for value in (1.0, 2.0, 3.0):
+        store.put_model("global", model(value), keep=3)
+
+    store.put_model("global", model(4.0), keep=1)
+
+    assert len(store.models("global")) == 1

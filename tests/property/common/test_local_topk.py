@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.common.fleets import Fleet, fleets, policy_of, run_cycle, uids_of
+from tests.unit.client.views import scored
 
 from fedask.client.scorers.scorer import make_scorer
 from fedask.common.config import AskConfig
@@ -120,7 +121,7 @@ def test_random_picks_do_not_depend_on_what_the_model_says(
         for index, size in enumerate(sizes):
             probs = rng.dirichlet([0.3] * 4, size).astype(np.float32)
             uids = np.array(uids_of(index, size), dtype=np.str_)
-            scores = scorer(probs, uids, 5)
+            scores = scored(scorer, probs, uids, 5)
             devices[DeviceId(f"device-{index}")] = Scored.ranked(
                 uids, scores, probs.argmax(axis=1)
             )

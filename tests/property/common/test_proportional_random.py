@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from tests.property.common.fleets import Fleet, fleets, run_cycle, uids_of
+from tests.unit.client.views import scored
 
 from fedask.client.scorers.random import Random
 from fedask.common.config import AskConfig
@@ -37,7 +38,9 @@ def test_each_device_asks_in_proportion_to_its_pool() -> None:
         for index, (device, size) in enumerate(sizes.items()):
             uids = np.array(uids_of(index, size), dtype=np.str_)
             groups = np.arange(size) % 2
-            devices[device] = Scored.ranked(uids, Random()(none, uids, salt), groups)
+            devices[device] = Scored.ranked(
+                uids, scored(Random(), none, uids, salt), groups
+            )
         bought = run_cycle(
             Fleet(
                 config=AskConfig(policy="proportional-random", quota=50, capacity=200),

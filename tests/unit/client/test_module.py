@@ -111,14 +111,27 @@ def test_predictions_are_the_softmax_of_the_model() -> None:
 def test_features_are_what_the_last_linear_layer_sees() -> None:
     made = learner()
 
-    probs, features = made.look(SAMPLES)
+    logits, features = made.look(SAMPLES)
 
     model = task().build(seed=3)
     assert isinstance(model, nn.Sequential)
     with torch.no_grad():
         expected = model[:-1](torch.from_numpy(SAMPLES)).numpy()
     assert np.array_equal(features, expected)
-    assert np.array_equal(probs, made.predict(SAMPLES))
+    assert np.array_equal(made.softmax(logits), made.predict(SAMPLES))
+
+
+def test_a_class_that_the_model_rules_out_has_probability_zero() -> None:
+    class Without(nn.Linear):
+        @override
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(x)
+            logits[:, 1] = -torch.inf
+            return logits
+
+    made = learner(PLAIN, task(lambda: Without(5, 3)))
+
+    assert (made.predict(SAMPLES)[:, 1] == 0.0).all()
 
 
 def test_divergence_is_told_and_shows_in_the_predictions() -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.unit.client.views import scored
 
-from fedask.client.scorers.scorer import SCORERS, Floats, check_scores, make_scorer
+from fedask.client.scorers.scorer import SCORERS, check_scores, make_scorer
 from fedask.client.scorers.uncertainty import entropy, least_confidence, margin
+from fedask.client.view import Floats
 from fedask.common.errors import ConfigError
 
 Score = Callable[[Floats], Floats]
@@ -129,9 +131,9 @@ def test_permuted_rows_permute_the_scores(name: str) -> None:
     order = np.random.default_rng(1).permutation(300)
     scorer = make_scorer(name)
 
-    scores = scorer(probs, uids, 7)
+    scores = scored(scorer, probs, uids, 7)
 
-    assert np.array_equal(scorer(probs[order], uids[order], 7), scores[order])
+    assert np.array_equal(scored(scorer, probs[order], uids[order], 7), scores[order])
 
 
 @named
@@ -151,7 +153,7 @@ def test_a_scorer_leaves_its_inputs_alone(name: str, dtype: type[np.floating]) -
     probs.flags.writeable = False
     uids.flags.writeable = False
 
-    make_scorer(name)(probs, uids, 3)
+    scored(make_scorer(name), probs, uids, 3)
 
     assert np.array_equal(probs, before)
 
@@ -159,7 +161,7 @@ def test_a_scorer_leaves_its_inputs_alone(name: str, dtype: type[np.floating]) -
 @pytest.mark.parametrize("name", SCORERS)
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_batch_may_be_empty_or_one_row(name: str, n: int) -> None:
-    scores = make_scorer(name)(predictions(1, 3, 1.0)[:n], uids_of(n), 0)
+    scores = scored(make_scorer(name), predictions(1, 3, 1.0)[:n], uids_of(n), 0)
 
     check_scores(name, scores, n)
     assert scores.dtype == np.float32
@@ -196,10 +198,10 @@ def test_random_scores_ignore_the_prediction_but_not_the_salt() -> None:
     uids, scorer = uids_of(4000), make_scorer("random")
     flat, sharp = predictions(4000, 3, 0.0), predictions(4000, 3, 40.0)
 
-    scores = scorer(flat, uids, 1)
+    scores = scored(scorer, flat, uids, 1)
 
-    assert np.array_equal(scores, scorer(sharp, uids, 1))
-    other = scorer(flat, uids, 2)
+    assert np.array_equal(scores, scored(scorer, sharp, uids, 1))
+    other = scored(scorer, flat, uids, 2)
     # 4000 uniform pairs: the correlation is within 5 / sqrt(4000) of 0.
     assert abs(np.corrcoef(scores, other)[0, 1]) < 0.08
     assert np.histogram(scores, bins=8, range=(0, 1))[0].min() > 400

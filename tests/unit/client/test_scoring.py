@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.unit.client.views import NOTHING, scored, seen
 from typing_extensions import override
 
 from fedask.client import scoring
 from fedask.client.pool import DataSource, Pool
-from fedask.client.scorers.scorer import Floats, Scorer, make_scorer
+from fedask.client.scorers.scorer import Scorer, make_scorer
 from fedask.client.scoring import BATCH_SAMPLES, score_pool
+from fedask.client.view import Floats, Known, View
 from fedask.common.errors import ConfigError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -36,12 +38,14 @@ class Counting(DataSource):
 class Fixed(Scorer):
     """Gives what it is told."""
 
+    needs = frozenset[str]()
+
     def __init__(self, give: Callable[[int], Any]) -> None:
         self._give = give
 
     @override
-    def __call__(self, probs: Floats, uids: NDArray[np.str_], salt: int) -> Floats:
-        scores: Floats = self._give(len(uids))
+    def __call__(self, view: View, known: Known) -> Floats:
+        scores: Floats = self._give(len(view))
         return scores
 
 
@@ -52,15 +56,19 @@ def predict(raw: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([first, rest * 0.75, rest * 0.25], axis=1).astype(np.float32)
 
 
+def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
+    return seen(predict(raw), uids)
+
+
 def score(
     source: DataSource, *, keep: int = 20, exclude: tuple[Uid, ...] = ()
 ) -> Scored:
     scorer = make_scorer("margin")
-    return score_pool(Pool(source), exclude, predict, scorer, keep=keep, salt=0)
+    return score_pool(Pool(source), exclude, look, scorer, NOTHING, keep=keep)
 
 
-def listed(scored: Scored) -> list[tuple[str, float, int]]:
-    columns = scored.uids.tolist(), scored.scores.tolist(), scored.groups.tolist()
+def listed(best: Scored) -> list[tuple[str, float, int]]:
+    columns = best.uids.tolist(), best.scores.tolist(), best.groups.tolist()
     return list(zip(*columns, strict=True))
 
 
@@ -75,7 +83,7 @@ def test_streaming_equals_scoring_everything_at_once(
     best = score(source, keep=keep)
 
     probs = predict(source.order)
-    scores = make_scorer("margin")(probs, source.uids(), 0)
+    scores = scored(make_scorer("margin"), probs, source.uids())
     rows = zip(
         source.uids().tolist(), scores.tolist(), probs.argmax(1).tolist(), strict=True
     )
@@ -124,7 +132,7 @@ def peak_bytes(pool: Pool, exclude: set[Uid]) -> int:
     scorer = make_scorer("margin")
     tracemalloc.start()
     try:
-        score_pool(pool, exclude, predict, scorer, keep=100, salt=0)
+        score_pool(pool, exclude, look, scorer, NOTHING, keep=100)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -152,7 +160,7 @@ def test_whatever_real_type_a_scorer_gives_is_kept_as_float32() -> None:
     pool = Pool(Counting(np.arange(3)))
 
     for give in (lambda n: np.full(n, almost), lambda n: [almost] * n):
-        best = score_pool(pool, (), predict, Fixed(give), keep=3, salt=0)
+        best = score_pool(pool, (), look, Fixed(give), NOTHING, keep=3)
         assert best.scores.dtype == np.float32
         assert best.scores.tolist() == [0.5] * 3
 
@@ -171,4 +179,4 @@ def test_a_faulty_scorer_is_refused_by_name(
     pool = Pool(Counting(np.arange(50)))
 
     with pytest.raises(ConfigError, match=f"scorer 'Fixed' .*{message}"):
-        score_pool(pool, (), predict, Fixed(give), keep=5, salt=0)
+        score_pool(pool, (), look, Fixed(give), NOTHING, keep=5)

@@ -2,9 +2,7 @@
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fedask.client.view import NEEDS, Floats, Known, View
 from fedask.common.errors import ConfigError
 from fedask.common.registry import resolve
 
@@ -15,28 +13,23 @@ SCORERS = {
     "random": "fedask.client.scorers.random:Random",
 }
 
-Floats = NDArray[np.float32]
-
 
 class Scorer(Protocol):
-    """Turns predictions into scores."""
+    """Turns what the models say of samples into scores."""
 
-    def __call__(self, probs: Floats, uids: NDArray[np.str_], salt: int) -> Floats:
+    @property
+    def needs(self) -> frozenset[str]:
+        """Fields of ``View`` and ``Known`` it reads beyond uids, salt and probs."""
+        ...
+
+    def __call__(self, view: View, known: Known) -> Floats:
         """Score a batch.
-
-        Parameters
-        ----------
-        probs
-            (n, c) rows that sum to one.
-        uids
-            (n,) whose predictions they are.
-        salt
-            Seeds whatever must look random; the same for the whole fleet and cycle.
 
         Returns
         -------
         NDArray
-            (n,) float32 in [0, 1]; higher = ask sooner.
+            (n,) float32 in [0, 1]; higher = ask sooner. The score of a sample must not
+            depend on what else is in its batch.
         """
         ...
 
@@ -47,10 +40,26 @@ def make_scorer(name: str) -> Scorer:
     Raises
     ------
     ConfigError
-        If the name is unknown (the nearest is named).
+        If the name is unknown (the nearest is named), or what it names needs something
+        that there is not.
     """
     scorer: Scorer = resolve("scorer", name, SCORERS)()
+    check_needs(name, scorer.needs)
     return scorer
+
+
+def check_needs(name: str, needs: frozenset[str]) -> None:
+    """Refuse needs that nothing can fill.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first of them.
+    """
+    unknown = sorted(needs - NEEDS)
+    if unknown:
+        msg = f"{name!r} needs {unknown[0]!r}; there is: {', '.join(sorted(NEEDS))}"
+        raise ConfigError(msg)
 
 
 def check_scores(name: str, scores: Floats, count: int) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.scorers.scorer import Floats, Scorer
+from fedask.client.scorers.scorer import Scorer
+from fedask.client.view import Floats, Known, View
 
 
 def least_confidence(probs: Floats) -> Floats:
@@ -89,22 +90,28 @@ def _unit(scores: NDArray[np.floating]) -> Floats:
 class Margin(Scorer):
     """See ``margin``."""
 
+    needs = frozenset[str]()
+
     @override
-    def __call__(self, probs: Floats, uids: NDArray[np.str_], salt: int) -> Floats:
-        return margin(probs)
+    def __call__(self, view: View, known: Known) -> Floats:
+        return margin(view.probs)
 
 
 class Entropy(Scorer):
     """See ``entropy``."""
 
+    needs = frozenset[str]()
+
     @override
-    def __call__(self, probs: Floats, uids: NDArray[np.str_], salt: int) -> Floats:
-        return entropy(probs)
+    def __call__(self, view: View, known: Known) -> Floats:
+        return entropy(view.probs)
 
 
 class LeastConfidence(Scorer):
     """See ``least_confidence``."""
 
+    needs = frozenset[str]()
+
     @override
-    def __call__(self, probs: Floats, uids: NDArray[np.str_], salt: int) -> Floats:
-        return least_confidence(probs)
+    def __call__(self, view: View, known: Known) -> Floats:
+        return least_confidence(view.probs)

@@ -1,0 +1,148 @@
+"""Looks at samples through the device's models. Called by the asker.
+
+Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward pass,
+``bald`` one per model of the committee. Never changes the loaded model.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.learner import Learner
+from fedask.client.pool import Pool
+from fedask.client.queue import DeviceStore, Item
+from fedask.client.view import Floats, Known, View
+from fedask.common.config import Scenario
+from fedask.common.errors import ConfigError
+from fedask.common.ids import Uid, hash_uids, stable_seed
+from fedask.common.registry import load_attr
+from fedask.common.task import Task
+from fedask.common.weights import Arrays
+
+GLOBAL, LOCAL = "global", "local"  # kinds of models that a store keeps
+SAMPLE = 512  # of the pool, for densities: enough for a mean, little beside the pool
+_LOCAL = frozenset({"local_logits", "local_features", "anchor_local_logits", "draws"})
+_ANCHORS = frozenset({"anchors", "anchor_logits", "anchor_local_logits"})
+
+
+def model_kinds(needs: Collection[str]) -> frozenset[str]:
+    """Tell which models a store must keep between messages for these needs."""
+    kinds = {LOCAL} if _LOCAL & set(needs) else set()
+    return frozenset(kinds | ({GLOBAL} if "draws" in needs else set()))
+
+
+class Viewer:
+    """Views of batches of one device, under one model.
+
+    Parameters
+    ----------
+    task, scenario
+        For costs, consequences and the seeds.
+    learner
+        With the current global model loaded.
+    store
+        For the models it keeps.
+    needs
+        What to fill.
+    cycle
+        Seeds what must look random.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        scenario: Scenario,
+        learner: Learner,
+        store: DeviceStore,
+        needs: frozenset[str],
+        cycle: int,
+    ) -> None:
+        self._task = task
+        self._learner = learner
+        self._needs = needs
+        self.salt = stable_seed("score", scenario.seed, cycle)
+        self._cost_name = scenario.ask.cost
+        self._local: Arrays | None = None
+        self._past: Sequence[Arrays] = ()
+        kinds = model_kinds(needs)
+        if LOCAL in kinds:
+            self._local = next(iter(store.models(LOCAL)), None)
+        if GLOBAL in kinds:
+            self._past = store.models(GLOBAL)[-scenario.ask.committee :]
+
+    def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
+        """Look at a batch: uids (n,) and raw samples (n, ...)."""
+        if not self._needs:  # the common case, and the fast one
+            return View(uids=uids, salt=self.salt, probs=self._learner.predict(raw))
+        logits, features = self._learner.look(raw)
+        filled: dict[str, Any] = {"logits": logits, "features": features}
+        probs = self._learner.softmax(logits)
+        if _LOCAL & self._needs:
+            local, local_features = self._through(self._local, raw)
+            filled |= {"local_logits": local, "local_features": local_features}
+            if "draws" in self._needs:
+                members = [self._through(arrays, raw)[0] for arrays in self._past]
+                members += [logits, *([] if self._local is None else [local])]
+                filled["draws"] = np.stack([self._learner.softmax(m) for m in members])
+        if "costs" in self._needs:
+            filled["costs"] = self._costs(raw)
+        return View(uids=uids, salt=self.salt, probs=probs, **filled)
+
+    def _through(
+        self, arrays: Arrays | None, raw: NDArray[Any]
+    ) -> tuple[Floats, Floats]:
+        """Return logits and features under another model; None = the current one."""
+        here = self._learner.loaded
+        if arrays is not None:
+            self._learner.load(arrays)
+        try:
+            return self._learner.look(raw)
+        finally:
+            if here is not None:
+                self._learner.load(here)
+
+    def _costs(self, raw: NDArray[Any]) -> Floats:
+        if not self._cost_name:
+            msg = "the scorer weighs costs, but ask.cost names no function that tells "
+            msg += "them: ask.cost = 'package.module:attr'"
+            raise ConfigError(msg)
+        costs = np.asarray(load_attr(self._cost_name)(raw), dtype=np.float32)
+        if costs.shape != (len(raw),) or not (costs > 0).all():
+            msg = f"ask.cost must give a positive number per sample, not {costs!r:.80}"
+            raise ConfigError(msg)
+        return costs
+
+    def known(self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]) -> Known:
+        """Say what the device knows beside a batch.
+
+        Parameters
+        ----------
+        items
+            Everything ever asked.
+        counts
+            (c,) labels per class.
+        """
+        filled: dict[str, Any] = {}
+        targets = [-1 if i.label is None else i.label for i in items]
+        if items and _ANCHORS & self._needs:
+            raw = pool.load([item.uid for item in items])
+            logits, features = self._learner.look(raw)
+            filled |= {"anchors": features, "anchor_logits": logits}
+            if "anchor_local_logits" in self._needs:
+                filled["anchor_local_logits"] = self._through(self._local, raw)[0]
+        if "sample" in self._needs:
+            order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
+            chosen = [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
+            filled["sample"] = self._learner.look(pool.load(chosen))[1]
+        if "consequences" in self._needs:
+            filled["consequences"] = self._consequences()
+        return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
+
+    def _consequences(self) -> Floats:
+        if self._task.consequences is None:
+            msg = "the task has no consequences: give Task(consequences=...), a matrix "
+            msg += "of what it costs to predict the column when the row is true"
+            raise ConfigError(msg)
+        return np.array(self._task.consequences, dtype=np.float32)

@@ -1,0 +1,189 @@
+"""What scorers get to see, on real models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.unit.client.world import SAMPLES, TASK, UIDS, World, first_cut
+from typing_extensions import override
+
+from fedask.client.learner import Learner
+from fedask.client.scorers.scorer import SCORERS, Scorer, make_scorer
+from fedask.client.view import NEEDS, Floats, Known, View
+from fedask.client.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds
+from fedask.common.errors import ConfigError
+
+ALL = NEEDS - {"costs", "consequences"}
+
+
+class Watching(Scorer):
+    """Scores by confidence and keeps what it was shown."""
+
+    needs = ALL
+    views: list[View] = []  # noqa: RUF012  (made by name, so the class must keep them)
+    known: list[Known] = []  # noqa: RUF012
+
+    @override
+    def __call__(self, view: View, known: Known) -> Floats:
+        self.views.append(view)
+        self.known.append(known)
+        scores: Floats = 1 - view.probs.max(axis=1)
+        return scores
+
+
+@pytest.fixture
+def watching() -> type[Watching]:
+    Watching.views, Watching.known = [], []
+    return Watching
+
+
+def watched(values: Mapping[str, Any] | None = None) -> World:
+    return World({"ask.scorer": f"{__name__}:Watching", **(values or {})})
+
+
+def predictions(model: Mapping[str, NDArray[Any]], samples: NDArray[Any]) -> Floats:
+    learner = Learner(TASK, World().scenario.train)
+    learner.load(model)
+    return learner.predict(samples)
+
+
+def row_of(view: View) -> list[int]:
+    return [UIDS.index(uid) for uid in view.uids.tolist()]
+
+
+def test_a_scorer_sees_the_committee_oldest_first_and_its_own_update_last(
+    watching: type[Watching],
+) -> None:
+    world = watched({"ask.committee": 2})
+    versions = []
+    for cycle in (1, 2, 3, 4):
+        world.model = {k: v + 0.1 * cycle for k, v in world.model.items()}
+        versions.append(world.model)
+        world.round(cycle, 0, cut=first_cut(1) if cycle == 1 else None)
+        world.round(cycle, 1)
+        world.round(cycle, 2, score=world.version)
+
+    view = watching.views[-1]
+    samples = SAMPLES[row_of(view)]
+    assert view.draws.shape == (4, len(view), 3)
+    for draw, model in zip(view.draws, versions[1:], strict=False):
+        np.testing.assert_array_equal(draw, predictions(model, samples))
+    np.testing.assert_array_equal(view.probs, view.draws[2])
+    own = world.store.models(LOCAL)[0]
+    assert not np.array_equal(view.draws[3], view.draws[2])
+    assert len(world.store.models(GLOBAL)) == 2
+    assert set(own) == set(world.model)
+
+
+def test_before_any_update_the_local_model_is_the_global_one(
+    watching: type[Watching],
+) -> None:
+    world = watched()
+    world.people.willing = False
+
+    world.scored()
+
+    view = watching.views[0]
+    np.testing.assert_array_equal(view.local_logits, view.logits)
+    np.testing.assert_array_equal(view.local_features, view.features)
+    assert len(view.draws) == 1  # a committee of one: itself
+
+
+def test_what_was_asked_is_known_with_its_answers_and_features(
+    watching: type[Watching],
+) -> None:
+    world = watched()
+
+    world.scored()
+
+    known, items = watching.known[0], world.store.items()
+    rows = [UIDS.index(item.uid) for item in items]
+    assert known.targets.tolist() == [item.label for item in items]
+    np.testing.assert_array_equal(known.anchors, SAMPLES[rows])  # linear: the input
+    assert known.counts.sum() == len(items)
+    assert known.anchor_logits.shape == known.anchor_local_logits.shape
+    assert len(known.sample) == min(SAMPLE, len(SAMPLES))
+
+
+def test_looking_through_other_models_leaves_the_loaded_one(
+    watching: type[Watching],
+) -> None:
+    plain, world = World({"ask.scorer": "least-confidence"}), watched()
+    for each in (plain, world):
+        each.scored()
+
+    one, other = plain.store.scores(), world.store.scores()
+
+    assert watching.views
+    assert one is not None
+    assert other is not None
+    assert one[1].uids.tolist() == other[1].uids.tolist()
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_a_scorer_that_needs_no_model_but_the_global_one_keeps_none(name: str) -> None:
+    world = World({"ask.scorer": name})
+
+    world.scored()
+
+    kinds = model_kinds(make_scorer(name).needs)
+    assert bool(world.store.models(GLOBAL)) == (GLOBAL in kinds)
+    assert bool(world.store.models(LOCAL)) == (LOCAL in kinds)
+
+
+class Greedy(Watching):
+    needs = frozenset({"logits", "raw"})
+
+
+def test_a_need_that_nothing_fills_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="needs 'raw'; there is: anchor_local"):
+        make_scorer(f"{__name__}:Greedy")
+
+
+class Costly(Watching):
+    needs = frozenset({"costs"})
+
+
+def prices(raw: NDArray[Any]) -> NDArray[Any]:
+    return 1 + np.arange(len(raw))
+
+
+def free(raw: NDArray[Any]) -> NDArray[Any]:
+    return np.zeros(len(raw))
+
+
+def test_costs_come_from_the_function_that_the_configuration_names(
+    watching: type[Watching],
+) -> None:
+    world = World(
+        {"ask.scorer": f"{__name__}:Costly", "ask.cost": f"{__name__}:prices"}
+    )
+
+    world.scored()
+
+    assert watching.views[0].costs.tolist() == list(range(1, 59))
+
+
+@pytest.mark.parametrize(
+    ("cost", "message"),
+    [("", "ask.cost names no function"), (f"{__name__}:free", "positive number")],
+)
+def test_costs_that_are_missing_or_not_positive_are_refused(
+    cost: str, message: str
+) -> None:
+    world = World({"ask.scorer": f"{__name__}:Costly", "ask.cost": cost})
+
+    with pytest.raises(ConfigError, match=message):
+        world.scored()
+
+
+def test_consequences_that_the_task_does_not_tell_are_refused() -> None:
+    world = World()
+    needs = frozenset({"consequences"})
+    world.learner.load(world.model)
+    viewer = Viewer(TASK, world.scenario, world.learner, world.store, needs, 1)
+
+    with pytest.raises(ConfigError, match="the task has no consequences"):
+        viewer.known(world.device.pool, [], np.zeros(3, dtype=np.int64))
