@@ -1,5 +1,6 @@
 """What a scorer is, and the table of their names. Called by scoring."""
 
+from functools import lru_cache
 from typing import Protocol
 
 from fedask.client.view import NEEDS, Floats, Known, View
@@ -34,15 +35,25 @@ class Scorer(Protocol):
         ...
 
 
+@lru_cache(maxsize=64)
 def make_scorer(name: str) -> Scorer:
-    """Make a scorer by name.
+    """Return a scorer by name, or by an expression of names; they keep no state.
 
     Raises
     ------
     ConfigError
-        If the name is unknown (the nearest is named), or what it names needs something
+        If a name is unknown (the nearest is named), or what it names needs something
         that there is not.
     """
+    # Not above: it is a scorer itself.
+    from fedask.client.scorers.combined import (  # noqa: PLC0415
+        Combined,
+        is_expression,
+        parse,
+    )
+
+    if is_expression(name):
+        return Combined(parse(name), make_scorer)
     scorer: Scorer = resolve("scorer", name, SCORERS)()
     check_needs(name, scorer.needs)
     return scorer
