@@ -103,6 +103,7 @@ class AskConfig:
     bins: int = 64  # of the score grid, per group
     patience: int = 0  # cycles a question waits before it expires; 0 = for ever
     balance: float = 0.25  # 0: quota follows the scores; 1: even labelled class mix
+    temperature: float = 1.0  # of class-cut: 1 = inverse counts, large = equal shares
 
     def __post_init__(self) -> None:
         _require(self.quota >= 1, "ask.quota", self.quota, "must be at least 1")
@@ -137,6 +138,12 @@ class AskConfig:
             "ask.bins",
             self.bins,
             "must be 2 to 4096",
+        )
+        _require(
+            self.temperature > 0,
+            "ask.temperature",
+            self.temperature,
+            "must be positive",
         )
         _require(
             0.0 <= self.balance <= 1.0,

@@ -112,6 +112,48 @@ def water_fill(levels: IntArray, available: IntArray, quota: int) -> IntArray:
     return share
 
 
+def apportion(
+    weights: NDArray[np.float64], available: IntArray, quota: int
+) -> IntArray:
+    """Share ``quota`` in proportion to weights, as far as availability allows.
+
+    What a group cannot take is shared over the others by the same weights; fractions go
+    to the largest remainder (Hamilton's method), then the lowest index.
+
+    Parameters
+    ----------
+    weights
+        (g,) not negative. Where all that are left are 0, they count as equal.
+    available
+        (g,) the most that each group can take.
+    quota
+        Not negative.
+
+    Returns
+    -------
+    NDArray
+        (g,) shares, ``0 <= share <= available``; they sum to
+        ``min(quota, available.sum())``.
+    """
+    share = np.zeros_like(available)
+    while (left := min(quota, int(available.sum())) - int(share.sum())) > 0:
+        open_groups = share < available
+        weight = np.where(open_groups, weights, 0.0)
+        if not weight.max() > 0.0:
+            weight = open_groups.astype(np.float64)
+        weight /= weight.max()  # the smallest numbers do not divide
+        want = weight * (left / weight.sum())
+        full = open_groups & (want >= available)
+        if full.any():  # shared over the others in the next turn
+            share[full] = available[full]
+            continue
+        whole = np.floor(want)
+        rest = left - int(whole.sum())
+        whole[np.argsort(whole - want, kind="stable")[:rest]] += 1
+        share += whole.astype(np.int64)
+    return share
+
+
 @dataclass(frozen=True, slots=True)
 class Spending:
     """How far down each group the quota reaches.

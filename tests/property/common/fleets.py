@@ -117,6 +117,7 @@ def fleets(draw: st.DrawFn, *, policy: str, most_classes: int = 5) -> Fleet:
         capacity=draw(st.integers(1, 45)),
         bins=draw(st.sampled_from([2, 3, 8, 64])),
         balance=draw(st.sampled_from([0.0, 0.5, 1.0])),
+        temperature=draw(st.sampled_from([0.01, 1.0, 100.0])),
     )
     kind = draw(st.sampled_from(SCORES))
     # The bulk comes from one drawn seed: hypothesis would take seconds for each row.

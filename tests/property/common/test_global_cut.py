@@ -21,7 +21,7 @@ from fedask.common.policies.policy import draws_ticket, ticket_for
 from fedask.common.records import Cut
 
 CHECK = settings(max_examples=150, deadline=None)
-FLEETS = fleets(policy="global-cut")
+FLEETS = st.one_of(fleets(policy="global-cut"), fleets(policy="class-cut"))
 ONE_GROUP = st.one_of(
     fleets(policy="global-cut", most_classes=1), fleets(policy="proportional-random")
 )

@@ -13,6 +13,8 @@ from fedask.common.ids import hash_uids
 from fedask.common.policies.policy import POLICIES
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
 
+# Groups of the policies that cut by groups.
+THETAS = {"global-cut": 3, "class-cut": 3, "proportional-random": 1}
 OTHER_VERSION = "0123456789abcdef"
 
 
@@ -131,7 +133,7 @@ def test_no_cut_asks_more_than_the_capacity(policy: str, capacity: int) -> None:
         cycle=2,
         model_version=world.version,
         nonce=1,
-        theta=(0,) * {"global-cut": 3, "proportional-random": 1}.get(policy, 0),
+        theta=(0,) * THETAS.get(policy, 0),
         take=10_000_000,
         ticket=1.0,
     )

@@ -38,6 +38,8 @@ NAN, INF = math.nan, math.inf
         ("ask.patience", -1, "must not be negative"),
         ("ask.bins", 1, "must be 2 to 4096"),
         ("ask.bins", 4097, "must be 2 to 4096"),
+        ("ask.temperature", 0.0, "must be positive"),
+        ("ask.temperature", NAN, "must be positive"),
         ("ask.balance", -0.1, r"must lie in \[0, 1\]"),
         ("ask.balance", 1.1, r"must lie in \[0, 1\]"),
         ("train.rounds", 0, "must be at least 1"),

@@ -90,14 +90,8 @@ class GlobalCut:
         return accepted
 
     def plan(self, fleet: FleetSum) -> Cut:
-        """Spend the quota on the summed grid.
-
-        The quota's ``balance`` share is water-filled over the groups towards an even
-        labelled class mix; the rest follows the scores alone.
-        """
-        even = round(self._balance * fleet.quota)
-        shares = water_fill(self._levels(fleet.labelled), fleet.grid.sum(axis=1), even)
-        spending = spend(fleet.grid, shares, fleet.quota)
+        """Spend the quota on the summed grid, first within the share of each group."""
+        spending = spend(fleet.grid, self._shares(fleet), fleet.quota)
         theta = spending.theta.copy()
         rho, tickets = 0.0, 0
         if spending.boundary >= 0:
@@ -119,6 +113,15 @@ class GlobalCut:
             rho=rho,
             ticket=ticket_for(fleet.nonce, fleet.devices, tickets),
         )
+
+    def _shares(self, fleet: FleetSum) -> IntArray:
+        """Return (g,) labels set aside for each group; the rest follows the scores.
+
+        The ``balance`` share is water-filled towards an even labelled class mix.
+        """
+        even = round(self._balance * fleet.quota)
+        levels = self._levels(fleet.labelled)
+        return water_fill(levels, fleet.grid.sum(axis=1), even)
 
     def _levels(self, labelled: IntArray) -> IntArray:
         """Return what each group holds already; group = class here."""

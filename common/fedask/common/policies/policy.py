@@ -19,6 +19,7 @@ from fedask.common.registry import resolve
 
 POLICIES = {
     "global-cut": "fedask.common.policies.global_cut:GlobalCut",
+    "class-cut": "fedask.common.policies.class_cut:ClassCut",
     "local-topk": "fedask.common.policies.local_topk:LocalTopk",
     "uniform-random": "fedask.common.policies.uniform_random:UniformRandom",
     "proportional-random": (
