@@ -150,6 +150,8 @@ class Asker:
         """
         config, scorer = setting.scenario.ask, setting.scorer
         viewer = self._viewer(setting, scorer.needs, cycle)
+        if config.calibrate:
+            viewer.calibrate(self._pool, items)
         labels = Counter(item.label for item in items)
         counts = np.array([labels[c] for c in range(setting.task.num_classes)])
         scored = score_pool(

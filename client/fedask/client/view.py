@@ -42,7 +42,7 @@ class View:
         (n, c) and (n, d) of the device's own latest update; of the global model before
         there is one.
     costs
-        (n,) what an answer costs, positive, in any unit.
+        (n,) what an answer costs, positive, in units of ``ask.cost_unit``.
     """
 
     uids: NDArray[np.str_]
@@ -75,6 +75,8 @@ class Known:
         (l, c) of these samples, as ``View.logits`` and ``View.local_logits``.
     sample
         (m, d) features of samples of the pool, drawn by hash.
+    scale
+        Usual distance between close ones of the sample; there with it.
     consequences
         (c, c) cost of predicting the column when the row is true.
     """
@@ -85,6 +87,7 @@ class Known:
     anchor_logits: Floats = field(default_factory=_nothing)
     anchor_local_logits: Floats = field(default_factory=_nothing)
     sample: Floats = field(default_factory=_nothing)
+    scale: float = 1.0
     consequences: Floats = field(default_factory=_nothing)
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fedask.client.learner import Learner
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item
+from fedask.client.scorers.calibration import calibrated, fit_temperature
+from fedask.client.scorers.density import scale_of
 from fedask.client.view import Floats, Known, View
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
@@ -33,6 +35,24 @@ def model_kinds(needs: Collection[str]) -> frozenset[str]:
     return frozenset(kinds | ({GLOBAL} if "draws" in needs else set()))
 
 
+def check_given(needs: frozenset[str], task: Task, scenario: Scenario) -> None:
+    """Refuse needs that the task or the scenario must fill and does not.
+
+    Raises
+    ------
+    ConfigError
+        Saying what to give.
+    """
+    if "costs" in needs and not scenario.ask.cost:
+        msg = "the scorer weighs costs, but ask.cost names no function that tells "
+        msg += "them: ask.cost = 'package.module:attr'"
+        raise ConfigError(msg)
+    if "consequences" in needs and task.consequences is None:
+        msg = "the task has no consequences: give Task(consequences=...), a matrix "
+        msg += "of what it costs to predict the column when the row is true"
+        raise ConfigError(msg)
+
+
 class Viewer:
     """Views of batches of one device, under one model.
 
@@ -48,6 +68,11 @@ class Viewer:
         What to fill.
     cycle
         Seeds what must look random.
+
+    Raises
+    ------
+    ConfigError
+        As ``check_given``.
     """
 
     def __init__(
@@ -59,11 +84,14 @@ class Viewer:
         needs: frozenset[str],
         cycle: int,
     ) -> None:
+        check_given(needs, task, scenario)
         self._task = task
         self._learner = learner
         self._needs = needs
         self.salt = stable_seed("score", scenario.seed, cycle)
         self._cost_name = scenario.ask.cost
+        self._cost_unit = scenario.ask.cost_unit
+        self._temperature = 1.0
         self._local: Arrays | None = None
         self._past: Sequence[Arrays] = ()
         kinds = model_kinds(needs)
@@ -74,18 +102,18 @@ class Viewer:
 
     def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
         """Look at a batch: uids (n,) and raw samples (n, ...)."""
-        if not self._needs:  # the common case, and the fast one
+        if not self._needs and self._temperature == 1.0:  # common, and fast
             return View(uids=uids, salt=self.salt, probs=self._learner.predict(raw))
         logits, features = self._learner.look(raw)
         filled: dict[str, Any] = {"logits": logits, "features": features}
-        probs = self._learner.softmax(logits)
+        probs = self._probs(logits)
         if _LOCAL & self._needs:
             local, local_features = self._through(self._local, raw)
             filled |= {"local_logits": local, "local_features": local_features}
             if "draws" in self._needs:
                 members = [self._through(arrays, raw)[0] for arrays in self._past]
                 members += [logits, *([] if self._local is None else [local])]
-                filled["draws"] = np.stack([self._learner.softmax(m) for m in members])
+                filled["draws"] = np.stack([self._probs(m) for m in members])
         if "costs" in self._needs:
             filled["costs"] = self._costs(raw)
         return View(uids=uids, salt=self.salt, probs=probs, **filled)
@@ -104,15 +132,29 @@ class Viewer:
                 self._learner.load(here)
 
     def _costs(self, raw: NDArray[Any]) -> Floats:
-        if not self._cost_name:
-            msg = "the scorer weighs costs, but ask.cost names no function that tells "
-            msg += "them: ask.cost = 'package.module:attr'"
-            raise ConfigError(msg)
         costs = np.asarray(load_attr(self._cost_name)(raw), dtype=np.float32)
         if costs.shape != (len(raw),) or not (costs > 0).all():
             msg = f"ask.cost must give a positive number per sample, not {costs!r:.80}"
             raise ConfigError(msg)
-        return costs
+        return costs / np.float32(self._cost_unit)
+
+    def calibrate(self, pool: Pool, items: Sequence[Item]) -> None:
+        """Find the temperature under which this device's labels are likeliest.
+
+        Models are of different confidence on different devices; under one temperature
+        each, their scores may be compared. These labels were trained on: with few of
+        them the temperature hardly leaves 1.
+        """
+        labels = {i.uid: i.label for i in items if i.label is not None}
+        if labels:
+            logits = self._learner.look(pool.load(list(labels)))[0]
+            targets = np.array(list(labels.values()), dtype=np.int64)
+            self._temperature = fit_temperature(logits, targets)
+
+    def _probs(self, logits: Floats) -> Floats:
+        if self._temperature == 1.0:
+            return self._learner.softmax(logits)
+        return calibrated(logits, self._temperature)
 
     def known(self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]) -> Known:
         """Say what the device knows beside a batch.
@@ -135,14 +177,9 @@ class Viewer:
         if "sample" in self._needs:
             order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
             chosen = [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
-            filled["sample"] = self._learner.look(pool.load(chosen))[1]
+            sample = self._learner.look(pool.load(chosen))[1]
+            filled |= {"sample": sample, "scale": scale_of(sample)}
         if "consequences" in self._needs:
-            filled["consequences"] = self._consequences()
+            matrix = np.array(self._task.consequences, dtype=np.float32)
+            filled["consequences"] = matrix
         return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
-
-    def _consequences(self) -> Floats:
-        if self._task.consequences is None:
-            msg = "the task has no consequences: give Task(consequences=...), a matrix "
-            msg += "of what it costs to predict the column when the row is true"
-            raise ConfigError(msg)
-        return np.array(self._task.consequences, dtype=np.float32)

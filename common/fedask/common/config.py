@@ -95,6 +95,8 @@ class AskConfig:
     batcher: str = "cluster"
     committee: int = 3  # past global models that bald, flips, ... look through
     cost: str = ""  # package.module:attr: raw batch -> what each answer costs
+    cost_unit: float = 1.0  # a low price: dearer answers must be worth it (cheap)
+    calibrate: bool = False  # a temperature per device before scores are compared
     quota: int = 20  # labels the fleet may buy per cycle
     cycles: int = 16
     initial: int = 1  # labels each device asks at random in the first cycle
@@ -126,6 +128,9 @@ class AskConfig:
             "ask.shortlist",
             self.shortlist,
             "must be 1 to 1000: a shortlist smaller than the batch cannot fill it",
+        )
+        _require(
+            self.cost_unit > 0, "ask.cost_unit", self.cost_unit, "must be positive"
         )
         _require(
             self.committee >= 1, "ask.committee", self.committee, "must be at least 1"

@@ -5,6 +5,7 @@ import numpy as np
 from fedask.client.batchers.batcher import make_batcher
 from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import make_scorer
+from fedask.client.viewer import check_given
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
@@ -26,7 +27,7 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     DataError
         If the data are missing, damaged or do not fit the task.
     """
-    make_scorer(scenario.ask.scorer)
+    check_given(make_scorer(scenario.ask.scorer).needs, task, scenario)
     make_batcher(scenario.ask.batcher)
     make_policy(scenario.ask, task.num_classes)
     make_inner(scenario.strategy, scenario.fleet.devices)

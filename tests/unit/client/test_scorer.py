@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.client.views import scored
 
-from fedask.client.scorers.scorer import SCORERS, check_scores, make_scorer
+from fedask.client.scorers.scorer import check_scores, make_scorer
 from fedask.client.scorers.uncertainty import entropy, least_confidence, margin
 from fedask.client.view import Floats
 from fedask.common.errors import ConfigError
@@ -125,17 +125,6 @@ def test_half_precision_probabilities_are_not_normalised_again(name: str) -> Non
     assert len(top & top_rounded) >= 95
 
 
-@pytest.mark.parametrize("name", SCORERS)
-def test_permuted_rows_permute_the_scores(name: str) -> None:
-    probs, uids = predictions(300, 5, 1.0), uids_of(300)
-    order = np.random.default_rng(1).permutation(300)
-    scorer = make_scorer(name)
-
-    scores = scored(scorer, probs, uids, 7)
-
-    assert np.array_equal(scored(scorer, probs[order], uids[order], 7), scores[order])
-
-
 @named
 def test_permuted_classes_leave_the_scores(name: str) -> None:
     probs = predictions(300, 5, 1.0)
@@ -143,28 +132,6 @@ def test_permuted_classes_leave_the_scores(name: str) -> None:
     scores = UNCERTAINTY[name](probs[:, [3, 0, 4, 1, 2]])
 
     np.testing.assert_allclose(scores, UNCERTAINTY[name](probs), atol=5 * ULP)
-
-
-@pytest.mark.parametrize("name", SCORERS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_a_scorer_leaves_its_inputs_alone(name: str, dtype: type[np.floating]) -> None:
-    probs, uids = predictions(50, 4, 30.0).astype(dtype), uids_of(50)
-    before = probs.copy()
-    probs.flags.writeable = False
-    uids.flags.writeable = False
-
-    scored(make_scorer(name), probs, uids, 3)
-
-    assert np.array_equal(probs, before)
-
-
-@pytest.mark.parametrize("name", SCORERS)
-@pytest.mark.parametrize("n", [0, 1])
-def test_a_batch_may_be_empty_or_one_row(name: str, n: int) -> None:
-    scores = scored(make_scorer(name), predictions(1, 3, 1.0)[:n], uids_of(n), 0)
-
-    check_scores(name, scores, n)
-    assert scores.dtype == np.float32
 
 
 def test_the_example_of_modals_documentation_comes_out() -> None:

@@ -16,6 +16,7 @@ from fedask.client.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds
 from fedask.common.errors import ConfigError
 
 ALL = NEEDS - {"costs", "consequences"}
+PLAIN = [name for name in SCORERS if make_scorer(name).needs <= ALL]
 
 
 class Watching(Scorer):
@@ -122,7 +123,7 @@ def test_looking_through_other_models_leaves_the_loaded_one(
     assert one[1].uids.tolist() == other[1].uids.tolist()
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_scorer_that_needs_no_model_but_the_global_one_keeps_none(name: str) -> None:
     world = World({"ask.scorer": name})
 
@@ -182,8 +183,39 @@ def test_costs_that_are_missing_or_not_positive_are_refused(
 def test_consequences_that_the_task_does_not_tell_are_refused() -> None:
     world = World()
     needs = frozenset({"consequences"})
-    world.learner.load(world.model)
-    viewer = Viewer(TASK, world.scenario, world.learner, world.store, needs, 1)
 
     with pytest.raises(ConfigError, match="the task has no consequences"):
-        viewer.known(world.device.pool, [], np.zeros(3, dtype=np.int64))
+        Viewer(TASK, world.scenario, world.learner, world.store, needs, 1)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("willing", [True, False])
+def test_every_scorer_asks_also_before_there_is_a_label_or_a_committee(
+    name: str, willing: bool
+) -> None:
+    world = World({"ask.scorer": name})
+    world.people.willing = willing
+
+    report = world.scored().report
+
+    assert report.refused == ""
+    assert report.grid is not None
+    assert report.grid.sum() == 5  # the capacity
+
+
+def test_a_temperature_makes_no_sample_more_certain_than_another() -> None:
+    plain = {"ask.scorer": "least-confidence", "ask.capacity": 40}
+    kept = []
+    for values in (plain, {**plain, "ask.calibrate": True}):
+        world = World(values)
+        world.model = {name: 9 * array for name, array in world.model.items()}
+        world.round(1, 0, cut=first_cut(take=40))  # enough labels for a temperature
+        world.round(1, 2, score=world.version)
+        kept.append(world.store.scores())
+
+    one, other = kept
+
+    assert one is not None
+    assert other is not None
+    assert not np.array_equal(one[1].scores, other[1].scores)
+    assert one[1].scores.mean() < other[1].scores.mean()  # it was too sure

@@ -1,5 +1,6 @@
 """Views of given predictions, for the tests of scorers and batchers."""
 
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from fedask.client.scorers.scorer import Scorer
 from fedask.client.view import Floats, Known, View
 
+ARRAYS = [field.name for field in fields(View) if field.name != "salt"]
 NOTHING = Known(counts=np.zeros(0, np.int64), targets=np.zeros(0, np.int64))
 
 
@@ -21,3 +23,50 @@ def scored(
 ) -> Floats:
     """Score by predictions alone."""
     return scorer(seen(probs, uids, salt), NOTHING)
+
+
+def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View, Known]:
+    """Return a view of ``n`` samples with every field, and what goes with it."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (n, c))
+    local = logits + rng.normal(0, 1, (n, c))
+    features = rng.normal(size=(n, 6))
+    words = rng.integers(0, 2**63, n).tolist()
+    uids = np.array([f"{word:032x}"[::-1] for word in words], dtype="U32")
+    view = View(
+        uids=uids,
+        salt=5,
+        probs=softmax(logits).astype(dtype),
+        logits=logits.astype(dtype),
+        features=features.astype(dtype),
+        draws=np.stack([softmax(z) for z in (logits, local, local)]).astype(dtype),
+        local_logits=local.astype(dtype),
+        local_features=features.astype(dtype),
+        costs=rng.uniform(0.1, 9, n).astype(dtype),
+    )
+    anchors = rng.normal(size=(7, 6)).astype(np.float32)
+    known = Known(
+        counts=np.arange(c),
+        targets=np.array([-1, *rng.integers(0, c, 6).tolist()]),
+        anchors=anchors,
+        anchor_logits=rng.normal(size=(7, c)).astype(np.float32),
+        anchor_local_logits=rng.normal(size=(7, c)).astype(np.float32),
+        sample=rng.normal(size=(30, 6)).astype(np.float32),
+        scale=1.5,
+        consequences=(1 - np.eye(c)).astype(np.float32),
+    )
+    return view, known
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of logits (n, c)."""
+    exp = np.exp(logits - logits.max(axis=-1, initial=-1e9, keepdims=True))
+    probs: NDArray[np.float64] = exp / exp.sum(axis=-1, keepdims=True)
+    return probs
+
+
+def rows_of(view: View, rows: NDArray[np.int64]) -> View:
+    """Return the view of some of the samples."""
+    names = [name for name in ARRAYS if name != "draws"]
+    taken = {name: getattr(view, name)[rows] for name in names}
+    return replace(view, **taken, draws=view.draws[:, rows])

@@ -34,6 +34,7 @@ NAN, INF = math.nan, math.inf
         ("ask.shortlist", 0.9, "must be 1 to 1000"),
         ("ask.shortlist", 1000.1, "must be 1 to 1000"),
         ("ask.shortlist", NAN, "must be 1 to 1000"),
+        ("ask.cost_unit", 0.0, "must be positive"),
         ("ask.committee", 0, "must be at least 1"),
         ("ask.patience", -1, "must not be negative"),
         ("ask.bins", 1, "must be 2 to 4096"),
