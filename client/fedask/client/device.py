@@ -199,7 +199,7 @@ class Device:
             return []
         batcher = make_batcher("top" if policy.scorer else scenario.ask.batcher)
         size = max(k, int(k * scenario.ask.shortlist))
-        if batcher.needs_model and k < size:
+        if batcher.needs and k < size:
             rows = np.arange(min(size, len(scored)))
             uids = [Uid(uid) for uid in scored.uids[rows].tolist()]
             probs, features = learner.look(self.pool.load(uids))
