@@ -29,6 +29,7 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
+    from fedask.client.asking import Setting
     from fedask.client.device import Begun, Device
     from fedask.client.learner import Learner
     from fedask.client.sgd import Trained
@@ -114,9 +115,12 @@ def _failed(message: Message, err: Exception) -> Message:
 class _Turn:
     """One device's round, begun and not yet trained."""
 
-    learner: "Learner"
     device: "Device"
     begun: "Begun"
+
+    @property
+    def learner(self) -> "Learner":
+        return self.begun.setting.learner
 
     def finish(self, trained: "Trained | None" = None) -> RecordDict:
         """Train, if that is still to be done, and report."""
@@ -138,19 +142,18 @@ class _Handler:
         self._defaults = dict(defaults)
         self._open_device = open_device
         # The last configuration and what it gave.
-        self._prepared: tuple[Any, tuple[Scenario, Task, Learner]] | None = None
+        self._prepared: tuple[Any, Setting] | None = None
 
     def train(self, message: Message, context: Context) -> RecordDict:
         with ExitStack() as opened:
             return self._begin(opened, message, context).finish()
 
     def _begin(self, opened: ExitStack, message: Message, context: Context) -> _Turn:
-        scenario, task, learner = self._prepare(context)
+        setting = self._prepare(context)
         given = read_train(message.content)
-        learner.load(_decode(learner, given.model))
-        device = opened.enter_context(self._open(task, scenario, context))
-        begun = device.begin(task, scenario, learner, given.ask, given.prox)
-        return _Turn(learner, device, begun)
+        setting.learner.load(_decode(setting.learner, given.model))
+        device = opened.enter_context(self._open(setting, context))
+        return _Turn(device, device.begin(setting, given.ask, given.prox))
 
     def batches(
         self, given: Iterable[tuple[Message, Context]]
@@ -158,7 +161,7 @@ class _Handler:
         """Part the messages where their content changes, and where enough are held."""
         for _, group in groupby(given, key=lambda pair: pair[0].content):
             for first in group:
-                most = self._prepare(first[1])[2].most_together
+                most = self._prepare(first[1]).learner.most_together
                 yield [first, *islice(group, most - 1)]  # noqa: B031  (goes on in it)
 
     def train_together(
@@ -183,27 +186,27 @@ class _Handler:
             return err
 
     def evaluate(self, message: Message, context: Context) -> RecordDict:
-        scenario, task, learner = self._prepare(context)
-        arrays = _decode(learner, read_model(message.content))
-        with self._open(task, scenario, context) as device:
-            accuracy, count = device.evaluate(learner, arrays)
+        setting = self._prepare(context)
+        arrays = _decode(setting.learner, read_model(message.content))
+        with self._open(setting, context) as device:
+            accuracy, count = device.evaluate(setting.learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
         return RecordDict({"metrics": metrics})
 
-    def _prepare(self, context: Context) -> "tuple[Scenario, Task, Learner]":
+    def _prepare(self, context: Context) -> "Setting":
         config = context.run_config
         if self._prepared is None or self._prepared[0] is not config:
             flat = {**self._defaults, **config}
             scenario = _scenario(tuple(sorted(flat.items())), context.run_id)
             given = self._task
             task = given if isinstance(given, Task) else given(scenario)
-            ready = (scenario, task, _learner(task, scenario.train))
-            self._prepared = (config, ready)
+            self._prepared = (config, _setting(task, scenario))
         return self._prepared[1]
 
     def _open(
-        self, task: Task, scenario: Scenario, context: Context
+        self, setting: "Setting", context: Context
     ) -> "AbstractContextManager[Device]":
+        task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
         target = DEPLOYED if "data" in context.node_config else SIMULATED
@@ -220,6 +223,12 @@ _load_once = lru_cache(maxsize=2)(load_attr)  # looking a module up costs 20 us
 
 
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
+
+
+def _setting(task: Task, scenario: Scenario) -> "Setting":
+    from fedask.client.asking import Setting  # noqa: PLC0415  (imports torch)
+
+    return Setting(task, scenario, _learner(task, scenario.train))
 
 
 def _learner(task: Task, config: TrainConfig) -> "Learner":

@@ -7,11 +7,13 @@ to the store; never trains and never sees a label but to count it.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.batchers.batcher import Shortlist, make_batcher
+from fedask.client.batchers.batcher import Batcher, Shortlist, make_batcher
 from fedask.client.learner import Learner
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
@@ -29,9 +31,15 @@ from fedask.common.task import Task
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
-@dataclass(frozen=True, slots=True)
+def seen_by_batcher(needs: frozenset[str]) -> frozenset[str]:
+    """Translate fields of a shortlist into fields of a view."""
+    fields = needs & {"features", "anchors", "draws", "local_features"}
+    return fields | {"local_logits"} if "local_probs" in needs else fields
+
+
+@dataclass(frozen=True)  # no slots: what follows from it is kept
 class Setting:
-    """What a round happens in.
+    """What the rounds of a run happen in.
 
     Parameters
     ----------
@@ -45,15 +53,25 @@ class Setting:
     scenario: Scenario
     learner: Learner
 
-    @property
+    @cached_property
     def policy(self) -> Policy:
         """The policy of the scenario."""
         return make_policy(self.scenario.ask, self.task.num_classes)
 
-    @property
+    @cached_property
     def scorer(self) -> Scorer:
         """The scorer: the one that the policy insists on, or the configured one."""
         return make_scorer(self.policy.scorer or self.scenario.ask.scorer)
+
+    @cached_property
+    def batcher(self) -> Batcher:
+        """The configured batcher, but ``top`` where the policy insists on a scorer."""
+        return make_batcher("top" if self.policy.scorer else self.scenario.ask.batcher)
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """Which models the store must keep for scorer and batcher."""
+        return model_kinds(self.scorer.needs | seen_by_batcher(self.batcher.needs))
 
 
 class Asker:
@@ -106,23 +124,45 @@ class Asker:
         k = int(accepted.sum())
         if k == 0:
             return []
-        ask = setting.scenario.ask
-        batcher = make_batcher("top" if setting.policy.scorer else ask.batcher)
-        size = max(k, int(k * ask.shortlist))
-        if batcher.needs_model and k < size:
-            rows = np.arange(min(size, len(scored)))
-            viewer = self._viewer(setting, frozenset({"features"}), cut.cycle)
-            raw = self._pool.load([Uid(uid) for uid in scored.uids[rows].tolist()])
-            view = viewer.view(scored.uids[rows], raw)
-            probs, features = view.probs, view.features
-        else:
-            rows = np.flatnonzero(accepted)
-            empty = np.zeros((len(rows), 0), dtype=np.float32)
-            probs, features = empty, empty
-        shortlist = Shortlist(scored.scores[rows], accepted[rows], features, probs)
+        batcher = setting.batcher
+        size = min(int(k * setting.scenario.ask.shortlist), len(scored))
+        if not batcher.needs or size <= k:
+            return [Uid(uid) for uid in scored.uids[accepted].tolist()]
+        candidates = scored.head(size)
+        shortlist = Shortlist(
+            candidates.scores,
+            accepted[:size],
+            **self._look(candidates.uids, batcher.needs, setting, cut.cycle),
+        )
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
-        chosen = rows[batcher.pick(shortlist, k, rng)]
-        return [Uid(uid) for uid in scored.uids[chosen].tolist()]
+        chosen = batcher.pick(shortlist, k, rng)
+        return [Uid(uid) for uid in candidates.uids[chosen].tolist()]
+
+    def _look(
+        self,
+        uids: NDArray[np.str_],
+        needs: frozenset[str],
+        setting: Setting,
+        cycle: int,
+    ) -> dict[str, Any]:
+        """Return the fields of a shortlist that the batcher needs."""
+        nothing = np.zeros((len(uids), 0), dtype=np.float32)
+        fields: dict[str, Any] = {"features": nothing, "probs": nothing}
+        if needs <= {"scores"}:
+            return fields
+        viewer = self._viewer(setting, seen_by_batcher(needs), cycle)
+        raw = self._pool.load([Uid(uid) for uid in uids.tolist()])
+        view = viewer.view(uids, raw)
+        fields |= {"probs": view.probs}
+        for name in needs & {"features", "draws", "local_features"}:
+            fields[name] = getattr(view, name)
+        if "anchors" in needs:
+            items = self._store.items()
+            anchors = viewer.known(self._pool, items, _counts(items, setting.task))
+            fields["anchors"] = anchors.anchors if items else None
+        if "local_probs" in needs:
+            fields["local_probs"] = setting.learner.softmax(view.local_logits)
+        return fields
 
     def _viewer(self, setting: Setting, needs: frozenset[str], cycle: int) -> Viewer:
         return Viewer(
@@ -152,23 +192,27 @@ class Asker:
         viewer = self._viewer(setting, scorer.needs, cycle)
         if config.calibrate:
             viewer.calibrate(self._pool, items)
-        labels = Counter(item.label for item in items)
-        counts = np.array([labels[c] for c in range(setting.task.num_classes)])
         scored = score_pool(
             self._pool,
             {item.uid for item in items if item.state not in _AGAIN},
             viewer.view,
             scorer,
-            viewer.known(self._pool, items, counts),
+            viewer.known(self._pool, items, _counts(items, setting.task)),
             keep=max(config.capacity, int(config.capacity * config.shortlist)),
         )
         self._store.put_scores(version, scored)
         model = setting.learner.loaded
-        if model is not None and GLOBAL in model_kinds(scorer.needs):
+        if model is not None and GLOBAL in setting.kinds:
             self._store.put_model(GLOBAL, model, keep=config.committee)
         return setting.policy.contribute(scored)
 
     def learned(self, trained: Trained, setting: Setting) -> None:
-        """Take note of an update, if the scorer will look through it."""
-        if LOCAL in model_kinds(setting.scorer.needs):
+        """Take note of an update, if scorer or batcher will look through it."""
+        if LOCAL in setting.kinds:
             self._store.put_model(LOCAL, trained.arrays, keep=1)
+
+
+def _counts(items: Sequence[Item], task: Task) -> IntArray:
+    """Count labels per class: (c,)."""
+    labels = Counter(item.label for item in items)
+    return np.array([labels[c] for c in range(task.num_classes)])

@@ -19,12 +19,10 @@ from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
 from fedask.client.sgd import Labelled, Lesson, Trained, decayed
-from fedask.common.config import Scenario
 from fedask.common.errors import DataError, UnavailableError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, Uid
 from fedask.common.records import DIVERGED, Ask, Report
-from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
 _WAITING = frozenset({State.QUEUED, State.LEASED})
@@ -118,14 +116,12 @@ class Device:
         self._reported: tuple[list[Item], Report] | None = None
         self._known: tuple[tuple[Uid, ...], Labelled] | None = None
 
-    def begin(
-        self, task: Task, scenario: Scenario, learner: Learner, ask: Ask, prox: float
-    ) -> Begun:
+    def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
         """Do everything of a round before training: cut, answers, scores.
 
         Parameters
         ----------
-        learner
+        setting
             With the message's model loaded.
         ask
             From the message.
@@ -139,21 +135,20 @@ class Device:
         FedaskError
             If anything is refused; the store is as before or ahead, never broken.
         """
-        tick = (ask.cycle - 1) * scenario.train.rounds + ask.step
+        tick = (ask.cycle - 1) * setting.scenario.train.rounds + ask.step
         if not self._present(tick):
             msg = f"{self.device_id} misses round {tick + 1}"
             raise UnavailableError(msg)
-        setting = Setting(task, scenario, learner)
         refused, grid = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._asker.apply(ask.cut, setting)
-        items = self._collect(task, scenario, ask.cycle, tick)
+        items = self._collect(setting, ask.cycle, tick)
         if ask.score:
             grid = self._asker.score(ask.score, ask.cycle, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
         lesson = None
         if labelled:
-            lesson = self._lesson(task, learner, scenario, labelled, tick, prox)
+            lesson = self._lesson(setting, labelled, tick, prox)
         return Begun(
             items=items,
             labelled=labelled,
@@ -195,52 +190,45 @@ class Device:
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
-    def _collect(
-        self, task: Task, scenario: Scenario, cycle: int, tick: int
-    ) -> list[Item]:
+    def _collect(self, setting: Setting, cycle: int, tick: int) -> list[Item]:
         """Expire what waited too long, take in new answers; returns the whole queue."""
         items = self.store.items()
         waiting = [item for item in items if item.state in _WAITING]
         if not waiting:
             return items
-        patience = scenario.ask.patience
+        patience = setting.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
             self.store.move(late, State.EXPIRED)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
         self.store.move([u for u, n in answers.items() if n == SKIP], State.SKIPPED)
-        classes = range(task.num_classes)
+        classes = range(setting.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
             self.store.answer(good)
         for uid, label in answers.items():
             if label != SKIP:
-                _check_label(uid, label, task.num_classes)
+                _check_label(uid, label, setting.task.num_classes)
         return self.store.items()
 
     def _lesson(
-        self,
-        task: Task,
-        learner: Learner,
-        scenario: Scenario,
-        labelled: list[Item],
-        tick: int,
-        prox: float,
+        self, setting: Setting, labelled: list[Item], tick: int, prox: float
     ) -> Lesson:
         uids = tuple(item.uid for item in labelled)
         if self._known is None or self._known[0] != uids:
             labels = [int(item.label) for item in labelled if item.label is not None]
             for uid, label in zip(uids, labels, strict=True):
                 # Another process may have stored it, for a task of other classes.
-                _check_label(uid, label, task.num_classes)
-            self._known = (uids, learner.prepare(self.pool.load(uids), labels))
-        config = scenario.train
+                _check_label(uid, label, setting.task.num_classes)
+            inputs = setting.learner.prepare(self.pool.load(uids), labels)
+            self._known = (uids, inputs)
+        config = setting.scenario.train
         return Lesson(
             labelled=self._known[1],
             lr=decayed(config.lr, tick % config.rounds, config.rounds),
             prox=max(prox, config.prox),
-            stream=("train", scenario.seed, self.device_id, tick),
+            stream=("train", setting.scenario.seed, self.device_id, tick),
         )
 
     def _report(self, begun: Begun, refused: str) -> Report:

@@ -1,44 +1,13 @@
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from typing_extensions import override
+from tests.unit.client.candidates import chi_square, picks, shortlist
 
-from fedask.client.batchers.batcher import Shortlist
-from fedask.client.batchers.cluster import Cluster, kmeans, spread
-from fedask.client.batchers.kmeanspp import KmeansPlusPlus, residuals
+from fedask.client.batchers.batcher import Shortlist, make_batcher
+from fedask.client.batchers.cluster import Cluster
+from fedask.client.batchers.distinct import Distinct
+from fedask.client.batchers.stochastic import Power, Softmax, draw
 from fedask.client.batchers.top import Top
-
-Points = NDArray[np.float64]
-
-
-class Draws(np.random.Generator):
-    """A generator whose uniform numbers are given."""
-
-    def __init__(self, *values: float) -> None:
-        super().__init__(np.random.PCG64(0))
-        self._values = list(values)
-
-    @override
-    def random(self) -> float:  # type: ignore[override]
-        return self._values.pop(0)
-
-
-def softmax(logits: Points) -> NDArray[np.float32]:
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probs: NDArray[np.float32] = (exp / exp.sum(axis=1, keepdims=True)).astype("f4")
-    return probs
-
-
-def shortlist(features: Points, probs: NDArray[np.float32] | None = None) -> Shortlist:
-    n = len(features)
-    if probs is None:
-        probs = np.full((n, 2), 0.5, np.float32)
-    return Shortlist(
-        scores=np.linspace(1, 0, n, dtype=np.float32),
-        accepted=np.zeros(n, np.bool_),
-        features=features.astype(np.float32),
-        probs=probs,
-    )
+from fedask.common.errors import ConfigError
 
 
 def test_top_returns_the_accepted_rows() -> None:
@@ -46,160 +15,115 @@ def test_top_returns_the_accepted_rows() -> None:
     given = shortlist(np.zeros((6, 0)))
     given = Shortlist(given.scores, accepted, given.features, given.probs)
 
-    def rows(k: int) -> list[int]:
-        picked: list[int] = Top().pick(given, k, np.random.default_rng(0)).tolist()
-        return picked
-
-    assert rows(3) == [0, 2, 5]
-    assert rows(2) == [0, 2]
-    assert rows(5) == [0, 1, 2, 3, 5]  # then the best of the rest
+    assert picks(Top(), given, 3) == [0, 2, 5]
+    assert picks(Top(), given, 2) == [0, 2]
+    assert picks(Top(), given, 5) == [0, 1, 2, 3, 5]  # then the best of the rest
 
 
-def well_separated(k: int, per_cluster: int, seed: int) -> tuple[Points, Points]:
-    """Return points around k corners, mixed, and the corner of each."""
-    rng = np.random.default_rng(seed)
-    corner = rng.permutation(np.repeat(np.arange(k), per_cluster))
-    points = np.eye(k)[corner] * 1000 + rng.normal(size=(k * per_cluster, k))
-    return points, corner
+def test_top_breaks_ties_by_row() -> None:
+    scores = np.array([0.5, 0.9, 0.5, 0.5], np.float32)
+
+    assert picks(Top(), shortlist(np.zeros((4, 0)), scores=scores), 3) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("k", [2, 5, 12])
-@pytest.mark.parametrize("seed", range(5))
-def test_each_of_separate_clusters_gives_its_best_score(k: int, seed: int) -> None:
-    points, corner = well_separated(k, 7, seed)
+def test_best_first_orders_by_score_then_row() -> None:
+    scores = np.array([0.5, 0.9, 0.5, 1.0], np.float32)
 
-    rows = Cluster().pick(shortlist(points), k, np.random.default_rng(seed))
+    given = shortlist(np.zeros((4, 0)), scores=scores)
 
-    best = [int(np.flatnonzero(corner == c)[0]) for c in range(k)]
-    assert rows.tolist() == sorted(best)
+    assert given.best_first().tolist() == [3, 1, 0, 2]
 
 
-def test_room_of_empty_clusters_goes_to_the_best_of_the_rest() -> None:
-    points = np.array([[0.0]] * 5 + [[9.0]] * 5)
-
-    rows = Cluster().pick(shortlist(points), 4, np.random.default_rng(0))
-
-    assert rows.tolist() == [0, 1, 2, 5]
-
-
-def test_kmeans_ends_where_every_point_is_with_its_nearest_mean() -> None:
-    points = np.random.default_rng(0).normal(size=(60, 2))
-    points[:30] += 6
-
-    cluster = kmeans(points, 4, np.random.default_rng(1))
-
-    means = np.stack([points[cluster == c].mean(axis=0) for c in range(4)])
-    distances = ((points[:, None] - means) ** 2).sum(axis=2)
-    assert np.array_equal(distances.argmin(axis=1), cluster)
-
-
-def test_seeding_draws_in_proportion_to_the_squared_distance() -> None:
-    points = np.array([[0.0], [1.0], [3.0]])  # from row 0: squared distances 1 and 9
-
-    draws = [spread(points, 2, np.random.default_rng(seed))[1] for seed in range(2000)]
-
-    # 2000 draws of probability 0.1 have a standard deviation of 0.0067.
-    assert np.mean(np.array(draws) == 1) == pytest.approx(0.1, abs=0.027)
-
-
-def test_seeding_stops_when_all_points_are_chosen() -> None:
-    points = np.array([[0.0], [1.0], [0.0], [1.0]])
-
-    assert sorted(spread(points, 4, np.random.default_rng(0)).tolist()) in (
-        [0, 1],
-        [0, 3],
+def test_kept_rows_bring_only_the_fields_that_are_needed() -> None:
+    given = shortlist(
+        np.arange(8.0).reshape(4, 2),
+        anchors=np.ones((3, 2), np.float32),
+        draws=np.arange(16.0).reshape(2, 4, 2),
+        local_probs=np.arange(8.0).reshape(4, 2),
     )
 
+    some = given.keep(np.array([3, 1]), frozenset({"features", "draws"}))
 
-def gradients(probs: NDArray[np.float32], features: Points) -> Points:
-    """Return the (n, c * d) gradients of the last layer at the predicted class."""
-    rows = []
-    for p, h in zip(probs.astype(np.float64), features, strict=True):
-        a = p.copy()
-        a[p.argmax()] -= 1.0
-        rows.append(np.outer(a, h).ravel())
-    return np.array(rows)
-
-
-def slow_kmeanspp(points: Points, k: int, rng: np.random.Generator) -> list[int]:
-    chosen = [int((points**2).sum(axis=1).argmax())]
-    while len(chosen) < k:
-        to_chosen = ((points[:, None] - points[chosen]) ** 2).sum(axis=2)
-        distance = to_chosen.min(axis=1)
-        distance[chosen] = 0.0
-        reach = np.cumsum(distance)
-        draw = rng.random() * reach[-1]
-        chosen.append(int(np.searchsorted(reach, draw, side="right")))
-    return sorted(chosen)
+    assert len(some) == 2
+    assert some.scores.tolist() == given.scores[[3, 1]].tolist()
+    assert some.features.tolist() == [[6, 7], [2, 3]]
+    assert some.draws is not None
+    assert some.draws.tolist() == [[[6, 7], [2, 3]], [[14, 15], [10, 11]]]
+    assert some.probs.shape == (2, 0)
+    assert some.anchors is None
+    assert some.local_probs is None
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_factored_distances_pick_what_explicit_gradients_pick(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    features = rng.normal(size=(40, 8)).astype(np.float32).astype(np.float64)
-    probs = softmax(rng.normal(size=(40, 5)))
+def test_a_name_with_distinct_in_front_wraps_the_batcher() -> None:
+    batcher = make_batcher("distinct+cluster")
 
-    rows = KmeansPlusPlus().pick(
-        shortlist(features, probs), 12, np.random.default_rng(seed)
-    )
-
-    explicit = gradients(probs, features)
-    assert rows.tolist() == slow_kmeanspp(explicit, 12, np.random.default_rng(seed))
+    assert isinstance(batcher, Distinct)
+    assert isinstance(batcher.inner, Cluster)
 
 
-def test_factored_inner_products_are_those_of_the_gradients() -> None:
+def test_anchors_of_another_model_are_refused() -> None:
+    given = shortlist(np.zeros((4, 2)), anchors=np.zeros((3, 5), np.float32))
+
+    with pytest.raises(ConfigError, match=r"anchors are \(3, 5\).*features \(4, 2\)"):
+        make_batcher("k-center").pick(given, 1, np.random.default_rng(0))
+
+
+DRAWS = 4000
+CHI_4 = 18.5  # of a true null, one statistic in 1000 is larger: 4 degrees of freedom
+CHI_11 = 31.3  # 11 degrees of freedom
+
+
+def first_picks(batcher: Power | Softmax, scores: np.ndarray) -> np.ndarray:
+    given = shortlist(np.zeros((len(scores), 0)), scores=scores)
     rng = np.random.default_rng(0)
-    features, probs = rng.normal(size=(9, 4)), softmax(rng.normal(size=(9, 3)))
-
-    a = residuals(probs)
-
-    explicit = gradients(probs, features)
-    factored = (a @ a.T) * (features @ features.T)
-    # Both are float64 sums of a dozen terms of order one.
-    np.testing.assert_allclose(factored, explicit @ explicit.T, atol=1e-13)
+    rows = [int(batcher.pick(given, 1, rng)[0]) for _ in range(DRAWS)]
+    return np.bincount(rows, minlength=len(scores))
 
 
-def test_residuals_subtract_the_one_hot_of_the_prediction() -> None:
-    probs = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], dtype=np.float32)
+@pytest.mark.parametrize("beta", [0.5, 1.0, 3.0])
+def test_power_draws_in_proportion_to_the_power_of_the_score(beta: float) -> None:
+    scores = np.array([1.0, 0.8, 0.5, 0.3, 0.2], np.float32)
 
-    assert residuals(probs).tolist() == [[0.25, -0.25], [0, 0], [-0.5, 0.5]]
+    counts = first_picks(Power(beta), scores)
 
-
-def test_a_certain_sample_has_the_smaller_gradient() -> None:
-    # small-text leaves out the one-hot: norm 1.73 for a 99.9 % certain sample, 1.00
-    # for an uncertain one.
-    probs = np.array(
-        [[0.999, 0.0005, 0.0005], [0.334, 0.333, 0.333], [1, 0, 0]], dtype=np.float32
-    )
-
-    norms = np.linalg.norm(residuals(probs), axis=1)
-
-    assert norms[0] < 0.002
-    assert norms[1] > 0.8
-    assert norms[2] == 0.0
-    rows = KmeansPlusPlus().pick(
-        shortlist(np.ones((3, 4)), probs), 1, np.random.default_rng(0)
-    )
-    assert rows.tolist() == [1]
+    assert chi_square(counts, scores.astype(np.float64) ** beta) < CHI_4
 
 
-def test_the_origin_is_no_ghost_centre() -> None:
-    # scikit-activeml 1.0.1 measures distances from the origin too. Row 2 is chosen
-    # first; row 0 is nearer to the origin than to row 2, row 1 nearer to row 2.
-    features = np.array([[0.5, 0.0], [1.5, 0.0], [2.0, 0.0]])
-    squares = np.array([1.5**2, 0.5**2]) / np.array([1.5**2, 0.5**2]).sum()
+@pytest.mark.parametrize("beta", [1.0, 4.0])
+def test_softmax_draws_in_proportion_to_the_exponential_score(beta: float) -> None:
+    scores = np.array([1.0, 0.8, 0.5, 0.3, 0.0], np.float32)
 
-    just_below = KmeansPlusPlus().pick(shortlist(features), 2, Draws(squares[0] - 1e-6))
-    just_above = KmeansPlusPlus().pick(shortlist(features), 2, Draws(squares[0] + 1e-6))
+    counts = first_picks(Softmax(beta), scores)
 
-    assert just_below.tolist() == [0, 2]
-    assert just_above.tolist() == [1, 2]
+    assert chi_square(counts, np.exp(beta * scores.astype(np.float64))) < CHI_4
 
 
-@pytest.mark.parametrize("draw", [0.0, 1.0 - 2.0**-53])
-def test_the_ends_of_the_draw_choose_a_free_row(draw: float) -> None:
-    features = np.array([[2.0, 0.0], [2.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+def test_pairs_are_drawn_one_after_the_other_without_replacement() -> None:
+    weight = np.array([4.0, 3.0, 2.0, 1.0]) / 10
+    rng = np.random.default_rng(0)
 
-    rows = KmeansPlusPlus().pick(shortlist(features), 3, Draws(draw, draw))
+    rows = np.array([draw(np.log(weight), 2, rng) for _ in range(DRAWS)])
 
-    assert len(set(rows.tolist())) == 3
+    pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
+    counts = np.array([((rows == pair).all(axis=1)).sum() for pair in pairs])
+    expected = [
+        weight[i] * weight[j] * (1 / (1 - weight[i]) + 1 / (1 - weight[j]))
+        for i, j in pairs
+    ]
+    assert chi_square(counts, np.array(expected)) < CHI_11
+
+
+def test_scores_of_zero_are_drawn_last_and_by_row() -> None:
+    scores = np.array([1e-30, 0, 0, 1e-35, 0], np.float32)
+    given = shortlist(np.zeros((5, 0)), scores=scores)
+
+    for seed in range(20):
+        assert picks(Power(), given, 2, seed) == [0, 3]
+        assert picks(Power(), given, 3, seed) == [0, 1, 3]
+
+
+def test_the_coldest_power_is_top() -> None:
+    given = shortlist(np.zeros((20, 0)))
+
+    assert picks(Power(1e6), given, 7) == list(range(7))
+    assert picks(Softmax(1e6), given, 7) == list(range(7))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.asking import Setting
 from fedask.client.device import Device, Outcome
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import Oracle
@@ -80,7 +81,7 @@ def run_round(
 ) -> Outcome:
     """Do with one message what the ClientApp does with it."""
     learner.load(model)
-    begun = device.begin(TASK, scenario, learner, ask, prox=0.0)
+    begun = device.begin(Setting(TASK, scenario, learner), ask, prox=0.0)
     trained = None if begun.lesson is None else learner.train(begun.lesson)
     return device.finish(begun, trained)
 

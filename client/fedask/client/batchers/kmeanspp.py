@@ -1,8 +1,7 @@
 """k-means++ in the space of last-layer gradients: uncertain and diverse at once.
 
 The gradient of the loss at the predicted class is ``g = (p - onehot(argmax p)) x h``
-with h the feature. Its inner products factor, ``<g, g'> = <a, a'> <h, h'>``, so the
-(n, c * d) matrix is never built.
+with h the feature. Its inner products factor, so the (n, c * d) matrix is never built.
 
 References
 ----------
@@ -11,55 +10,55 @@ ICLR 2020 (BADGE), algorithm 1.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.batchers.batcher import Batcher, Shortlist
+from fedask.client.batchers.batcher import Batcher, Floats, Rows, Shortlist, check_batch
+from fedask.client.batchers.distance import Block, blocks
+from fedask.client.batchers.seeding import spread
+from fedask.client.batchers.top import top
 
 
 class KmeansPlusPlus(Batcher):
-    """D-squared sampling of gradients; the largest gradient first."""
+    """D-squared sampling of gradients; the largest gradient first.
 
-    needs_model = True
+    Copies of a chosen sample are at distance 0 and come only when nothing else is
+    left, the best score first. Without features or predictions it is ``top``.
+    """
+
+    needs = frozenset({"features", "probs"})
 
     @override
-    def pick(
-        self, shortlist: Shortlist, k: int, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        if k >= len(shortlist):
-            return np.arange(len(shortlist))
-        if k == 0:
-            return np.zeros(0, dtype=np.int64)
-        a = residuals(shortlist.probs)
-        h = shortlist.features.astype(np.float64)
-        norm = (a * a).sum(axis=1) * (h * h).sum(axis=1)
-        row = int(norm.argmax())
-        chosen = [row]
-        distance = np.full(len(shortlist), np.inf)
-        while len(chosen) < k:
-            cross = (a @ a[row]) * (h @ h[row])
-            distance = np.minimum(distance, np.maximum(norm + norm[row] - 2 * cross, 0))
-            distance[chosen] = 0.0  # exactly: a row is never drawn twice
-            row = _draw(distance, chosen, rng)
-            chosen.append(row)
-        return np.sort(np.array(chosen, dtype=np.int64))
+    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        check_batch(shortlist, k, self.needs)
+        features, probs = shortlist.features, shortlist.probs
+        if k in {0, len(shortlist)} or 0 in features.shape + probs.shape:
+            return top(shortlist, k)
+        a = residuals(probs)
+        first = largest(features, a)
+        rows = spread(features, k, rng, first=first, weights=a)
+        return filled(rows, shortlist, k)
 
 
-def residuals(probs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return ``p - onehot(argmax p)``: (n, c) float64."""
-    a = probs.astype(np.float64)
+def residuals(probs: Floats) -> Floats:
+    """Return ``p - onehot(argmax p)``: (n, c) float32."""
+    a = probs.astype(np.float32)
     a[np.arange(len(a)), a.argmax(axis=1)] -= 1.0
     return a
 
 
-def _draw(
-    distance: NDArray[np.float64], chosen: list[int], rng: np.random.Generator
-) -> int:
-    """Draw a row in proportion to its distance; the first free one if all are 0."""
-    reach = np.cumsum(distance)
-    if reach[-1] > 0.0:
-        row = int(np.searchsorted(reach, rng.random() * reach[-1], side="right"))
-        if row < len(distance) and distance[row] > 0.0:
-            return row
-    free = np.setdiff1d(np.arange(len(distance)), chosen)
-    return int(free[0])
+def largest(features: Floats, weights: Floats) -> int:
+    """Return the row whose outer product is longest; of several, the lowest."""
+    norms = np.concatenate(
+        [
+            Block.of(features[part], weights[part]).norms
+            for part in blocks(len(features), features.shape[1])
+        ]
+    )
+    return int(norms.argmax())
+
+
+def filled(rows: Rows, shortlist: Shortlist, k: int) -> Rows:
+    """Return ``rows`` and as many of the best others as make ``k``, ascending."""
+    order = shortlist.best_first()
+    rest = order[~np.isin(order, rows)]
+    return np.sort(np.concatenate([rows, rest[: k - len(rows)]]))
