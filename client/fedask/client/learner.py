@@ -197,12 +197,12 @@ class Learner:
         return checked
 
     def _inputs(self, raw: NDArray[Any]) -> torch.Tensor:
-        """Transform a batch, into memory of torch's own.
+        """Transform a batch, into memory that torch has aligned, as ``to_inputs`` does.
 
-        Torch aligns it the same everywhere; on that the last bits of a matrix product
-        may depend, and on those a device's place at the edge of a cut.
+        A user's own transform may give anything.
         """
-        return self._task.to_inputs(raw).clone()
+        inputs = self._task.to_inputs(raw)
+        return inputs if self._task.transform is None else inputs.clone()
 
     def prepare(self, raw: NDArray[Any], labels: Sequence[int]) -> Labelled:
         """Turn labelled raw samples into what training takes."""

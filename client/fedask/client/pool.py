@@ -1,6 +1,7 @@
 """The unlabelled pool of one device: samples by uid. Called by scoring and training.
 
-Never copies the data: it knows uids and rows, and loads a batch at a time.
+Never copies the data: it knows uids and rows, and loads a batch at a time. Beside the
+source's own uids it holds eight bytes per sample, the order of the uids.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -12,16 +13,25 @@ from numpy.typing import NDArray
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
+_PIECE = 4096  # uids looked at together
+_FIRST = 64  # samples of a first batch
+
 
 class DataSource(Protocol):
     """Where samples come from."""
 
     def uids(self) -> NDArray[np.str_]:
-        """Return the uid of every sample: (n,) str; entry i names row i."""
+        """Return the uid of every sample: (n,) str; entry i names row i.
+
+        The pool keeps this array: it must not change.
+        """
         ...
 
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the raw samples of these rows, in their order: (m, ...)."""
+        """Return the raw samples of these rows, in their order: (m, ...).
+
+        An array of their own, which the caller may change.
+        """
         ...
 
 
@@ -36,15 +46,26 @@ class Pool:
 
     def __init__(self, source: DataSource) -> None:
         self._source = source
-        uids = source.uids()
-        self._row = {uid: row for row, uid in reversed(list(enumerate(uids.tolist())))}
-        rows = np.fromiter(self._row.values(), dtype=np.int64, count=len(self._row))
-        rows.sort()
-        self._rows = rows
-        self._uids = uids[rows]
+        self._uids = source.uids()
+        self._rows: NDArray[np.int64] | None = None  # None: every row, in order
+        self._order = np.argsort(self._uids, kind="stable")
+        if (repeated := self._repeated()).any():
+            self._rows = np.sort(self._order[~repeated])
+            self._uids = self._uids[self._rows]
+            self._order = np.argsort(self._uids, kind="stable")
+
+    def _repeated(self) -> NDArray[np.bool_]:
+        """Mark, in sorted order, every sample that an earlier row stands for."""
+        repeated = np.zeros(len(self._order), dtype=np.bool_)
+        # In pieces: sorted uids all at once would be a copy of 128 bytes a sample.
+        for start in range(1, len(repeated), _PIECE):
+            rows = self._order[start - 1 : start + _PIECE]
+            uids = self._uids[rows]
+            repeated[start : start + _PIECE] = uids[1:] == uids[:-1]
+        return repeated
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._uids)
 
     @property
     def uids(self) -> NDArray[np.str_]:
@@ -69,23 +90,56 @@ class Pool:
         DataError
             If a uid is not in the pool (its sample was changed or removed).
         """
-        try:
-            rows = [self._row[uid] for uid in uids]
-        except KeyError as err:
-            msg = f"sample {err.args[0]} is no longer in the pool"
-            raise DataError(msg) from None
-        return np.array(rows, dtype=np.int64)
+        wanted = np.array(uids, dtype=np.str_)
+        places, found = self._find(wanted)
+        if not found.all():
+            msg = f"sample {wanted[~found][0]} is no longer in the pool"
+            raise DataError(msg)
+        return self._rows_at(places)
 
     def batches(
-        self, exclude: Collection[Uid], size: int
+        self, exclude: Collection[Uid], size: int, numbers: int | None = None
     ) -> Iterator[tuple[NDArray[np.str_], NDArray[Any]]]:
-        """Yield (uids, raw samples) of at most ``size`` rows, without the excluded."""
-        # A byte per sample; a copy of the uids would take 128.
-        kept = np.ones(len(self._rows), dtype=np.bool_)
-        gone = [self._row[uid] for uid in exclude if uid in self._row]
-        kept[np.searchsorted(self._rows, gone)] = False
-        for start in range(0, len(kept), size):
-            part = slice(start, start + size)
-            rows = self._rows[part][kept[part]]
-            if len(rows):
-                yield self._uids[part][kept[part]], self._source.load(rows)
+        """Yield (uids, raw samples), in row order, without the excluded.
+
+        Parameters
+        ----------
+        exclude
+            Uids to leave out; those of no sample do no harm.
+        size
+            Most samples in a batch.
+        numbers
+            Most numbers in a batch, if one sample has no more; the first batch is a
+            short one, to see how many there are in a sample.
+        """
+        places, found = self._find(np.array(list(exclude), dtype=np.str_))
+        gone = np.unique(places[found])
+        step = size if numbers is None else min(size, _FIRST)
+        start = 0
+        while start < len(self._uids):
+            stop = min(start + step, len(self._uids))
+            here = slice(*np.searchsorted(gone, (start, stop)))
+            part = np.arange(start, stop)
+            uids = self._uids[start:stop]  # a view: a copy would take 128 bytes each
+            if here.start < here.stop:
+                part = np.delete(part, gone[here] - start)
+                uids = self._uids[part]
+            start = stop
+            if len(part):
+                raw = self._source.load(self._rows_at(part))
+                if numbers is not None:
+                    step = max(1, min(size, numbers * len(raw) // max(1, raw.size)))
+                yield uids, raw
+
+    def _find(
+        self, uids: NDArray[np.str_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the place of each uid among the pool's, and whether it is there."""
+        if len(uids) == 0 or len(self._uids) == 0:
+            return np.zeros(len(uids), np.int64), np.zeros(len(uids), np.bool_)
+        at = np.searchsorted(self._uids, uids, sorter=self._order)
+        places = self._order[np.minimum(at, len(self._order) - 1)]
+        return places, self._uids[places] == uids
+
+    def _rows_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return places if self._rows is None else self._rows[places]

@@ -5,20 +5,25 @@ with the best so far, and dropped.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client.best import Best
 from fedask.client.pool import Pool
 from fedask.client.scorers.scorer import Scorer, check_scores
 from fedask.client.view import Known, View
-from fedask.common.grid import Scored
+from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
 
 Look = Callable[[NDArray[np.str_], NDArray[Any]], View]
 
-BATCH_SAMPLES = 1024  # large enough to keep a core busy, small enough for any device
+# Large enough to keep a core busy with a tiny model, small enough for any device: the
+# layers of a network may hold some ten times the numbers that go in.
+BATCH_SAMPLES = 4096
+BATCH_NUMBERS = 1 << 20
 
 
 def score_pool(
@@ -58,18 +63,16 @@ def score_pool(
     ConfigError
         If the scorer gives NaN, a score outside [0, 1] or a wrong length.
     """
-    best = Scored(
-        np.zeros(0, dtype=np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64)
-    )
-    for uids, raw in pool.batches(exclude, BATCH_SAMPLES):
+    best = Best(keep)
+    for uids, raw in pool.batches(exclude, BATCH_SAMPLES, BATCH_NUMBERS):
         view = look(uids, raw)
         # As they are kept: a cut must find each score in the bin it was counted in.
         scores = np.asarray(scorer(view, known), dtype=np.float32)
         check_scores(type(scorer).__name__, scores, len(uids))
-        best = Scored.ranked(
-            np.concatenate([best.uids, uids]),
-            np.concatenate([best.scores, scores]),
-            np.concatenate([best.groups, view.probs.argmax(axis=1)]),
-            limit=keep,
-        )
-    return best
+        best.add(uids, scores, partial(_predicted, view.probs))
+    return best.result()
+
+
+def _predicted(probs: NDArray[np.float32], rows: NDArray[np.int64]) -> IntArray:
+    classes: IntArray = probs[rows].argmax(axis=1)
+    return classes

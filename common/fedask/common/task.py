@@ -119,9 +119,12 @@ class Task:
             return self.transform(raw)
         import torch  # noqa: PLC0415
 
-        # A copy: sources may be memory-mapped and read-only, torch wants neither.
-        values = np.array(raw, dtype=np.float32)
+        # A copy: sources may be memory-mapped and read-only, torch wants neither. Into
+        # torch's memory, which is aligned the same everywhere: on that the last bits of
+        # a matrix product may depend.
+        values = torch.empty(raw.shape, dtype=torch.float32)
+        np.copyto(values.numpy(), raw, casting="unsafe")
         if raw.dtype == np.uint8:
-            values /= np.float32(255.0)
-        shape = self.input_shape or values.shape[1:]
-        return torch.from_numpy(values.reshape(len(values), *shape))
+            values /= 255.0
+        shape = self.input_shape or raw.shape[1:]
+        return values.reshape(len(raw), *shape)

@@ -1,7 +1,12 @@
+import tracemalloc
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from typing_extensions import override
 
-from fedask.client.pool import Pool
+from fedask.client.pool import DataSource, Pool
 from fedask.client.sources.arrays import ArraySource
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid, content_uid
@@ -88,3 +93,83 @@ def test_a_device_sees_only_its_own_rows() -> None:
     assert pool.load([uid(1)]).tolist() == [[2, 3]]
     with pytest.raises(DataError):
         pool.load([uid(0)])
+
+
+def test_a_sample_between_two_others_is_not_taken_for_either() -> None:
+    pool = Pool(ArraySource(SAMPLES))
+
+    for missing in (Uid("0" * 32), Uid("f" * 32), Uid(uid(3)[:-1] + "g")):
+        with pytest.raises(DataError, match=f"{missing} is no longer"):
+            pool.rows([uid(0), missing, uid(1)])
+
+
+def test_many_copies_are_found_across_pieces() -> None:
+    # More rows than are compared at once; every sample three times, far apart.
+    numbers = np.random.default_rng(0).permutation(np.tile(np.arange(5000), 3))
+    named = np.array([f"{number:032x}" for number in numbers.tolist()])
+
+    pool = Pool(ArraySource(numbers, uids=named))
+
+    _, first = np.unique(numbers, return_index=True)
+    assert pool.uids.tolist() == named[np.sort(first)].tolist()
+    assert pool.rows([Uid(named[17])]).tolist() == [first[numbers[17]]]
+
+
+def test_batches_of_few_numbers_start_short_and_then_keep_to_the_limit() -> None:
+    samples = np.arange(900, dtype=np.float32).reshape(300, 3)
+
+    sizes = [len(raw) for _, raw in Pool(ArraySource(samples)).batches((), 200, 450)]
+
+    assert sizes == [64, 150, 86]
+    small = Pool(ArraySource(samples)).batches((), 20, 450)
+    assert {len(raw) for _, raw in small} == {20}
+
+
+def test_a_sample_larger_than_the_limit_comes_alone() -> None:
+    samples = np.arange(900, dtype=np.float32).reshape(90, 10)
+
+    sizes = [len(raw) for _, raw in Pool(ArraySource(samples)).batches((), 50, 5)]
+
+    assert sizes == [50, *[1] * 40]
+
+
+def test_what_is_done_to_a_batch_is_not_done_to_the_samples() -> None:
+    samples = SAMPLES.copy()
+    pool = Pool(ArraySource(samples))
+
+    for _, raw in pool.batches((), 4):
+        raw[:] = -1
+    pool.load([uid(2), uid(3)])[:] = -1
+
+    assert np.array_equal(samples, SAMPLES)
+
+
+class Named(DataSource):
+    """Names without samples."""
+
+    def __init__(self, count: int) -> None:
+        numbers = np.random.default_rng(0).permutation(count)
+        self.names = np.array([f"{number:032x}" for number in numbers.tolist()])
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self.names
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return rows
+
+
+def test_a_pool_takes_eight_bytes_per_sample_beside_the_uids() -> None:
+    source = Named(200_000)
+    tracemalloc.start()
+    try:
+        pool = Pool(source)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert pool.uids is source.names
+    assert kept < 8 * 200_000 + 10_000
+    # While it is made: sorting needs as much again, and some uids at once.
+    assert peak < 17 * 200_000 + 2_000_000

@@ -37,15 +37,18 @@ class ArraySource(DataSource):
         uids: NDArray[np.str_] | None = None,
     ) -> None:
         self._samples = samples
-        self._rows = np.arange(len(samples)) if rows is None else rows
-        if len(self._rows) == 0:
+        self._rows = rows
+        count = len(samples) if rows is None else len(rows)
+        if count == 0:
             msg = "the device has no samples"
             raise DataError(msg)
         if uids is None:
-            named = [_named(samples, row) for row in self._rows.tolist()]
-            self._uids = np.array(named, dtype=np.str_)
+            mine = range(count) if rows is None else rows.tolist()
+            named = (_named(samples, row) for row in mine)
+            # Straight into the array: as a list of str they would be there twice.
+            self._uids = np.fromiter(named, dtype="<U32", count=count)
         else:
-            self._uids = uids[self._rows]
+            self._uids = uids if rows is None else uids[rows]
 
     @override
     def uids(self) -> NDArray[np.str_]:
@@ -53,7 +56,13 @@ class ArraySource(DataSource):
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        batch: NDArray[Any] = self._samples[self._rows[rows]]
+        if self._rows is not None:
+            rows = self._rows[rows]
+        first, stop = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+        if stop - first == len(rows) and np.array_equal(rows, np.arange(first, stop)):
+            # A run of rows, as whole pools are read: twice as fast as one by one.
+            return np.array(self._samples[first:stop])
+        batch: NDArray[Any] = self._samples[rows]
         return batch
 
 

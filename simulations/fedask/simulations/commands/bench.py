@@ -1,6 +1,7 @@
 """``fedask bench``: measure, as ratios in one run."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -83,6 +84,56 @@ def runtime_command(
         print_result(result)
 
 
+@app.command("select")
+def select_command(
+    peers: Annotated[
+        Path | None,
+        typer.Option("--peers", help="Folder of the peers' environment."),
+    ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Measure fedask and the floor only.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Sizes about twenty times smaller.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option("--only", help="Cases whose name holds this.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Measure selection: time and memory of every library on the same arrays.
+
+    Peers are installed once, wheels only, into an environment of their own (--peers,
+    by default in the user's cache; a gigabyte or more); one that does not install is
+    listed and left out. Each choice is made in a process of its own, after the other
+    and with all cores. floor: one copy of the input. A choice that a float64 reference
+    finds wrong is marked and is never the fastest.
+    pool: scoring a whole pool with the device's own code, over the bare forward passes
+    of the same model on the same batches, on one thread.
+
+    Example: fedask bench select --quick
+    """
+    from fedask.simulations.bench.peers import default_folder, install  # noqa: PLC0415
+    from fedask.simulations.bench.select import Limits, compare  # noqa: PLC0415
+    from fedask.simulations.summarise import machine  # noqa: PLC0415
+
+    def say(text: str) -> None:
+        stderr().print(f"{text} ...", markup=False)
+
+    result: dict[str, Any] = {"machine": machine()}
+    there = None
+    if not alone:
+        folder = peers or default_folder()
+        say(f"peers in {folder} (the first time this takes minutes)")
+        there = install(folder)
+        result["peers"] = {"versions": there.versions, "failed": there.failed}
+    result |= compare(there, Limits.quick() if quick else Limits(), only, say)
+    if as_json:
+        print_json(result)
+    else:
+        print_selection(result)
+
+
 def read_sizes(text: str) -> list[int]:
     """Parse a list of fleet sizes.
 
@@ -139,3 +190,38 @@ def print_result(result: dict[str, Any]) -> None:
         ("devices", "us/device-round", "total s", "peak MiB"),
         [tuple(str(value) for value in row.values()) for row in result["growth"]],
     )
+
+
+def print_selection(result: dict[str, Any]) -> None:
+    """Print the selection benchmark as tables, one per case."""
+    for peer, reason in result.get("peers", {}).get("failed", {}).items():
+        stderr().print(f"{peer} left out: {reason}", markup=False)
+    for case in result["cases"]:
+        title = case["case"]
+        if case["speedup"] is not None:
+            peer, ratio = case["fastest_peer"], case["speedup"]
+            title += f": fedask {ratio}x as fast as the fastest correct peer, {peer}"
+        print_table(
+            title,
+            ("", "ms", "runs", "extra MiB", "/ fedask", "/ floor", "wrong"),
+            [tuple(_cell(value) for value in row.values()) for row in case["rows"]],
+        )
+    if result["pool"]:
+        print_table(
+            "scoring a pool on one thread, per sample",
+            (
+                "model",
+                "samples",
+                "bare ns",
+                "with softmax ns",
+                "scored ns",
+                "/ bare",
+                "/ with softmax",
+                "extra MiB",
+            ),
+            [tuple(_cell(value) for value in row.values()) for row in result["pool"]],
+        )
+
+
+def _cell(value: float | str | None) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,30 @@
+import json
+
+from tests.acceptance.simulations.program import fedask
+
+
+def test_bench_select_measures_fedask_against_the_floor() -> None:
+    done = fedask(
+        "bench", "select", "--alone", "--quick", "--only", "least-confidence", "--json"
+    )
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (case,) = result["cases"]
+    floor, ours = case["rows"]
+    assert (floor["library"], ours["library"]) == ("copy", "fedask")
+    assert ours["fault"] == ""
+    assert ours["ms"] > 0
+    assert ours["over_floor"] > 0
+    assert case["fastest_peer"] is None
+    assert result["pool"] == []
+    assert "peers" not in result
+
+
+def test_bench_select_measures_a_pool_beside_its_model() -> None:
+    done = fedask("bench", "select", "--alone", "--quick", "--only", "pool: mlp")
+
+    assert done.returncode == 0, done.stderr
+    assert "scoring a pool on one thread" in done.stdout
+    assert "50000" in done.stdout
+    assert "wrong" not in done.stdout
