@@ -17,9 +17,9 @@ COLDEST, HOTTEST = 0.05, 20.0
 FEWEST_LABELS = 10  # fewer say nothing about confidence: T stays 1
 
 # The pull towards T = 1: log T is taken to be normal with variance 1 / this, which
-# weighs as much as about this many labels. Measured on synthetic logits: where they are
-# three times too high, 10 labels give T = 1.4 to 1.7 and 100 give 2.2 to 2.7; where they
-# are right, a fit to few labels loses less than 0.01 nats a sample.
+# weighs as much as about this many labels. Measured on synthetic logits: where they
+# are three times too high, 10 labels give T = 1.4 to 1.7 and 100 give 2.2 to 2.7; where
+# they are right, a fit to few labels loses less than 0.01 nats a sample.
 PRIOR_LABELS = 10.0
 
 _GRID = 25  # the sum of likelihood and prior may have two valleys: look before diving
