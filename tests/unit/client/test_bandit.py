@@ -126,6 +126,13 @@ def test_no_scorer_is_ever_given_up() -> None:
     assert all(map(math.isfinite, state.log_weights))
 
 
+def test_large_weights_do_not_overflow() -> None:
+    state = BanditState(log_weights=(5000.0, 4999.0), horizon=100)
+
+    small = BanditState(log_weights=(0.0, -1.0), horizon=100)
+    assert probabilities(state) == pytest.approx(probabilities(small).tolist())
+
+
 def test_one_scorer_is_always_followed() -> None:
     state = update(start(1, horizon=5), np.ones((1, 4)), 2, 0.5)
 

@@ -178,6 +178,14 @@ def test_torchmetrics_calibration_error_comes_out() -> None:
     assert error == pytest.approx(0.2, abs=5e-5)
 
 
+def test_a_bin_holds_its_upper_end() -> None:
+    probs = np.array([[0.5, 0.5], [0.6, 0.4]])  # (0, 1/2] and (1/2, 1]
+
+    error = expected_calibration_error(probs, np.array([0, 1]), bins=2)
+
+    assert error == pytest.approx((0.5 + 0.6) / 2)
+
+
 def test_confidence_that_is_always_right_or_never_has_known_errors() -> None:
     sure = np.eye(4)
 

@@ -1,4 +1,6 @@
 import math
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -246,6 +248,24 @@ def test_the_opposite_direction_has_no_density() -> None:
     features = np.array([[-3, 0], [5, 0], [0, 1]], dtype=np.float32)
 
     assert information_density(features, sample).tolist() == [0.0, 1.0, 0.5]
+
+
+def test_a_full_sample_needs_a_few_mebibytes() -> None:
+    sample, features = cloud(2048, 16, 0), cloud(3000, 16, 1)
+    scale = scale_of(sample)
+
+    def peak(score: Callable[[], Scores]) -> int:
+        tracemalloc.start()
+        try:
+            score()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(lambda: typicality(features, sample, scale)) < 5 * 2**20
+    assert peak(lambda: coverage(features, sample, sample[:9], scale)) < 5 * 2**20
+    assert peak(lambda: center_distance(features, sample, scale)) < 5 * 2**20
+    assert peak(lambda: information_density(features, sample)) < 2**20
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
