@@ -28,6 +28,7 @@ from fedask.common.policies.policy import Policy, make_policy
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
 from fedask.common.task import Task
 
+FIRST_CANDIDATES = 2048  # of the pool, by hash: what the first questions come from
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
@@ -92,7 +93,7 @@ class Asker:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
         if not cut.model_version:
             most = min(cut.take, setting.scenario.ask.capacity)
-            self._store.add(cut.cycle, self._first(cut, most))
+            self._store.add(cut.cycle, self._first(cut, most, setting))
             return ""
         kept = self._store.scores()
         if kept is None or kept[0] != cut.model_version:
@@ -107,11 +108,36 @@ class Asker:
         self._store.add(cut.cycle, self._pick(scored, accepted, setting, cut))
         return ""
 
-    def _first(self, cut: Cut, most: int) -> list[Uid]:
-        """Choose the first questions by hash: nothing is known yet."""
+    def _first(self, cut: Cut, most: int, setting: Setting) -> list[Uid]:
+        """Choose the first questions: by hash, or spread over what the pool looks like.
+
+        No label has been given yet, but an encoder sees structure, even an untrained
+        one: one question per cluster of its features, the best score of each. With
+        ``typicality`` that is TypiClust (Hacohen et al., ICML 2022).
+        """
         uids = self._pool.uids
         order = np.lexsort((uids, hash_uids(uids, cut.nonce)))
-        return [Uid(uid) for uid in uids[order[:most]].tolist()]
+        name = setting.scenario.ask.first
+        if name == "random" or most == 0:
+            return [Uid(uid) for uid in uids[order[:most]].tolist()]
+        scorer = make_scorer(name)
+        needs = scorer.needs | {"features"}
+        viewer = self._viewer(setting, needs, cut.cycle)
+        drawn = uids[np.sort(order[:FIRST_CANDIDATES])]
+        raw = self._pool.load([Uid(uid) for uid in drawn.tolist()])
+        view = viewer.view(drawn, raw)
+        none = np.zeros(setting.task.num_classes, dtype=np.int64)
+        scores = scorer(view, viewer.known(self._pool, [], none))
+        best = np.lexsort((drawn, -scores))
+        shortlist = Shortlist(
+            scores[best],
+            np.ones(len(best), dtype=np.bool_),
+            features=view.features[best],
+            probs=view.probs[best],
+        )
+        rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
+        rows = make_batcher("cluster").pick(shortlist, min(most, len(best)), rng)
+        return [Uid(uid) for uid in drawn[best[rows]].tolist()]
 
     def _pick(
         self,

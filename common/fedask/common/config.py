@@ -99,7 +99,8 @@ class AskConfig:
     calibrate: bool = False  # a temperature per device before scores are compared
     quota: int = 20  # labels the fleet may buy per cycle
     cycles: int = 16
-    initial: int = 1  # labels each device asks at random in the first cycle
+    initial: int = 1  # labels each device asks in the first cycle
+    first: str = "random"  # how it chooses them: random, or a scorer: typicality
     capacity: int = 10  # labels one device's people give per cycle
     shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
     bins: int = 64  # of the score grid, per group
