@@ -56,6 +56,17 @@ def test_a_result_may_be_asked_for_on_the_way() -> None:
         assert best.result().uids.tolist() == uids[order].tolist()
 
 
+def test_of_equal_scores_a_later_smaller_uid_displaces_a_held_one() -> None:
+    uids = np.sort(uids_of(9000))[::-1]
+    best = Best(3)
+
+    for start in range(0, 9000, 1500):
+        part = slice(start, start + 1500)
+        best.add(uids[part], np.full(1500, 0.5, np.float32), lambda rows: rows)
+
+    assert best.result().uids.tolist() == [f"{number:032x}" for number in range(3)]
+
+
 @pytest.mark.parametrize("order", ["rising", "falling", "equal", "mixed"])
 def test_groups_are_asked_for_only_where_a_row_may_belong(order: str) -> None:
     n, k = 200_000, 100
