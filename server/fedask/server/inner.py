@@ -42,7 +42,8 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
     config
         Name and options.
     devices
-        Nodes to wait for before the first round; 0 leaves Flower's own default.
+        Nodes to wait for before the first round, and to train with if the options name
+        no fraction of them; 0 leaves Flower's own defaults.
 
     Raises
     ------
@@ -59,19 +60,28 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
         raise ConfigError(msg)
     # QFedAvg looks for the loss under a name of its own.
     options: dict[str, Any] = {"fraction_evaluate": 0.0, "train_loss_key": "train-loss"}
-    if devices:
-        options |= {"min_train_nodes": devices, "min_available_nodes": devices}
     valid = inspect.signature(kind).parameters
-    options = {key: value for key, value in options.items() if key in valid}
     for key in config.options:
         if key not in valid:
             msg = f"{config.name} has no option {key!r}" + nearest(key, valid)
             raise ConfigError(msg)
     try:
+        if devices:
+            options |= _fleet_options(devices, config.options)
+        options = {key: value for key, value in options.items() if key in valid}
         return cast("Strategy", kind(**{**options, **config.options}))
     except (TypeError, ValueError) as err:
         msg = f"strategy {config.name}: {err}"
         raise ConfigError(msg) from err
+
+
+def _fleet_options(devices: int, given: Mapping[str, Any]) -> dict[str, int]:
+    """Wait for the whole fleet; train the fraction of it that is asked for.
+
+    Flower counts the nodes before it waits for them: the least number is the right one.
+    """
+    sampled = max(1, int(devices * given.get("fraction_train", 1.0)))
+    return {"min_train_nodes": sampled, "min_available_nodes": devices}
 
 
 class Gathered(Protocol):

@@ -21,6 +21,7 @@ from flwr.app import (
     MetricRecord,
     RecordDict,
 )
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
@@ -45,9 +46,17 @@ from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
 from fedask.server.inner import Gathered, gather_for
 from fedask.server.progress import Progress
+from fedask.server.roster import Roster
 
 _REASONS_LOGGED = 3  # per round
-_SET_UP_ERRORS = ("ConfigError", "DataError")
+# Flower's codes for what no app has said: a device may be there another time.
+_AWAY = frozenset(
+    {
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+    }
+)
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +70,7 @@ class _Round:
     scored: list[DeviceId] = field(default_factory=list)
     seen: set[DeviceId] = field(default_factory=set)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    failed: int = 0  # devices whose app raised an error, wrong set-up included
 
 
 class AskStrategy(Strategy):
@@ -128,7 +138,8 @@ class AskStrategy(Strategy):
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
         with _seeded(stable_seed("sample", self._scenario.seed, number)):
-            messages = list(self.inner.configure_train(number, arrays, config, grid))
+            inner = self.inner.configure_train(number, arrays, config, Roster(grid))
+            messages = list(inner)
         messages.sort(key=lambda message: message.metadata.dst_node_id)
         self.progress.wire.inner_messages += len(messages)
         return self._with_ask(messages, cycle, step)
@@ -186,13 +197,12 @@ class AskStrategy(Strategy):
         Raises
         ------
         UnavailableError
-            If in the first round every device reports a wrong set-up.
+            If in the first round the app of every device fails.
         """
         reasons = Counter(reason for _, reason in current.refused)
         for reason, count in reasons.most_common(_REASONS_LOGGED):
             logger.warning("round %d: refused %d replies: %s", number, count, reason)
-        broken = all(reason.startswith(_SET_UP_ERRORS) for reason in reasons)
-        if number == 1 and reasons and broken and not current.seen:
+        if number == 1 and not current.seen and 0 < current.failed == reasons.total():
             msg = f"no device could begin: {reasons.most_common(1)[0][0]}"
             raise UnavailableError(msg)
 
@@ -205,7 +215,10 @@ class AskStrategy(Strategy):
         node = reply.metadata.src_node_id
         device = f"node {node}"
         if reply.has_error():
-            current.refused.append((device, str(reply.error.reason)[:200]))
+            reason = str(reply.error.reason)[:200]
+            current.refused.append((device, reason))
+            away = reply.error.code in _AWAY or reason.startswith("UnavailableError")
+            current.failed += not away
             return
         try:
             report, size = self._read_report(node, reply.content)
@@ -329,7 +342,9 @@ class AskStrategy(Strategy):
     ) -> Iterable[Message]:
         number = self.progress.rounds
         with _seeded(stable_seed("evaluate", self._scenario.seed, number)):
-            messages = self.inner.configure_evaluate(number, arrays, config, grid)
+            messages = self.inner.configure_evaluate(
+                number, arrays, config, Roster(grid)
+            )
             return sorted(messages, key=lambda message: message.metadata.dst_node_id)
 
     @override

@@ -15,6 +15,7 @@ from fedask.common.errors import ConfigError, StoreError
 from fedask.common.weights import model_version
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, MODEL, SERVER, replace_file
 from fedask.simulations.checks import check_scenario
+from fedask.simulations.runtimes.processes import end
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 from fedask.simulations.tasks import task_of
 
@@ -56,6 +57,8 @@ def simulate(
         If the folder exists, or the scenario cannot work; nothing is written then.
     DataError
         If the data are missing or do not fit.
+    UnavailableError
+        If processes that a killed run left in the folder cannot be stopped.
     """
     run = make_runtime(runtime)
     check_scenario(scenario, task_of(scenario))
@@ -64,6 +67,7 @@ def simulate(
         finished: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return finished
     prepare_folder(out, resume=resume)
+    end(out)  # what a killed run has left would go on writing here
     durable = scenario.fleet.store == "sqlite"
     resuming = resume and durable and (out / CHECKPOINT).exists()
     values = {

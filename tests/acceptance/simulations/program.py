@@ -19,6 +19,7 @@ def fedask(
     *arguments: str | Path,
     extra: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    timeout_s: float = 100,
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end and return what it printed."""
     return subprocess.run(  # noqa: S603  (our own program)
@@ -26,7 +27,7 @@ def fedask(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=timeout_s,
         cwd=cwd,
         env=environment(extra),
     )

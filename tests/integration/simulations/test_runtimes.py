@@ -1,128 +1,114 @@
 """The three runtimes agree bit for bit, leave nothing behind, and tell what failed."""
 
+import gc
 import importlib.util
 import os
 import signal
-import subprocess
+import socket
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from flwr.app import Context
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+from tests.integration.simulations.leftovers import VARIABLE, left_over
 
 from fedask.common.config import Scenario
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import ConfigError, DataError, UnavailableError
 from fedask.simulations import apps
 from fedask.simulations.programs import open_program
 from fedask.simulations.runtimes import ray, superlink
+from fedask.simulations.runtimes.processes import Fleet
 from fedask.simulations.runtimes.runtime import Apps, Runtime
 from fedask.simulations.simulate import simulate
 from fedask.simulations.template import write_app as write_template
 
 OURS = Apps(apps.client, apps.server)
-GONE_TIMEOUT_S = 20.0
 
 # Ray closes neither its logs nor waits for its processes; the runtime does the latter.
 ray_leaks = pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning",
     "ignore:subprocess .* is still running:ResourceWarning",
 )
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed"
-)
 
 
 @pytest.fixture
-def left_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """Return a function that waits for what this test started, and lists what stays."""
-    token = f"FEDASK_TEST={uuid4().hex}"
-    monkeypatch.setenv(*token.split("="))
-    return lambda: wait_until_gone(token.encode())
+def nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Fail a test that leaves a process or a temporary folder behind."""
+    value = uuid4().hex
+    monkeypatch.setenv(VARIABLE, value)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    gc.collect()  # what Ray forgot complains now, not in the next test
+    assert left_over(value) == []
+    assert not list(tmp_path.glob("fedask-*"))
 
 
-def wait_until_gone(token: bytes) -> list[str]:
-    deadline = time.monotonic() + GONE_TIMEOUT_S
-    while (left := marked(token)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return left
-
-
-def marked(token: bytes) -> list[str]:
-    """List the processes that have ``token`` in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if token in (folder / "environ").read_bytes():
-                command = (folder / "cmdline").read_bytes()
-                found.append(f"{folder.name} {command[:200]!r}")
-        except OSError:
-            continue
-    return found
-
-
-def small(devices: int, cycles: int, **values: object) -> Scenario:
-    settings = {
+def small(
+    devices: int, fraction: float = 1.0, settings: Mapping[str, str] | None = None
+) -> Scenario:
+    usual = {
         "fleet.devices": devices,
         "ask.policy": "global-cut",
         "ask.batcher": "cluster",
         "ask.quota": 2 * devices,
-        "ask.cycles": cycles,
+        "ask.cycles": 2,
         "train.rounds": 2,
         "train.steps": 3,
+        "strategy.options.fraction_train": fraction,
     }
-    return Scenario.from_flat(settings | values)
+    return Scenario.from_flat({**usual, **(settings or {})})
+
+
+def outcome(scenario: Scenario, out: Path, runtime: str) -> dict[str, object]:
+    """Run, and return all that must be the same on every runtime."""
+    found = simulate(OURS, scenario, out, runtime=runtime)
+    assert found.pop("runtime") == runtime
+    del found["seconds"]
+    found["refused"].sort()  # replies come in any order
+    return found
 
 
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@needs_ray
+@pytest.mark.usefixtures("nothing_left")
 @ray_leaks
-def test_ray_selects_and_learns_the_same_as_inline(
-    tmp_path: Path, left_over: Callable[[], list[str]]
-) -> None:
-    scenario = small(devices=3, cycles=3)
+def test_ray_selects_and_learns_the_same_as_inline(tmp_path: Path) -> None:
+    scenario = small(devices=3, fraction=0.7)
     before = dict(os.environ)
-    handler = signal.getsignal(signal.SIGTERM)
-    inline = simulate(OURS, scenario, tmp_path / "inline")
-    on_ray = simulate(OURS, scenario, tmp_path / "ray", runtime="ray")
-    assert on_ray["digest"] == inline["digest"]
-    assert on_ray["refused"] == []
-    assert left_over() == []
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    inline = outcome(scenario, tmp_path / "inline", "inline")
+    assert outcome(scenario, tmp_path / "ray", "ray") == inline
     # Ray adds names of its own when it is imported; ours are as they were.
     assert {name: os.environ.get(name) for name in before} == before
-    assert signal.getsignal(signal.SIGTERM) is handler
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_supernodes_select_and_learn_the_same_as_inline(
-    tmp_path: Path, left_over: Callable[[], list[str]]
-) -> None:
-    scenario = small(devices=2, cycles=2)
-    inline = simulate(OURS, scenario, tmp_path / "inline")
+@pytest.mark.usefixtures("nothing_left")
+def test_supernodes_select_and_learn_the_same_as_inline(tmp_path: Path) -> None:
+    scenario = small(devices=2, fraction=0.5)
+    inline = outcome(scenario, tmp_path / "inline", "inline")
     out = tmp_path / "superlink"
-    on_nodes = simulate(OURS, scenario, out, runtime="superlink")
-    assert on_nodes["digest"] == inline["digest"]
-    assert on_nodes["refused"] == []
-    assert left_over() == []
-    logs = {path.name.partition("-")[0] for path in (out / "logs").iterdir()}
-    assert logs == {"superlink.log", "supernode", "run.log"}
+    assert outcome(scenario, out, "superlink") == inline
+    logs = {path.name for path in (out / "logs").iterdir()}
+    nodes = {"supernode-00000.log", "supernode-00001.log"}
+    assert logs == {"superlink.log", "run.log"} | nodes
 
 
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@needs_ray
+@pytest.mark.usefixtures("nothing_left")
 @ray_leaks
-def test_error_of_the_server_app_surfaces_from_ray(
-    tmp_path: Path, left_over: Callable[[], list[str]]
-) -> None:
+def test_error_of_the_server_app_surfaces_from_ray(tmp_path: Path) -> None:
     server = ServerApp()
 
     @server.main()
@@ -131,60 +117,93 @@ def test_error_of_the_server_app_surfaces_from_ray(
         raise DataError(msg)
 
     with pytest.raises(DataError, match="scenario: no such thing"):
-        simulate(Apps(apps.client, server), small(2, 2), tmp_path / "r", runtime="ray")
-    assert left_over() == []
+        simulate(Apps(apps.client, server), small(2), tmp_path / "r", runtime="ray")
 
 
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_error_of_a_submitted_server_app_surfaces_from_its_log(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    left_over: Callable[[], list[str]],
-) -> None:
-    monkeypatch.setattr("sys.path", list(sys.path))
-    package = write_template(tmp_path / "broken-app")
-    (tmp_path / "broken-app" / package / "server_app.py").write_text(
+@pytest.mark.usefixtures("nothing_left")
+@ray_leaks
+def test_worker_of_ray_that_dies_ends_the_run(tmp_path: Path) -> None:
+    client = ClientApp()
+
+    @client.train()
+    def train(_message: Message, _context: Context) -> Message:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    with pytest.raises(UnavailableError, match=r"worker of Ray failed: .*died"):
+        simulate(Apps(client, apps.server), small(2), tmp_path / "r", runtime="ray")
+
+
+def submit(folder: Path, main: str) -> None:
+    """Run a user's app on two SuperNodes; ``main`` is what its ServerApp does."""
+    package = write_template(folder / "my-app")
+    (folder / "my-app" / package / "server_app.py").write_text(
         "from flwr.serverapp import ServerApp\n"
-        "from fedask.common.errors import DataError\n"
         "app = ServerApp()\n"
         "@app.main()\n"
-        "def main(grid, context):\n"
-        "    raise DataError(f\"{context.run_config['ask.cycles']} times no\")\n"
+        f"def main(grid, context):\n{main}"
     )
     settings = {"fleet.devices": 2, "ask.quota": 2, "ask.cycles": 3}
-    program = open_program(str(tmp_path / "broken-app"), settings)
-    with pytest.raises(DataError, match="3 times no"):
-        simulate(
-            program.load_apps(), program.scenario, tmp_path / "r", runtime="superlink"
-        )
-    assert left_over() == []
+    program = open_program(str(folder / "my-app"), settings)
+    simulate(program.load_apps(), program.scenario, folder / "r", runtime="superlink")
 
 
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_sigterm_takes_the_supernodes_along(
-    tmp_path: Path, left_over: Callable[[], list[str]]
+@pytest.mark.usefixtures("nothing_left")
+def test_error_of_a_submitted_server_app_surfaces_from_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [
-        str(Path(sys.executable).with_name("fedask")),
-        "simulate",
-        "digits",
-        "--runtime=superlink",
-    ]
-    command += ["--out", str(tmp_path / "r"), "--set", "fleet.devices=2"]
-    command += ["--set", "ask.quota=4"]
-    with subprocess.Popen(command) as process:  # noqa: S603
-        running = tmp_path / "r" / "logs" / "run.log"
-        deadline = time.monotonic() + 120
-        while not running.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
-    assert running.exists()
-    assert left_over() == []
+    monkeypatch.setattr("sys.path", list(sys.path))
+    main = """
+    from fedask.common.errors import DataError
+    raise DataError(f"{context.run_config['ask.cycles']} times no")
+"""
+    with pytest.raises(DataError, match="3 times no"):
+        submit(tmp_path, main)
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("nothing_left")
+def test_supernode_that_dies_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    main = """
+    import os, signal, threading
+    from pathlib import Path
+    from fedask.simulations.runtimes.processes import running
+    for pid in running(Path(context.run_config["run.out"])):
+        if b"partition-id=1 " in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    threading.Event().wait()
+"""
+    with pytest.raises(UnavailableError, match="supernode-00001 ended before the run"):
+        submit(tmp_path, main)
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(("taken", "name"), [(0, "superlink"), (2, "supernode-00001")])
+def test_port_that_is_taken_is_told(
+    taken: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = superlink.free_ports(3)
+    monkeypatch.setattr(superlink, "free_ports", lambda _: ports)
+    told = rf"(?s){name} ended at once; the last lines of .*address already in use"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", ports[taken]))
+        other.listen()
+        with pytest.raises(UnavailableError, match=told):
+            simulate(OURS, small(2), tmp_path / "r", runtime="superlink")
 
 
 @pytest.mark.parametrize("runtime", [ray.run, superlink.run])
@@ -192,7 +211,7 @@ def test_memory_store_is_refused_before_anything_starts(
     runtime: Runtime, tmp_path: Path
 ) -> None:
     out = str(tmp_path / "r")
-    scenario = small(2, 2, **{"fleet.store": "memory", "run.out": out})
+    scenario = small(2, settings={"fleet.store": "memory", "run.out": out})
     with pytest.raises(ConfigError, match=r"fleet\.store = 'memory'"):
         runtime(OURS, scenario)
     assert not Path(out).exists()
@@ -205,4 +224,33 @@ def test_missing_ray_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
         lambda name: None if name == "ray" else find_spec(name),
     )
     with pytest.raises(ConfigError, match=r"pip install 'fedask\[simulation\]'"):
-        ray.run(OURS, small(2, 2))
+        ray.run(OURS, small(2))
+
+
+def test_ray_of_somebody_else_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    with pytest.raises(ConfigError, match=r"call ray\.shutdown"):
+        ray.run(OURS, small(2, settings={"run.out": str(tmp_path)}))
+
+
+def test_ray_that_others_could_reach_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down: list[bool] = []
+    monkeypatch.setattr("ray.init", lambda **_: None)
+    monkeypatch.setattr("ray.shutdown", lambda: down.append(True))
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "192.0.2.7")
+    with pytest.raises(ConfigError, match=r"listens on 192\.0\.2\.7"):
+        ray.run(OURS, small(2, settings={"run.out": str(tmp_path)}))
+    assert down == [True]
+
+
+def test_resumed_run_ends_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    left = Fleet(tmp_path, tmp_path, os.environ)
+    process = left.start(
+        "left", [sys.executable, "-c", "import signal; signal.pause()"]
+    )
+    simulate(OURS, small(2), tmp_path, resume=True)
+    assert process.wait() == -signal.SIGKILL

@@ -207,6 +207,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / CHECKPOINT).read_bytes()
 
 
+def test_nothing_of_a_file_is_parsed_before_its_checksums_are_right(
+    tmp_path: Path, whole: bytes
+) -> None:
+    changed = whole.replace(b"(3, 4), }", b"(3L,4), }")  # numpy would warn, and read on
+    assert changed != whole
+    (tmp_path / CHECKPOINT).write_bytes(changed)
+    with pytest.raises(
+        StoreError, match=r"checksum of 'model/0\.weight\.npy' is wrong"
+    ):
+        RunFolder(tmp_path, SETTINGS).load()
+
+
 @settings(max_examples=150, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(0, 255))
 def test_checkpoint_with_a_flipped_or_missing_byte_is_whole_or_refused(

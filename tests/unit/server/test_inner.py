@@ -65,6 +65,17 @@ def test_strategy_waits_for_all_devices_and_evaluates_none_unless_told() -> None
     assert (told.min_train_nodes, told.min_available_nodes) == (3, 7)
 
 
+def test_fraction_of_the_fleet_is_trained_though_all_of_it_is_waited_for() -> None:
+    made = make_inner(_config("FedAvg", fraction_train=0.5), devices=7)
+    assert isinstance(made, FedAvg)
+    assert (made.min_train_nodes, made.min_available_nodes) == (3, 7)
+    least = make_inner(_config("FedAvg", fraction_train=0.01), devices=7)
+    assert isinstance(least, FedAvg)
+    assert least.min_train_nodes == 1
+    with pytest.raises(ConfigError, match="strategy FedAvg"):
+        make_inner(_config("FedAvg", fraction_train="half"), devices=7)
+
+
 def test_without_a_fleet_size_flower_keeps_its_own_default() -> None:
     made = make_inner(_config("FedAvg"), devices=0)
     assert isinstance(made, FedAvg)

@@ -69,7 +69,9 @@ def test_lost_reply_is_paid_back_by_the_next_grant() -> None:
     _note(ledger, 1, asked=4)
     _note(ledger, 2, asked=14)
     assert ledger.spent - ledger.bought == 4
+    assert ledger.returned == 4  # a debt returns nothing
     assert ledger.grant(3) == 0
+    assert ledger.returned == 4
     assert ledger.grant(3) == 2
     assert ledger.bought == 20
 

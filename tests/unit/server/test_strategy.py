@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg, FedProx
 from tests.unit.server.scripted import (
     FIRST_NODE,
@@ -205,17 +206,44 @@ def test_next_plan_counts_only_those_who_scored() -> None:
     assert cut == expected
 
 
-def test_run_that_no_device_could_begin_stops_and_says_why() -> None:
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (ErrorCode.UNKNOWN, "DataError: no file train.npz"),
+        (
+            ErrorCode.CLIENT_APP_RAISED_EXCEPTION,
+            "<class 'ModuleNotFoundError'>:<'No module named 'other''>",
+        ),
+        (ErrorCode.LOAD_CLIENT_APP_EXCEPTION, "cannot load the app"),
+    ],
+)
+def test_run_that_no_device_could_begin_stops_and_says_why(
+    code: int, reason: str
+) -> None:
     def broken(_: int, sent: Message) -> Message:
-        return Message(Error(0, "DataError: no file train.npz"), reply_to=sent)
+        return Message(Error(code, reason), reply_to=sent)
 
     bench = Bench()
-    with pytest.raises(UnavailableError, match="no device could begin: DataError: no"):
+    with pytest.raises(UnavailableError, match="no device could begin") as stopped:
         bench.round(broken)
+    assert reason in str(stopped.value)
     bench = Bench()
     bench.round(lambda n, sent: (honest if n == LATE else broken)(n, sent))
     bench.round(broken)  # later it is theirs to mend, and the run goes on
     assert [n for n, *_ in bench.refused] == [1] * 3 + [2] * 4
+
+
+def test_run_goes_on_if_devices_were_only_away() -> None:
+    def gone(node: int, sent: Message) -> Message:
+        if node == LATE:
+            return silent(node, sent)
+        return Message(Error(ErrorCode.NODE_UNAVAILABLE, "offline"), reply_to=sent)
+
+    bench = Bench()
+    bench.round(gone)
+    assert len(bench.refused) == 4
+    bench.round(honest)
+    assert len(bench.refused) == 4
 
 
 def test_aggregating_before_anything_was_sent_is_refused() -> None:

@@ -62,7 +62,7 @@ def simulate_command(
                 runtime=runtime,
                 resume=resume,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C; SIGTERM, SIGHUP
         stderr().print(f"interrupted; continue with --resume (kept in {folder})")
         raise
     if as_json:

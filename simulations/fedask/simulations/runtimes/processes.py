@@ -1,17 +1,21 @@
 """Processes of a run: started in groups of their own, and surely gone afterwards.
 
 Called by the runtimes that start any. Flower and Ray start processes of their own, some
-of them in new sessions, so a group is not enough: on Linux ``/proc`` is searched for
-what is left, by an environment variable or by descent. Elsewhere the groups are all
-that is killed; both programs' own helpers end when their parent is gone.
+of them in new sessions and some that outlive their parent, so a group is not enough: on
+Linux ``/proc`` is searched for an environment variable that all of them inherit and
+that names the folder of the run. So a run that goes on in the folder of a killed one
+finds what that has left behind, too. Elsewhere the groups are all that is ended; the
+helpers of both programs end by themselves when their parent is gone.
 """
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +24,18 @@ from typing import IO
 
 from fedask.common.errors import StoreError, UnavailableError
 
+GRACE_S = 10.0  # from asking processes to stop to killing them
+
+_MARK = "FEDASK_RUN_FOLDER"
 _PROC = Path("/proc")
 _POLL_INTERVAL_S = 0.1
 _TAIL_BYTES = 64 * 1024
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Becomes the program, which Linux then kills when this process is killed: prctl(1, 9)
+# is PR_SET_PDEATHSIG, SIGKILL. A preexec_fn could not: other threads are running.
+_BECOME = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
+_BECOME += "os.execv(sys.argv[1], sys.argv[1:])"
+_WITH_PARENT = [sys.executable, "-ISc", _BECOME] if sys.platform == "linux" else []
 
 
 @dataclass(slots=True)
@@ -31,22 +44,32 @@ class Fleet:
 
     Parameters
     ----------
+    out
+        Folder of the run.
     logs
         Folder of the log files; must exist.
     environment
         Of every process.
-    mark
-        Name of a variable in ``environment`` whose value no other process has; what
-        inherits it belongs to this run.
     """
 
+    out: Path
     logs: Path
     environment: Mapping[str, str]
-    mark: str
     _started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, command: Sequence[str], own: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a process in a session of its own; its output goes to ``name.log``.
+
+        Parameters
+        ----------
+        name
+            What ``ended`` calls it.
+        command
+            Program and arguments.
+        own
+            What its environment has beyond everybody's.
 
         Raises
         ------
@@ -55,14 +78,19 @@ class Fleet:
         UnavailableError
             If the program does not start.
         """
+        environment = {**self.environment, **(own or {}), **mark(self.out)}
+        program = shutil.which(command[0], path=environment.get("PATH"))
+        if program is None:
+            msg = f"cannot start {command[0]}: there is no such program"
+            raise UnavailableError(msg)
         with self._open(name) as log:
             try:
                 process = subprocess.Popen(  # noqa: S603  (our own arguments)
-                    list(command),
+                    [*_WITH_PARENT, program, *command[1:]],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=dict(self.environment),
+                    env=environment,
                     start_new_session=True,
                 )
             except OSError as err:
@@ -86,8 +114,10 @@ class Fleet:
         """Return the name of a process that is no longer running, or None."""
         return next((n for n, p in self._started.items() if p.poll() is not None), None)
 
-    def stop(self, grace_s: float = 10.0) -> None:
+    def stop(self, grace_s: float = GRACE_S) -> None:
         """End every process of the run: ask, wait ``grace_s``, then kill.
+
+        What outlives those that started it waits for them in vain and is killed.
 
         Raises
         ------
@@ -97,39 +127,45 @@ class Fleet:
         started = list(self._started.values())
         for process in reversed(started):
             _signal_group(process, signal.SIGTERM)
-        wait_until(
-            lambda: all(p.poll() is not None for p in started) and not self.left(),
-            grace_s,
-        )
+        wait_until(lambda: all(p.poll() is not None for p in started), grace_s)
         for process in started:
             _signal_group(process, signal.SIGKILL)
             process.wait()
-        end(self.left, grace_s)
-
-    def left(self) -> list[int]:
-        """List the pids of processes with the mark; [] where there is no /proc."""
-        mark = f"{self.mark}={self.environment[self.mark]}".encode()
-        return [pid for pid in _pids() if mark in _environ(pid) and _alive(pid)]
+        end(self.out, grace_s)
 
 
-def end(left: Callable[[], Iterable[int]], grace_s: float) -> None:
-    """Kill what ``left`` names until it names nothing.
+def mark(out: Path) -> dict[str, str]:
+    """Return what every process of the run in a folder has in its environment."""
+    return {_MARK: str(out.resolve())}
+
+
+def running(out: Path) -> list[int]:
+    """List the pids of other processes of the run in a folder; [] without /proc."""
+    if not _PROC.is_dir():
+        return []
+    pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+    setting = "=".join(*mark(out).items()).encode()
+    return [pid for pid in pids if pid != os.getpid() and _has(pid, setting)]
+
+
+def end(out: Path, grace_s: float = GRACE_S) -> None:
+    """Kill the processes of the run in a folder until none is left.
 
     Raises
     ------
     UnavailableError
-        If something is still there after ``grace_s``.
+        If one is still there after ``grace_s``.
     """
 
     def gone() -> bool:
-        pids = list(left())
+        pids = running(out)
         for pid in pids:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         return not pids
 
     if not wait_until(gone, grace_s):
-        msg = f"processes {sorted(left())} of this run could not be stopped"
+        msg = f"processes {sorted(running(out))} of the run in {out} cannot be stopped"
         raise UnavailableError(msg)
 
 
@@ -143,44 +179,43 @@ def wait_until(done: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-def descendants(root: int) -> list[tuple[int, int]]:
-    """List (pid, start time in ticks) of all processes below ``root``."""
-    family = {root}
-    found = []
-    # Parents before children, even where process numbers have wrapped around.
-    rows = sorted((_stat(pid) for pid in _pids()), key=lambda row: row[2])
-    for pid, parent, started, _ in rows:
-        if parent in family:
-            family.add(pid)
-            found.append((pid, started))
-    return found
-
-
-def surviving(processes: Iterable[tuple[int, int]]) -> list[int]:
-    """List the pids of those (pid, start time) that are still running."""
-    return [pid for pid, at in processes if _stat(pid)[2] == at and _alive(pid)]
-
-
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGTERM into ``SystemExit`` inside, so that ``finally`` blocks run.
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Let the first signal that ends the program run the ``finally`` blocks inside.
 
-    Python gives signals to the main thread alone; elsewhere this does nothing.
+    SIGINT raises ``KeyboardInterrupt`` as ever, SIGTERM and SIGHUP ``SystemExit``; what
+    comes later is ignored, since what runs then is the cleaning up. A signal that was
+    ignored before stays so. Python gives signals to the main thread alone; elsewhere
+    this does nothing.
+
+    Yields
+    ------
+    Callable
+        Takes the signals again, after a library has taken them for itself.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {n: h for n, h in handlers.items() if h not in {signal.SIG_IGN, None}}
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        # Once is enough: what runs now is the cleaning up.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    def take() -> None:
+        for number in before:
+            signal.signal(number, leave)
+
+    take()
     try:
-        yield
+        yield take
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def tail(path: Path, lines: int) -> str:
@@ -200,29 +235,14 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         os.killpg(process.pid, number)
 
 
-def _pids() -> list[int]:
-    if not _PROC.is_dir():
-        return []
-    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
-
-
-def _environ(pid: int) -> list[bytes]:
+def _has(pid: int, setting: bytes) -> bool:
+    """Tell whether a process is alive and has the setting in its environment."""
+    folder = _PROC / str(pid)
     try:
-        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        if setting not in (folder / "environ").read_bytes().split(b"\0"):
+            return False
+        # The state follows the name, which is in parentheses and may hold anything.
+        stat = (folder / "stat").read_text(errors="replace").rpartition(")")[2]
     except OSError:
-        return []
-
-
-def _alive(pid: int) -> bool:
-    return _stat(pid)[3] not in {"", "Z", "X"}
-
-
-def _stat(pid: int) -> tuple[int, int, int, str]:
-    """Return (pid, parent, start time in ticks, state); state "" if it is gone."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
-        return pid, 0, 0, ""
-    # The name, in parentheses, may hold anything; the numbers come after it.
-    fields = text.rpartition(")")[2].split()
-    return pid, int(fields[1]), int(fields[19]), fields[0]
+        return False  # it has just ended, or is somebody else's
+    return stat.split()[0] not in {"Z", "X"}

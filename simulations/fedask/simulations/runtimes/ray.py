@@ -8,127 +8,47 @@ a cluster that is already there, since the engine shuts Ray down when it is done
 import importlib.util
 import logging
 import os
+import signal
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid, ServerApp
 from flwr.supercore import telemetry
 from typing_extensions import override
 
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, FedaskError, UnavailableError
 from fedask.simulations.devices import asked
+from fedask.simulations.runtimes.configured import (
+    ConfiguredClient,
+    ConfiguredServer,
+    pickle_app,
+)
 from fedask.simulations.runtimes.processes import (
-    descendants,
+    GRACE_S,
     end,
     interruptible,
-    surviving,
+    mark,
+    running,
     wait_until,
 )
 from fedask.simulations.runtimes.runtime import Apps, Asked, run_config
 
 logger = logging.getLogger(__name__)
 
-_GRACE_S = 10.0  # for Ray's processes to end
+_LOOPBACK = "127.0.0.1"
 _ENVIRONMENT = {
+    # Despite its name: 0 makes Ray use the loopback address on any system.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "SPT_NOENV": "1",  # workers rename themselves, which would overwrite the mark
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's own advice; silences a warning
     "FLWR_TELEMETRY_ENABLED": "0",
 }
-
-
-class ConfiguredClient(ClientApp):
-    """A ClientApp with its run configuration: the engine's own is always empty.
-
-    The app is pickled once and unpickled once per worker process, not once per message,
-    so that what it keeps between messages (a compiled model, say) is kept.
-
-    Parameters
-    ----------
-    app
-        Called with every message.
-    config
-        The run configuration it sees.
-    pickled
-        App and configuration, as Ray's cloudpickle makes them.
-    """
-
-    def __init__(
-        self, app: ClientApp, config: Mapping[str, Any], pickled: bytes
-    ) -> None:
-        super().__init__()
-        self._app = app
-        self._run_config = dict(config)
-        self._pickled = pickled
-        self._key = uuid.uuid4().hex
-
-    @override
-    def __call__(self, message: Message, context: Context) -> Message:
-        given = context.run_config
-        context.run_config = self._run_config
-        try:
-            return self._app(message, context)
-        finally:
-            context.run_config = given  # the engine refuses one that was changed
-
-    @override
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self._key, self._pickled)
-
-
-# Of this worker process, by the key of the app: one per run, and a worker serves one.
-_unpickled: dict[str, ConfiguredClient] = {}
-
-
-def _unpickle(key: str, pickled: bytes) -> ConfiguredClient:
-    """Return this worker's app; unpickled with the first message."""
-    if key not in _unpickled:
-        from ray import cloudpickle  # noqa: PLC0415  (an extra)
-
-        app, config = cloudpickle.loads(pickled)
-        _unpickled[key] = ConfiguredClient(app, config, pickled)
-    return _unpickled[key]
-
-
-class ConfiguredServer(ServerApp):
-    """A ServerApp with its run configuration, which keeps what stopped it.
-
-    Parameters
-    ----------
-    app
-        Called once.
-    config
-        The run configuration it sees.
-
-    Attributes
-    ----------
-    error
-        What the app raised; the engine may hide it behind an error of its own.
-    finished
-        Whether the app returned.
-    """
-
-    def __init__(self, app: ServerApp, config: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._app = app
-        self._run_config = dict(config)
-        self.error: BaseException | None = None
-        self.finished = False
-
-    @override
-    def __call__(self, grid: Grid, context: Context) -> None:
-        context.run_config = self._run_config
-        try:
-            self._app(grid, context)
-        except BaseException as err:
-            self.error = err
-            raise
-        self.finished = True
 
 
 def run(apps: Apps, scenario: Scenario) -> Asked:
@@ -143,15 +63,17 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
         If Ray does not start, or breaks down during the run.
     """
     _check(scenario)
-    from ray import cloudpickle  # noqa: PLC0415  (an extra)
-
     config = run_config(scenario)
-    pickled: bytes = cloudpickle.dumps(  # type: ignore[no-untyped-call]
-        (apps.client, config)
-    )
     server = ConfiguredServer(apps.server, config)
-    client = ConfiguredClient(apps.client, config, pickled)
-    with interruptible(), _ray(apps, scenario):
+    out = Path(scenario.run.out)
+    values = _values(apps.folder, out)
+    with (
+        interruptible() as take,
+        _environment(values),
+        _ray(out, scenario.fleet.devices),
+    ):
+        take()  # from Ray, which would abort on SIGTERM
+        client = ConfiguredClient(apps.client, config, pickle_app(apps.client, config))
         _simulate(server, client, scenario.fleet.devices)
     return asked(scenario)
 
@@ -166,47 +88,13 @@ def _check(scenario: Scenario) -> None:
     if importlib.util.find_spec("ray") is None:
         msg = "the ray runtime needs Ray: pip install 'fedask[simulation]'"
         raise ConfigError(msg)
-    import ray  # noqa: PLC0415  (an extra)
-
-    if ray.is_initialized():
-        msg = "Ray is already running in this process: call ray.shutdown() first"
-        raise ConfigError(msg)
 
 
-@contextmanager
-def _ray(apps: Apps, scenario: Scenario) -> Iterator[None]:
-    """Start Ray on this machine; it is gone afterwards, whatever happens."""
-    paths = [str(apps.folder)] if apps.folder else []
+def _values(folder: Path | None, out: Path) -> dict[str, str]:
+    """Return the environment of Ray's processes; they import what this one can."""
+    paths = [str(folder)] if folder else []
     paths += [path for path in sys.path if path]
-    values = {**_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
-    with _environment(values):
-        # Both read their variable at import, which was long ago.
-        telemetry.FLWR_TELEMETRY_ENABLED = "0"
-        import ray  # noqa: PLC0415  (an extra)
-
-        verbose = logger.isEnabledFor(logging.DEBUG)
-        others = set(descendants(os.getpid()))
-        try:
-            ray.init(
-                address="local",
-                num_cpus=max(1, min(os.cpu_count() or 1, scenario.fleet.devices)),
-                include_dashboard=False,
-                log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.ERROR,
-                _node_ip_address="127.0.0.1",
-            )
-        except Exception as err:
-            ray.shutdown()
-            msg = f"Ray did not start: {err}"
-            raise UnavailableError(msg) from err
-        try:
-            yield
-        finally:
-            # Workers outlive the shutdown by a second or two: they are waited for.
-            started = set(descendants(os.getpid())) - others
-            ray.shutdown()
-            wait_until(lambda: not surviving(started), _GRACE_S)
-            end(lambda: surviving(started), _GRACE_S)
+    return {**_ENVIRONMENT, **mark(out), "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @contextmanager
@@ -224,42 +112,114 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _ray(out: Path, devices: int) -> Iterator[None]:
+    """Start Ray on this machine; it is gone afterwards, whatever happens."""
+    # It read its variable when it was imported, which was long ago.
+    telemetry.FLWR_TELEMETRY_ENABLED = "0"
+    import ray  # noqa: PLC0415  (an extra; reads the environment)
+
+    if ray.is_initialized():
+        msg = "Ray is already running in this process: call ray.shutdown() first"
+        raise ConfigError(msg)
+    try:
+        with _on_loopback():
+            _start(min(os.cpu_count() or 1, devices))
+        with redirect_stdout(sys.stderr):  # Ray prints warnings beside our results
+            yield
+    finally:
+        ray.shutdown()
+        # Workers outlive the shutdown by a second or two: they are waited for.
+        wait_until(lambda: not running(out), GRACE_S)
+        end(out)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Do in this process what the environment variable does in Ray's others.
+
+    It is read when Ray is imported, which somebody may have done long ago.
+    """
+    from ray._private import ray_constants  # noqa: PLC0415  (an extra)
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _start(cpus: int) -> None:
+    import ray  # noqa: PLC0415  (an extra)
+
+    verbose = logger.isEnabledFor(logging.DEBUG)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+        )
+    except SystemExit:  # Ray takes SIGTERM for itself as soon as it starts
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except Exception as err:
+        msg = f"Ray did not start: {err}"
+        raise UnavailableError(msg) from err
+    address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    if address != _LOOPBACK:
+        # Whoever reaches Ray's ports can run code: nobody outside this machine may.
+        msg = f"Ray listens on {address} instead of {_LOOPBACK}: refused; use "
+        msg += "--runtime inline or superlink"
+        raise ConfigError(msg)
+
+
 def _simulate(server: ConfiguredServer, client: ClientApp, devices: int) -> None:
-    """Run Flower's engine on the Ray that is there; raise what stopped it."""
+    """Run Flower's engine on the Ray that is there; raise what stopped it.
+
+    The engine has a thread of its own. Interrupted in the middle it would shut Ray down
+    under its workers, which then wait for ever; told by the ServerApp to stop, it
+    finishes the messages under way and ends as always.
+    """
     from flwr.simulation import run_simulation  # noqa: PLC0415  (imports Ray)
 
-    resources: dict[str, dict[str, Any]] = {
-        "client_resources": {"num_cpus": 1, "num_gpus": 0}
-    }
-    try:
-        with _without_deprecation():
-            run_simulation(server, client, devices, backend_config=resources)
-    except Exception as err:
-        if server.error is not None:
-            raise server.error from None
-        msg = f"Flower's simulation engine stopped: {err}"
-        raise UnavailableError(msg) from err
+    resources: dict[str, dict[str, Any]] = {"client_resources": {"num_cpus": 1}}
+    with _muted(), ThreadPoolExecutor(max_workers=1) as pool:
+        engine = pool.submit(
+            run_simulation, server, client, devices, backend_config=resources
+        )
+        try:
+            failure = engine.exception()
+        finally:
+            server.stop.set()
     if server.error is not None:
         raise server.error
+    if failure is not None:
+        msg = f"Flower's simulation engine stopped: {failure}"
+        raise UnavailableError(msg) from failure
     if not server.finished:
         msg = "Flower's simulation engine stopped before the ServerApp was done"
         raise FedaskError(msg)
 
 
 class _Mute(logging.Filter):
-    """Drops one warning: that ``run_simulation`` is deprecated.
+    """Drops what is known, or raised as an error of ours.
 
-    Its successor, ``flwr run``, starts a SuperLink that outlives the run; the engine
-    behind both is the same.
+    ``run_simulation`` is deprecated, but its successor, ``flwr run``, starts a
+    SuperLink that outlives the run; the engine behind both is the same. Tracebacks of
+    the engine are left to those who want its whole log.
     """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            return logger.isEnabledFor(logging.INFO)
         return "`run_simulation` function is deprecated" not in record.getMessage()
 
 
 @contextmanager
-def _without_deprecation() -> Iterator[None]:
+def _muted() -> Iterator[None]:
     flower, mute = logging.getLogger("flwr"), _Mute()
     flower.addFilter(mute)
     try:

@@ -32,6 +32,7 @@ from fedask.common.errors import (
 from fedask.simulations.devices import asked
 from fedask.simulations.runtimes.bundle import write_bundle
 from fedask.simulations.runtimes.processes import (
+    GRACE_S,
     Fleet,
     interruptible,
     tail,
@@ -44,6 +45,7 @@ _CONNECTION = "fedask"
 _HOME = "FLWR_HOME"
 _COMMAND_TIMEOUT_S = 60.0
 _LOG_LINES = 15
+_REGISTERED = "SuperNode ID: "
 _FINISHED = "finished:"
 _COMPLETED = "finished:completed"
 # How a traceback ends; the class tells who must act.
@@ -57,7 +59,8 @@ class Limits:
     Parameters
     ----------
     start_timeout_s
-        From starting the SuperLink, or a SuperNode, to its port being open.
+        From starting the SuperLink to its port being open, and from starting a
+        SuperNode to its having registered.
     end_timeout_s
         From the end of the log stream to the SuperLink saying how the run ended.
     stop_grace_s
@@ -66,7 +69,7 @@ class Limits:
 
     start_timeout_s: float = 120.0
     end_timeout_s: float = 60.0
-    stop_grace_s: float = 10.0
+    stop_grace_s: float = GRACE_S
 
 
 def run(apps: Apps, scenario: Scenario, limits: Limits | None = None) -> Asked:
@@ -96,7 +99,7 @@ def run(apps: Apps, scenario: Scenario, limits: Limits | None = None) -> Asked:
         stack.enter_context(interruptible())
         temporary = tempfile.TemporaryDirectory(prefix="fedask-")
         home = Path(stack.enter_context(temporary))
-        fleet = Fleet(logs, _environment(home, scenario), _HOME)
+        fleet = Fleet(logs.parent, logs, _environment(home, scenario))
         stack.callback(fleet.stop, limits.stop_grace_s)
         bundle = write_bundle(home, scenario, apps.folder)
         _start(fleet, home, scenario.fleet.devices, limits)
@@ -147,7 +150,11 @@ def _environment(home: Path, scenario: Scenario) -> dict[str, str]:
 
 
 def _start(fleet: Fleet, home: Path, devices: int, limits: Limits) -> None:
-    """Start the SuperLink, then all SuperNodes at once; wait for their ports."""
+    """Start the SuperLink, then the SuperNodes, which register in their order.
+
+    A server that samples devices knows them by that order alone. Each SuperNode has a
+    home of its own: all of them unpack the app there.
+    """
     port, *ports = free_ports(1 + devices)
     config = f'[superlink]\ndefault = "{_CONNECTION}"\n\n'
     config += f'[superlink.{_CONNECTION}]\naddress = "{_HOST}:{port}"\n'
@@ -158,14 +165,21 @@ def _start(fleet: Fleet, home: Path, devices: int, limits: Limits) -> None:
     fleet.start("superlink", superlink)
     _await(fleet, lambda: _listens(port), "the SuperLink", limits.start_timeout_s)
     for index, node_port in enumerate(ports):
+        name = f"supernode-{index:05d}"
         supernode = [_program("flower-supernode"), "--insecure"]
         supernode += ["--superlink", f"{_HOST}:{port}"]
         supernode += ["--host", _HOST, "--port", str(node_port)]
         supernode += ["--node-config", f"partition-id={index} num-partitions={devices}"]
-        fleet.start(f"supernode-{index:05d}", supernode)
-    for index, node_port in enumerate(ports):
-        open_yet = partial(_listens, node_port)
-        _await(fleet, open_yet, f"SuperNode {index}", limits.start_timeout_s)
+        own = home / name
+        own.mkdir()
+        fleet.start(name, supernode, {_HOME: str(own)})
+        registered = partial(_registered, fleet.path(name))
+        _await(fleet, registered, name, limits.start_timeout_s)
+
+
+def _registered(log: Path) -> bool:
+    """Tell whether a SuperNode's log says that the SuperLink has given it an id."""
+    return _REGISTERED in log.read_text(encoding="utf-8", errors="replace")
 
 
 def _await(

@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM end a run and all its processes, and what is kept goes on."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.acceptance.simulations.program import COMMAND, environment, fedask
+from tests.integration.simulations.leftovers import (
+    VARIABLE,
+    family,
+    left_over,
+    listening,
+)
+
+TINY = ["simulate", "tiny", "--set", "fleet.devices=2", "--set", "ask.quota=4"]
+TINY += ["--set", "ask.cycles=2", "--set", "train.rounds=1", "--json"]
+POLL_S = 0.1
+START_TIMEOUT_S = 120.0
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("runtime", "number", "code"),
+    [
+        ("ray", signal.SIGINT, 130),
+        ("superlink", signal.SIGTERM, 143),
+    ],
+)
+def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
+    runtime: str, number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    token, out = uuid4().hex, tmp_path / "out"
+    ours = {VARIABLE: token}
+    arguments = [*TINY, "--runtime", runtime, "--out", str(out)]
+    with subprocess.Popen(  # noqa: S603  (our own program)
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(ours),
+    ) as process:
+        wait_for(out / "checkpoint.npz", process)
+        addresses = listening(family(token))
+        process.send_signal(number)
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert addresses == {"127.0.0.1"}
+    assert errors == f"interrupted; continue with --resume (kept in {out})\n"
+    assert printed == ""
+    assert left_over(token) == []
+    resumed = fedask(*arguments, "--resume", extra=ours, timeout_s=200)
+    assert resumed.returncode == 0, resumed.stderr
+    assert left_over(token) == []
+    whole = fedask(*TINY, "--out", tmp_path / "inline")
+    assert result(resumed) == result(whole)
+
+
+def result(done: "subprocess.CompletedProcess[str]") -> dict[str, object]:
+    """Return all that must be the same, whatever the runtime."""
+    found: dict[str, object] = json.loads(done.stdout)
+    # Nodes have other ids after the restart: the cut went to them once more.
+    return {key: found[key] for key in ("digest", "rows", "ledger", "refused")}
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until a file is there, without sleeping: the process says when it ends."""
+    for _ in range(round(START_TIMEOUT_S / POLL_S)):
+        if path.exists():
+            return
+        try:
+            process.wait(timeout=POLL_S)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    pytest.fail(f"{path.name} was never written: {process.communicate()}")
