@@ -92,6 +92,7 @@ class Asker:
     def apply(self, cut: Cut, setting: Setting) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
         if not cut.model_version:
+            self._keep(cut, setting)
             most = min(cut.take, setting.scenario.ask.capacity)
             self._store.add(cut.cycle, self._first(cut, most, setting))
             return ""
@@ -102,11 +103,20 @@ class Asker:
         policy = setting.policy
         if len(cut.theta) not in {0, policy.grid_shape[0]}:
             return OTHER_GROUPS
+        self._keep(cut, setting)
         known = [i.uid for i in self._store.items() if i.state not in _AGAIN]
         scored = kept[1].keep(~np.isin(kept[1].uids, known))
         accepted = policy.accept(cut, scored, self._device_id)
         self._store.add(cut.cycle, self._pick(scored, accepted, setting, cut))
         return ""
+
+    def _keep(self, cut: Cut, setting: Setting) -> None:
+        """Keep the cut for samples that arrive under it; before it is applied.
+
+        A device that dies in between applies it again, but keeps it only here.
+        """
+        if setting.scenario.stream.on:
+            self._store.put_cut(cut)
 
     def _first(self, cut: Cut, most: int, setting: Setting) -> list[Uid]:
         """Choose the first questions: by hash, or spread over what the pool looks like.
@@ -214,23 +224,48 @@ class Asker:
         items
             Everything ever asked.
         """
-        config, scorer = setting.scenario.ask, setting.scorer
+        config = setting.scenario.ask
+        keep = max(config.capacity, int(config.capacity * config.shortlist))
+        scored = self.scored(self._pool, cycle, setting, items, keep)
+        self._store.put_scores(version, scored)
+        # One for samples that arrive, and for the committee as many as there were now.
+        models = config.committee * (GLOBAL in setting.kinds)
+        models += setting.scenario.stream.on
+        if setting.learner.loaded is not None and models:
+            self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
+        return setting.policy.contribute(scored)
+
+    def scored(
+        self,
+        samples: Pool,
+        cycle: int,
+        setting: Setting,
+        items: Sequence[Item],
+        keep: int,
+    ) -> Scored:
+        """Score samples with the loaded model, but those that wait or were answered.
+
+        Parameters
+        ----------
+        samples
+            The device's pool, or what has just arrived.
+        cycle, items
+            As for ``score``.
+        keep
+            How many of the best to return.
+        """
+        scorer = setting.scorer
         viewer = self._viewer(setting, scorer.needs, cycle)
-        if config.calibrate:
+        if setting.scenario.ask.calibrate:
             viewer.calibrate(self._pool, items)
-        scored = score_pool(
-            self._pool,
+        return score_pool(
+            samples,
             {item.uid for item in items if item.state not in _AGAIN},
             viewer.view,
             scorer,
             viewer.known(self._pool, items, _counts(items, setting.task)),
-            keep=max(config.capacity, int(config.capacity * config.shortlist)),
+            keep=keep,
         )
-        self._store.put_scores(version, scored)
-        model = setting.learner.loaded
-        if model is not None and GLOBAL in setting.kinds:
-            self._store.put_model(GLOBAL, model, keep=config.committee)
-        return setting.policy.contribute(scored)
 
     def learned(self, trained: Trained, setting: Setting) -> None:
         """Take note of an update, if scorer or batcher will look through it."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.records import Cut
 from fedask.common.weights import Arrays
 
 
@@ -25,6 +26,14 @@ class State(StrEnum):
     TRAINED = "trained"  # answered, and part of at least one update
     SKIPPED = "skipped"  # a person declined; never asked again
     EXPIRED = "expired"  # nobody answered in time; may be asked again
+
+
+class Origin(StrEnum):
+    """Who found that a sample is worth asking."""
+
+    CUT = "cut"  # the server's cut
+    SCORE = "score"  # the device, for its score, when the sample arrived
+    CHANCE = "chance"  # a draw on arrival: an unbiased sample of all that arrives
 
 
 MOVES: dict[State, frozenset[State]] = {
@@ -55,6 +64,8 @@ class Item:
         How often it was queued, and how often it ran out of time.
     leased_until
         End of the lease; None unless leased.
+    origin
+        Why it was last asked.
     """
 
     uid: Uid
@@ -64,6 +75,7 @@ class Item:
     asked: int = 1
     expired: int = 0
     leased_until: datetime | None = None
+    origin: Origin = Origin.CUT
 
 
 def check_move(item: Item, to: State) -> None:
@@ -173,7 +185,63 @@ class ScoreStore(Protocol):
         ...
 
 
-class DeviceStore(LabelStore, ScoreStore, Protocol):
+class ArrivalStore(Protocol):
+    """Keeps what a stream of new samples needs between batches."""
+
+    def put_cut(self, cut: Cut) -> None:
+        """Keep the last cut, in place of the one before."""
+        ...
+
+    def cut(self) -> Cut | None:
+        """Return the last cut, or None before the first."""
+        ...
+
+    def add_arrivals(
+        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+    ) -> frozenset[Uid]:
+        """Queue samples that have just arrived, and keep the pace; both, or neither.
+
+        Unlike ``add``, any number of times in a cycle: a sample that is in the queue
+        already, in whatever state, is left alone. Returns those that are new.
+
+        Parameters
+        ----------
+        cycle
+            In which they are asked.
+        asked
+            Uid to origin.
+        pace
+            What the stream goes on from.
+        before
+            What this batch went on from.
+
+        Raises
+        ------
+        StoreError
+            If the pace that is kept is not ``before``: someone else took a batch in the
+            meantime. Nothing is changed then.
+        """
+        ...
+
+    def pace(self) -> bytes:
+        """Return the pace that was kept last, or b"" before the first."""
+        ...
+
+
+def check_pace(kept: bytes, before: bytes) -> None:
+    """Refuse a batch that was decided on another pace than the one kept.
+
+    Raises
+    ------
+    StoreError
+        Saying what to do.
+    """
+    if kept != before:
+        msg = "another process took in samples at the same time: give this batch again"
+        raise StoreError(msg)
+
+
+class DeviceStore(LabelStore, ScoreStore, ArrivalStore, Protocol):
     """All that a device keeps between messages."""
 
     def close(self) -> None:

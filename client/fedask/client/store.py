@@ -6,61 +6,51 @@ Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the fil
 Rows are never deleted on read. One connection per thread.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.queue import DeviceStore, Item, State, check_move, check_plain_move
+from fedask.client import schema
+from fedask.client.queue import (
+    DeviceStore,
+    Item,
+    Origin,
+    State,
+    check_move,
+    check_pace,
+    check_plain_move,
+)
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.records import Cut
 from fedask.common.weights import Arrays, from_bytes, to_bytes
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
 _WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
 
-_CREATE = (
-    """CREATE TABLE item (
-        uid TEXT PRIMARY KEY,
-        state TEXT NOT NULL,
-        cycle INTEGER NOT NULL,
-        label INTEGER,
-        asked INTEGER NOT NULL DEFAULT 1,
-        expired INTEGER NOT NULL DEFAULT 0,
-        leased_until TEXT
-    ) WITHOUT ROWID, STRICT""",
-    "CREATE TABLE cycle (cycle INTEGER PRIMARY KEY) STRICT",
-    """CREATE TABLE scoring (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        model_version TEXT NOT NULL,
-        uids TEXT NOT NULL,
-        scores BLOB NOT NULL,
-        groups BLOB NOT NULL
-    ) STRICT""",
-    """CREATE TABLE model (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL,
-        arrays BLOB NOT NULL
-    ) STRICT""",
-)
-_COLUMNS = "uid, state, cycle, label, asked, expired, leased_until"
-_ITEMS = f"SELECT {_COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
-_ITEM = f"SELECT {_COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
+_ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
+_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
 _NEXT = (
-    f"SELECT {_COLUMNS} FROM item WHERE state = 'queued' "  # noqa: S608
+    f"SELECT {schema.COLUMNS} FROM item WHERE state = 'queued' "  # noqa: S608
     "ORDER BY cycle, uid LIMIT ?"
 )
 _QUEUE = """INSERT INTO item (uid, state, cycle) VALUES (?, 'queued', ?)
     ON CONFLICT (uid) DO UPDATE
-    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1
+    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut'
     WHERE state = 'expired'"""
+_ARRIVE = """INSERT INTO item (uid, state, cycle, origin) VALUES (?, 'queued', ?, ?)
+    ON CONFLICT (uid) DO NOTHING"""
+_PUT_NOTE = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
+_NOTE = "SELECT value FROM note WHERE name = ?"
 _LAST_CYCLE = "SELECT COALESCE(MAX(cycle), 0) FROM cycle"
 _ADD_CYCLE = "INSERT INTO cycle (cycle) VALUES (?)"
 _LEASE = "UPDATE item SET state = 'leased', leased_until = ? WHERE uid = ?"
@@ -76,6 +66,7 @@ _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 _DROP_MODELS = """DELETE FROM model WHERE kind = ?1 AND number NOT IN
     (SELECT number FROM model WHERE kind = ?1 ORDER BY number DESC LIMIT ?2)"""
 _MODELS = "SELECT arrays FROM model WHERE kind = ? ORDER BY number"
+_CUT, _PACE = "cut", "pace"  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
@@ -114,17 +105,14 @@ class SqliteStore(DeviceStore):
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version == SCHEMA_VERSION:
+        if version == schema.SCHEMA_VERSION:
             return
-        if version > SCHEMA_VERSION:
+        if version > schema.SCHEMA_VERSION:
             msg = f"{self._path} was written by a newer fedask (schema {version})"
             raise StoreError(msg)
         with self._transaction() as db:
-            # Again under the lock: another process may have been first.
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _CREATE:
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            # Asks again, under the lock: another process may have been first.
+            schema.bring_up_to_date(db)
 
     def _use_wal(self) -> None:
         """Switch the file to WAL, which SQLite does without waiting for its lock.
@@ -171,9 +159,9 @@ class SqliteStore(DeviceStore):
     @override
     def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
         with self._transaction() as db:
-            db.execute(_FREE, (_to_text(now),))
+            db.execute(_FREE, (schema.to_text(now),))
             rows = db.execute(_NEXT, (limit,)).fetchall()
-            db.executemany(_LEASE, [(_to_text(until), row[0]) for row in rows])
+            db.executemany(_LEASE, [(schema.to_text(until), row[0]) for row in rows])
             return [self._item(db, row[0]) for row in rows]
 
     @override
@@ -243,6 +231,39 @@ class SqliteStore(DeviceStore):
         return self._read()[2]
 
     @override
+    def put_cut(self, cut: Cut) -> None:
+        with self._transaction() as db:
+            db.execute(_PUT_NOTE, (_CUT, json.dumps(asdict(cut)).encode()))
+
+    @override
+    def cut(self) -> Cut | None:
+        with self._reading() as db:
+            kept = _note(db, _CUT)
+        if not kept:
+            return None
+        fields = json.loads(kept)
+        return Cut(**{**fields, "theta": tuple(fields["theta"])})
+
+    @override
+    def add_arrivals(
+        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+    ) -> frozenset[Uid]:
+        with self._transaction() as db:
+            check_pace(_note(db, _PACE), before)
+            fresh = frozenset(
+                uid
+                for uid, origin in asked.items()
+                if db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
+            )
+            db.execute(_PUT_NOTE, (_PACE, pace))
+        return fresh
+
+    @override
+    def pace(self) -> bytes:
+        with self._reading() as db:
+            return _note(db, _PACE)
+
+    @override
     def close(self) -> None:
         self._db.close()
 
@@ -255,7 +276,7 @@ class SqliteStore(DeviceStore):
         with self._reading() as db:
             version = int(db.execute("PRAGMA data_version").fetchone()[0])
             if self._kept is None or self._kept[0] != version:
-                items = [_to_item(row) for row in db.execute(_ITEMS)]
+                items = [schema.to_item(row) for row in db.execute(_ITEMS)]
                 cycle = int(db.execute(_LAST_CYCLE).fetchone()[0])
                 self._kept = (version, items, cycle)
             return self._kept
@@ -273,22 +294,9 @@ class SqliteStore(DeviceStore):
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise StoreError(msg)
-        return _to_item(row)
+        return schema.to_item(row)
 
 
-def _to_text(time: datetime) -> str:
-    """Write a time so that the order of texts is the order of times."""
-    return time.astimezone(UTC).isoformat()
-
-
-def _to_item(row: Sequence[object]) -> Item:
-    uid, state, cycle, label, asked, expired, until = row
-    return Item(
-        uid=Uid(str(uid)),
-        state=State(str(state)),
-        cycle=int(str(cycle)),
-        label=None if label is None else int(str(label)),
-        asked=int(str(asked)),
-        expired=int(str(expired)),
-        leased_until=None if until is None else datetime.fromisoformat(str(until)),
-    )
+def _note(db: sqlite3.Connection, name: str) -> bytes:
+    row = db.execute(_NOTE, (name,)).fetchone()
+    return b"" if row is None else bytes(row[0])

@@ -9,11 +9,20 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.queue import DeviceStore, Item, State, check_move, check_plain_move
+from fedask.client.queue import (
+    DeviceStore,
+    Item,
+    Origin,
+    State,
+    check_move,
+    check_pace,
+    check_plain_move,
+)
 from fedask.common.clock import Clock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.records import Cut
 from fedask.common.weights import Arrays
 
 
@@ -25,6 +34,8 @@ class MemoryStore(DeviceStore):
         self._last_cycle = 0
         self._scores: tuple[str, Scored] | None = None
         self._models: dict[str, list[Arrays]] = {}
+        self._cut: Cut | None = None
+        self._pace = b""
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
@@ -37,7 +48,11 @@ class MemoryStore(DeviceStore):
                 self._items[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
             elif known.state is State.EXPIRED:
                 self._items[uid] = replace(
-                    known, state=State.QUEUED, cycle=cycle, asked=known.asked + 1
+                    known,
+                    state=State.QUEUED,
+                    cycle=cycle,
+                    asked=known.asked + 1,
+                    origin=Origin.CUT,
                 )
         return True
 
@@ -106,6 +121,31 @@ class MemoryStore(DeviceStore):
     @override
     def models(self, kind: str) -> list[Arrays]:
         return list(self._models.get(kind, []))
+
+    @override
+    def put_cut(self, cut: Cut) -> None:
+        self._cut = cut
+
+    @override
+    def cut(self) -> Cut | None:
+        return self._cut
+
+    @override
+    def add_arrivals(
+        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+    ) -> frozenset[Uid]:
+        check_pace(self._pace, before)
+        fresh = frozenset(asked) - self._items.keys()
+        for uid in fresh:
+            self._items[uid] = Item(
+                uid=uid, state=State.QUEUED, cycle=cycle, origin=asked[uid]
+            )
+        self._pace = pace
+        return fresh
+
+    @override
+    def pace(self) -> bytes:
+        return self._pace
 
     @override
     def close(self) -> None:

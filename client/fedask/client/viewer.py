@@ -98,7 +98,12 @@ class Viewer:
         if LOCAL in kinds:
             self._local = next(iter(store.models(LOCAL)), None)
         if GLOBAL in kinds:
-            self._past = store.models(GLOBAL)[-scenario.ask.committee :]
+            past = store.models(GLOBAL)
+            # The newest is the loaded one itself if a round comes twice, or a sample
+            # arrives after it.
+            if past and _same(past[-1], learner.loaded):
+                past = past[:-1]
+            self._past = past[-scenario.ask.committee :]
 
     def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
         """Look at a batch: uids (n,) and raw samples (n, ...)."""
@@ -183,3 +188,11 @@ class Viewer:
             matrix = np.array(self._task.consequences, dtype=np.float32)
             filled["consequences"] = matrix
         return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
+
+
+def _same(one: Arrays, two: Arrays | None) -> bool:
+    return (
+        two is not None
+        and one.keys() == two.keys()
+        and all(np.array_equal(array, two[name]) for name, array in one.items())
+    )

@@ -10,6 +10,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,6 +22,7 @@ Scalar = bool | int | float | str
 MAX_CAPACITY = 65_535  # labels per device and cycle
 MAX_SHORTLIST = 1000.0  # times the batch
 MIN_BINS, MAX_BINS = 2, 4096
+MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
 
 
 def _require(ok: bool, key: str, value: object, rule: str) -> None:
@@ -160,6 +162,45 @@ class AskConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamConfig:
+    """What a device asks of samples that arrive between rounds.
+
+    These questions come on top of the server's; all are paid from ``ask.quota``: what
+    was asked on arrival is missing from the next cuts.
+    """
+
+    controller: str = "off"  # off, biqf, split, fixed-cut or package.module:attr
+    budget: float = 0.0  # labels per sample; 0 = ask.capacity over a period's arrivals
+    explore: float = 0.05  # share of the budget left to chance: sees drift anywhere
+    period_s: float = 86_400.0  # in which people give ask.capacity labels: a day
+    memory: int = 100  # samples remembered; this and below: scikit-activeml's defaults
+    tolerance: float = 50.0  # biqf: labels that may be ahead of or behind the budget
+    step: float = 0.01  # split: by which share of itself the threshold moves
+
+    def __post_init__(self) -> None:
+        for key in ("budget", "explore"):
+            value = getattr(self, key)
+            _require(0.0 <= value <= 1.0, f"stream.{key}", value, "must lie in [0, 1]")
+        for key in ("period_s", "tolerance"):
+            value = getattr(self, key)
+            _require(0.0 < value < inf, f"stream.{key}", value, "must be positive")
+        _require(
+            1 <= self.memory <= MAX_MEMORY,
+            "stream.memory",
+            self.memory,
+            "must be 1 to 10000",
+        )
+        _require(
+            0.0 < self.step < 1.0, "stream.step", self.step, "must lie between 0 and 1"
+        )
+
+    @property
+    def on(self) -> bool:
+        """Whether samples are asked on arrival at all."""
+        return self.controller != "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a device trains on the labels it has."""
 
@@ -233,6 +274,7 @@ class Scenario:
     data: DataConfig = DataConfig()
     fleet: FleetConfig = FleetConfig()
     ask: AskConfig = AskConfig()
+    stream: StreamConfig = StreamConfig()
     train: TrainConfig = TrainConfig()
     strategy: StrategyConfig = StrategyConfig()
     run: RunConfig = RunConfig()

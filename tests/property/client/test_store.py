@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from fedask.client.queue import MOVES, DeviceStore, Item, State
+from fedask.client.queue import MOVES, DeviceStore, Item, Origin, State
 from fedask.client.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.errors import StoreError
@@ -59,6 +59,7 @@ class Queue(RuleBasedStateMachine):
         self.now = EPOCH
         self.first_answers: dict[Uid, int] = {}
         self.version: str | None = None
+        self.pace = b""
 
     def both(self) -> tuple[DeviceStore, DeviceStore]:
         return self.memory, self.sqlite
@@ -78,7 +79,30 @@ class Queue(RuleBasedStateMachine):
                 self.model[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
             elif known.state is State.EXPIRED:
                 self.model[uid] = replace(
-                    known, state=State.QUEUED, cycle=cycle, asked=known.asked + 1
+                    known,
+                    state=State.QUEUED,
+                    cycle=cycle,
+                    asked=known.asked + 1,
+                    origin=Origin.CUT,
+                )
+
+    @rule(uids=some_uids, origin=st.sampled_from(Origin), stale=st.booleans())
+    def arrive(self, uids: list[Uid], origin: Origin, stale: bool) -> None:
+        asked = dict.fromkeys(uids, origin)
+        after = self.pace + b"."
+        fresh = asked.keys() - self.model.keys()
+        for store in self.both():
+            try:
+                before = after if stale else self.pace
+                assert store.add_arrivals(9, asked, after, before) == fresh
+                assert not stale
+            except StoreError:
+                assert stale
+        if not stale:
+            self.pace = after
+            for uid in fresh:
+                self.model[uid] = Item(
+                    uid=uid, state=State.QUEUED, cycle=9, origin=origin
                 )
 
     @rule(jump=st.sampled_from([-(10**6), -60, -1, 0, 1, 60, 10**6]))
@@ -174,6 +198,7 @@ class Queue(RuleBasedStateMachine):
         for store in (*self.both(), self.other):
             assert store.items() == expected
             assert store.last_cycle() == self.last_cycle
+            assert store.pace() == self.pace
             kept = store.scores()
             assert (None if kept is None else kept[0]) == self.version
         one, two = self.memory.scores(), self.sqlite.scores()

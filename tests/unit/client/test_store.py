@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedask.client import schema
 from fedask.client import store as module
-from fedask.client.queue import State
-from fedask.client.store import SCHEMA_VERSION, SqliteStore
+from fedask.client.queue import Item, Origin, State
+from fedask.client.schema import SCHEMA_VERSION
+from fedask.client.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -96,6 +98,25 @@ def test_what_another_process_stores_is_seen_at_once(
 
     assert store.last_cycle() == 7
     other.close()
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
+    write_database(
+        path,
+        *schema._STEPS[0],
+        "PRAGMA user_version = 1",
+        f"INSERT INTO item (uid, state, cycle, label) "  # noqa: S608  (a constant)
+        f"VALUES ('{A}', 'labelled', 3, 1)",
+        "INSERT INTO cycle VALUES (3)",
+    )
+    for _ in range(2):
+        store = SqliteStore(path)
+        assert store.items() == [
+            Item(uid=A, state=State.LABELLED, cycle=3, label=1, origin=Origin.CUT)
+        ]
+        assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
+        assert pragma(store._db, "user_version") == SCHEMA_VERSION
+        store.close()
 
 
 def test_a_list_that_was_given_out_is_the_callers_own(store: SqliteStore) -> None:

@@ -1,0 +1,1 @@
+"""Whether a sample that has just arrived is worth a label."""

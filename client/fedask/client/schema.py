@@ -1,0 +1,76 @@
+"""The tables of a device's SQLite file, what a row stands for, and older files.
+
+Called by the store. A file that people's answers are in is never refused for its age,
+but brought up to date when it is opened.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fedask.client.queue import Item, Origin, State
+from fedask.common.ids import Uid
+
+COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin"  # of an item
+
+# Version n is what the first n of these make. A released one is never changed.
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE item (
+            uid TEXT PRIMARY KEY,
+            state TEXT NOT NULL,
+            cycle INTEGER NOT NULL,
+            label INTEGER,
+            asked INTEGER NOT NULL DEFAULT 1,
+            expired INTEGER NOT NULL DEFAULT 0,
+            leased_until TEXT
+        ) WITHOUT ROWID, STRICT""",
+        "CREATE TABLE cycle (cycle INTEGER PRIMARY KEY) STRICT",
+        """CREATE TABLE scoring (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            model_version TEXT NOT NULL,
+            uids TEXT NOT NULL,
+            scores BLOB NOT NULL,
+            groups BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE model (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind TEXT NOT NULL,
+            arrays BLOB NOT NULL
+        ) STRICT""",
+    ),
+    (
+        "ALTER TABLE item ADD COLUMN origin TEXT NOT NULL DEFAULT 'cut'",
+        "CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
+    ),
+)
+SCHEMA_VERSION = len(_STEPS)
+
+
+def bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Make the tables that the file lacks. Within a transaction that holds the lock."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    for step in _STEPS[version:]:
+        for statement in step:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
+
+
+def to_text(time: datetime) -> str:
+    """Write a time so that the order of texts is the order of times."""
+    return time.astimezone(UTC).isoformat()
+
+
+def to_item(row: Sequence[object]) -> Item:
+    """Read a row of ``COLUMNS``."""
+    uid, state, cycle, label, asked, expired, until, origin = row
+    return Item(
+        uid=Uid(str(uid)),
+        state=State(str(state)),
+        cycle=int(str(cycle)),
+        label=None if label is None else int(str(label)),
+        asked=int(str(asked)),
+        expired=int(str(expired)),
+        leased_until=None if until is None else datetime.fromisoformat(str(until)),
+        origin=Origin(str(origin)),
+    )

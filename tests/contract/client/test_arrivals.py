@@ -1,0 +1,120 @@
+"""The way in for samples that arrive, and what the stream keeps."""
+
+import pytest
+from tests.contract.client.questions import A, B, C, bring, only, states
+
+from fedask.client.queue import DeviceStore, Item, Origin, State
+from fedask.common.errors import StoreError
+from fedask.common.records import Cut
+
+CUTS = [
+    Cut(cycle=1, model_version="", nonce=0, take=3),
+    Cut(
+        cycle=7,
+        model_version="0123456789abcdef",
+        nonce=2**63 - 1,
+        theta=(0, 64, 12),
+        boundary=2,
+        rho=0.1 + 0.2,
+        ticket=1 / 3,
+    ),
+]
+
+
+def test_a_new_store_has_neither_cut_nor_pace(store: DeviceStore) -> None:
+    assert store.cut() is None
+    assert store.pace() == b""
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cut_comes_back_exactly(store: DeviceStore, cut: Cut) -> None:
+    store.put_cut(CUTS[0])
+    store.put_cut(cut)
+
+    assert store.cut() == cut
+
+
+def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
+    store: DeviceStore,
+) -> None:
+    asked = {B: Origin.SCORE, A: Origin.CHANCE}
+
+    assert store.add_arrivals(3, asked, b"\x00pace\xff", b"") == {A, B}
+
+    assert store.items() == [
+        Item(uid=A, state=State.QUEUED, cycle=3, origin=Origin.CHANCE),
+        Item(uid=B, state=State.QUEUED, cycle=3, origin=Origin.SCORE),
+    ]
+    assert store.pace() == b"\x00pace\xff"
+    assert store.last_cycle() == 0  # that cycle's cut is still welcome
+    assert store.add(3, [C])
+
+
+def test_a_cycle_has_any_number_of_arrivals(store: DeviceStore) -> None:
+    store.add(2, [A])
+
+    store.add_arrivals(2, {B: Origin.SCORE}, b"1", b"")
+    store.add_arrivals(2, {C: Origin.SCORE}, b"2", b"1")
+    store.add_arrivals(2, {}, b"3", b"2")
+
+    assert states(store) == dict.fromkeys((A, B, C), State.QUEUED)
+    assert [item.origin for item in store.items()] == [
+        Origin.CUT,
+        Origin.SCORE,
+        Origin.SCORE,
+    ]
+    assert store.pace() == b"3"
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_arrival_in_the_queue_is_left_alone(
+    store: DeviceStore, state: State
+) -> None:
+    before = bring(store, A, state)
+
+    fresh = store.add_arrivals(2, {A: Origin.SCORE, B: Origin.SCORE}, b"", b"")
+
+    assert fresh == {B}
+    assert store.items()[0] == before
+
+
+def test_an_arrival_added_twice_is_asked_once(store: DeviceStore) -> None:
+    store.add_arrivals(1, {A: Origin.CHANCE}, b"1", b"")
+
+    assert store.add_arrivals(2, {A: Origin.SCORE}, b"2", b"1") == frozenset()
+
+    assert only(store) == Item(uid=A, state=State.QUEUED, cycle=1, origin=Origin.CHANCE)
+
+
+def test_an_expired_arrival_that_a_cut_asks_again_is_the_cuts(
+    store: DeviceStore,
+) -> None:
+    store.add_arrivals(1, {A: Origin.SCORE}, b"", b"")
+    store.move([A], State.EXPIRED)
+
+    store.add(2, [A])
+
+    again = Item(uid=A, state=State.QUEUED, cycle=2, asked=2, expired=1)
+    assert only(store) == again
+
+
+@pytest.mark.parametrize("before", [b"", b"0", b"2"])
+def test_a_batch_on_another_pace_is_refused_whole(
+    store: DeviceStore, before: bytes
+) -> None:
+    store.add_arrivals(1, {A: Origin.SCORE}, b"1", b"")
+
+    with pytest.raises(StoreError, match="give this batch again"):
+        store.add_arrivals(1, {B: Origin.SCORE}, b"3", before)
+
+    assert states(store) == {A: State.QUEUED}
+    assert store.pace() == b"1"
+
+
+def test_an_arrival_is_answered_like_any_other(store: DeviceStore) -> None:
+    store.add_arrivals(1, {A: Origin.SCORE}, b"", b"")
+
+    assert store.answer({A: 2}) == {A}
+
+    item = only(store)
+    assert (item.label, item.origin) == (2, Origin.SCORE)
