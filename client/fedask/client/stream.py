@@ -191,7 +191,9 @@ class Stream:
     ) -> tuple[NDArray[np.float64], IntArray]:
         """Return scores and groups, in the order of arrival."""
         samples = Pool(ArraySource(batch.raw, uids=batch.uids))
-        scored = self._asker.scored(samples, cycle, self._setting, items, len(batch.uids))
+        scored = self._asker.scored(
+            samples, cycle, self._setting, items, len(batch.uids)
+        )
         row = {uid: row for row, uid in enumerate(scored.uids.tolist())}
         rows = [row[uid] for uid in batch.uids.tolist()]
         return scored.scores[rows].astype(np.float64), scored.groups[rows]
