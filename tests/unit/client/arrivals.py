@@ -21,7 +21,7 @@ from fedask.client.stream import Stream
 from fedask.client.view import Floats, Known, View
 from fedask.client.viewer import GLOBAL
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import Uid, hash_uids, stable_seed
 from fedask.common.records import Cut
 
 VERSION = "0123456789abcdef"
@@ -93,6 +93,11 @@ def arrivals(
     return Arrivals(np.array(uids, dtype=np.str_), raw, told, np.asarray(classes))
 
 
+def some(count: int, seed: int = 0) -> NDArray[np.float64]:
+    """Make scores."""
+    return np.random.default_rng([5, seed]).random(count)
+
+
 def honest_model() -> dict[str, NDArray[Any]]:
     """Make a model that predicts the class of the largest input."""
     arrays = {name: np.zeros_like(array) for name, array in model().items()}
@@ -138,6 +143,11 @@ def make_stream(store: DeviceStore, values: Mapping[str, Any] | None = None) -> 
 def take(stream: Stream, batch: Arrivals, now: datetime = MONDAY) -> list[int]:
     """Give a batch; returns the rows that were queued."""
     return batch.rows(stream.take(batch.uids, batch.raw, now))
+
+
+def draws_of(uids: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return what decides whatever a stream leaves to chance."""
+    return hash_uids(uids, stable_seed("stream", SCENARIO.seed))
 
 
 def pace_of(store: DeviceStore) -> Pace:

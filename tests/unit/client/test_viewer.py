@@ -1,20 +1,25 @@
 """What scorers get to see, on real models."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.unit.client.world import SAMPLES, TASK, UIDS, World, first_cut
+from tests.unit.client.world import NAME, SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
+from fedask.client.asking import Setting
 from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import SCORERS, Scorer, make_scorer
+from fedask.client.stream import Stream
 from fedask.client.view import NEEDS, Floats, Known, View
 from fedask.client.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds
 from fedask.common.errors import ConfigError
+from fedask.common.ids import content_uid
 
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALL = NEEDS - {"costs", "consequences"}
 PLAIN = [name for name in SCORERS if make_scorer(name).needs <= ALL]
 
@@ -219,3 +224,42 @@ def test_a_temperature_makes_no_sample_more_certain_than_another() -> None:
     assert other is not None
     assert not np.array_equal(one[1].scores, other[1].scores)
     assert one[1].scores.mean() < other[1].scores.mean()  # it was too sure
+
+
+def test_a_scoring_that_comes_twice_counts_no_model_of_the_committee_twice(
+    watching: type[Watching],
+) -> None:
+    world = watched({"ask.committee": 2})
+    world.people.willing = False
+    for cycle in (1, 2, 3):
+        world.model = {k: v + 0.1 * cycle for k, v in world.model.items()}
+        world.round(cycle, 2, score=world.version)
+
+    world.round(3, 2, score=world.version)
+
+    once, twice = watching.views[-2:]
+    np.testing.assert_array_equal(twice.draws[-2:], once.draws[-2:])
+    assert len(twice.draws) == 2  # the oldest has left the store
+
+
+def test_an_arrival_is_seen_by_the_committee_of_the_last_scoring(
+    watching: type[Watching],
+) -> None:
+    world = watched({"ask.committee": 2, "stream.controller": "biqf"})
+    for cycle in (1, 2, 3, 4):
+        world.model = {k: v + 0.1 * cycle for k, v in world.model.items()}
+        world.round(cycle, 0, cut=first_cut(1) if cycle == 1 else None)
+        world.round(cycle, 2, score=world.version)
+    scored = watching.views[-1]
+    new = SAMPLES + 0.5
+    uids = np.array([content_uid(sample) for sample in new])
+    setting = Setting(TASK, world.scenario, world.learner)
+
+    Stream(NAME, world.device.pool, world.store, setting).take(uids, new, NOON)
+
+    view = watching.views[-1]
+    assert view.uids.tolist() == uids.tolist()
+    assert len(view.draws) == len(scored.draws) == 4
+    for draw, arrays in zip(view.draws, world.store.models(GLOBAL), strict=False):
+        np.testing.assert_array_equal(draw, predictions(arrays, new))
+    np.testing.assert_array_equal(view.probs, predictions(world.model, new))

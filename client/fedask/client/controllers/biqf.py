@@ -8,7 +8,6 @@ Kottke, Krempl and Spiliopoulou, "Probabilistic active learning in datastreams",
 
 from dataclasses import replace
 
-import numpy as np
 from typing_extensions import override
 
 from fedask.client.controllers.controller import Arrival, Controller, State
@@ -49,12 +48,15 @@ class Biqf(Controller):
 
     @override
     def query(self, state: State, arrival: Arrival) -> bool:
-        recent = self._recent(state, arrival)
-        spread = max(recent) - min(recent)
+        ranked = sorted(self._recent(state, arrival))
+        spread = ranked[-1] - ranked[0]
         owed = state.owed + arrival.budget
         if spread == 0.0:
             return owed >= 0.0
-        theta = float(np.quantile(recent, 1.0 - arrival.budget))
+        # numpy's quantile: linear between two ranks, at a tenth of its cost.
+        rank, part = divmod((1.0 - arrival.budget) * (len(ranked) - 1), 1.0)
+        low, high = ranked[int(rank)], ranked[min(int(rank) + 1, len(ranked) - 1)]
+        theta = low + (high - low) * part
         return arrival.utility >= theta - spread * (owed / self._tolerance)
 
     @override
