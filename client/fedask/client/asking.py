@@ -19,7 +19,7 @@ from fedask.client.scorers.scorer import Scorer, make_scorer
 from fedask.client.scoring import score_pool
 from fedask.client.sgd import Trained
 from fedask.client.viewer import GLOBAL, LOCAL, Viewer, model_kinds
-from fedask.common.config import Scenario
+from fedask.common.config import MAX_CAPACITY, AskConfig, Scenario
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
 from fedask.common.policies.policy import Policy, make_policy
@@ -72,8 +72,10 @@ class Asker:
 
     def apply(self, cut: Cut, setting: Setting) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
+        items = self._store.items()
+        left = labels_left(setting.scenario.ask, items)
         if not cut.model_version:
-            most = min(cut.take, setting.scenario.ask.capacity)
+            most = min(cut.take, setting.scenario.ask.capacity, left)
             self._store.add(cut.cycle, self._first(cut, most))
             return ""
         kept = self._store.scores()
@@ -83,9 +85,11 @@ class Asker:
         policy = setting.policy
         if len(cut.theta) not in {0, policy.grid_shape[0]}:
             return OTHER_GROUPS
-        known = [i.uid for i in self._store.items() if i.state not in _AGAIN]
+        known = [i.uid for i in items if i.state not in _AGAIN]
         scored = kept[1].keep(~np.isin(kept[1].uids, known))
-        accepted = policy.accept(cut, scored, self._device_id)
+        accepted = np.zeros(len(scored), dtype=np.bool_)
+        able = scored.head(left)
+        accepted[: len(able)] = policy.accept(cut, able, self._device_id)
         self._store.add(cut.cycle, self._pick(scored, accepted, setting, cut))
         return ""
 
@@ -164,9 +168,23 @@ class Asker:
         model = setting.learner.loaded
         if model is not None and GLOBAL in model_kinds(scorer.needs):
             self._store.put_model(GLOBAL, model, keep=config.committee)
-        return setting.policy.contribute(scored)
+        return setting.policy.contribute(scored.head(labels_left(config, items)))
 
     def learned(self, trained: Trained, setting: Setting) -> None:
         """Take note of an update, if the scorer will look through it."""
         if LOCAL in model_kinds(setting.scorer.needs):
             self._store.put_model(LOCAL, trained.arrays, keep=1)
+
+
+def labels_left(config: AskConfig, items: Sequence[Item]) -> int:
+    """Return how many labels this device may still be asked in a cycle.
+
+    Parameters
+    ----------
+    items
+        Everything ever asked; what expired did not cost anyone a label.
+    """
+    if not config.device_labels:
+        return MAX_CAPACITY
+    spent = sum(item.asked - item.expired for item in items)
+    return max(0, config.device_labels - spent)
