@@ -21,7 +21,7 @@ from fedask.client.scorers.scorer import Scorer, make_scorer
 from fedask.client.scoring import score_pool
 from fedask.client.sgd import Trained
 from fedask.client.viewer import GLOBAL, LOCAL, Viewer, model_kinds
-from fedask.common.config import Scenario
+from fedask.common.config import MAX_CAPACITY, AskConfig, Scenario
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
 from fedask.common.policies.policy import Policy, make_policy
@@ -91,9 +91,11 @@ class Asker:
 
     def apply(self, cut: Cut, setting: Setting) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
+        items = self._store.items()
+        left = labels_left(setting.scenario.ask, items)
         if not cut.model_version:
             self._keep(cut, setting)
-            most = min(cut.take, setting.scenario.ask.capacity)
+            most = min(cut.take, setting.scenario.ask.capacity, left)
             self._store.add(cut.cycle, self._first(cut, most, setting))
             return ""
         kept = self._store.scores()
@@ -104,9 +106,11 @@ class Asker:
         if len(cut.theta) not in {0, policy.grid_shape[0]}:
             return OTHER_GROUPS
         self._keep(cut, setting)
-        known = [i.uid for i in self._store.items() if i.state not in _AGAIN]
+        known = [i.uid for i in items if i.state not in _AGAIN]
         scored = kept[1].keep(~np.isin(kept[1].uids, known))
-        accepted = policy.accept(cut, scored, self._device_id)
+        accepted = np.zeros(len(scored), dtype=np.bool_)
+        able = scored.head(left)
+        accepted[: len(able)] = policy.accept(cut, able, self._device_id)
         self._store.add(cut.cycle, self._pick(scored, accepted, setting, cut))
         return ""
 
@@ -233,7 +237,7 @@ class Asker:
         models += setting.scenario.stream.on
         if setting.learner.loaded is not None and models:
             self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
-        return setting.policy.contribute(scored)
+        return setting.policy.contribute(scored.head(labels_left(config, items)))
 
     def scored(
         self,
@@ -277,3 +281,17 @@ def _counts(items: Sequence[Item], task: Task) -> IntArray:
     """Count labels per class: (c,)."""
     labels = Counter(item.label for item in items)
     return np.array([labels[c] for c in range(task.num_classes)])
+
+
+def labels_left(config: AskConfig, items: Sequence[Item]) -> int:
+    """Return how many labels this device may still be asked in a cycle.
+
+    Parameters
+    ----------
+    items
+        Everything ever asked; what expired did not cost anyone a label.
+    """
+    if not config.device_labels:
+        return MAX_CAPACITY
+    spent = sum(item.asked - item.expired for item in items)
+    return max(0, config.device_labels - spent)

@@ -7,6 +7,7 @@ Unknown keys are refused with the nearest valid one; nothing here touches data o
 """
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,6 +107,7 @@ class AskConfig:
     capacity: int = 10  # labels one device's people give per cycle
     shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
     bins: int = 64  # of the score grid, per group
+    device_labels: int = 0  # most asked on one device, expired ones aside; 0 = no limit
     patience: int = 0  # cycles a question waits before it expires; 0 = for ever
     balance: float = 0.25  # 0: quota follows the scores; 1: even labelled class mix
     temperature: float = 1.0  # of class-cut: 1 = inverse counts, large = equal shares
@@ -125,6 +127,12 @@ class AskConfig:
             "ask.initial",
             self.initial,
             f"must not exceed ask.capacity = {self.capacity}, what people give a cycle",
+        )
+        _require(
+            self.device_labels == 0 or self.device_labels >= self.initial,
+            "ask.device_labels",
+            self.device_labels,
+            f"must be 0 (no limit) or at least ask.initial = {self.initial}",
         )
         _require(
             1.0 <= self.shortlist <= MAX_SHORTLIST,
@@ -198,6 +206,74 @@ class StreamConfig:
     def on(self) -> bool:
         """Whether samples are asked on arrival at all."""
         return self.controller != "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopConfig:
+    """When a run ends before its last cycle. ``ask.cycles`` is always the end."""
+
+    # budget, plateau, uncertainty, stabilised, value, or package.module:attr; several
+    # with commas, the first to hold ends the run. "": none, so that runs compare.
+    when: str = ""
+    labels: int = 0  # budget: most labels asked in all; 0 = no such limit
+    money: float = 0.0  # budget: most to pay for labels; 0 = no such limit
+    price: float = 0.0  # of one label, in euros or a person's seconds; 0 = not known
+    patience: int = 3  # plateau: cycles without a gain; a single one is often chance
+    min_gain: float = 0.005  # plateau: twice the sampling error of 95 % on 10,000
+    uncertainty: float = (
+        0.0  # mean score to fall below; must be set: no value suits all
+    )
+    kappa: float = 0.99  # stabilised: as published (Bloodgood & Vijay-Shanker 2009)
+    window: int = 3  # stabilised: as published; value: a slope over as many steps
+    value_per_point: float = 0.0  # value: of 1 % accuracy, in the unit of the price
+
+    def __post_init__(self) -> None:
+        for key in ("labels", "money", "price", "value_per_point"):
+            value = getattr(self, key)
+            ok = 0 <= value < math.inf
+            _require(ok, f"stop.{key}", value, "must be finite and not negative")
+        for key in ("patience", "window"):
+            value = getattr(self, key)
+            _require(value >= 1, f"stop.{key}", value, "must be at least 1")
+        for key in ("uncertainty", "kappa"):
+            value = getattr(self, key)
+            _require(0 <= value < 1, f"stop.{key}", value, "must lie in [0, 1)")
+        ok = 0 < self.min_gain < 1
+        _require(ok, "stop.min_gain", self.min_gain, "must lie between 0 and 1")
+        self._check_named()
+
+    def _check_named(self) -> None:
+        """Refuse a limit that no criterion reads, and a criterion without a limit."""
+        limits = {
+            "budget": ("labels", "money"),
+            "uncertainty": ("uncertainty",),
+            "value": ("value_per_point",),
+        }
+        for name, keys in limits.items():
+            given = [key for key in keys if getattr(self, key)]
+            needed = " or ".join(f"stop.{key}" for key in keys)
+            if name in self.criteria:
+                _require(bool(given), "stop.when", self.when, f"{name} needs {needed}")
+            for key in given:
+                rule = f"is read by {name!r} only, which stop.when does not name"
+                _require(name in self.criteria, f"stop.{key}", getattr(self, key), rule)
+        if self.money or self.value_per_point:
+            rule = "must be given with stop.money and stop.value_per_point"
+            _require(self.price > 0, "stop.price", self.price, rule)
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """Names of the criteria, in order."""
+        names = (name.strip() for name in self.when.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def budget(self) -> int | None:
+        """Most labels that may be asked in all; None = no limit."""
+        limits = [self.labels] if self.labels else []
+        if self.money:  # 0.3 / 0.1 is a little less than 3
+            limits.append(int(min(self.money / self.price + 1e-9, 1e9)))
+        return min(limits, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +351,7 @@ class Scenario:
     fleet: FleetConfig = FleetConfig()
     ask: AskConfig = AskConfig()
     stream: StreamConfig = StreamConfig()
+    stop: StopConfig = StopConfig()
     train: TrainConfig = TrainConfig()
     strategy: StrategyConfig = StrategyConfig()
     run: RunConfig = RunConfig()

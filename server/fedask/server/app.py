@@ -1,9 +1,12 @@
 """The ServerApp: ``app = server_app(task)``. Wires a scenario to Flower's loop."""
 
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
@@ -11,15 +14,22 @@ from flwr.serverapp.strategy import Strategy
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
+from fedask.common.policies.policy import make_policy
 from fedask.common.registry import resolve
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, to_record
 from fedask.server.checkpoint import Checkpoint, RunFolder, inner_state, restore_inner
+from fedask.server.figures import Labels, cohen_kappa, cycle_figures, mean_score
 from fedask.server.inner import make_inner
 from fedask.server.progress import Progress
+from fedask.server.stopping import counts_uncertainty, make_criteria, reason_to_stop
 from fedask.server.strategy import AskStrategy
 
-Evaluate = Callable[[Task, Scenario, Arrays], Mapping[str, float]]
+logger = logging.getLogger(__name__)
+
+# Figures for the history, and perhaps PREDICTIONS: (n,) classes of a fixed set.
+Evaluate = Callable[[Task, Scenario, Arrays], Mapping[str, float | Labels]]
+PREDICTIONS = "predictions"
 
 EVALUATIONS = {"held-out": "fedask.simulations.evaluation:held_out"}
 
@@ -54,6 +64,10 @@ def server_app(
     return app
 
 
+class _EndOfRun(Exception):  # noqa: N818  (nothing is wrong)
+    """Leaves Flower's loop, which has no other way out, before its last round."""
+
+
 class Coordinator:
     """One run: strategy, evaluation, files.
 
@@ -71,7 +85,8 @@ class Coordinator:
     Raises
     ------
     ConfigError
-        If the evaluation is unknown, or a resumed run has other settings.
+        If the evaluation or a stopping criterion is unknown or misses something, or a
+        resumed run has other settings.
     """
 
     def __init__(
@@ -81,8 +96,12 @@ class Coordinator:
         self._clock = clock
         self._scenario = scenario
         self._strategy = AskStrategy(inner, scenario, task.num_classes)
+        policy = make_policy(scenario.ask, task.num_classes)
+        self._criteria = make_criteria(scenario, policy)
+        self._uncertain = counts_uncertainty(scenario.ask, policy)
         self._rows: list[dict[str, Any]] = []
         self._evaluate: Evaluate | None = None
+        self._predictions: Labels | None = None
         self._arrays: Arrays = {}
         if scenario.run.evaluate:
             self._evaluate = resolve("evaluation", scenario.run.evaluate, EVALUATIONS)
@@ -91,19 +110,24 @@ class Coordinator:
             self._folder = RunFolder(Path(scenario.run.out), fingerprint(scenario))
 
     def run(self, grid: Grid) -> None:
-        """Run to the end of the last cycle, from the start or from a checkpoint."""
+        """Run to the last cycle, or until a stopping criterion holds.
+
+        From the start or from a checkpoint; one that stopped is only written out.
+        """
         model = self._task.build(self._scenario.seed)
         initial = {k: t.detach().numpy().copy() for k, t in model.state_dict().items()}
         self._strategy.begin(to_record(initial))
         self._arrays = initial
         self._resume()
-        self._strategy.start(
-            grid,
-            to_record(dict(self._arrays)),
-            num_rounds=self._strategy.num_rounds,
-            timeout=self._scenario.run.round_timeout_s,
-            evaluate_fn=self._after_round,
-        )
+        if self._stopped is None:
+            with suppress(_EndOfRun):
+                self._strategy.start(
+                    grid,
+                    to_record(dict(self._arrays)),
+                    num_rounds=self._strategy.num_rounds,
+                    timeout=self._scenario.run.round_timeout_s,
+                    evaluate_fn=self._after_round,
+                )
         if self._folder is not None:
             self._folder.finish(self._arrays, self.account())
 
@@ -119,13 +143,16 @@ class Coordinator:
             return
         self._arrays = checkpoint.arrays
         self._rows = checkpoint.rows
+        self._predictions = checkpoint.predictions
         self._strategy.progress = Progress.from_state(checkpoint.progress)
         restore_inner(self._strategy.inner, checkpoint.inner)
 
     def _after_round(
         self, server_round: int, arrays: ArrayRecord
     ) -> MetricRecord | None:
-        """Note the round, evaluate at the end of a cycle, save. Called by Flower.
+        """Note the round; at the end of a cycle measure, and decide; save.
+
+        Called by Flower.
 
         What it returns Flower puts into its log and its result.
         """
@@ -142,13 +169,61 @@ class Coordinator:
                 number == progress.rounds for number, *_ in progress.refused
             ),
         }
-        if step == self._scenario.train.rounds - 1 and self._evaluate is not None:
-            row |= self._evaluate(self._task, self._scenario, self._arrays)
+        if step == self._scenario.train.rounds - 1:
+            self._close_cycle(row)
         self._rows.append(row)
         if self._folder is not None:
             self._save(row)
+        if "stopped" in row:
+            raise _EndOfRun
         shown = ("labels", "accuracy", "loss")
         return MetricRecord({key: row[key] for key in shown if key in row})
+
+    def _close_cycle(self, row: dict[str, Any]) -> None:
+        """Add to the row what is known at the end of a cycle, and why the run ends."""
+        if self._evaluate is not None:
+            found = dict(self._evaluate(self._task, self._scenario, self._arrays))
+            predicted = found.pop(PREDICTIONS, None)
+            row |= found
+            if predicted is not None:
+                row["kappa"] = self._agreement(np.asarray(predicted))
+        if self._uncertain:
+            grid = self._strategy.grid
+            row["uncertainty"] = None if grid is None else mean_score(grid)
+        past = [each for each in self._rows if "spent" in each]
+        capacity = self._scenario.ask.capacity
+        row |= cycle_figures(row, past, self._strategy.progress, capacity)
+        if self._strategy.num_rounds > 0:
+            reason = reason_to_stop(self._criteria, [*past, row])
+            if reason:
+                logger.info("stopped after cycle %d: %s", row["cycle"], reason)
+                row["stopped"] = reason
+                self._strategy.forgo()
+
+    def _agreement(self, predicted: Labels) -> float | None:
+        """Return kappa between this cycle's model and the last one's, if there is one.
+
+        Raises
+        ------
+        ConfigError
+            If the evaluation does not predict the same samples every time.
+        """
+        before, self._predictions = self._predictions, predicted
+        if before is None:
+            return None
+        if before.shape != predicted.shape:
+            msg = f"run.evaluate returned {predicted.shape} predictions after "
+            msg += f"{before.shape}: they must be of a fixed set"
+            raise ConfigError(msg)
+        return cohen_kappa(before, predicted)
+
+    @property
+    def _stopped(self) -> dict[str, Any] | None:
+        """Cycle and reason of an early end, from the history alone."""
+        last = self._rows[-1] if self._rows else {}
+        if "stopped" not in last:
+            return None
+        return {"cycle": last["cycle"], "reason": last["stopped"]}
 
     def _save(self, row: dict[str, Any]) -> None:
         if self._folder is None:
@@ -162,6 +237,7 @@ class Coordinator:
                     progress=self._strategy.progress.to_state(),
                     rows=self._rows,
                     inner=inner_state(self._strategy.inner),
+                    predictions=self._predictions,
                 )
             )
 
@@ -174,6 +250,7 @@ class Coordinator:
             "seed": self._scenario.seed,
             "classes": list(self._task.classes),
             "rows": self._rows,
+            "stopped": self._stopped,
             "ledger": progress.ledger.summary(),
             "labels_by_device": {
                 device: list(counts)

@@ -43,12 +43,15 @@ class Checkpoint:
         The history so far.
     inner
         Arrays of the inner strategy, such as Adam's moments.
+    predictions
+        (n,) classes that the last evaluated model gave its samples, if it was asked.
     """
 
     arrays: Arrays
     progress: Mapping[str, Any]
     rows: list[dict[str, Any]]
     inner: Arrays
+    predictions: NDArray[Any] | None = None
 
 
 class RunFolder:
@@ -90,6 +93,8 @@ class RunFolder:
         }
         named = {f"model/{k}": v for k, v in checkpoint.arrays.items()}
         named |= {f"inner/{k}": v for k, v in checkpoint.inner.items()}
+        if checkpoint.predictions is not None:
+            named["predictions"] = checkpoint.predictions
         # The archive's checksums do not cover the names in its directory.
         meta["names"] = sorted(named)
         encoded = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
@@ -127,6 +132,7 @@ class RunFolder:
             progress=meta["progress"],
             rows=rows,
             inner=_named(stored, "inner/"),
+            predictions=stored.get("predictions"),
         )
 
     def _check(self, meta: Mapping[str, Any]) -> None:

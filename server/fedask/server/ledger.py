@@ -25,11 +25,15 @@ class Ledger:
         granted again.
     totals
         Last totals of every device: asked, answered, skipped, expired.
+    granted
+        Labels that the last grant added. Not kept in a checkpoint: a grant is taken
+        back in the round that made it, or never.
     """
 
     bought: int = 0
     returned: int = 0
     totals: dict[DeviceId, tuple[int, int, int, int]] = field(default_factory=dict)
+    granted: int = field(default=0, compare=False)
 
     def note(self, report: Report) -> None:
         """Take a device's totals."""
@@ -44,16 +48,34 @@ class Ledger:
         """Record what the first cycle's questions cost."""
         self.bought = labels
 
-    def grant(self, quota: int) -> int:
+    def grant(self, quota: int, budget: int | None = None) -> int:
         """Buy ``quota`` more labels; returns how many may be asked now.
 
         That is the new quota plus everything bought before that was not spent, never
         less than 0.
+
+        Parameters
+        ----------
+        budget
+            Most labels to buy in all; the quota is cut to what is left of it.
         """
-        unspent = max(0, self.bought - self.spent)
-        self.returned += unspent
+        if budget is not None:
+            quota = min(quota, max(0, budget - self.bought))
+        self.returned += max(0, self.bought - self.spent)
         self.bought += quota
+        self.granted = quota
         return max(0, self.bought - self.spent)
+
+    def take_back(self) -> None:
+        """Undo the last grant: the cycle it was for does not come."""
+        self.bought -= self.granted
+        self.returned -= max(0, self.bought - self.spent)
+        self.granted = 0
+
+    @property
+    def asked(self) -> int:
+        """Labels ever asked, expired ones as often as they were asked."""
+        return sum(asked for asked, *_ in self.totals.values())
 
     @property
     def spent(self) -> int:

@@ -122,6 +122,11 @@ class Progress:
         """Labels the fleet holds, by the last report of each device."""
         return sum(sum(counts) for counts in self.classes.values())
 
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Labels the fleet holds, per class: (c,); empty before the first report."""
+        return tuple(sum(column) for column in zip(*self.classes.values(), strict=True))
+
     def to_state(self) -> dict[str, Any]:
         """Return plain data.
 

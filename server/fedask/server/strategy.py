@@ -81,7 +81,8 @@ class AskStrategy(Strategy):
     inner
         Any ``flwr.serverapp.strategy`` strategy.
     scenario
-        ``ask``, ``train.rounds``, ``train.restart`` and ``seed`` are used.
+        ``ask``, ``stop.budget``, ``train.rounds``, ``train.restart`` and ``seed`` are
+        used.
     num_classes
         c of the task.
 
@@ -89,12 +90,15 @@ class AskStrategy(Strategy):
     ----------
     progress
         All state that a checkpoint must keep.
+    grid
+        (g, b) sum of the grids of the last round, None if nobody scored in it.
     """
 
     def __init__(self, inner: Strategy, scenario: Scenario, num_classes: int) -> None:
         self.inner = inner
         self._begun = dict(vars(inner))
         self.progress = Progress()
+        self.grid: IntArray | None = None
         self._scenario = scenario
         self._classes = num_classes
         self._policy = make_policy(scenario.ask, num_classes)
@@ -182,6 +186,7 @@ class AskStrategy(Strategy):
         if cycle == 1:  # a device that comes late asks its first questions then
             known = len(self.progress.ledger.totals)
             self.progress.ledger.grant_first(self._scenario.ask.initial * known)
+        self.grid = current.grid if current.scored else None
         if self._scores(cycle, step):
             self.progress.cut = self._plan(cycle + 1, current)
         self.progress.rounds = number
@@ -277,7 +282,8 @@ class AskStrategy(Strategy):
 
     def _plan(self, cycle: int, current: _Round) -> Cut | None:
         """Turn the summed grid into the next cut; None if nobody scored."""
-        quota = self.progress.ledger.grant(self._scenario.ask.quota)
+        ask, stop = self._scenario.ask, self._scenario.stop
+        quota = self.progress.ledger.grant(ask.quota, stop.budget)
         if not current.scored:
             return None
         labelled = np.zeros(self._classes, dtype=np.int64)
@@ -294,6 +300,14 @@ class AskStrategy(Strategy):
                 quota=min(quota, MAX_COUNT),
             )
         )
+
+    def forgo(self) -> None:
+        """Take back the cut and the quota of a cycle that will not come.
+
+        Called in the round that planned it, before anything of it was sent.
+        """
+        self.progress.cut = None
+        self.progress.ledger.take_back()
 
     def _first_cut(self) -> Cut:
         """Ask for a few random samples per device: no model knows anything yet."""

@@ -12,6 +12,7 @@ from fedask.common.policies.policy import make_policy
 from fedask.common.registry import resolve
 from fedask.common.task import Task
 from fedask.server.inner import make_inner
+from fedask.server.stopping import make_criteria
 from fedask.simulations.devices import shares_of
 from fedask.simulations.people import PEOPLE
 
@@ -29,7 +30,7 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     """
     check_given(make_scorer(scenario.ask.scorer).needs, task, scenario)
     make_batcher(scenario.ask.batcher)
-    make_policy(scenario.ask, task.num_classes)
+    check_choice(scenario, task.num_classes)
     make_inner(scenario.strategy, scenario.fleet.devices)
     resolve("people", scenario.fleet.people, PEOPLE)
     shares = shares_of(scenario)
@@ -38,6 +39,23 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
         raise ConfigError(msg + str(task.num_classes))
     Learner(task, scenario.train).predict(shares.data.train_x[:2])
     check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
+
+
+def check_choice(scenario: Scenario, num_classes: int) -> None:
+    """Try the policy, and the stopping criteria that depend on it.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, or a criterion misses what it needs.
+    """
+    evaluated = scenario.with_values({"run.evaluate": evaluation_of(scenario)})
+    make_criteria(evaluated, make_policy(scenario.ask, num_classes))
+
+
+def evaluation_of(scenario: Scenario) -> str:
+    """Return how a simulation evaluates: on held-out data, if nothing else is named."""
+    return scenario.run.evaluate or "held-out"
 
 
 def check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
@@ -63,7 +81,14 @@ def check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
         msg = f"ask.quota = {ask.quota}: the fleet's people give at most {capacity} "
         msg += f"labels a cycle (ask.capacity = {ask.capacity} per device)"
         raise ConfigError(msg)
-    wanted = ask.initial * len(sizes) + ask.quota * (ask.cycles - 1)
+    first, budget = ask.initial * len(sizes), scenario.stop.budget
+    wanted = first + ask.quota * (ask.cycles - 1)
+    if budget is not None:
+        if first > budget:
+            msg = f"stop.when names 'budget' with {budget} labels: the first cycle "
+            msg += f"alone asks {first} (ask.initial = {ask.initial} of each device)"
+            raise ConfigError(msg)
+        wanted = min(wanted, budget)
     if wanted > total:
         msg = f"{ask.cycles} cycles ask for {wanted} labels, the whole fleet has only "
         raise ConfigError(msg + f"{total} samples")

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedask.common.config import Scenario
-from fedask.common.policies.policy import make_policy
-from fedask.simulations.checks import check_scenario
+from fedask.simulations.checks import check_choice, check_scenario
 from fedask.simulations.programs import Program
 from fedask.simulations.simulate import simulate
 from fedask.simulations.tasks import task_of
@@ -77,7 +76,7 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
         The same as the run would raise.
     """
     for job in jobs:
-        make_policy(scenario_of(program, job).ask, 2)
+        check_choice(scenario_of(program, job), 2)
     check_scenario(program.scenario, task_of(program.scenario))
 
 

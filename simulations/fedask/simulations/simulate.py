@@ -14,7 +14,9 @@ from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.weights import model_version
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, MODEL, SERVER, replace_file
-from fedask.simulations.checks import check_scenario
+from fedask.simulations.checks import check_scenario, evaluation_of
+from fedask.simulations.devices import asked as asked_on_disk
+from fedask.simulations.diversity import diversities
 from fedask.simulations.runtimes.processes import end
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 from fedask.simulations.tasks import task_of
@@ -73,7 +75,7 @@ def simulate(
     values = {
         "run.out": str(out.resolve()),
         "run.resume": resuming,
-        "run.evaluate": scenario.run.evaluate or "held-out",
+        "run.evaluate": evaluation_of(scenario),
     }
     if resume and not resuming:
         # Killed before the first checkpoint: what devices did is done again.
@@ -82,6 +84,8 @@ def simulate(
     scenario = scenario.with_values(values)
     started = time.perf_counter()
     asked = run(apps, scenario)
+    if resuming:  # with no round left to do, not every device was opened again
+        asked = asked_on_disk(scenario)
     seconds = time.perf_counter() - started
     server = json.loads((out / SERVER).read_text(encoding="utf-8"))
     outcome = {
@@ -89,6 +93,7 @@ def simulate(
         "name": scenario.name,
         "runtime": runtime,
         "devices": scenario.fleet.devices,
+        "diversity": diversities(asked, scenario),
         "digest": {"selected": digest(asked), "model": file_digest(out / MODEL)},
         "seconds": round(seconds, 3),
     }

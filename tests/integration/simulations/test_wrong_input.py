@@ -60,6 +60,9 @@ WRONG_SETTINGS = [
     ("fleet.people=perfct", 2, ["'perfct'", "perfect"]),
     ("strategy.name=FedAvgg", 2, ["'FedAvgg'", "FedAvg"]),
     ("strategy.options.eta=1", 2, ["FedAvg has no option 'eta'"]),
+    ("stop.when=plato", 2, ["'plato'", "plateau"]),
+    ("stop.labels=9", 2, ["stop.labels = 9", "'budget'"]),
+    ("ask.device_labels=1", 2, ["ask.device_labels = 1", "ask.initial = 2"]),
     ("task.model=mpl", 2, ["'mpl'", "mlp"]),
     ("task.name=nowhere:task", 2, ["cannot import 'nowhere'"]),
     ("data.source=fashion-mnist", 3, ["FEDASK_DATA", "github.com/zalandoresearch"]),
@@ -78,6 +81,23 @@ def test_wrong_setting_is_named_and_nothing_is_written(
     for word in words:
         assert word in done.stderr
     assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_stopping_criterion_that_cannot_work_is_refused(
+    fedask: Fedask, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    small = ("--set", "stop.when=budget", "--set", "stop.labels=7")
+    done = fedask("simulate", "tiny", *small, "--out", out)
+    assert done.returncode == 2
+    assert "the first cycle alone asks 8" in done.stderr
+    certain = ("--set", "stop.when=uncertainty", "--set", "stop.uncertainty=0.5")
+    done = fedask(
+        "compare", "tiny", "--policies", "global-cut,local-topk", *certain, "--out", out
+    )
+    assert done.returncode == 2
+    assert "ask.policy = 'local-topk'" in done.stderr
     assert not out.exists()
 
 

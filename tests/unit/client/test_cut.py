@@ -148,6 +148,63 @@ def test_no_cut_asks_more_than_the_capacity(policy: str, capacity: int) -> None:
     assert len(world.queued_in(3)) <= capacity
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_cut_asks_more_in_all_than_the_device_may_be_asked(policy: str) -> None:
+    world = World({"ask.policy": policy, "ask.device_labels": 9})
+    for cycle, total in ((2, 7), (3, 9), (4, 9)):
+        if cycle == 2:
+            world.scored()
+        else:
+            world.round(cycle - 1, 2, score=world.version)
+        hostile = Cut(
+            cycle=cycle,
+            model_version=world.version,
+            nonce=cycle,
+            theta=(0,) * {"global-cut": 3, "proportional-random": 1}.get(policy, 0),
+            take=10_000_000,
+        )
+        assert world.round(cycle, 0, cut=hostile).report.asked == total
+    world.round(5, 0, cut=first_cut(5, take=5))
+    assert len(world.items()) == 9
+
+
+def test_a_first_cut_is_clipped_to_what_the_device_may_be_asked() -> None:
+    world = World({"ask.device_labels": 3})
+
+    world.round(1, 0, cut=first_cut(take=4))
+
+    assert len(world.queued_in(1)) == 3
+
+
+def test_a_device_counts_no_scores_that_it_may_not_be_asked() -> None:
+    world = World({"ask.device_labels": 4})
+    kept_back, free = world.scored().report.grid, World().scored().report.grid
+    assert kept_back is not None
+    assert free is not None
+    assert (int(kept_back.sum()), int(free.sum())) == (2, 5)
+
+    # Of the five over the cut it asks the best two, those that it has counted.
+    world.round(2, 0, cut=whole_cut(2, world.version))
+
+    kept = world.store.scores()
+    assert kept is not None
+    assert world.queued_in(2) == sorted(kept[1].uids[:2].tolist())
+    done = world.round(2, 2, score=world.version).report.grid
+    assert done is not None
+    assert int(done.sum()) == 0
+
+
+def test_expired_questions_do_not_use_up_what_a_device_may_be_asked() -> None:
+    world = World({"ask.device_labels": 3, "ask.patience": 1})
+    world.people.willing = False
+    world.round(1, 0, cut=first_cut(take=3))
+    world.round(2, 0)
+
+    report = world.round(2, 1, cut=first_cut(2, take=5)).report
+
+    assert (report.asked, report.expired) == (6, 3)
+
+
 @pytest.mark.parametrize("batcher", BATCHERS)
 @pytest.mark.parametrize("k", [0, 1, 3, 5])
 def test_every_batcher_asks_as_many_as_the_cut_buys(batcher: str, k: int) -> None:

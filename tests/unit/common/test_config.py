@@ -36,6 +36,7 @@ NAN, INF = math.nan, math.inf
         ("ask.shortlist", NAN, "must be 1 to 1000"),
         ("ask.cost_unit", 0.0, "must be positive"),
         ("ask.committee", 0, "must be at least 1"),
+        ("ask.device_labels", -1, r"must be 0 .no limit. or at least ask\.initial = 1"),
         ("ask.patience", -1, "must not be negative"),
         ("ask.bins", 1, "must be 2 to 4096"),
         ("ask.bins", 4097, "must be 2 to 4096"),
@@ -55,6 +56,23 @@ NAN, INF = math.nan, math.inf
         ("stream.tolerance", NAN, "must be positive"),
         ("stream.step", 0.0, "must lie between 0 and 1"),
         ("stream.step", 1.0, "must lie between 0 and 1"),
+        ("stop.labels", -1, "must be finite and not negative"),
+        ("stop.money", INF, "must be finite and not negative"),
+        ("stop.price", NAN, "must be finite and not negative"),
+        ("stop.value_per_point", -0.1, "must be finite and not negative"),
+        ("stop.patience", 0, "must be at least 1"),
+        ("stop.window", 0, "must be at least 1"),
+        ("stop.min_gain", 0.0, "must lie between 0 and 1"),
+        ("stop.min_gain", 1.0, "must lie between 0 and 1"),
+        ("stop.uncertainty", 1.0, r"must lie in \[0, 1\)"),
+        ("stop.kappa", 1.0, r"must lie in \[0, 1\)"),
+        ("stop.labels", 9, "is read by 'budget' only, which stop.when does not name"),
+        ("stop.money", 9.0, "is read by 'budget' only, which stop.when does not name"),
+        ("stop.uncertainty", 0.1, "is read by 'uncertainty' only"),
+        ("stop.value_per_point", 1.0, "is read by 'value' only"),
+        ("stop.when", "budget", "budget needs stop.labels or stop.money"),
+        ("stop.when", "plateau, value", "value needs stop.value_per_point"),
+        ("stop.when", "uncertainty", "uncertainty needs stop.uncertainty"),
         ("train.rounds", 0, "must be at least 1"),
         ("train.steps", 0, "must be at least 1"),
         ("train.batch_size", 0, "must be at least 1"),
@@ -188,6 +206,44 @@ def test_a_scenario_is_hashable_and_frozen() -> None:
     assert len({Scenario(), Scenario(), Scenario(seed=1)}) == 2
     with pytest.raises(AttributeError):
         Scenario().seed = 3  # type: ignore[misc]
+
+
+def test_money_and_worth_need_the_price_of_a_label() -> None:
+    for values in (
+        {"stop.when": "budget", "stop.money": 5.0},
+        {"stop.when": "value", "stop.value_per_point": 5.0},
+    ):
+        with pytest.raises(ConfigError, match=r"^stop\.price = 0\.0: must be given"):
+            Scenario.from_flat(values)
+        Scenario.from_flat({**values, "stop.price": 0.5})
+
+
+def test_criteria_are_named_once_each_and_in_order() -> None:
+    stop = Scenario.from_flat({"stop.when": " plateau,, stabilised ,plateau"}).stop
+
+    assert stop.criteria == ("plateau", "stabilised")
+    assert Scenario().stop.criteria == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "money", "price", "budget"),
+    [
+        (90, 0.0, 0.0, 90),
+        (0, 0.3, 0.1, 3),
+        (0, 1.0, 0.3, 3),
+        (0, 0.1, 0.5, 0),
+        (2, 0.3, 0.1, 2),
+        (9, 0.3, 0.1, 3),
+        (0, 1e308, 1e-308, 10**9),
+    ],
+)
+def test_budget_is_the_smaller_of_labels_and_what_the_money_buys(
+    labels: int, money: float, price: float, budget: int
+) -> None:
+    values = {"stop.labels": labels, "stop.money": money, "stop.price": price}
+
+    assert Scenario.from_flat({"stop.when": "budget", **values}).stop.budget == budget
+    assert Scenario().stop.budget is None
 
 
 # --- files ----------------------------------------------------------------------------

@@ -53,6 +53,36 @@ def test_expired_questions_are_granted_again() -> None:
     assert ledger.returned == 3
 
 
+def test_grants_end_at_the_budget() -> None:
+    ledger = Ledger()
+    ledger.grant_first(8)
+    _note(ledger, 1, asked=8)
+    assert [ledger.grant(5, budget=15), ledger.bought] == [5, 13]
+    _note(ledger, 1, asked=12)
+    assert [ledger.grant(5, budget=15), ledger.bought] == [3, 15]
+    assert [ledger.grant(5, budget=15), ledger.bought] == [3, 15]
+    _note(ledger, 1, asked=15)
+    assert [ledger.grant(5, budget=15), ledger.bought] == [0, 15]
+
+
+def test_grant_below_what_was_bought_already_adds_nothing() -> None:
+    ledger = Ledger()
+    ledger.grant_first(8)
+    assert [ledger.grant(5, budget=3), ledger.bought] == [8, 8]
+
+
+def test_grant_that_is_taken_back_leaves_no_trace() -> None:
+    ledger = Ledger()
+    ledger.grant_first(8)
+    _note(ledger, 1, asked=6, expired=1)
+    before = ledger.to_state()
+    for budget in (None, 10, 8):
+        ledger.grant(5, budget)
+        assert ledger.to_state() != before
+        ledger.take_back()
+        assert ledger.to_state() == before
+
+
 def test_repeated_report_changes_nothing() -> None:
     ledger = Ledger()
     ledger.grant_first(4)

@@ -32,6 +32,7 @@ class GlobalCut:
     """
 
     scorer: str | None = None
+    counts_scores = True  # so that the server may read the fleet's uncertainty off it
 
     def __init__(self, config: AskConfig, num_classes: int) -> None:
         self._capacity = config.capacity

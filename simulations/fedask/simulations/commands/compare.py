@@ -198,11 +198,14 @@ def _bars(
 
         def tick() -> None:
             rows = [(name, follower.look()) for name, follower in followers]
-            done = sum(row.get("round", 0) for _, row in rows)
+            ended = [name for name, row in rows if "stopped" in row]
+            done = sum(
+                rounds if name in ended else row.get("round", 0) for name, row in rows
+            )
             busy = [
                 f"{name}: {note(row)}"
                 for name, row in rows
-                if 0 < row.get("round", 0) < rounds
+                if 0 < row.get("round", 0) < rounds and name not in ended
             ]
             bar.update(task, completed=done, note="; ".join(busy[:2]))
 

@@ -26,6 +26,14 @@ from fedask.simulations.programs import open_program
 
 _POLL_S = 0.2
 _REASONS = 5  # shown at most
+FIGURES = {  # column: (key of a row, see fedask.server.figures, format)
+    "AULC": ("aulc", ".1%"),
+    "labels/point": ("labels_per_point", ".1f"),
+    "answered": ("answered_share", ".0%"),
+    "capacity used": ("capacity_used", ".0%"),
+    "balance": ("class_balance", ".2f"),
+    "spent/label": ("spent_per_label", ".2f"),
+}
 
 
 def simulate_command(
@@ -83,7 +91,8 @@ def following(out: Path, scenario: Scenario) -> Iterator[None]:
         def follow() -> None:
             while not stop.wait(_POLL_S):
                 row = follower.look()
-                bar.update(task, completed=row.get("round", 0), note=note(row))
+                done = rounds if "stopped" in row else row.get("round", 0)
+                bar.update(task, completed=done, note=note(row))
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -107,18 +116,32 @@ def note(row: dict[str, Any]) -> str:
 def print_result(result: dict[str, Any], folder: Path) -> None:
     """Print the curve and the ledger of a run."""
     rows = [
-        (str(row["cycle"]), str(row["labels"]), f"{row['accuracy']:.1%}")
+        (
+            str(row["cycle"]),
+            str(row["labels"]),
+            f"{row['accuracy']:.1%}",
+            *(figure(row[key], form) for key, form in FIGURES.values()),
+        )
         for row in result["rows"]
         if "accuracy" in row
     ]
     title = f"{result['name']}: {result['policy']} on {result['devices']} devices"
-    print_table(title, ("cycle", "labels", "accuracy"), rows)
+    print_table(title, ("cycle", "labels", "accuracy", *FIGURES), rows)
     ledger = result["ledger"]
     print_table("ledger", tuple(ledger), [tuple(str(n) for n in ledger.values())])
     console = stderr()
+    stopped = result["stopped"]
+    if stopped is not None:
+        why = f"stopped after cycle {stopped['cycle']}: {stopped['reason']}"
+        console.print(why, markup=False, highlight=False)
     for line in refusals(result["refused"]):
         console.print(line, markup=False)
     console.print(f"{result['seconds']:.1f} s; everything is in {folder}")
+
+
+def figure(value: float | None, form: str) -> str:
+    """Write a key figure; what is not defined as a dash."""
+    return "-" if value is None else format(value, form)
 
 
 def refusals(refused: Sequence[tuple[int, str, str]]) -> list[str]:
