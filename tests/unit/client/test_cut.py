@@ -160,7 +160,7 @@ def test_no_cut_asks_more_in_all_than_the_device_may_be_asked(policy: str) -> No
             cycle=cycle,
             model_version=world.version,
             nonce=cycle,
-            theta=(0,) * {"global-cut": 3, "proportional-random": 1}.get(policy, 0),
+            theta=(0,) * THETAS.get(policy, 0),
             take=10_000_000,
         )
         assert world.round(cycle, 0, cut=hostile).report.asked == total
