@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +21,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from fedask.simulations.summary import Summary
+from fedask.simulations.paired import least_p
+from fedask.simulations.summary import PolicySummary, Summary
 
 _PIPED_WIDTH = 120  # columns
 
@@ -86,6 +88,7 @@ def print_summary(summary: Summary) -> None:
                 f"{row['final_accuracy']:.1%}" if row["labels"] else "-",
                 "not reached" if needed is None else str(needed),
                 "-" if saved is None else f"{saved:.0%}",
+                *_area(row),
                 f"{row['bytes_per_device_per_cycle']:.0f}",
                 str(row["extra_messages"]),
             )
@@ -96,8 +99,32 @@ def print_summary(summary: Summary) -> None:
         "accuracy",
         f"labels{goal}",
         "saved",
+        "AULC",
+        "shift",
+        "p",
         "B/dev/cycle",
         "extra msgs",
     )
     seeds = len(summary["seeds"])
     print_table(f"{summary['name']}: mean of {seeds} seed(s)", columns, rows)
+    between = summary["aulc_labels"]
+    if between is not None:
+        low, high = between
+        text = f"AULC: mean accuracy between {low} and {high} labels. Shift and p: "
+        text += (
+            f"against {summary['reference']}, paired by seed (Hodges-Lehmann, exact "
+        )
+        text += (
+            f"Wilcoxon); with {seeds} seed(s) p is never below {least_p(seeds):.2g}."
+        )
+        stdout().print(text, highlight=False)
+
+
+def _area(row: PolicySummary) -> tuple[str, str, str]:
+    """Write the area under the curve and what it is against the reference's."""
+    areas = [area for area in row["aulc"] if area is not None]
+    mean = f"{fmean(areas):.1%}" if areas else "-"
+    against = row["against"]
+    if against is None:
+        return mean, "-", "-"
+    return mean, f"{100 * against['shift']:+.1f}", f"{against['p']:.2g}"

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from fedask.common.errors import StoreError
 from fedask.simulations.reporting.curve import curves_of
+from fedask.simulations.reporting.figures import TERMS, figure_tables, paired_table
 from fedask.simulations.reporting.headline import caveats, outcomes
 from fedask.simulations.reporting.page import (
     Html,
@@ -100,6 +101,8 @@ def _body(summary: Summary) -> Html:
     sections = [
         section("Key figures", key_table(summary)),
         section("Learning curves", *_curves(summary)),
+        section("Seed by seed", paired_table(summary)),
+        section("Key figures per cycle", figure_tables(summary), terms(TERMS)),
         section("Who labelled what", *_heats(summary)),
         section("Where the labels went", ledger_table(summary), terms(_LEDGER)),
         section("What went over the wire", *_wire(summary)),

@@ -9,8 +9,16 @@ from statistics import fmean
 from typing import Any, cast
 
 from fedask.common.config import Scenario
+from fedask.server.figures import aulc
 from fedask.simulations.compare import Found
-from fedask.simulations.summary import LedgerTotals, Machine, PolicySummary, Summary
+from fedask.simulations.paired import compare_pairs
+from fedask.simulations.summary import (
+    Figures,
+    LedgerTotals,
+    Machine,
+    PolicySummary,
+    Summary,
+)
 
 LEDGER: tuple[str, ...] = tuple(LedgerTotals.__annotations__)
 
@@ -56,12 +64,15 @@ def summarise(found: Found, scenario: Scenario, question: Question) -> Summary:
     if target is None and reference in rows and rows[reference]["accuracy"]:
         target = rows[reference]["final_accuracy"]
     _count_labels(rows, reference, target)
+    between = _common_labels(found)
+    _compare_areas(rows, found, question, between)
     return {
         "schema": 1,
         "name": scenario.name,
         "command": question.command,
         "reference": reference,
         "target_accuracy": target,
+        "aulc_labels": between,
         "devices": scenario.fleet.devices,
         "classes": found_any["classes"] if found_any else [],
         "seeds": list(seeds),
@@ -105,6 +116,10 @@ def _policy(results: Sequence[dict[str, Any]]) -> PolicySummary:
         "final_accuracy": fmean(finals) if finals else 0.0,
         "labels_to_target": None,
         "labels_saved": None,
+        "aulc": [],
+        "against": None,
+        "figures": _figures(results),
+        "stopped": [r["stopped"] for r in results],
         "bytes_per_device_per_cycle": _per_cycle(results, "ask_bytes", "report_bytes"),
         "ask_bytes_per_device_per_cycle": _per_cycle(results, "ask_bytes"),
         "report_bytes_per_device_per_cycle": _per_cycle(results, "report_bytes"),
@@ -119,6 +134,29 @@ def _policy(results: Sequence[dict[str, Any]]) -> PolicySummary:
         "selected_digest": [r["digest"]["selected"] for r in results],
         "model_digest": [r["digest"]["model"] for r in results],
     }
+
+
+def _figures(results: Sequence[dict[str, Any]]) -> Figures:
+    """Return the mean of every figure over the runs, cycle by cycle."""
+    cycles = [_cycles(r) for r in results]
+    table: dict[str, list[float | None]] = {
+        name: _means([[row[name] for row in rows] for rows in cycles])
+        for name in Figures.__annotations__
+        if name != "diversity"
+    }
+    table["diversity"] = _means([r["diversity"] for r in results])
+    return cast("Figures", table)
+
+
+def _means(columns: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Return the mean per cycle over the runs where it is defined; None if nowhere."""
+    longest = max((len(column) for column in columns), default=0)
+    means: list[float | None] = []
+    for cycle in range(longest):
+        here = [column[cycle] for column in columns if cycle < len(column)]
+        known = [value for value in here if value is not None]
+        means.append(fmean(known) if known else None)
+    return means
 
 
 def _per_cycle(results: Sequence[dict[str, Any]], *counters: str) -> float:
@@ -154,6 +192,43 @@ def _count_labels(
         needed = row["labels_to_target"]
         if needed is not None:
             row["labels_saved"] = round(1.0 - needed / base, 4)
+
+
+def _common_labels(found: Found) -> tuple[int, int] | None:
+    """Return the range of labels that the curves of all finished runs cover."""
+    curves = [[row["labels"] for row in _cycles(r)] for r in found.results.values()]
+    curves = [curve for curve in curves if curve]
+    if not curves:
+        return None
+    low, high = max(curve[0] for curve in curves), min(curve[-1] for curve in curves)
+    return (low, high) if low < high else None
+
+
+def _compare_areas(
+    rows: dict[str, PolicySummary],
+    found: Found,
+    question: Question,
+    between: tuple[int, int] | None,
+) -> None:
+    """Fill in the areas, and what a policy has over the reference, seed by seed."""
+    areas: dict[tuple[str, int], float | None] = {}
+    for job, result in found.results.items():
+        curve = _cycles(result)
+        labels = [row["labels"] for row in curve]
+        accuracy = [row["accuracy"] for row in curve]
+        areas[job] = aulc(labels, accuracy, between) if between else None
+    for policy, row in rows.items():
+        done = [seed for seed in question.seeds if (policy, seed) in areas]
+        row["aulc"] = [areas[policy, seed] for seed in done]
+        if policy == question.reference:
+            continue
+        pairs = [
+            (ours, theirs)
+            for seed in done
+            if (ours := areas[policy, seed]) is not None
+            and (theirs := areas.get((question.reference, seed))) is not None
+        ]
+        row["against"] = compare_pairs([a for a, _ in pairs], [b for _, b in pairs])
 
 
 def labels_to(

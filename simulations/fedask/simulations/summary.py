@@ -29,6 +29,43 @@ class LedgerTotals(TypedDict):
     returned: int
 
 
+class Stopped(TypedDict):
+    """After which cycle a run ended early, and why."""
+
+    cycle: int
+    reason: str
+
+
+class Figures(TypedDict):
+    """Key figures at the end of each cycle, means over the seeds; None = not defined.
+
+    The server's are explained in ``fedask.server.figures``; ``diversity`` is the mean
+    cosine distance between the samples that the cycle asked.
+    """
+
+    labels_per_point: list[float | None]
+    answered_share: list[float | None]
+    capacity_used: list[float | None]
+    spent_per_label: list[float | None]
+    class_balance: list[float | None]
+    diversity: list[float | None]
+
+
+class Paired(TypedDict):
+    """A policy against the reference, by the area under the curve of the same seeds.
+
+    ``shift`` is the Hodges-Lehmann estimate of the difference, ``effect`` the
+    matched-pairs rank-biserial correlation, ``p`` the exact two-sided Wilcoxon
+    signed-rank p-value, ``p_least`` the smallest that so many pairs can give.
+    """
+
+    pairs: int
+    shift: float
+    effect: float
+    p: float
+    p_least: float
+
+
 class PolicySummary(TypedDict):
     """What one policy did with the labels it bought.
 
@@ -39,6 +76,9 @@ class PolicySummary(TypedDict):
     what active learning adds, ask and report together, without the model.
     ``messages``, ``extra_messages``, ``ledger`` and ``seconds`` are over all seeds,
     ``labels_by_device`` is of the first seed, per class, by device pseudonym.
+    ``aulc`` is the normalised area under each seed's curve within the summary's
+    ``aulc_labels``; ``against`` compares it with the reference's, None for the
+    reference itself. ``stopped`` has an entry per seed, None = all cycles were run.
     """
 
     labels: list[int]
@@ -46,6 +86,10 @@ class PolicySummary(TypedDict):
     final_accuracy: float
     labels_to_target: int | None
     labels_saved: float | None
+    aulc: list[float | None]
+    against: Paired | None
+    figures: Figures
+    stopped: list[Stopped | None]
     bytes_per_device_per_cycle: float
     extra_messages: int
     messages: int
@@ -63,7 +107,8 @@ class Summary(TypedDict):
     """One comparison of policies over the same seeds.
 
     ``reference`` names the policy the others are measured against, ``target_accuracy``
-    the accuracy that ``labels_to_target`` counts to. ``scenario`` has dotted keys.
+    the accuracy that ``labels_to_target`` counts to, ``aulc_labels`` the range of
+    labels that every finished run covers. ``scenario`` has dotted keys.
     ``partial`` is set when the run was interrupted.
     """
 
@@ -72,6 +117,7 @@ class Summary(TypedDict):
     command: str
     reference: str
     target_accuracy: float | None
+    aulc_labels: tuple[int, int] | None
     devices: int
     classes: list[str]
     seeds: list[int]

@@ -24,6 +24,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     assert "global-cut" in done.stdout
+    assert "with 2 seed(s) p is never below 0.5." in done.stdout
     return out
 
 
@@ -42,6 +43,11 @@ def test_compare_writes_summary_plot_and_page(compared: Path) -> None:
         assert row["ledger"]["spent"] <= row["ledger"]["bought"] == 2 * 24
         assert len(row["accuracy"]) == 2
         assert row["extra_messages"] == 0
+        assert len(row["aulc"]) == len(row["stopped"]) == 2
+        assert all(len(column) == 3 for column in row["figures"].values())
+    against = summary["policies"]["global-cut"]["against"]
+    assert against["pairs"] == 2
+    assert against["p"] >= against["p_least"] == 0.5
     assert (compared / "curves.png").read_bytes().startswith(b"\x89PNG")
     page = (compared / "report.html").read_text()
     assert "global-cut" in page

@@ -38,6 +38,21 @@ def test_simulate_writes_what_it_promises(tmp_path: Path) -> None:
         assert all(np.isfinite(model[name]).all() for name in model.files)
 
 
+def test_a_run_that_ends_early_says_why(tmp_path: Path) -> None:
+    stop = ("--set", "stop.when=budget", "--set", "stop.labels=8")
+    done = fedask("simulate", "tiny", *stop, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    reason = "budget: 8 labels asked, stop.labels = 8"
+    assert f"stopped after cycle 1: {reason}" in done.stderr
+    result = read(tmp_path / "out" / "result.json")
+    assert result["stopped"] == {"cycle": 1, "reason": reason}
+    assert "AULC" in done.stdout
+    again = fedask(
+        "simulate", "tiny", *stop, "--out", tmp_path / "out", "--resume", "--json"
+    )
+    assert json.loads(again.stdout) == result
+
+
 def test_failures_have_documented_exit_codes(tmp_path: Path) -> None:
     done = fedask("simulate", "tiny", "--set", "ask.quoat=1", "--out", tmp_path / "out")
     assert done.returncode == 2

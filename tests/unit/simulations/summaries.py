@@ -1,6 +1,12 @@
 """Made-up comparisons for the tests of the plot and the report."""
 
-from fedask.simulations.summary import LedgerTotals, Machine, PolicySummary, Summary
+from fedask.simulations.summary import (
+    Figures,
+    LedgerTotals,
+    Machine,
+    PolicySummary,
+    Summary,
+)
 
 LABELS = [20, 60, 100, 160, 240, 320]
 RANDOM = [0.41, 0.717, 0.806, 0.877, 0.909, 0.919]
@@ -12,6 +18,14 @@ LEDGER: LedgerTotals = {
     "skipped": 6,
     "expired": 13,
     "returned": 21,
+}
+FIGURES: Figures = {
+    "labels_per_point": [None, 0.97, 1.66, 2.75, 4.1, 5.5],
+    "answered_share": [1.0, 0.985, 0.98, 0.975, 0.97, 0.96],
+    "capacity_used": [0.1, 0.2, 0.2, 0.3, 0.4, 0.4],
+    "spent_per_label": [1.0, 1.02, 1.02, 1.03, 1.03, 1.04],
+    "class_balance": [None, 0.81, 0.83, 0.85, 0.86, 0.87],
+    "diversity": [0.31, 0.36, 0.35, 0.34, 0.33, None],
 }
 MACHINE: Machine = {
     "python": "3.11.2",
@@ -37,6 +51,10 @@ def policy(
         "final_accuracy": sum(last) / max(1, len(last)),
         "labels_to_target": labels_to_target,
         "labels_saved": labels_saved,
+        "aulc": [0.75 + 0.01 * seed for seed in range(len(accuracy))],
+        "against": None,
+        "figures": FIGURES.copy(),
+        "stopped": [None for _ in accuracy],
         "bytes_per_device_per_cycle": 2345.0,
         "extra_messages": 0,
         "messages": 1800,
@@ -62,6 +80,7 @@ def comparison() -> Summary:
         "command": "fedask compare digits --policies uniform-random,global-cut",
         "reference": "uniform-random",
         "target_accuracy": 0.919,
+        "aulc_labels": (20, 320),
         "devices": 2,
         "classes": ["cat", "dog", "owl"],
         "seeds": [0, 1, 2],

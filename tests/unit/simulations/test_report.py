@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from fedask.common.errors import StoreError
 from fedask.simulations.report import write_report
-from fedask.simulations.summary import Summary
+from fedask.simulations.summary import Stopped, Summary
 
 VOID = {"meta", "br"}
 HOSTILE = "<script>alert('x')</script>"
@@ -94,10 +94,52 @@ def test_every_policy_and_figure_appears(summary: Summary, path: Path) -> None:
         assert figure in page
 
 
+def test_pairs_are_told_with_the_smallest_p_there_can_be(
+    summary: Summary, path: Path
+) -> None:
+    summary["policies"]["global-cut"]["against"] = {
+        "pairs": 3,
+        "shift": 0.0821,
+        "effect": 1.0,
+        "p": 0.25,
+        "p_least": 0.25,
+    }
+    page = written(summary, path)
+    for told in ("between 20 and 320 labels", "With 3 seeds p cannot be below 0.25."):
+        assert told in page
+    for figure in (">+8.2<", ">+1.00<", ">0.25<small>3 pairs<", "75.0 % to 77.0 %"):
+        assert figure in page
+    assert "significan" not in page
+
+
+def test_areas_that_do_not_compare_are_said_not_to(
+    summary: Summary, path: Path
+) -> None:
+    summary["aulc_labels"] = None
+    for found in summary["policies"].values():
+        found["aulc"] = [None] * 3
+    assert "No range of labels is covered by all curves" in written(summary, path)
+
+
+def test_runs_that_ended_early_say_why(summary: Summary, path: Path) -> None:
+    end: Stopped = {"cycle": 4, "reason": "budget: <all> spent"}
+    summary["policies"]["global-cut"]["stopped"] = [end, None, end]
+    page = written(summary, path)
+    assert "2<small>cycle 4: budget: &lt;all&gt; spent; cycle 4: " in page
+
+
+def test_key_figures_of_every_cycle_are_shown(summary: Summary, path: Path) -> None:
+    page = written(summary, path)
+    cells = ("6", "320", "5.5", "96 %", "40 %", "1.04", "0.87", "\N{EN DASH}")
+    last = "".join(f"<td>{text}</td>" for text in cells[1:])
+    assert page.count(f'<th scope="row">6</th>{last}') == 2
+    assert "<dt>labels per point</dt>" in page
+
+
 def test_every_section_has_its_heading(summary: Summary, path: Path) -> None:
     page = written(summary, path)
     assert page.count("<h1>") == 1
-    assert page.count("<h2>") == 6
+    assert page.count("<h2>") == 8
     assert page.count("<caption>") == page.count("<table")
 
 
