@@ -100,7 +100,7 @@ def test_budget_ends_when_the_next_label_cannot_be_paid(
         ([0.7, 0.7, 0.7], True),
         ([0.7, 0.7], False),  # patience is two: there is nothing before them
         ([0.7, 0.709, 0.705], True),
-        ([0.7, 0.705, 0.71], False),  # exactly the gain, whatever floats make of it
+        ([0.56, 0.565, 0.57], False),  # exactly the gain, whatever floats make of it
         ([0.9, 0.5, 0.905], True),  # the best before counts, not the last before
         ([0.9, 0.91, 0.5], False),  # and the best within counts, not the last
         ([0.1, 0.8, 0.8, 0.8], True),
@@ -168,7 +168,6 @@ def test_uncertainty_needs_a_grid_of_scores_that_a_model_gave(
     [
         ([None, 0.995, 0.995], False),  # two agreements, the window is three
         ([None, 0.995, 0.995, 0.995], True),
-        ([None, 0.99, 0.99, 0.99], False),  # above, not at
         ([None, 0.2, 1.0, 0.98, 0.995], True),  # the mean of the last three: 0.9917
         ([None, 1.0, 1.0, 1.0, 0.9], False),
     ],
@@ -177,6 +176,13 @@ def test_stabilised_ends_at_the_published_agreement(
     kappas: list[float | None], *, ends: bool
 ) -> None:
     assert bool(reason("stabilised", rows(kappa=kappas))) == ends
+
+
+def test_stabilised_goes_on_at_its_threshold() -> None:
+    history = rows(kappa=[None, 0.5, 1.0])  # halves are exact
+
+    assert reason("stabilised", history, kappa=0.75, window=2) == ""
+    assert reason("stabilised", history, kappa=0.7499, window=2) != ""
 
 
 def test_stabilised_says_how_well_they_agree() -> None:
