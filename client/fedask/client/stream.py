@@ -146,7 +146,7 @@ class Stream:
         pace = pace.at(int(now.timestamp() // self._config.period_s))
         if cycle == pace.cycle:
             return pace
-        cut = sum(i.cycle == cycle and i.origin is Origin.CUT for i in items)
+        cut = sum(item.cycle == cycle for item in items)  # nothing of it is ours yet
         return replace(pace, cycle=cycle, asked=pace.asked + cut)
 
     def _meet(
