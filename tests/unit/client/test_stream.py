@@ -187,6 +187,19 @@ def test_what_a_cut_asked_counts_as_well(store: MemoryStore) -> None:
     assert len(tuesday) == 10  # its questions of yesterday do not count again
 
 
+def test_a_device_that_gave_all_its_labels_is_asked_no_more(
+    store: MemoryStore,
+) -> None:
+    scored(store)
+    store.add(1, [Uid("a" * 32), Uid("b" * 32)])
+    store.move([Uid("b" * 32)], State.EXPIRED)
+    stream = make_stream(store, {**ALL, "ask.device_labels": 6})
+
+    asked = [len(take(stream, arrivals([0.5] * 3, seed=seed))) for seed in range(3)]
+
+    assert asked == [3, 2, 0]  # with the one that did not expire
+
+
 def test_a_sample_that_nobody_has_time_for_runs_up_no_debt(store: MemoryStore) -> None:
     scored(store)
     stream = make_stream(store, {"stream.budget": 0.5, "ask.capacity": 5})
