@@ -7,10 +7,12 @@ controller moves that threshold so that the people beside this device are neithe
 nor swamped. A small share is left to chance, so that drift is seen where the model is
 sure, and what chance chose is an unbiased sample.
 
-Never trains, never waits, never looks for samples by itself, and never asks more than
-``ask.capacity`` in a period or in a cycle, what the server's cut asked included. The
-server learns of these questions from the device's next report, which counts everything
-asked: its ledger takes them off what the next cuts may buy.
+Never trains, never waits, never looks for samples by itself, and never asks when people
+have been asked ``ask.capacity`` in this period, or ``ask.device_labels`` in all, by the
+server's cuts or on arrival. A cut is not held back by what arrived before it.
+
+The server learns of these questions from the device's next report, which counts all
+that was asked: its ledger takes them off what the next cuts may buy.
 
 It belongs to whoever adds samples to the pool to do so first: an answer to a sample
 that is not in the pool cannot be trained on.
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.asking import Asker, Setting
+from fedask.client.asking import Asker, Setting, labels_left
 from fedask.client.controllers.controller import Arrival, Controller, make_controller
 from fedask.client.controllers.fixed_cut import FixedCut
 from fedask.client.pace import Pace
@@ -130,9 +132,11 @@ class Stream:
         cycle = self._store.last_cycle()
         pace = self._up_to_date(pace, cycle, items, now)
         pace, controller, arrivals = self._meet(pace, batch, cycle, items)
+        left = labels_left(self._setting.scenario.ask, items)
+        most = min(self._capacity, pace.asked + left)
         asked: dict[Uid, Origin] = {}
         for uid, arrival in zip(batch.uids.tolist(), arrivals, strict=True):
-            pace, origin = self._decide(pace, controller, arrival)
+            pace, origin = self._decide(pace, controller, arrival, most)
             if origin is not None:
                 asked[Uid(uid)] = origin
         pace = replace(pace, last=tuple(Uid(uid) for uid in uids.tolist()))
@@ -146,7 +150,7 @@ class Stream:
         pace = pace.at(int(now.timestamp() // self._config.period_s))
         if cycle == pace.cycle:
             return pace
-        cut = sum(i.cycle == cycle and i.origin is Origin.CUT for i in items)
+        cut = sum(item.cycle == cycle for item in items)  # nothing of it is ours yet
         return replace(pace, cycle=cycle, asked=pace.asked + cut)
 
     def _meet(
@@ -213,7 +217,7 @@ class Stream:
         return (theta + (theta >= bins)) / bins
 
     def _decide(
-        self, pace: Pace, controller: Controller, arrival: Arrival
+        self, pace: Pace, controller: Controller, arrival: Arrival, most: int
     ) -> tuple[Pace, Origin | None]:
         """Decide about one sample; returns what to go on from, and why it is asked.
 
@@ -225,7 +229,7 @@ class Stream:
         pace = replace(pace, arrived=pace.arrived + 1)
         chance = arrival.draw < explore * arrival.budget
         reserved = max(0, int(explore * self._capacity) - pace.by_chance)
-        if pace.asked + (0 if chance else reserved) >= self._capacity:
+        if pace.asked + (0 if chance else reserved) >= most:
             return pace, None
         queried = chance or controller.query(pace.state, arrival)
         pace = replace(

@@ -11,7 +11,6 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -191,7 +190,7 @@ class StreamConfig:
             _require(0.0 <= value <= 1.0, f"stream.{key}", value, "must lie in [0, 1]")
         for key in ("period_s", "tolerance"):
             value = getattr(self, key)
-            _require(0.0 < value < inf, f"stream.{key}", value, "must be positive")
+            _require(0.0 < value < math.inf, f"stream.{key}", value, "must be positive")
         _require(
             1 <= self.memory <= MAX_MEMORY,
             "stream.memory",

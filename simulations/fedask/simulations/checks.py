@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedask.client.batchers.batcher import make_batcher
+from fedask.client.controllers.controller import make_controller
 from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import make_scorer
 from fedask.client.viewer import check_given
@@ -30,6 +31,8 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     """
     check_given(make_scorer(scenario.ask.scorer).needs, task, scenario)
     make_batcher(scenario.ask.batcher)
+    if scenario.stream.on:
+        make_controller(scenario.stream)
     check_choice(scenario, task.num_classes)
     make_inner(scenario.strategy, scenario.fleet.devices)
     resolve("people", scenario.fleet.people, PEOPLE)

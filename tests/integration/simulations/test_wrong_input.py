@@ -54,6 +54,7 @@ WRONG_SETTINGS = [
     ("ask.policy=globalcut", 2, ["'globalcut'", "global-cut"]),
     ("ask.scorer=margn", 2, ["'margn'", "margin"]),
     ("ask.batcher=clustr", 2, ["'clustr'", "cluster"]),
+    ("stream.controller=bigf", 2, ["'bigf'", "biqf"]),
     ("fleet.devices=0", 2, ["fleet.devices = 0", "at least 1"]),
     ("fleet.devices=5000", 3, ["a device without data", "5000 devices"]),
     ("fleet.partition=dirichlt", 2, ["'dirichlt'", "dirichlet"]),

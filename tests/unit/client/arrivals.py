@@ -58,7 +58,7 @@ class Arrivals:
     def __len__(self) -> int:
         return len(self.uids)
 
-    def __getitem__(self, rows: slice) -> "Arrivals":
+    def __getitem__(self, rows: slice | list[int]) -> "Arrivals":
         return Arrivals(
             self.uids[rows], self.raw[rows], self.scores[rows], self.groups[rows]
         )

@@ -179,13 +179,20 @@ def test_biqf_comes_from_the_cut_to_what_the_device_can_pay_for(shift: float) ->
 
 
 @pytest.mark.parametrize("name", sorted(CONTROLLERS))
-def test_a_new_beginning_forgives_no_debt(name: str) -> None:
-    controller = made(name)
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_new_beginning_forgets_the_threshold_but_no_debt(
+    name: str, cut: bool
+) -> None:
+    controller = made(name, memory=3)
     state = State(owed=-7.0, recent=(0.3,), spent=9.0, theta=0.2)
 
-    again = controller.start(state, cut=True)
+    again = controller.start(state, cut=cut)
 
     assert (again.owed, again.spent) == (-7.0, 9.0)
+    if name == "biqf":
+        assert again.recent == ((0.0,) * 3 if cut else ())
+    if name == "split":
+        assert again.theta == 1.0
 
 
 def test_the_fixed_cut_asks_what_is_over_it() -> None:

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from tests.unit.client.arrivals import (
@@ -175,14 +177,27 @@ def test_people_are_never_asked_more_than_they_can_do(
 
 def test_what_a_cut_asked_counts_as_well(store: MemoryStore) -> None:
     scored(store)
-    stream = make_stream(store, {**ALL, "ask.capacity": 5})
-    for cycle, (own, expected) in enumerate([(2, 3), (4, 0)], start=1):
+    stream = make_stream(store, {**ALL, "ask.capacity": 10})
+    for cycle, (own, count, expected) in enumerate([(2, 3, 3), (3, 9, 2)], start=1):
         store.add(cycle, [Uid(f"{cycle}{n}" * 16) for n in range(own)])
 
-        assert len(take(stream, arrivals([0.5] * 9, seed=cycle))) == expected
+        assert len(take(stream, arrivals([0.5] * count, seed=cycle))) == expected
 
     tuesday = take(stream, arrivals([0.5] * 40, seed=3), MONDAY + DAY)
-    assert len(tuesday) == 5  # its questions of yesterday do not count again
+    assert len(tuesday) == 10  # its questions of yesterday do not count again
+
+
+def test_a_device_that_gave_all_its_labels_is_asked_no_more(
+    store: MemoryStore,
+) -> None:
+    scored(store)
+    store.add(1, [Uid("a" * 32), Uid("b" * 32)])
+    store.move([Uid("b" * 32)], State.EXPIRED)
+    stream = make_stream(store, {**ALL, "ask.device_labels": 6})
+
+    asked = [len(take(stream, arrivals([0.5] * 3, seed=seed))) for seed in range(3)]
+
+    assert asked == [3, 2, 0]  # with the one that did not expire
 
 
 def test_a_sample_that_nobody_has_time_for_runs_up_no_debt(store: MemoryStore) -> None:
@@ -196,23 +211,22 @@ def test_a_sample_that_nobody_has_time_for_runs_up_no_debt(store: MemoryStore) -
     assert abs(pace.state.owed) < 10
 
 
-def test_the_share_of_chance_is_kept_free(store: MemoryStore) -> None:
+@pytest.mark.parametrize(("first", "by_chance"), [(0, 2), (5, 5), (30, 20)])
+def test_the_share_of_chance_is_kept_free(
+    store: MemoryStore, first: int, by_chance: int
+) -> None:
     scored(store, cut_at(0, 0, 0))
     values = {**FIXED, **ALL, "stream.explore": 0.1, "ask.capacity": 20}
-    batch = arrivals(some(300))
-    stream = make_stream(store, values)
+    batch = arrivals(some(600))
+    lucky = np.flatnonzero(draws_of(batch.uids) < 0.1).tolist()
+    others = np.flatnonzero(draws_of(batch.uids) >= 0.1).tolist()
+    batch = batch[[*lucky[:first], *others, *lucky[first:]]]
 
-    rows = take(stream, batch)
+    rows = take(make_stream(store, values), batch)
 
-    told = origins(store)
-    by_chance = [row for row in rows if told[Uid(batch.uids[row])] is Origin.CHANCE]
-    assert len(rows) == 20
-    assert len(by_chance) >= 2
-    assert (
-        by_chance
-        == np.flatnonzero(draws_of(batch.uids) < 0.1)[: len(by_chance)].tolist()
-    )
-    assert pace_of(store).by_chance == len(by_chance)
+    counts = Counter(origins(store).values())
+    assert (len(rows), counts[Origin.CHANCE]) == (20, by_chance)
+    assert pace_of(store).by_chance == by_chance
 
 
 @pytest.mark.parametrize("controller", ["biqf", "split", "fixed-cut"])

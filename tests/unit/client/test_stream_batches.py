@@ -166,6 +166,20 @@ def test_two_processes_cannot_spend_the_same_budget() -> None:
     assert take(stream, batch) == [0]
 
 
+def test_a_sample_that_a_cut_asked_in_the_meantime_is_the_cuts() -> None:
+    store = Disturbed()
+    scored(store)
+    batch = arrivals([0.9, 0.8])
+    first = Uid(batch.uids[0])
+    store.before = lambda: store.add(1, [first])
+
+    assert take(make_stream(store, ALL), batch) == [1]
+
+    told = {item.uid: item.origin for item in store.items()}
+    assert told[first] is Origin.CUT
+    assert len(told) == 2
+
+
 def test_an_empty_batch_changes_nothing(store: MemoryStore) -> None:
     scored(store)
 

@@ -26,7 +26,7 @@ class Arrival:
     ----------
     utility
         Higher = ask sooner. The height of its score over the cut of its group, in
-        [-2, 1]; without a cut the score itself.
+        [-1.5, 1]; without a cut the score itself.
     over
         Whether the cut alone would buy it; False without a cut.
     draw
