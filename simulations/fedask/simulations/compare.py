@@ -18,6 +18,7 @@ from typing import Any
 from fedask.common.config import Scenario
 from fedask.simulations.checks import check_choice, check_scenario
 from fedask.simulations.programs import Program
+from fedask.simulations.runtimes.processes import interruptible
 from fedask.simulations.simulate import simulate
 from fedask.simulations.tasks import task_of
 
@@ -85,6 +86,7 @@ def scenario_of(program: Program, job: Job) -> Scenario:
     return program.scenario.with_values({"ask.policy": job.policy, "seed": job.seed})
 
 
+@interruptible()
 def run_jobs(
     program: Program,
     jobs: Sequence[Job],
@@ -143,7 +145,10 @@ def run_job(
     """Do one run in a worker process."""
     apps = Program(path, scenario).load_apps()
     resume = resume and job.out.exists()
-    return simulate(apps, scenario, job.out, runtime=runtime, resume=resume)
+    try:
+        return simulate(apps, scenario, job.out, runtime=runtime, resume=resume)
+    except SystemExit as stop:  # by SIGTERM, which runtimes with processes handle
+        os._exit(int(stop.code or 0))  # the pool would go on with the next run
 
 
 def _worker() -> None:

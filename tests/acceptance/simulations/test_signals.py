@@ -60,6 +60,29 @@ def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
     assert result(resumed) == result(whole)
 
 
+@pytest.mark.flower
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_interrupted_comparison_starts_no_other_run(tmp_path: Path) -> None:
+    token, out = uuid4().hex, tmp_path / "out"
+    arguments = ["compare", *TINY[1:], "--seeds", "1", "--runtime", "ray"]
+    arguments += ["--policies", "global-cut,uniform-random", "--out", str(out)]
+    with subprocess.Popen(  # noqa: S603  (our own program)
+        [*COMMAND, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment({VARIABLE: token}),
+    ) as process:
+        wait_for(out / "runs" / "global-cut" / "seed-0" / "checkpoint.npz", process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert left_over(token) == []
+    assert json.loads((out / "summary.json").read_text())["partial"]
+    assert not (out / "runs" / "uniform-random").exists()
+
+
 def result(done: "subprocess.CompletedProcess[str]") -> dict[str, object]:
     """Return all that must be the same, whatever the runtime."""
     found: dict[str, object] = json.loads(done.stdout)
