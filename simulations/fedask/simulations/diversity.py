@@ -4,6 +4,7 @@ Only a simulation can tell: it knows which samples devices asked, a server does 
 Letters: n samples, d numbers of each.
 """
 
+from collections.abc import Iterable
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +14,9 @@ from fedask.common.config import Scenario
 from fedask.simulations.devices import shares_of
 from fedask.simulations.runtimes.runtime import Asked
 from fedask.simulations.tasks import task_of
+
+
+_PIECE = 2048  # samples looked at together
 
 
 def diversities(asked: Asked, scenario: Scenario) -> list[float | None]:
@@ -40,19 +44,21 @@ def diversities(asked: Asked, scenario: Scenario) -> list[float | None]:
     pairs = sorted(pair for chosen in asked.values() for pair in chosen)
     found: dict[int, float | None] = {}
     for cycle, batch in groupby(pairs, key=lambda pair: pair[0]):
-        raw = shares.data.train_x[[row_of[uid] for _, uid in batch]]
-        inputs = task.to_inputs(raw).double().numpy()
-        found[cycle] = mean_distance(inputs.reshape(len(inputs), -1))
+        rows = [row_of[uid] for _, uid in batch]
+        pieces = [rows[i : i + _PIECE] for i in range(0, len(rows), _PIECE)]
+        inputs = (task.to_inputs(shares.data.train_x[piece]) for piece in pieces)
+        found[cycle] = mean_distance(x.double().flatten(1).numpy() for x in inputs)
     return [found.get(cycle + 1) for cycle in range(max(found, default=0))]
 
 
-def mean_distance(samples: NDArray[np.float64]) -> float | None:
+def mean_distance(pieces: Iterable[NDArray[np.float64]]) -> float | None:
     """Return the mean cosine distance, 1 - cosine, over all pairs of samples.
 
     Parameters
     ----------
-    samples
-        (n, d); a row of zeros is at right angles to every other.
+    pieces
+        The samples in pieces, (n, d) together; a row of zeros is at right angles to
+        every other.
 
     Returns
     -------
@@ -64,10 +70,16 @@ def mean_distance(samples: NDArray[np.float64]) -> float | None:
     The cosines of all pairs sum to the squared length of the sum of the unit vectors,
     less their own: O(n d), no n x n.
     """
-    count = len(samples)
+    count, total, own = 0, np.zeros(1), 0.0
+    for samples in pieces:
+        lengths = np.linalg.norm(samples, axis=1, keepdims=True)
+        units = np.divide(
+            samples, lengths, out=np.zeros_like(samples), where=lengths > 0
+        )
+        count += len(samples)
+        total = total + units.sum(axis=0)
+        own += float((units**2).sum())
     if count <= 1:
         return None
-    lengths = np.linalg.norm(samples, axis=1, keepdims=True)
-    units = np.divide(samples, lengths, out=np.zeros_like(samples), where=lengths > 0)
-    cosines = float((units.sum(axis=0) ** 2).sum() - (units**2).sum())
+    cosines = float((total**2).sum()) - own
     return max(0.0, 1.0 - cosines / (count * (count - 1)))

@@ -26,7 +26,7 @@ def _all_pairs(samples: np.ndarray) -> float:
 def test_mean_distance_is_that_of_all_pairs(n: int, d: int, seed: int) -> None:
     samples = np.random.default_rng(seed).integers(-2, 3, (n, d)).astype(np.float64)
 
-    found = mean_distance(samples)
+    found = mean_distance([samples[:3], samples[3:]])
 
     assert found == pytest.approx(_all_pairs(samples), abs=1e-9)
 
@@ -34,17 +34,17 @@ def test_mean_distance_is_that_of_all_pairs(n: int, d: int, seed: int) -> None:
 def test_mean_distance_of_known_angles() -> None:
     right, opposite = np.array([[2.0, 0.0], [0.0, 5.0]]), np.array([[1.0], [-3.0]])
 
-    assert mean_distance(right) == pytest.approx(1.0)
-    assert mean_distance(opposite) == pytest.approx(2.0)
-    assert mean_distance(np.array([[1.0, 1.0], [3.0, 3.0]])) == pytest.approx(0.0)
+    assert mean_distance([right]) == pytest.approx(1.0)
+    assert mean_distance([opposite]) == pytest.approx(2.0)
+    assert mean_distance([np.array([[1.0, 1.0], [3.0, 3.0]])]) == pytest.approx(0.0)
     # Two alike and one at right angles to both: 0, 1 and 1.
     three = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
-    assert mean_distance(three) == pytest.approx(2 / 3)
+    assert mean_distance([three]) == pytest.approx(2 / 3)
 
 
 def test_one_sample_has_no_diversity() -> None:
-    assert mean_distance(np.ones((1, 4))) is None
-    assert mean_distance(np.ones((0, 4))) is None
+    assert mean_distance([np.ones((1, 4))]) is None
+    assert mean_distance([np.ones((0, 4))]) is None
 
 
 def test_every_cycle_is_measured_over_the_whole_fleet() -> None:
