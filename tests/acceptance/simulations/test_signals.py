@@ -62,6 +62,26 @@ def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
 
 @pytest.mark.flower
 @pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_ray_that_is_interrupted_in_its_start_is_gone(tmp_path: Path) -> None:
+    token, out = uuid4().hex, tmp_path / "out"
+    with subprocess.Popen(  # noqa: S603  (our own program)
+        [*COMMAND, *TINY, "--runtime", "ray", "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment({VARIABLE: token}),
+    ) as process:
+        while not any("gcs_server" in line for line in left_over(token)):
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "--resume" in errors
+    assert left_over(token) == []
+
+
+@pytest.mark.flower
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_interrupted_comparison_starts_no_other_run(tmp_path: Path) -> None:
     token, out = uuid4().hex, tmp_path / "out"

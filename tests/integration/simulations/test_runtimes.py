@@ -5,6 +5,7 @@ import importlib.util
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -245,6 +246,22 @@ def test_ray_that_others_could_reach_is_refused(
     with pytest.raises(ConfigError, match=r"listens on 192\.0\.2\.7"):
         ray.run(OURS, small(2, settings={"run.out": str(tmp_path)}))
     assert down == [True]
+
+
+def test_what_ray_has_started_before_an_interrupt_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def init(**_: object) -> None:
+        command = [sys.executable, "-c", "import signal; signal.pause()"]
+        started.append(subprocess.Popen(command))  # noqa: S603  (our own program)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ray.init", init)
+    with pytest.raises(KeyboardInterrupt):
+        ray.run(OURS, small(2, settings={"run.out": str(tmp_path)}))
+    assert [process.wait() for process in started] == [-signal.SIGKILL]
 
 
 def test_resumed_run_ends_what_a_killed_one_has_left(tmp_path: Path) -> None:
