@@ -15,7 +15,6 @@ from fedask.simulations.devices import shares_of
 from fedask.simulations.runtimes.runtime import Asked
 from fedask.simulations.tasks import task_of
 
-
 _PIECE = 2048  # samples looked at together
 
 
