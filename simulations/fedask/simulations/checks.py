@@ -29,7 +29,8 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     DataError
         If the data are missing, damaged or do not fit the task.
     """
-    check_given(make_scorer(scenario.ask.scorer).needs, task, scenario)
+    for name in (scenario.ask.scorer, scenario.ask.first):
+        check_given(make_scorer(name).needs, task, scenario)
     make_batcher(scenario.ask.batcher)
     if scenario.stream.on:
         make_controller(scenario.stream)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from tests.unit.client.world import (
+    LABELS,
     UIDS,
     World,
     first_cut,
@@ -247,3 +248,28 @@ def test_a_cut_without_groups_is_refused_where_the_policy_has_them() -> None:
         world.round(2, 0, cut=cut)
 
     assert world.items() == before
+
+
+@pytest.mark.parametrize("first", ["typicality", "density", "margin"])
+@pytest.mark.parametrize("take", [1, 3, 5])
+def test_first_questions_may_be_spread_over_what_the_pool_looks_like(
+    first: str, take: int
+) -> None:
+    asked = []
+    for _ in range(2):
+        world = World({"ask.first": first})
+        world.round(1, 0, cut=first_cut(take=take))
+        asked.append(world.queued_in(1))
+
+    assert len(set(asked[0])) == take
+    assert asked[0] == asked[1]
+
+
+def test_typical_first_questions_come_from_different_clusters() -> None:
+    # The pool is three clouds, one per class; hashes alone would often miss one.
+    asked = World({"ask.first": "typicality"})
+    asked.round(1, 0, cut=first_cut(take=3))
+
+    classes = {LABELS[uid] for uid in asked.queued_in(1)}
+
+    assert classes == {0, 1, 2}
