@@ -22,9 +22,10 @@ from flwr.app import (
 from flwr.clientapp import ClientApp
 
 from fedask.client.message import read_model, read_train, write_reply
-from fedask.common.config import Scenario, TrainConfig
+from fedask.common.config import Scenario
 from fedask.common.errors import FedaskError
 from fedask.common.registry import load_attr
+from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 from fedask.common.weights import Arrays
 

@@ -21,11 +21,12 @@ from fedask.client.scorers.scorer import Scorer, make_scorer
 from fedask.client.scoring import score_pool
 from fedask.client.sgd import Trained
 from fedask.client.viewer import GLOBAL, LOCAL, Viewer, model_kinds
-from fedask.common.config import MAX_CAPACITY, AskConfig, Scenario
+from fedask.common.config import Scenario
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
 from fedask.common.policies.policy import Policy, make_policy
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
+from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
 FIRST_CANDIDATES = 2048  # of the pool, by hash: what the first questions come from

@@ -25,8 +25,8 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from fedask.client.sgd import Descent, Lesson, Trained, batches
-from fedask.common.config import TrainConfig
 from fedask.common.model import check_logits
+from fedask.common.sections import TrainConfig
 from fedask.common.weights import MAX_VALUE
 
 _FEWEST = 6  # below, stacking costs more than it saves

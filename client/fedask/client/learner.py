@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from fedask.client.cohort import Cohort
 from fedask.client.sgd import Descent, Labelled, Lesson, Trained, batches
-from fedask.common.config import TrainConfig
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
+from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 from fedask.common.weights import Arrays, ArraySpec, are_sane
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedask.common.config import TrainConfig
 from fedask.common.ids import stable_seed
+from fedask.common.sections import TrainConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ Unknown keys are refused with the nearest valid one; nothing here touches data o
 """
 
 import dataclasses
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,321 +15,19 @@ from typing import Any, get_type_hints
 
 from fedask.common.errors import ConfigError
 from fedask.common.registry import nearest
-
-Scalar = bool | int | float | str
-
-MAX_CAPACITY = 65_535  # labels per device and cycle
-MAX_SHORTLIST = 1000.0  # times the batch
-MIN_BINS, MAX_BINS = 2, 4096
-MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
-
-
-def _require(ok: bool, key: str, value: object, rule: str) -> None:
-    if not ok:
-        msg = f"{key} = {value!r}: {rule}"
-        raise ConfigError(msg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskConfig:
-    """What is learned."""
-
-    name: str = "auto"  # auto: from the data; or package.module:attr of a Task
-    model: str = "mlp"  # for auto: linear, mlp, cnn, or package.module:attr
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataConfig:
-    """Where a simulated fleet gets its samples. A deployed device ignores it."""
-
-    source: str = "digits"  # digits, fashion-mnist, idx, npz, package.module:attr
-    folder: str = ""  # idx: folder of the files; npz: the file. "" = $FEDASK_DATA
-    test_share: float = 0.2  # held out at the server, where the source has no split
-    limit: int = 0  # use at most this many training samples; 0 = all
-
-    def __post_init__(self) -> None:
-        _require(
-            0.0 < self.test_share < 1.0,
-            "data.test_share",
-            self.test_share,
-            "must lie between 0 and 1",
-        )
-        _require(
-            self.limit >= 0, "data.limit", self.limit, "must be 0 (all) or positive"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetConfig:
-    """The simulated devices and the people beside them."""
-
-    devices: int = 20
-    partition: str = "dirichlet"  # dirichlet, iid
-    alpha: float = 0.1  # Dirichlet concentration; smaller = more skewed devices
-    participation: float = 1.0  # share of rounds a device answers; the rest it misses
-    people: str = "perfect"  # who answers: perfect, absent, or package.module:attr
-    store: str = "sqlite"  # sqlite (durable, any runtime) or memory (inline only)
-
-    def __post_init__(self) -> None:
-        _require(self.devices >= 1, "fleet.devices", self.devices, "must be at least 1")
-        _require(self.alpha > 0, "fleet.alpha", self.alpha, "must be positive")
-        _require(
-            0.0 < self.participation <= 1.0,
-            "fleet.participation",
-            self.participation,
-            "must lie in (0, 1]",
-        )
-        _require(
-            self.store in {"sqlite", "memory"},
-            "fleet.store",
-            self.store,
-            "must be 'sqlite' or 'memory'",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskConfig:
-    """Which samples are asked, and how many."""
-
-    policy: str = "global-cut"
-    scorer: str = "margin"
-    batcher: str = "cluster"
-    committee: int = 3  # past global models that bald, flips, ... look through
-    cost: str = ""  # package.module:attr: raw batch -> what each answer costs
-    cost_unit: float = 1.0  # a low price: dearer answers must be worth it (cheap)
-    calibrate: bool = False  # a temperature per device before scores are compared
-    quota: int = 20  # labels the fleet may buy per cycle
-    cycles: int = 16
-    initial: int = 1  # labels each device asks in the first cycle
-    first: str = "random"  # how it chooses them: random, or a scorer: typicality
-    capacity: int = 10  # labels one device's people give per cycle
-    shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
-    bins: int = 64  # of the score grid, per group
-    device_labels: int = 0  # most asked on one device, expired ones aside; 0 = no limit
-    patience: int = 0  # cycles a question waits before it expires; 0 = for ever
-    balance: float = 0.25  # 0: quota follows the scores; 1: even labelled class mix
-    temperature: float = 1.0  # of class-cut: 1 = inverse counts, large = equal shares
-
-    def __post_init__(self) -> None:
-        _require(self.quota >= 1, "ask.quota", self.quota, "must be at least 1")
-        _require(self.cycles >= 1, "ask.cycles", self.cycles, "must be at least 1")
-        _require(self.initial >= 1, "ask.initial", self.initial, "must be at least 1")
-        _require(
-            1 <= self.capacity <= MAX_CAPACITY,
-            "ask.capacity",
-            self.capacity,
-            "must be 1 to 65535",
-        )
-        _require(
-            self.initial <= self.capacity,
-            "ask.initial",
-            self.initial,
-            f"must not exceed ask.capacity = {self.capacity}, what people give a cycle",
-        )
-        _require(
-            self.device_labels == 0 or self.device_labels >= self.initial,
-            "ask.device_labels",
-            self.device_labels,
-            f"must be 0 (no limit) or at least ask.initial = {self.initial}",
-        )
-        _require(
-            1.0 <= self.shortlist <= MAX_SHORTLIST,
-            "ask.shortlist",
-            self.shortlist,
-            "must be 1 to 1000: a shortlist smaller than the batch cannot fill it",
-        )
-        _require(
-            self.cost_unit > 0, "ask.cost_unit", self.cost_unit, "must be positive"
-        )
-        _require(
-            self.committee >= 1, "ask.committee", self.committee, "must be at least 1"
-        )
-        _require(
-            self.patience >= 0, "ask.patience", self.patience, "must not be negative"
-        )
-        _require(
-            MIN_BINS <= self.bins <= MAX_BINS,
-            "ask.bins",
-            self.bins,
-            "must be 2 to 4096",
-        )
-        _require(
-            self.temperature > 0,
-            "ask.temperature",
-            self.temperature,
-            "must be positive",
-        )
-        _require(
-            0.0 <= self.balance <= 1.0,
-            "ask.balance",
-            self.balance,
-            "must lie in [0, 1]",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamConfig:
-    """What a device asks of samples that arrive between rounds.
-
-    These questions come on top of the server's; all are paid from ``ask.quota``: what
-    was asked on arrival is missing from the next cuts.
-    """
-
-    controller: str = "off"  # off, biqf, split, fixed-cut or package.module:attr
-    budget: float = 0.0  # labels per sample; 0 = ask.capacity over a period's arrivals
-    explore: float = 0.05  # share of the budget left to chance: sees drift anywhere
-    period_s: float = 86_400.0  # in which people give ask.capacity labels: a day
-    memory: int = 100  # samples remembered; this and below: scikit-activeml's defaults
-    tolerance: float = 50.0  # biqf: labels that may be ahead of or behind the budget
-    step: float = 0.01  # split: by which share of itself the threshold moves
-
-    def __post_init__(self) -> None:
-        for key in ("budget", "explore"):
-            value = getattr(self, key)
-            _require(0.0 <= value <= 1.0, f"stream.{key}", value, "must lie in [0, 1]")
-        for key in ("period_s", "tolerance"):
-            value = getattr(self, key)
-            _require(0.0 < value < math.inf, f"stream.{key}", value, "must be positive")
-        _require(
-            1 <= self.memory <= MAX_MEMORY,
-            "stream.memory",
-            self.memory,
-            "must be 1 to 10000",
-        )
-        _require(
-            0.0 < self.step < 1.0, "stream.step", self.step, "must lie between 0 and 1"
-        )
-
-    @property
-    def on(self) -> bool:
-        """Whether samples are asked on arrival at all."""
-        return self.controller != "off"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopConfig:
-    """When a run ends before its last cycle. ``ask.cycles`` is always the end."""
-
-    # budget, plateau, uncertainty, stabilised, value, or package.module:attr; several
-    # with commas, the first to hold ends the run. "": none, so that runs compare.
-    when: str = ""
-    labels: int = 0  # budget: most labels asked in all; 0 = no such limit
-    money: float = 0.0  # budget: most to pay for labels; 0 = no such limit
-    price: float = 0.0  # of one label, in euros or a person's seconds; 0 = not known
-    patience: int = 3  # plateau: cycles without a gain; a single one is often chance
-    min_gain: float = 0.005  # plateau: twice the sampling error of 95 % on 10,000
-    uncertainty: float = (
-        0.0  # mean score to fall below; must be set: no value suits all
-    )
-    kappa: float = 0.99  # stabilised: as published (Bloodgood & Vijay-Shanker 2009)
-    window: int = 3  # stabilised: as published; value: a slope over as many steps
-    value_per_point: float = 0.0  # value: of 1 % accuracy, in the unit of the price
-
-    def __post_init__(self) -> None:
-        for key in ("labels", "money", "price", "value_per_point"):
-            value = getattr(self, key)
-            ok = 0 <= value < math.inf
-            _require(ok, f"stop.{key}", value, "must be finite and not negative")
-        for key in ("patience", "window"):
-            value = getattr(self, key)
-            _require(value >= 1, f"stop.{key}", value, "must be at least 1")
-        for key in ("uncertainty", "kappa"):
-            value = getattr(self, key)
-            _require(0 <= value < 1, f"stop.{key}", value, "must lie in [0, 1)")
-        ok = 0 < self.min_gain < 1
-        _require(ok, "stop.min_gain", self.min_gain, "must lie between 0 and 1")
-        self._check_named()
-
-    def _check_named(self) -> None:
-        """Refuse a limit that no criterion reads, and a criterion without a limit."""
-        limits = {
-            "budget": ("labels", "money"),
-            "uncertainty": ("uncertainty",),
-            "value": ("value_per_point",),
-        }
-        for name, keys in limits.items():
-            given = [key for key in keys if getattr(self, key)]
-            needed = " or ".join(f"stop.{key}" for key in keys)
-            if name in self.criteria:
-                _require(bool(given), "stop.when", self.when, f"{name} needs {needed}")
-            for key in given:
-                rule = f"is read by {name!r} only, which stop.when does not name"
-                _require(name in self.criteria, f"stop.{key}", getattr(self, key), rule)
-        if self.money or self.value_per_point:
-            rule = "must be given with stop.money and stop.value_per_point"
-            _require(self.price > 0, "stop.price", self.price, rule)
-
-    @property
-    def criteria(self) -> tuple[str, ...]:
-        """Names of the criteria, in order."""
-        names = (name.strip() for name in self.when.split(","))
-        return tuple(dict.fromkeys(name for name in names if name))
-
-    @property
-    def budget(self) -> int | None:
-        """Most labels that may be asked in all; None = no limit."""
-        limits = [self.labels] if self.labels else []
-        if self.money:  # 0.3 / 0.1 is a little less than 3
-            limits.append(int(min(self.money / self.price + 1e-9, 1e9)))
-        return min(limits, default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """How a device trains on the labels it has."""
-
-    rounds: int = 5  # train messages per cycle
-    steps: int = 5  # SGD steps per round
-    batch_size: int = 32  # all labels in one batch when there are fewer
-    lr: float = 0.1  # decays over the cycle's rounds as half a cosine
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    prox: float = 0.0  # FedProx mu (Li et al. 2020); 0 = FedAvg
-    logit_shift: float = 0.2  # tau: logits + tau * log(1 + class counts); 0 = off
-    restart: bool = False  # begin every cycle from the initial model
-    threads: int = 1  # torch threads per device; 1 keeps runtimes bit-equal
-
-    def __post_init__(self) -> None:
-        for key in ("rounds", "steps", "batch_size", "threads"):
-            value = getattr(self, key)
-            _require(value >= 1, f"train.{key}", value, "must be at least 1")
-        _require(self.lr > 0, "train.lr", self.lr, "must be positive")
-        _require(
-            0.0 <= self.momentum < 1.0,
-            "train.momentum",
-            self.momentum,
-            "must lie in [0, 1)",
-        )
-        for key in ("weight_decay", "prox", "logit_shift"):
-            value = getattr(self, key)
-            _require(value >= 0, f"train.{key}", value, "must not be negative")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyConfig:
-    """The inner Flower strategy that aggregates the updates."""
-
-    name: str = "FedAvg"  # any of flwr.serverapp.strategy, or package.module:attr
-    # Its own arguments: [strategy.options] eta = 0.1. Not hashed: a dict cannot be.
-    options: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
-    """Where results go."""
-
-    out: str = ""  # folder for results, "" = none; {run} stands for the run's id
-    resume: bool = False  # continue from the checkpoint in ``out``
-    evaluate: str = ""  # held-out (simulations), package.module:attr, or "" for none
-    round_timeout_s: float = 3600.0  # how long a round waits for devices
-
-    def __post_init__(self) -> None:
-        _require(
-            self.round_timeout_s > 0,
-            "run.round_timeout_s",
-            self.round_timeout_s,
-            "must be positive",
-        )
+from fedask.common.sections import (
+    AskConfig,
+    DataConfig,
+    FleetConfig,
+    RunConfig,
+    Scalar,
+    StopConfig,
+    StrategyConfig,
+    StreamConfig,
+    TaskConfig,
+    TrainConfig,
+    require,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,18 +42,18 @@ class Scenario:
 
     name: str = "scenario"
     seed: int = 0
-    task: TaskConfig = TaskConfig()
-    data: DataConfig = DataConfig()
-    fleet: FleetConfig = FleetConfig()
-    ask: AskConfig = AskConfig()
-    stream: StreamConfig = StreamConfig()
-    stop: StopConfig = StopConfig()
-    train: TrainConfig = TrainConfig()
-    strategy: StrategyConfig = StrategyConfig()
-    run: RunConfig = RunConfig()
+    task: TaskConfig = field(default_factory=TaskConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    fleet: FleetConfig = field(default_factory=FleetConfig)
+    ask: AskConfig = field(default_factory=AskConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        _require(0 <= self.seed < 2**31, "seed", self.seed, "must be 0 to 2147483647")
+        require(0 <= self.seed < 2**31, "seed", self.seed, "must be 0 to 2147483647")
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "Scenario":

@@ -23,7 +23,6 @@ from typing import Any, TypeVar
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
-from fedask.common.config import MAX_BINS
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray
 from fedask.common.ids import (
@@ -31,6 +30,7 @@ from fedask.common.ids import (
     parse_device_id,
     parse_model_version,
 )
+from fedask.common.sections import MAX_BINS
 from fedask.common.weights import read_npy
 
 ASK = "fedask.ask"

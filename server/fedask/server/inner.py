@@ -15,10 +15,10 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
-from fedask.common.config import StrategyConfig
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.records import GRID, REPORT, Report
 from fedask.common.registry import load_attr, nearest
+from fedask.common.sections import StrategyConfig
 from fedask.common.weights import ArraySpec, MemoryArray, WeightedSum, to_record
 
 # Exactly these, not their subclasses: each averages and then steps on the mean.

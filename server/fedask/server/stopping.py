@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, Protocol
 
-from fedask.common.config import AskConfig, Scenario
+from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import Policy
 from fedask.common.registry import resolve
+from fedask.common.sections import AskConfig
 
 Row = Mapping[str, Any]
 

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from fedask.common.config import DataConfig
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import stable_seed
 from fedask.common.registry import resolve
+from fedask.common.sections import DataConfig
 from fedask.simulations.idx import decode_idx
 
 SOURCES = {

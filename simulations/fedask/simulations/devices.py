@@ -20,9 +20,10 @@ from fedask.client.queue import DeviceStore
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.store import SqliteStore
 from fedask.client.testing import MemoryStore
-from fedask.common.config import DataConfig, FleetConfig, Scenario
+from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import DeviceId, Uid, content_uid, unit_hash
+from fedask.common.sections import DataConfig, FleetConfig
 from fedask.common.task import Task
 from fedask.simulations.datasets import Dataset, load_dataset
 from fedask.simulations.partition import partition

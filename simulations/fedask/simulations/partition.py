@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.common.config import FleetConfig
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import stable_seed
 from fedask.common.registry import nearest
+from fedask.common.sections import FleetConfig
 
 IntArray = NDArray[np.int64]
 

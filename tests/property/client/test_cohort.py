@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from fedask.client.learner import Learner
 from fedask.client.sgd import Lesson, Trained
-from fedask.common.config import TrainConfig
+from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
 CLASSES = [str(number) for number in range(5)]

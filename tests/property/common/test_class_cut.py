@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.common.fleets import Fleet, run_cycle, uids_of
 
-from fedask.common.config import AskConfig
 from fedask.common.grid import Scored, apportion
 from fedask.common.ids import DeviceId
+from fedask.common.sections import AskConfig
 
 GROUPS = st.integers(1, 8).flatmap(
     lambda g: st.tuples(

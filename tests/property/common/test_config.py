@@ -3,12 +3,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedask.common.config import (
-    Scenario,
-    flatten,
-    parse_setting,
-    unflatten,
-)
+from fedask.common.config import Scenario, flatten, parse_setting, unflatten
 from fedask.common.errors import ConfigError
 
 CHECK = settings(max_examples=150, deadline=None)

@@ -14,11 +14,11 @@ from tests.property.common.fleets import (
     uids_of,
 )
 
-from fedask.common.config import AskConfig
 from fedask.common.grid import Scored, bin_of
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import draws_ticket, ticket_for
 from fedask.common.records import Cut
+from fedask.common.sections import AskConfig
 
 CHECK = settings(max_examples=150, deadline=None)
 FLEETS = st.one_of(fleets(policy="global-cut"), fleets(policy="class-cut"))

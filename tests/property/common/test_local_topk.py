@@ -7,9 +7,9 @@ from tests.property.common.fleets import Fleet, fleets, policy_of, run_cycle, ui
 from tests.unit.client.views import scored
 
 from fedask.client.scorers.scorer import make_scorer
-from fedask.common.config import AskConfig
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId
+from fedask.common.sections import AskConfig
 
 CHECK = settings(max_examples=150, deadline=None)
 FLEETS = st.one_of(fleets(policy="local-topk"), fleets(policy="uniform-random"))

@@ -5,9 +5,9 @@ from tests.property.common.fleets import Fleet, fleets, run_cycle, uids_of
 from tests.unit.client.views import scored
 
 from fedask.client.scorers.random import Random
-from fedask.common.config import AskConfig
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId
+from fedask.common.sections import AskConfig
 
 CHECK = settings(max_examples=150, deadline=None)
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedask.common.config import FleetConfig
+from fedask.common.sections import FleetConfig
 from fedask.simulations.partition import partition
 
 KINDS = st.sampled_from(["iid", "dirichlet"])

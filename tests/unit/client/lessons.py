@@ -9,7 +9,7 @@ from torch import nn
 
 from fedask.client.learner import Learner
 from fedask.client.sgd import Lesson
-from fedask.common.config import TrainConfig
+from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
 CLASSES = ("a", "b", "c")

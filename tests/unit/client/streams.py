@@ -12,7 +12,7 @@ from fedask.client.controllers.controller import (
     State,
     make_controller,
 )
-from fedask.common.config import StreamConfig
+from fedask.common.sections import StreamConfig
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from fedask.client.controllers.controller import (
     make_controller,
 )
 from fedask.client.controllers.fixed_cut import FixedCut
-from fedask.common.config import StreamConfig
 from fedask.common.errors import ConfigError
+from fedask.common.sections import StreamConfig
 
 # What scikit-activeml 1.0.1 asks of the same streams, with numpy 2.4. Of each utility u
 # in turn: ``ids = manager.query_by_utility([u])``, ``manager.update([[u]], ids)``; the

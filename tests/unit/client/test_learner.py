@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from fedask.client.learner import Learner
 from fedask.client.sgd import Labelled, Lesson, decayed
-from fedask.common.config import TrainConfig
+from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from typing_extensions import override
 
 from fedask.client.learner import Learner
-from fedask.common.config import TrainConfig
 from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.sections import TrainConfig
 from fedask.common.weights import to_record
 
 

@@ -17,8 +17,8 @@ from tests.unit.server.scripted import (
 )
 from typing_extensions import override
 
-from fedask.common.config import StrategyConfig
 from fedask.common.errors import ConfigError
+from fedask.common.sections import StrategyConfig
 from fedask.common.weights import ArraySpec
 from fedask.server.inner import AVERAGING, Averaged, Listed, gather_for, make_inner
 

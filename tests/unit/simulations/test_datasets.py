@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.common.config import DataConfig
 from fedask.common.errors import ConfigError, DataError, FedaskError
+from fedask.common.sections import DataConfig
 from fedask.simulations import datasets
 from fedask.simulations.datasets import (
     FASHION_MNIST_CLASSES,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fedask.common.config import FleetConfig
 from fedask.common.errors import ConfigError, DataError
+from fedask.common.sections import FleetConfig
 from fedask.simulations.partition import _fill_empty, partition
 
 LABELS = np.arange(1000) % 10

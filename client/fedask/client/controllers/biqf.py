@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from fedask.client.controllers.controller import Arrival, Controller, State
-from fedask.common.config import StreamConfig
+from fedask.common.sections import StreamConfig
 
 
 class Biqf(Controller):

@@ -8,8 +8,8 @@ device that was killed goes on from what its store says.
 from dataclasses import dataclass
 from typing import Protocol
 
-from fedask.common.config import StreamConfig
 from fedask.common.registry import resolve
+from fedask.common.sections import StreamConfig
 
 CONTROLLERS = {
     "biqf": "fedask.client.controllers.biqf:Biqf",

@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from fedask.client.controllers.controller import Arrival, Controller, State
-from fedask.common.config import StreamConfig
+from fedask.common.sections import StreamConfig
 
 
 class FixedCut(Controller):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from fedask.client.controllers.controller import Arrival, Controller, State
-from fedask.common.config import StreamConfig
+from fedask.common.sections import StreamConfig
 
 # Scores are float32: no confidence but 0 lies below this. A threshold that went on
 # falling would decide nothing else, and could not come back once it is 0.

@@ -14,10 +14,10 @@ predictor of accuracy in federated active learning: FairFAL, arXiv 2603.10341.
 import numpy as np
 from typing_extensions import override
 
-from fedask.common.config import AskConfig
 from fedask.common.grid import IntArray, apportion
 from fedask.common.policies.global_cut import GlobalCut
 from fedask.common.policies.policy import FleetSum
+from fedask.common.sections import AskConfig
 
 
 class ClassCut(GlobalCut):

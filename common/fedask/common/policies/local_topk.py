@@ -8,11 +8,11 @@ below it; the remainder goes to a few, drawn by hash.
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.common.config import MAX_BINS, AskConfig
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import FleetSum, draws_ticket, ticket_for
 from fedask.common.records import Cut
+from fedask.common.sections import MAX_BINS, AskConfig
 
 
 class LocalTopk:

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from typing_extensions import override
 
-from fedask.common.config import AskConfig
 from fedask.common.grid import IntArray, Scored
 from fedask.common.policies.global_cut import GlobalCut
+from fedask.common.sections import AskConfig
 
 
 class ProportionalRandom(GlobalCut):
