@@ -5,6 +5,7 @@ from tests.unit.client.candidates import Points, picks, shortlist
 from fedask.client.batchers import distance
 from fedask.client.batchers.distinct import Distinct, distinct
 from fedask.client.batchers.top import Top
+from fedask.common.errors import ConfigError
 
 
 def cosine(a: Points, b: Points) -> float:
@@ -59,6 +60,12 @@ def test_copies_are_alike_at_a_similarity_of_one(length: float) -> None:
     given = shortlist(np.concatenate([x, 2 * x]), anchors=x[:2].astype(np.float32))
 
     assert distinct(given, 1.0).tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("similarity", [-0.5, 0.0, 1.01, float("nan")])
+def test_a_similarity_out_of_range_is_refused(similarity: float) -> None:
+    with pytest.raises(ConfigError, match="must be above 0 and at most 1"):
+        Distinct(Top(), similarity)
 
 
 def test_zeros_have_no_direction_and_are_kept() -> None:

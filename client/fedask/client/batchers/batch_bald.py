@@ -9,7 +9,7 @@ of them is sampled.
 References
 ----------
 Kirsch, van Amersfoort and Gal, "BatchBALD: efficient and diverse batch acquisition for
-deep Bayesian active learning", NeurIPS 2019, sections 3 and 3.2.
+deep Bayesian active learning", NeurIPS 2019.
 """
 
 import numpy as np

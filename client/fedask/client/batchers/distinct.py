@@ -11,6 +11,7 @@ from typing_extensions import override
 from fedask.client.batchers.batcher import Batcher, Floats, Rows, Shortlist, check_batch
 from fedask.client.batchers.distance import Reals, blocks, directions
 from fedask.client.batchers.top import top
+from fedask.common.errors import ConfigError
 
 _TOGETHER = 512  # rows compared at once: their similarities fill one block
 _ROUNDING = 1e-6  # copies have similarity 1 up to here, in float32
@@ -27,10 +28,19 @@ class Distinct(Batcher):
     inner
         Picks.
     similarity
-        Cosine similarity of features above which two samples are one question.
+        Cosine similarity of features above which two samples are one question, above 0
+        and up to 1.
+
+    Raises
+    ------
+    ConfigError
+        If the similarity is out of range.
     """
 
     def __init__(self, inner: Batcher, similarity: float = 0.99) -> None:
+        if not 0.0 < similarity <= 1.0:
+            msg = f"similarity {similarity}: must be above 0 and at most 1, where 1 "
+            raise ConfigError(msg + "leaves out copies alone")
         self.inner = inner
         self.similarity = similarity
 
@@ -59,7 +69,7 @@ def distinct(shortlist: Shortlist, similarity: float, k: int = 0) -> Rows:
     Parameters
     ----------
     similarity
-        Cosine similarity, in [-1, 1].
+        Cosine similarity, above 0; 1 leaves out copies alone, of any length.
     k
         Fewest rows to return, at most n: the best of the others fill up.
 

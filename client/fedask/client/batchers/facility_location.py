@@ -7,7 +7,7 @@ worth at least ``1 - 1/e`` of the best. Similarities below 0 count as 0.
 References
 ----------
 Wei, Iyer and Bilmes, "Submodularity in data subset selection and active learning",
-ICML 2015, section 2.
+ICML 2015.
 """
 
 import numpy as np

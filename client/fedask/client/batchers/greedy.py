@@ -28,7 +28,7 @@ def lazy_greedy(
     gains
         (n,) gain of each row while nothing is chosen, ``k <= n``.
     look
-        Rows -> their gains now; never more than before, up to rounding.
+        Rows -> their gains now; never more than before, up to rounding and sampling.
     take
         Called with each chosen row.
 

@@ -7,7 +7,7 @@ cluster the highest score.
 References
 ----------
 Kim et al., "Re-thinking federated active learning based on inter-class diversity",
-CVPR 2023, section 4.
+CVPR 2023 (LoGo).
 """
 
 import numpy as np

@@ -75,12 +75,11 @@ def _approach(
     nearest: Doubles, features: Reals, weights: Reals | None, chosen: Block
 ) -> None:
     """Lower, in place, the squared distances by those to newly chosen points."""
-    if not len(chosen):
-        return
     width = max(len(chosen), features.shape[1])
     for part in blocks(len(nearest), width):
         gaps = _points(features, weights, part).gaps(chosen)
-        np.minimum(nearest[part], gaps.min(axis=1), out=nearest[part])
+        closest = gaps.min(axis=1, initial=np.inf)
+        np.minimum(nearest[part], closest, out=nearest[part])
 
 
 def _points(features: Reals, weights: Reals | None, part: slice) -> Block:

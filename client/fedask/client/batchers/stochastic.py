@@ -1,13 +1,13 @@
 """Draw the batch by score instead of taking the best: cheap diversity, no features.
 
 Adding Gumbel noise to a key and taking the k largest draws k samples without
-replacement with probabilities in proportion to ``exp(key)`` (Vieira 2014; Kool et al.,
-ICML 2019).
+replacement with probabilities in proportion to ``exp(key)`` (Kool et al., "Stochastic
+beams and where to find them", ICML 2019).
 
 References
 ----------
 Kirsch et al., "Stochastic batch acquisition: a simple baseline for deep active
-learning", TMLR 2023, section 3: power and softmax acquisition.
+learning", TMLR 2023: power and softmax acquisition.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ class Power(Batcher):
     Parameters
     ----------
     beta
-        Coldness, positive; the larger, the closer to the best k. The paper uses 1.
+        Coldness, positive; the larger, the closer to the best k.
     """
 
     needs = _SCORES
