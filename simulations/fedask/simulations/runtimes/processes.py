@@ -31,8 +31,9 @@ _PROC = Path("/proc")
 _POLL_INTERVAL_S = 0.1
 _TAIL_BYTES = 64 * 1024
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Becomes the program, which Linux then kills when this process is killed: prctl(1, 9)
-# is PR_SET_PDEATHSIG, SIGKILL. A preexec_fn could not: other threads are running.
+# Becomes the program, which Linux then kills when the thread that started it is gone,
+# so when this process is killed: prctl(1, 9) is PR_SET_PDEATHSIG, SIGKILL. A preexec_fn
+# is not safe to use while other threads are running.
 _BECOME = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
 _BECOME += "os.execv(sys.argv[1], sys.argv[1:])"
 _WITH_PARENT = [sys.executable, "-ISc", _BECOME] if sys.platform == "linux" else []

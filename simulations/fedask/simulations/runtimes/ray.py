@@ -37,7 +37,6 @@ _LOOPBACK = "127.0.0.1"
 _ENVIRONMENT = {
     # Despite its name: 0 makes Ray use the loopback address on any system.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "SPT_NOENV": "1",  # workers rename themselves, which would overwrite the mark
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's own advice; silences a warning
     "FLWR_TELEMETRY_ENABLED": "0",
