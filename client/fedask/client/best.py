@@ -15,7 +15,7 @@ from fedask.common.grid import IntArray, Scored
 GroupOf = Callable[[NDArray[np.int64]], IntArray]
 
 _MIN_ROOM = 512  # rows; choosing again sooner costs more than it saves
-_PIECE = 8192  # rows; what a batch in the worst order may have copied at once
+_PIECE = 16_384  # rows; what a batch in the worst order may have copied at once
 
 
 class Best:
@@ -35,7 +35,8 @@ class Best:
         self._keep = keep
         self._room = max(keep, _MIN_ROOM)  # rows that may wait beside those held
         self._parts = [_nothing()]
-        self._count = 0
+        self._count = 0  # rows held and waiting
+        self._seen = 0  # rows that came, or a few more
         self._worst: tuple[np.float32, str] | None = None  # of k held
 
     def add(self, uids: NDArray[np.str_], scores: Floats, group_of: GroupOf) -> None:
@@ -55,13 +56,15 @@ class Best:
             return
         start = 0
         while start < len(scores):
-            # In pieces, the first as short as can be: they raise the bar for the rest.
-            size = self._room if self._worst is None else max(self._room, _PIECE)
+            # In pieces as long as all before, so that about k of each may pass: the
+            # short ones raise the bar for the long ones.
+            size = max(self._room, min(self._seen, _PIECE))
             piece = slice(start, start + size)
             rows = self._passing(uids[piece], scores[piece]) + start
             if len(rows):
                 self._hold(Scored(uids[rows], scores[rows], group_of(rows)))
             start += size
+            self._seen += size
 
     def result(self) -> Scored:
         """Return the best so far, at most k."""
@@ -82,6 +85,8 @@ class Best:
             return np.arange(len(scores))
         score, uid = self._worst
         rows = np.flatnonzero(scores >= score)
+        if len(rows) == 0:
+            return rows
         tied = scores[rows] == score
         if tied.any():
             tied[tied] = uids[rows[tied]] > uid

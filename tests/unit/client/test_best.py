@@ -97,7 +97,7 @@ def test_groups_are_asked_for_only_where_a_row_may_belong(order: str) -> None:
 @pytest.mark.parametrize("order", ["rising", "mixed"])
 def test_memory_does_not_grow_with_the_samples(order: str) -> None:
     peaks = []
-    for n in (20_000, 400_000):
+    for n in (100_000, 400_000):
         uids = np.sort(uids_of(n))
         scores = np.linspace(0, 1, n, dtype=np.float32)
         if order == "mixed":
