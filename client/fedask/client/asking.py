@@ -25,7 +25,7 @@ from fedask.common.config import Scenario
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
 from fedask.common.policies.policy import Policy, make_policy
-from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
+from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Ask, Cut
 from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
@@ -215,30 +215,27 @@ class Asker:
             cycle,
         )
 
-    def score(
-        self, version: str, cycle: int, setting: Setting, items: Sequence[Item]
-    ) -> IntArray:
+    def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> IntArray:
         """Score the pool with the loaded model; returns what to add to the fleet's sum.
 
         Parameters
         ----------
-        version
-            Names the model; a cut must name the same.
-        cycle
-            The current one.
+        ask
+            Its ``score`` names the model; the next cut must name the same.
         items
             Everything ever asked.
         """
         config = setting.scenario.ask
         keep = max(config.capacity, int(config.capacity * config.shortlist))
-        scored = self.scored(self._pool, cycle, setting, items, keep)
-        self._store.put_scores(version, scored)
+        scored = self.scored(self._pool, ask.cycle, setting, items, keep)
+        self._store.put_scores(ask.score, scored)
         # One for samples that arrive, and for the committee as many as there were now.
         models = config.committee * (GLOBAL in setting.kinds)
         models += setting.scenario.stream.on
         if setting.learner.loaded is not None and models:
             self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
-        return setting.policy.contribute(scored.head(labels_left(config, items)))
+        able = scored.head(labels_left(config, items))
+        return setting.policy.contribute(able, ask.cut)
 
     def scored(
         self,

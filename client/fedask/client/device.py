@@ -144,7 +144,7 @@ class Device:
             refused = self._asker.apply(ask.cut, setting)
         items = self._collect(setting, ask.cycle, tick)
         if ask.score:
-            grid = self._asker.score(ask.score, ask.cycle, setting, items)
+            grid = self._asker.score(ask, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
         lesson = None
         if labelled:

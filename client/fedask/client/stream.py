@@ -37,6 +37,7 @@ from fedask.client.viewer import GLOBAL
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
+from fedask.common.policies.policy import cut_bins
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays, ArraySpec
 
@@ -207,12 +208,13 @@ class Stream:
 
         None if it has none: it buys a number per device, or knows other groups. The bin
         that a cut buys in part counts as not bought, and a group of which nothing is
-        bought begins a bin above the highest score.
+        bought begins a bin above the highest score. (``tail`` buys a part of all that
+        lies over its one threshold.)
         """
         classes = self._setting.task.num_classes
         if cut is None or len(cut.theta) not in {1, classes}:
             return None
-        bins = self._setting.policy.grid_shape[1]
+        bins = cut_bins(self._setting.policy)
         theta = np.broadcast_to(np.array(cut.theta, dtype=np.int64), classes)
         return (theta + (theta >= bins)) / bins
 

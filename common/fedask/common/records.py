@@ -72,6 +72,9 @@ class Cut:
         Samples per device, where the policy counts devices rather than bins.
     ticket
         A device whose hash lies below may buy one more, in [0, 1].
+    watch
+        Bin from which up devices count at the next scoring, where the policy follows
+        one threshold (``tail``), or -1.
     """
 
     cycle: int
@@ -82,6 +85,7 @@ class Cut:
     rho: float = 0.0
     take: int = 0
     ticket: float = 0.0
+    watch: int = -1
 
     def __post_init__(self) -> None:
         _check("cut cycle", self.cycle, 1, MAX_COUNT)
@@ -93,6 +97,7 @@ class Cut:
         _check("cut rho", self.rho, 0.0, 1.0)
         _check("cut take", self.take, 0, MAX_COUNT)
         _check("cut ticket", self.ticket, 0.0, 1.0)
+        _check("cut watch", self.watch, -1, MAX_BINS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +146,8 @@ class Ask:
                 record["cut.take"] = cut.take
             if cut.ticket:
                 record["cut.ticket"] = cut.ticket
+            if cut.watch >= 0:
+                record["cut.watch"] = cut.watch
         return record
 
     @classmethod
@@ -169,6 +176,7 @@ class Ask:
                 rho=fields.take("cut.rho", float, 0.0),
                 take=fields.take("cut.take", int, 0),
                 ticket=fields.take("cut.ticket", float, 0.0),
+                watch=fields.take("cut.watch", int, -1),
             )
         fields.done()
         if score:

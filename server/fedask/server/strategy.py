@@ -30,7 +30,7 @@ from fedask.common.config import Scenario
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, stable_seed
-from fedask.common.policies.policy import FleetSum, make_policy
+from fedask.common.policies.policy import FleetSum, follows_cut, make_policy
 from fedask.common.records import (
     ASK,
     GRID,
@@ -151,14 +151,16 @@ class AskStrategy(Strategy):
     def _with_ask(
         self, messages: list[Message], cycle: int, step: int
     ) -> list[Message]:
-        """Add the ask; the cut goes only to nodes that have not applied it yet."""
+        """Add the ask; the cut goes to nodes that have not applied it or follow it."""
         cut = self.progress.cut
+        followed = bool(self._scoring) and follows_cut(self._policy)
         with_cut = Ask(cycle=cycle, step=step, score=self._scoring, cut=cut).to_record()
         without = Ask(cycle=cycle, step=step, score=self._scoring).to_record()
         contents: dict[tuple[int, bool], RecordDict] = {}
         for message in messages:
             node = message.metadata.dst_node_id
-            needs_cut = cut is not None and self.progress.applied.get(node, 0) < cycle
+            applied = self.progress.applied.get(node, 0) >= cycle
+            needs_cut = cut is not None and (not applied or followed)
             inner_content = message.content
             key = (id(inner_content), needs_cut)
             if key not in contents:
@@ -298,6 +300,7 @@ class AskStrategy(Strategy):
                 labelled=labelled,
                 devices=tuple(sorted(current.scored)),
                 quota=min(quota, MAX_COUNT),
+                cut=self.progress.cut,
             )
         )
 

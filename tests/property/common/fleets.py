@@ -59,12 +59,15 @@ def policy_of(fleet: Fleet) -> Policy:
     return make_policy(fleet.config, fleet.classes)
 
 
-def run_cycle(fleet: Fleet) -> Bought:
-    """Let the devices contribute, the server plan, and the devices accept."""
+def run_cycle(fleet: Fleet, cut: Cut | None = None) -> Bought:
+    """Let the devices contribute, the server plan, and the devices accept.
+
+    ``cut`` is the one in force while they contribute.
+    """
     policy = policy_of(fleet)
     grid = np.zeros(policy.grid_shape, dtype=np.int64)
     for scored in fleet.devices.values():
-        grid += policy.contribute(scored)
+        grid += policy.contribute(scored, cut)
     cut = policy.plan(
         FleetSum(
             cycle=2,
@@ -74,6 +77,7 @@ def run_cycle(fleet: Fleet) -> Bought:
             labelled=fleet.labelled,
             devices=tuple(sorted(fleet.devices)),
             quota=fleet.config.quota,
+            cut=cut,
         )
     )
     uids = {

@@ -45,7 +45,7 @@ class GlobalCut:
         """(g, b) of the grid."""
         return self._groups, self._bins
 
-    def contribute(self, scored: Scored) -> IntArray:
+    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
         """Count the best ``capacity`` scores.
 
         Returns

@@ -36,7 +36,7 @@ class LocalTopk:
         """One row: devices by the number of samples they could ask."""
         return 1, min(self._capacity + 1, MAX_BINS)
 
-    def contribute(self, scored: Scored) -> IntArray:
+    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
         """Count this device once, under what it could ask, at most ``capacity``."""
         grid = np.zeros(self.grid_shape, dtype=np.int64)
         grid[0, min(len(scored), grid.shape[1] - 1)] = 1

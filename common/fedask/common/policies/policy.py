@@ -20,6 +20,7 @@ from fedask.common.sections import AskConfig
 POLICIES = {
     "global-cut": "fedask.common.policies.global_cut:GlobalCut",
     "class-cut": "fedask.common.policies.class_cut:ClassCut",
+    "tail": "fedask.common.policies.tail:Tail",
     "local-topk": "fedask.common.policies.local_topk:LocalTopk",
     "uniform-random": "fedask.common.policies.uniform_random:UniformRandom",
     "proportional-random": (
@@ -48,6 +49,8 @@ class FleetSum:
         Those that contributed, sorted.
     quota
         Labels to buy at most.
+    cut
+        The cut in force when the devices counted, None if there was none.
     """
 
     cycle: int
@@ -57,6 +60,7 @@ class FleetSum:
     labelled: IntArray
     devices: tuple[DeviceId, ...]
     quota: int
+    cut: Cut | None = None
 
 
 class Policy(Protocol):
@@ -72,8 +76,11 @@ class Policy(Protocol):
         """(g, b) of its contribution."""
         ...
 
-    def contribute(self, scored: Scored) -> IntArray:
-        """Device half, after scoring: what this device adds to the sum."""
+    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:
+        """Device half, after scoring: what this device adds to the sum.
+
+        ``cut`` is the one in force, if the policy is one that ``follows`` it.
+        """
         ...
 
     def accept(self, cut: Cut, scored: Scored, device: DeviceId) -> NDArray[np.bool_]:
@@ -96,6 +103,22 @@ def make_policy(config: AskConfig, num_classes: int) -> Policy:
     """
     policy: Policy = resolve("policy", config.policy, POLICIES)(config, num_classes)
     return policy
+
+
+def follows_cut(policy: Policy) -> bool:
+    """Tell whether devices need the cut in force to count their scores.
+
+    Policies say so by an attribute ``follows`` that is true.
+    """
+    return bool(getattr(policy, "follows", False))
+
+
+def cut_bins(policy: Policy) -> int:
+    """Return into how many bins its cuts divide the scores.
+
+    Those of the grid, unless a policy says otherwise by an attribute ``bins``.
+    """
+    return int(getattr(policy, "bins", policy.grid_shape[1]))
 
 
 def draws_ticket(cut: Cut, device: DeviceId) -> bool:
