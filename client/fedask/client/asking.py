@@ -30,6 +30,7 @@ from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
 FIRST_CANDIDATES = 2048  # of the pool, by hash: what the first questions come from
+FEWEST_CELLS = 4  # that the first questions are drawn from
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
@@ -63,12 +64,13 @@ class Setting:
     @cached_property
     def scorer(self) -> Scorer:
         """The scorer: the one that the policy insists on, or the configured one."""
-        return make_scorer(self.policy.scorer or self.scenario.ask.scorer)
+        return make_scorer(self.policy.traits.scorer or self.scenario.ask.scorer)
 
     @cached_property
     def batcher(self) -> Batcher:
         """The configured batcher, but ``top`` where the policy insists on a scorer."""
-        return make_batcher("top" if self.policy.scorer else self.scenario.ask.batcher)
+        insists = self.policy.traits.scorer is not None
+        return make_batcher("top" if insists else self.scenario.ask.batcher)
 
     @cached_property
     def kinds(self) -> frozenset[str]:
@@ -104,7 +106,7 @@ class Asker:
             # Missed the scoring round: its share of the quota returns to the fleet.
             return OTHER_MODEL
         policy = setting.policy
-        if len(cut.theta) not in {0, policy.grid_shape[0]}:
+        if len(cut.theta) not in {0, policy.traits.groups}:
             return OTHER_GROUPS
         self._keep(cut, setting)
         known = [i.uid for i in items if i.state not in _AGAIN]
@@ -128,11 +130,13 @@ class Asker:
 
         No label has been given yet, but an encoder sees structure, even an untrained
         one: one question per cluster of its features, the best score of each. With
-        ``typicality`` that is TypiClust (Hacohen et al., ICML 2022).
+        ``typicality`` that is TypiClust (Hacohen et al., ICML 2022). A device that asks one
+        or two draws them from a few clusters, large ones sooner: if the best went
+        first, all devices would ask the commonest kind.
         """
         uids = self._pool.uids
         order = np.lexsort((uids, hash_uids(uids, cut.nonce)))
-        name = setting.scenario.ask.first
+        name = setting.policy.traits.first or setting.scenario.ask.first
         if name == "random" or most == 0:
             return [Uid(uid) for uid in uids[order[:most]].tolist()]
         scorer = make_scorer(name)
@@ -151,7 +155,10 @@ class Asker:
             probs=view.probs[best],
         )
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
-        rows = make_batcher("cluster").pick(shortlist, min(most, len(best)), rng)
+        cells = min(max(most, FEWEST_CELLS), len(best))
+        rows = make_batcher("cluster").pick(shortlist, cells, rng)
+        if most < cells:
+            rows = _drawn(rows, shortlist.features, most, rng)
         return [Uid(uid) for uid in drawn[best[rows]].tolist()]
 
     def _pick(
@@ -273,6 +280,34 @@ class Asker:
         """Take note of an update, if scorer or batcher will look through it."""
         if LOCAL in setting.kinds:
             self._store.put_model(LOCAL, trained.arrays, keep=1)
+
+
+def _drawn(
+    rows: NDArray[np.int64],
+    features: NDArray[np.float32],
+    count: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Draw some of the clusters that ``rows`` stand for, by their sizes.
+
+    Parameters
+    ----------
+    rows
+        (k,) one of each cluster.
+    features
+        (n, d) of all; each belongs to the nearest of ``rows``.
+    count
+        At most k.
+    """
+    nearest = np.zeros(len(features), dtype=np.int64)
+    closest = np.full(len(features), np.inf)
+    for cluster, row in enumerate(rows):
+        gaps = ((features - features[row]).astype(np.float64) ** 2).sum(axis=1)
+        nearest[gaps < closest] = cluster
+        closest = np.minimum(closest, gaps)
+    sizes = np.bincount(nearest, minlength=len(rows))
+    # A cluster whose row stands twice in the pool may have been left without a sample.
+    return rng.choice(rows, count, replace=False, p=(sizes + 1) / (sizes + 1).sum())
 
 
 def _counts(items: Sequence[Item], task: Task) -> IntArray:

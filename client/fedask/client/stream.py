@@ -37,7 +37,6 @@ from fedask.client.viewer import GLOBAL
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
-from fedask.common.policies.policy import cut_bins
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays, ArraySpec
 
@@ -214,7 +213,7 @@ class Stream:
         classes = self._setting.task.num_classes
         if cut is None or len(cut.theta) not in {1, classes}:
             return None
-        bins = cut_bins(self._setting.policy)
+        bins = self._setting.policy.traits.bins
         theta = np.broadcast_to(np.array(cut.theta, dtype=np.int64), classes)
         return (theta + (theta >= bins)) / bins
 

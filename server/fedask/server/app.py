@@ -98,6 +98,7 @@ class Coordinator:
         self._strategy = AskStrategy(inner, scenario, task.num_classes)
         policy = make_policy(scenario.ask, task.num_classes)
         self._criteria = make_criteria(scenario, policy)
+        self._groups = policy.traits.groups
         self._uncertain = counts_uncertainty(scenario.ask, policy)
         self._rows: list[dict[str, Any]] = []
         self._evaluate: Evaluate | None = None
@@ -189,7 +190,8 @@ class Coordinator:
                 row["kappa"] = self._agreement(np.asarray(predicted))
         if self._uncertain:
             grid = self._strategy.grid
-            row["uncertainty"] = None if grid is None else mean_score(grid)
+            rows = None if grid is None else grid[: self._groups]
+            row["uncertainty"] = None if rows is None else mean_score(rows)
         past = [each for each in self._rows if "spent" in each]
         capacity = self._scenario.ask.capacity
         row |= cycle_figures(row, past, self._strategy.progress, capacity)

@@ -70,11 +70,10 @@ def reason_to_stop(criteria: Sequence[Criterion], cycles: Sequence[Row]) -> str:
 def counts_uncertainty(ask: AskConfig, policy: Policy) -> bool:
     """Tell whether the policy's grid counts scores that a model gave.
 
-    ``local-topk`` counts devices, and random scores say nothing of a model. A policy of
-    one's own says that it sums scores by an attribute ``counts_scores`` that is true.
+    ``local-topk`` counts devices, and random scores say nothing of a model.
     """
-    scorer = policy.scorer or ask.scorer
-    return bool(getattr(policy, "counts_scores", False)) and scorer != "random"
+    scorer = policy.traits.scorer or ask.scorer
+    return policy.traits.counts_scores and scorer != "random"
 
 
 class Budget:

@@ -30,7 +30,7 @@ from fedask.common.config import Scenario
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, stable_seed
-from fedask.common.policies.policy import FleetSum, follows_cut, make_policy
+from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import (
     ASK,
     GRID,
@@ -153,7 +153,7 @@ class AskStrategy(Strategy):
     ) -> list[Message]:
         """Add the ask; the cut goes to nodes that have not applied it or follow it."""
         cut = self.progress.cut
-        followed = bool(self._scoring) and follows_cut(self._policy)
+        followed = bool(self._scoring) and self._policy.traits.follows
         with_cut = Ask(cycle=cycle, step=step, score=self._scoring, cut=cut).to_record()
         without = Ask(cycle=cycle, step=step, score=self._scoring).to_record()
         contents: dict[tuple[int, bool], RecordDict] = {}
@@ -181,7 +181,9 @@ class AskStrategy(Strategy):
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
         gathered = gather_for(self.inner, self._spec)
-        current = _Round(gathered, np.zeros(self._policy.grid_shape, dtype=np.int64))
+        current = _Round(
+            gathered, np.zeros(self._policy.traits.grid_shape, dtype=np.int64)
+        )
         for reply in replies:
             self._take(reply, current)
         self._tell(number, current)
@@ -248,7 +250,9 @@ class AskStrategy(Strategy):
         if kept is not None and kept[0] is record and GRID not in content:
             return kept[1:]
         report = Report.from_content(
-            content, num_classes=self._classes, grid_shape=self._policy.grid_shape
+            content,
+            num_classes=self._classes,
+            grid_shape=self._policy.traits.grid_shape,
         )
         size = wire_bytes(content)
         if report.grid is None:
@@ -277,8 +281,8 @@ class AskStrategy(Strategy):
         if before is not None and any(n < b for n, b in zip(now, before, strict=True)):
             msg = f"device {report.device} reports less than before: {before} to {now}"
             raise ProtocolError(msg)
-        limit = self._scenario.ask.capacity
-        if report.grid is not None and int(report.grid.sum()) > limit:
+        most = self._policy.traits.most
+        if report.grid is not None and int(report.grid.sum()) > most:
             msg = f"device {report.device} counts more scores than its capacity"
             raise ProtocolError(msg)
 

@@ -39,7 +39,7 @@ def report_of(reply: Message) -> Report:
     assert not reply.has_error(), reply.error.reason
     policy = make_policy(SCENARIO.ask, 3)
     return Report.from_content(
-        reply.content, num_classes=3, grid_shape=policy.grid_shape
+        reply.content, num_classes=3, grid_shape=policy.traits.grid_shape
     )
 
 

@@ -65,7 +65,7 @@ def run_cycle(fleet: Fleet, cut: Cut | None = None) -> Bought:
     ``cut`` is the one in force while they contribute.
     """
     policy = policy_of(fleet)
-    grid = np.zeros(policy.grid_shape, dtype=np.int64)
+    grid = np.zeros(policy.traits.grid_shape, dtype=np.int64)
     for scored in fleet.devices.values():
         grid += policy.contribute(scored, cut)
     cut = policy.plan(

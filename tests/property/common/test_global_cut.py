@@ -54,7 +54,7 @@ def test_grids_add_in_any_order(fleet: Fleet, random: Random) -> None:
         again += grid
 
     assert np.array_equal(total, again)
-    assert total.shape == policy.grid_shape
+    assert total.shape == policy.traits.grid_shape
     assert total.sum() == fleet.eligible
     slow = np.zeros_like(total)
     for group, bin_ in eligible_bins(fleet).values():

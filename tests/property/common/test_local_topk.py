@@ -114,7 +114,7 @@ def test_random_picks_do_not_depend_on_what_the_model_says(
     rng = np.random.default_rng(seed)
     config = AskConfig(policy=policy, quota=30)
     fleet = replace(equal_fleet(1, 1, 1, 7), config=config, classes=4)
-    scorer = make_scorer(policy_of(fleet).scorer or "none")
+    scorer = make_scorer(policy_of(fleet).traits.scorer or "none")
     picks = []
     for _ in range(2):  # another model each time
         devices = {}

@@ -44,6 +44,7 @@ def asks(draw: st.DrawFn) -> Ask:
             rho=draw(SHARES),
             take=draw(COUNTS),
             ticket=draw(SHARES),
+            watch=draw(st.integers(-1, 4096)),
         )
     score = draw(st.one_of(st.just(""), VERSIONS))
     return Ask(cycle=cycle, step=draw(COUNTS), score=score, cut=cut)
@@ -139,6 +140,7 @@ ASK_KEYS = [
     "cut.rho",
     "cut.take",
     "cut.ticket",
+    "cut.watch",
 ]
 REPORT_KEYS = ["v", "device", "refused", "counts"]
 
@@ -171,6 +173,7 @@ VALID_ASK = dict(
             rho=0.5,
             take=1,
             ticket=0.5,
+            watch=7,
         ),
     )
     .to_record()

@@ -146,4 +146,4 @@ def test_its_contribution_is_one_number() -> None:
         )
     )
 
-    assert policy.grid_shape == (1, 1)
+    assert policy.traits.grid_shape == (1, 1)

@@ -22,7 +22,7 @@ def scored(count: int) -> Scored:
 
 
 def plan(policy: LocalTopk, sizes: tuple[int, ...], quota: int) -> Cut:
-    grid = np.zeros(policy.grid_shape, dtype=np.int64)
+    grid = np.zeros(policy.traits.grid_shape, dtype=np.int64)
     for size in sizes:
         grid += policy.contribute(scored(size))
     return policy.plan(
@@ -78,7 +78,7 @@ def test_a_cut_that_buys_everything_stops_at_the_capacity(ticket: float) -> None
 def test_a_device_says_only_how_many_it_could_ask() -> None:
     policy = LocalTopk(AskConfig(capacity=3), 2)
 
-    assert policy.grid_shape == (1, 4)
+    assert policy.traits.grid_shape == (1, 4)
     assert policy.contribute(scored(0)).tolist() == [[1, 0, 0, 0]]
     assert policy.contribute(scored(2)).tolist() == [[0, 0, 1, 0]]
     assert policy.contribute(scored(9)).tolist() == [[0, 0, 0, 1]]
@@ -87,5 +87,5 @@ def test_a_device_says_only_how_many_it_could_ask() -> None:
 def test_a_capacity_beyond_the_grid_is_counted_as_its_end() -> None:
     policy = LocalTopk(AskConfig(capacity=60_000), 2)
 
-    assert policy.grid_shape == (1, 4096)
+    assert policy.traits.grid_shape == (1, 4096)
     assert policy.contribute(scored(5000))[0, -1] == 1

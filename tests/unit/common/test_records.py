@@ -28,6 +28,7 @@ CUT = Cut(
     rho=0.5,
     take=1,
     ticket=0.25,
+    watch=9,
 )
 ASKED = Ask(cycle=3, step=1, score=MODEL, cut=CUT)
 REPORTED = Report(
@@ -136,6 +137,8 @@ def read_report(content: RecordDict) -> Report:
         pytest.param(ask_with(cut_ticket=-0.1), id="ticket negative"),
         pytest.param(ask_with(cut_ticket=1.1), id="ticket above one"),
         pytest.param(ask_with(cut_ticket=True), id="ticket as bool"),
+        pytest.param(ask_with(cut_watch=-2), id="watch negative"),
+        pytest.param(ask_with(cut_watch=4097), id="watch above the bins"),
     ],
 )
 def test_a_malformed_ask_is_refused(content: RecordDict) -> None:

@@ -278,7 +278,7 @@ class Enough:
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:
         assert scenario.stop.criteria == (f"{__name__}:Enough",)
-        assert policy.grid_shape[0] == 3
+        assert policy.traits.grid_shape[0] == 3
 
     def reason(self, cycles: Sequence[Row]) -> str:
         return "enough" if len(cycles) >= 3 else ""

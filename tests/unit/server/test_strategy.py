@@ -71,6 +71,23 @@ def test_device_that_missed_rounds_gets_the_cut_later_in_the_cycle() -> None:
     assert again.cycle == 2
 
 
+def test_a_policy_that_follows_its_cut_sends_it_again_where_scores_are_asked() -> None:
+    bench = Bench(ask__policy="tail", ask__cycles=3, train__rounds=2)
+    has_cut = []
+    for _ in range(4):
+        sent = bench.send()
+        asks = [ask_of(message) for message in sent.values()]
+        has_cut.append({(bool(ask.score), ask.cut is not None) for ask in asks})
+        said = {
+            n: report(n, cut_cycle=ask_of(m).cycle, grid=np.array([[3]]))
+            if ask_of(m).score
+            else report(n, cut_cycle=ask_of(m).cycle)
+            for n, m in sent.items()
+        }
+        bench.take([reply(sent[n], r, update=model(0.25)) for n, r in said.items()])
+    assert has_cut == [{(False, True)}, {(True, True)}] * 2
+
+
 def test_device_that_refused_the_cut_is_sent_it_again() -> None:
     bench = Bench(train__rounds=3)
     bench.round(lambda n, sent: reply(sent, report(n, cut_cycle=0), model(1.0)))

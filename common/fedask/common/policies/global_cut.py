@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray, Scored, bin_of, count_grid, spend, water_fill
 from fedask.common.ids import DeviceId, hash_uids
-from fedask.common.policies.policy import FleetSum, draws_ticket, ticket_for
+from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
 from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
@@ -31,19 +31,18 @@ class GlobalCut:
         c; also the number of groups.
     """
 
-    scorer: str | None = None
-    counts_scores = True  # so that the server may read the fleet's uncertainty off it
-
     def __init__(self, config: AskConfig, num_classes: int) -> None:
         self._capacity = config.capacity
         self._bins = config.bins
         self._balance = config.balance
         self._groups = num_classes
-
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """(g, b) of the grid."""
-        return self._groups, self._bins
+        self.traits = Traits(
+            grid_shape=(num_classes, config.bins),
+            most=config.capacity,
+            groups=num_classes,
+            bins=config.bins,
+            counts_scores=True,
+        )
 
     def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
         """Count the best ``capacity`` scores.

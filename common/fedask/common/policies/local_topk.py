@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId
-from fedask.common.policies.policy import FleetSum, draws_ticket, ticket_for
+from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
 from fedask.common.records import Cut
 from fedask.common.sections import MAX_BINS, AskConfig
 
@@ -26,19 +26,17 @@ class LocalTopk:
         Not used: there are no groups.
     """
 
-    scorer: str | None = None
-
     def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
         self._capacity = config.capacity
-
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """One row: devices by the number of samples they could ask."""
-        return 1, min(self._capacity + 1, MAX_BINS)
+        # One row: devices by the number of samples they could ask.
+        self.traits = Traits(
+            grid_shape=(1, min(config.capacity + 1, MAX_BINS)),
+            most=1,
+        )
 
     def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
         """Count this device once, under what it could ask, at most ``capacity``."""
-        grid = np.zeros(self.grid_shape, dtype=np.int64)
+        grid = np.zeros(self.traits.grid_shape, dtype=np.int64)
         grid[0, min(len(scored), grid.shape[1] - 1)] = 1
         return grid
 

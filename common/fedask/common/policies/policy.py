@@ -19,6 +19,7 @@ from fedask.common.sections import AskConfig
 
 POLICIES = {
     "global-cut": "fedask.common.policies.global_cut:GlobalCut",
+    "auto": "fedask.common.policies.auto:Auto",
     "class-cut": "fedask.common.policies.class_cut:ClassCut",
     "tail": "fedask.common.policies.tail:Tail",
     "local-topk": "fedask.common.policies.local_topk:LocalTopk",
@@ -63,23 +64,53 @@ class FleetSum:
     cut: Cut | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What both sides must know about a policy beside its two halves.
+
+    Parameters
+    ----------
+    grid_shape
+        (g, b) of a contribution.
+    most
+        What one contribution may sum to; a larger one is refused.
+    groups
+        Thresholds in its cuts; 0 = its cuts buy a number of samples per device.
+    bins
+        Into how many the scores are divided by these thresholds.
+    scorer
+        Scorer it insists on, or None to use the configured one.
+    first
+        What it insists to choose the first questions by, or None: ``ask.first``.
+    follows
+        Whether devices need the cut in force to count their scores.
+    counts_scores
+        Whether the first ``groups`` rows of its grid count scores, from which the
+        server may read the fleet's uncertainty.
+    """
+
+    grid_shape: tuple[int, int]
+    most: int
+    groups: int = 0
+    bins: int = 0
+    scorer: str | None = None
+    first: str | None = None
+    follows: bool = False
+    counts_scores: bool = False
+
+
 class Policy(Protocol):
     """Decides how many of its samples each device asks."""
 
     @property
-    def scorer(self) -> str | None:
-        """Scorer it insists on, or None to use the configured one."""
-        ...
-
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """(g, b) of its contribution."""
+    def traits(self) -> Traits:
+        """What both sides must know about it; never changes."""
         ...
 
     def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:
         """Device half, after scoring: what this device adds to the sum.
 
-        ``cut`` is the one in force, if the policy is one that ``follows`` it.
+        ``cut`` is the one in force, if the policy follows it.
         """
         ...
 
@@ -103,22 +134,6 @@ def make_policy(config: AskConfig, num_classes: int) -> Policy:
     """
     policy: Policy = resolve("policy", config.policy, POLICIES)(config, num_classes)
     return policy
-
-
-def follows_cut(policy: Policy) -> bool:
-    """Tell whether devices need the cut in force to count their scores.
-
-    Policies say so by an attribute ``follows`` that is true.
-    """
-    return bool(getattr(policy, "follows", False))
-
-
-def cut_bins(policy: Policy) -> int:
-    """Return into how many bins its cuts divide the scores.
-
-    Those of the grid, unless a policy says otherwise by an attribute ``bins``.
-    """
-    return int(getattr(policy, "bins", policy.grid_shape[1]))
 
 
 def draws_ticket(cut: Cut, device: DeviceId) -> bool:

@@ -25,10 +25,9 @@ class ProportionalRandom(GlobalCut):
         Not used.
     """
 
-    scorer: str | None = "random"
-
     def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
         super().__init__(replace(config, balance=0.0), num_classes=1)
+        self.traits = replace(self.traits, scorer="random", first="random")
 
     @override
     def _levels(self, labelled: IntArray) -> IntArray:

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray, Scored, bin_of
 from fedask.common.ids import DeviceId
-from fedask.common.policies.policy import FleetSum, draws_ticket, ticket_for
+from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
 from fedask.common.records import Cut
 from fedask.common.sections import MAX_BINS, AskConfig
 
 START = MAX_BINS // 2  # watched before anything is known
 AIM = 1.5  # quotas that should lie over the threshold: fewer cannot be spent
-GAIN = 1.0  # on the log of the count; exact where the tail falls as 1 - score
+GAIN = 0.5  # on the log of the count: 1 swings where the quota is a few labels
 LONGEST_STEP = 2.0  # logits per cycle: what a wrong count can do
 
 
@@ -48,18 +48,16 @@ class Tail:
         Not used: there are no groups.
     """
 
-    scorer: str | None = None
-    follows = True  # a scoring round's ask carries the cut in force
-    bins = MAX_BINS
-
     def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
         self._capacity = config.capacity
         self._aim = AIM * config.quota
-
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """One number."""
-        return 1, 1
+        self.traits = Traits(
+            grid_shape=(1, 1),
+            most=config.capacity,
+            groups=1,
+            bins=MAX_BINS,
+            follows=True,
+        )
 
     def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:
         """Count the scores over the watched threshold, at most ``capacity``."""
