@@ -78,37 +78,17 @@ def _figure() -> "Figure":
 
 def _draw(figure: "Figure", summary: Summary) -> None:
     curves = curves_of(summary)
-    longest = max((len(curve.ending) for curve in curves), default=0)
-    width, height = _SIZE_INCHES
-    width += _LETTER * max(0, longest - _MOST_LETTERS)
-    figure.set_size_inches(width, height)
-    inside = width - _LEFT - _RIGHT - _LETTER * longest
-    axes = figure.add_axes((_LEFT / width, 0.13, inside / width, 0.75))
-    axes.set_title(
-        summary["name"] + (" (interrupted)" if summary["partial"] else ""),
-        loc="left",
-        fontweight="bold",
-        pad=14,
-        parse_math=False,
-    )
-    some = left_out(summary)
-    if some:
-        told = f"Drawn: {some}; bands and rings: the best and the reference."
-        figure.text(0.01, 0.015, told, color=_SOFT, fontsize=8)
-    axes.set_xlabel("labels bought by the whole fleet", color=_SOFT)
-    axes.set_ylabel("accuracy on the test set", color=_SOFT)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(length=0, colors=_SOFT)
+    axes = _axes(figure, curves)
+    title = summary["name"] + (" (interrupted)" if summary["partial"] else "")
+    axes.set_title(title, loc="left", fontweight="bold", pad=14, parse_math=False)
     if not curves:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no cycle was finished", ha="center", color=_SOFT)
         return
-    target = summary["target_accuracy"]
-    _scale(axes, curves, target)
-    table = hues(summary)
+    target, table = summary["target_accuracy"], hues(summary)
     focus = in_focus(curves, table)
+    _scale(axes, curves, target)
     for curve in focus if len(summary["seeds"]) > 1 else ():
         _draw_band(axes, curve, table[curve.name])
     for curve in curves:
@@ -117,6 +97,27 @@ def _draw(figure: "Figure", summary: Summary) -> None:
         _draw_target(axes, target)
     _draw_marks(axes, focus, table)
     _draw_names(axes, curves, table)
+    some = left_out(summary)
+    told = [f"drawn: {some}"] if some else []
+    if len(focus) < len(curves):
+        told.append("bands and rings: the best and the reference")
+    figure.text(0.01, 0.015, "; ".join(told), color=_SOFT, fontsize=8)
+
+
+def _axes(figure: "Figure", curves: Sequence[Curve]) -> "Axes":
+    """Make room for the names: long ones widen the figure, and leave the plot."""
+    longest = max((len(curve.ending) for curve in curves), default=0)
+    width, height = _SIZE_INCHES
+    width += _LETTER * max(0, longest - _MOST_LETTERS)
+    figure.set_size_inches(width, height)
+    inside = width - _LEFT - _RIGHT - _LETTER * longest
+    axes = figure.add_axes((_LEFT / width, 0.13, inside / width, 0.75))
+    axes.set_xlabel("labels bought by the whole fleet", color=_SOFT)
+    axes.set_ylabel("accuracy on the test set", color=_SOFT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_RULE)
+    axes.tick_params(length=0, colors=_SOFT)
+    return axes
 
 
 def _scale(axes: "Axes", curves: Sequence[Curve], target: float | None) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.acceptance.simulations.program import COMMAND, environment, fedask
 from tests.acceptance.simulations.test_simulate import read, wait_for
 
+pytestmark = pytest.mark.timeout(120)  # a fixture runs a dozen runs
+
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -74,6 +74,8 @@ def _key_caption(summary: Summary) -> str:
         text += ". "
     if len(summary["seeds"]) > 1:
         text += "Accuracy is the mean over the seeds; below it, lowest to highest. "
+    if summary["aulc_labels"] is not None:
+        text += "The largest area under the curve (AULC) comes first. "
     return text + "Added are the bytes of active learning, without the model."
 
 
