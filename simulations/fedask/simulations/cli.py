@@ -1,4 +1,4 @@
-"""Federated on-device active learning: simulate, compare policies, start an app.
+"""Federated on-device active learning: simulate, compare, start an app.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 data
 missing, damaged or unfit; 4 the disk refused; 5 a peer sent something refused; 6

@@ -1,9 +1,10 @@
-"""Several policies over the same seeds: what each makes of the labels it buys.
+"""Several arms over the same seeds: what each makes of the labels it buys.
 
-Every policy gets the same data, partition, initial model, trainer and budget; runs are
-spread over processes. Called by the ``compare`` command and the demo.
+Whatever an arm does not set is the same for all: data, partition, initial model,
+trainer, budget. Runs are spread over processes. Called by the ``compare`` command.
 """
 
+import json
 import logging
 import multiprocessing
 import os
@@ -16,12 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from fedask.common.config import Scenario
+from fedask.common.errors import ConfigError, FedaskError, StoreError
+from fedask.server.app import fingerprint
+from fedask.server.checkpoint import replace_file
+from fedask.simulations.arms import Arm
 from fedask.simulations.checks import check_choice, check_scenario
 from fedask.simulations.programs import Program
 from fedask.simulations.runtimes.processes import interruptible
 from fedask.simulations.simulate import simulate
 from fedask.simulations.tasks import task_of
 
+ARMS = "arms.json"  # what every arm was when its runs began
 _POLL_S = 0.2  # how often the display is refreshed
 
 
@@ -29,14 +35,14 @@ _POLL_S = 0.2  # how often the display is refreshed
 class Job:
     """One run of a comparison."""
 
-    policy: str
+    arm: Arm
     seed: int
     out: Path
 
     @property
     def name(self) -> str:
         """Return what people see."""
-        return f"{self.policy}, seed {self.seed}"
+        return f"{self.arm.name}, seed {self.seed}"
 
 
 @dataclass(slots=True)
@@ -46,7 +52,7 @@ class Found:
     Parameters
     ----------
     results
-        Finished runs by (policy, seed).
+        Finished runs by (name of the arm, seed).
     partial
         Whether it was interrupted.
     """
@@ -56,15 +62,15 @@ class Found:
     seconds: float = 0.0
 
 
-def plan_jobs(policies: Sequence[str], seeds: Sequence[int], out: Path) -> list[Job]:
-    """List the runs: all policies of a seed before the next seed.
+def plan_jobs(arms: Sequence[Arm], seeds: Sequence[int], out: Path) -> list[Job]:
+    """List the runs: all arms of a seed before the next seed.
 
     A comparison that is interrupted then holds whole seeds.
     """
     return [
-        Job(policy, seed, out / "runs" / policy / f"seed-{seed}")
+        Job(arm, seed, out / "runs" / arm.folder / f"seed-{seed}")
         for seed in seeds
-        for policy in policies
+        for arm in arms
     ]
 
 
@@ -74,16 +80,80 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
     Raises
     ------
     FedaskError
-        The same as the run would raise.
+        The same as the run would raise, after the name of the arm.
+    ConfigError
+        If two arms have different classes.
     """
+    first: dict[str, Sequence[str]] = {}
     for job in jobs:
-        check_choice(scenario_of(program, job), 2)
-    check_scenario(program.scenario, task_of(program.scenario))
+        scenario = scenario_of(program, job)
+        try:
+            check_choice(scenario, 2)
+            if job.arm.name not in first:
+                task = task_of(scenario)
+                check_scenario(scenario, task)
+                first[job.arm.name] = task.classes
+        except FedaskError as err:
+            msg = f"arm {job.arm.name!r}: {err}"
+            raise type(err)(msg) from err
+        classes = first[jobs[0].arm.name]
+        if first[job.arm.name] != classes:
+            msg = f"the arms {jobs[0].arm.name!r} and {job.arm.name!r} have different "
+            raise ConfigError(msg + "classes: their accuracies cannot be compared")
 
 
 def scenario_of(program: Program, job: Job) -> Scenario:
     """Return the scenario of one run."""
-    return program.scenario.with_values({"ask.policy": job.policy, "seed": job.seed})
+    return job.arm.applied(program.scenario).with_values({"seed": job.seed})
+
+
+def keep_arms(program: Program, arms: Sequence[Arm], out: Path) -> None:
+    """Write down what the arms are; refuse to go on with an arm that was another.
+
+    A finished run is taken as it is when a comparison resumes: under the same name it
+    must have had the same settings. Arms may be added.
+
+    Raises
+    ------
+    ConfigError
+        If an arm of that name had other settings.
+    StoreError
+        If the file is damaged, or cannot be written.
+    """
+    path = out / ARMS
+    kept = _read_arms(path)
+    for arm in arms:
+        settings = fingerprint(arm.applied(program.scenario))
+        del settings["seed"]
+        before = kept.setdefault(arm.name, {"folder": arm.folder, "settings": settings})
+        was = before["settings"]
+        changed = sorted(
+            key for key in {*was, *settings} if was.get(key) != settings.get(key)
+        )
+        if changed:
+            msg = f"cannot resume in {out}: the arm {arm.name!r} had other settings "
+            msg += f"there ({', '.join(changed[:5])}); choose another --out, or "
+            raise ConfigError(msg + "--overwrite to begin anew")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        msg = f"cannot make the folder {out}: {err}"
+        raise StoreError(msg) from err
+    replace_file(path, (json.dumps(kept, indent=1) + "\n").encode())
+
+
+def _read_arms(path: Path) -> dict[str, Any]:
+    """Return what a comparison wrote down, {} if there was none."""
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        # Looked up here, so that a file of another shape is found out here too.
+        _ = [arm["settings"].keys() for arm in kept.values()]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as err:
+        msg = f"{path} is damaged ({err}): choose another --out, or --overwrite"
+        raise StoreError(msg) from err
+    return kept
 
 
 @interruptible()
@@ -125,7 +195,7 @@ def run_jobs(
             done, _ = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             for future in done:
                 job = waiting.pop(future)
-                found.results[job.policy, job.seed] = future.result()
+                found.results[job.arm.name, job.seed] = future.result()
             tick()
     except KeyboardInterrupt:
         found.partial = True

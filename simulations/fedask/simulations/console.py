@@ -8,10 +8,10 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from statistics import fmean
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,11 +20,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
-from fedask.simulations.paired import least_p
-from fedask.simulations.summary import PolicySummary, Summary
+from fedask.simulations.reporting.headline import areas_told
+from fedask.simulations.reporting.ranking import mean_area, ranked
+from fedask.simulations.summary import ArmSummary, Summary
 
 _PIPED_WIDTH = 120  # columns
+_WIDEST = 1000  # columns of a piped table
 
 
 def stderr() -> Console:
@@ -70,61 +73,49 @@ def print_table(
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
-        table.add_row(*row)
-    stdout().print(table)
+        table.add_row(*(Text(cell) for cell in row))  # never markup
+    console = stdout()
+    if not console.is_terminal:  # long names would break lines that are searched
+        unlimited = console.options.update(width=_WIDEST)
+        needed = Measurement.get(console, unlimited, table).maximum
+        console.width = max(console.width, needed)
+    console.print(table)
 
 
 def print_summary(summary: Summary) -> None:
-    """Print the key figures of a comparison."""
+    """Print the key figures of a comparison, the best arm first."""
     target = summary["target_accuracy"]
     goal = "" if target is None else f" to {target:.1%}"
-    rows = []
-    for name, row in summary["policies"].items():
-        needed, saved = row["labels_to_target"], row["labels_saved"]
-        rows.append(
-            (
-                name,
-                str(row["labels"][-1]) if row["labels"] else "-",
-                f"{row['final_accuracy']:.1%}" if row["labels"] else "-",
-                "not reached" if needed is None else str(needed),
-                "-" if saved is None else f"{saved:.0%}",
-                *_area(row),
-                f"{row['bytes_per_device_per_cycle']:.0f}",
-                str(row["extra_messages"]),
-            )
-        )
-    columns = (
-        "policy",
-        "labels",
-        "accuracy",
-        f"labels{goal}",
-        "saved",
-        "AULC",
-        "shift",
-        "p",
-        "B/dev/cycle",
-        "extra msgs",
-    )
+    columns = ["arm", "labels", "accuracy", f"labels{goal}", "saved"]
+    columns += ["AULC", "shift", "p", "p Holm", "B/dev/cycle", "extra msgs"]
+    rows = [_arm_row(summary, name) for name in ranked(summary)]
     seeds = len(summary["seeds"])
     print_table(f"{summary['name']}: mean of {seeds} seed(s)", columns, rows)
-    between = summary["aulc_labels"]
-    if between is not None:
-        low, high = between
-        text = f"AULC: mean accuracy between {low} and {high} labels. Shift and p: "
-        text += (
-            f"against {summary['reference']}, paired by seed (Hodges-Lehmann, exact "
-        )
-        text += (
-            f"Wilcoxon); with {seeds} seed(s) p is never below {least_p(seeds):.2g}."
-        )
-        stdout().print(text, highlight=False)
+    if summary["aulc_labels"] is not None:
+        stdout().print(areas_told(summary), highlight=False, markup=False)
 
 
-def _area(row: PolicySummary) -> tuple[str, str, str]:
+def _arm_row(summary: Summary, name: str) -> tuple[str, ...]:
+    row = summary["policies"][name]
+    needed, saved = row["labels_to_target"], row["labels_saved"]
+    return (
+        name + (" (reference)" if name == summary["reference"] else ""),
+        str(row["labels"][-1]) if row["labels"] else "-",
+        f"{row['final_accuracy']:.1%}" if row["labels"] else "-",
+        "not reached" if needed is None else str(needed),
+        "-" if saved is None else f"{saved:.0%}",
+        *_area(row),
+        f"{row['bytes_per_device_per_cycle']:.0f}",
+        str(row["extra_messages"]),
+    )
+
+
+def _area(row: ArmSummary) -> tuple[str, ...]:
     """Write the area under the curve and what it is against the reference's."""
-    areas = [area for area in row["aulc"] if area is not None]
-    mean = f"{fmean(areas):.1%}" if areas else "-"
+    area = mean_area(row)
+    mean = "-" if area is None else f"{area:.1%}"
     against = row["against"]
     if against is None:
-        return mean, "-", "-"
-    return mean, f"{100 * against['shift']:+.1f}", f"{against['p']:.2g}"
+        return mean, "-", "-", "-"
+    shift = f"{100 * against['shift']:+.1f}"
+    return mean, shift, f"{against['p']:.2g}", f"{against['p_holm']:.2g}"

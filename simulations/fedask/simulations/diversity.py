@@ -22,7 +22,7 @@ def diversities(asked: Asked, scenario: Scenario) -> list[float | None]:
     """Return the diversity of every cycle's batch, over the whole fleet.
 
     Samples are taken as the model takes them, transformed and flattened, not as a
-    model's features: these differ from run to run, and a figure to compare policies by
+    model's features: these differ from run to run, and a figure to compare arms by
     must not.
 
     Parameters

@@ -1,7 +1,7 @@
 """Statistics of paired differences, one pair per seed. Called by the summary.
 
-The same seed gives two policies the same data, partition and initial model, so their
-difference is what the policies make of it. Exact for any number of pairs, ties and
+The same seed gives two arms the same data, partition and initial model, so their
+difference is what the arms make of it. Exact for any number of pairs, ties and
 zeros included; nothing here calls a difference significant. Letters: n differences.
 """
 
@@ -16,7 +16,7 @@ _ROUNDING = 1e-12  # differences of accuracies closer to zero, or to each other,
 
 
 def compare_pairs(ours: Sequence[float], theirs: Sequence[float]) -> Paired | None:
-    """Compare two policies over the seeds that both have finished.
+    """Compare two arms over the seeds that both have finished.
 
     Parameters
     ----------
@@ -26,16 +26,18 @@ def compare_pairs(ours: Sequence[float], theirs: Sequence[float]) -> Paired | No
     Returns
     -------
     Paired or None
-        None without a pair.
+        None without a pair. ``p_holm`` is that of a single comparison: ``p``.
     """
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     if not differences:
         return None
+    p = wilcoxon(differences)
     return {
         "pairs": len(differences),
         "shift": hodges_lehmann(differences),
         "effect": rank_biserial(differences),
-        "p": wilcoxon(differences),
+        "p": p,
+        "p_holm": p,
         "p_least": least_p(len(differences)),
     }
 
@@ -91,6 +93,29 @@ def wilcoxon(differences: Sequence[float]) -> float:
 def least_p(pairs: int) -> float:
     """Return the smallest two-sided p that so many pairs can give: all one way."""
     return min(1.0, 2.0 ** (1 - pairs))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjust the p-values of several comparisons: the more, the easier one is chance.
+
+    Returns
+    -------
+    list of float
+        Entry i is ``ps[i]`` adjusted, in (0, 1], never below it. Asking all of them to
+        be at most alpha keeps the chance of any false difference at most alpha,
+        however the comparisons depend on each other.
+
+    References
+    ----------
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
+    Journal of Statistics 6(2), 1979.
+    """
+    adjusted, least = list(ps), 0.0
+    order = sorted(range(len(ps)), key=lambda index: ps[index])
+    for rank, index in enumerate(order):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[index]))
+        adjusted[index] = least
+    return adjusted
 
 
 def hodges_lehmann(differences: Sequence[float]) -> float:

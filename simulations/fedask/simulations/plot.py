@@ -13,11 +13,13 @@ from fedask.simulations.reporting.curve import (
     Curve,
     accuracy_ticks,
     curves_of,
+    in_focus,
     marked,
     spread_out,
 )
 from fedask.simulations.reporting.palette import DASHES, LIGHT, hues
 from fedask.simulations.reporting.quantity import percent
+from fedask.simulations.reporting.ranking import left_out
 from fedask.simulations.summary import Summary
 
 if TYPE_CHECKING:
@@ -25,16 +27,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIZE_INCHES = (8.0, 5.0)
+_MOST_LETTERS = 34  # of a name, before the figure grows wider
 _DPI = 150
 _SOFT = "#565f69"
 _RULE = "#dde2e7"
+_LEFT, _RIGHT = 0.8, 0.32  # margins in inches
 _ROW = 0.056  # height of a line of text, as a share of the plot
-_LETTER = 0.0104  # width of a letter of a name, as a share of the figure
+_LETTER = 0.0832  # width of a letter of a name, in inches
 _TURN = 0.5  # marks right of this share of the width have their note on the left
 
 
 def draw_curves(summary: Mapping[str, Any], path: Path) -> None:
-    """Draw accuracy over labels bought, one line per policy.
+    """Draw accuracy over labels bought, one line per arm; of many, some, and say so.
 
     Parameters
     ----------
@@ -74,34 +78,46 @@ def _figure() -> "Figure":
 
 def _draw(figure: "Figure", summary: Summary) -> None:
     curves = curves_of(summary)
-    longest = max((len(curve.ending) for curve in curves), default=0)
-    axes = figure.add_axes((0.1, 0.13, 0.86 - _LETTER * longest, 0.75))
-    axes.set_title(
-        summary["name"] + (" (interrupted)" if summary["partial"] else ""),
-        loc="left",
-        fontweight="bold",
-        pad=14,
-        parse_math=False,
-    )
-    axes.set_xlabel("labels bought by the whole fleet", color=_SOFT)
-    axes.set_ylabel("accuracy on the test set", color=_SOFT)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(length=0, colors=_SOFT)
+    axes = _axes(figure, curves)
+    title = summary["name"] + (" (interrupted)" if summary["partial"] else "")
+    axes.set_title(title, loc="left", fontweight="bold", pad=14, parse_math=False)
     if not curves:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no cycle was finished", ha="center", color=_SOFT)
         return
-    target = summary["target_accuracy"]
+    target, table = summary["target_accuracy"], hues(summary)
+    focus = in_focus(curves, table)
     _scale(axes, curves, target)
-    table = hues(summary)
+    for curve in focus if len(summary["seeds"]) > 1 else ():
+        _draw_band(axes, curve, table[curve.name])
     for curve in curves:
-        _draw_curve(axes, curve, table[curve.name], len(summary["seeds"]))
+        _draw_curve(axes, curve, table[curve.name])
     if target is not None:
         _draw_target(axes, target)
-    _draw_marks(axes, curves, table)
+    _draw_marks(axes, focus, table)
     _draw_names(axes, curves, table)
+    some = left_out(summary)
+    told = [f"drawn: {some}"] if some else []
+    if len(focus) < len(curves):
+        told.append("bands and rings: the best and the reference")
+    figure.text(0.01, 0.015, "; ".join(told), color=_SOFT, fontsize=8)
+
+
+def _axes(figure: "Figure", curves: Sequence[Curve]) -> "Axes":
+    """Make room for the names: long ones widen the figure, and leave the plot."""
+    longest = max((len(curve.ending) for curve in curves), default=0)
+    width, height = _SIZE_INCHES
+    width += _LETTER * max(0, longest - _MOST_LETTERS)
+    figure.set_size_inches(width, height)
+    inside = width - _LEFT - _RIGHT - _LETTER * longest
+    axes = figure.add_axes((_LEFT / width, 0.13, inside / width, 0.75))
+    axes.set_xlabel("labels bought by the whole fleet", color=_SOFT)
+    axes.set_ylabel("accuracy on the test set", color=_SOFT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_RULE)
+    axes.tick_params(length=0, colors=_SOFT)
+    return axes
 
 
 def _scale(axes: "Axes", curves: Sequence[Curve], target: float | None) -> None:
@@ -114,16 +130,17 @@ def _scale(axes: "Axes", curves: Sequence[Curve], target: float | None) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_curve(axes: "Axes", curve: Curve, hue: int, seeds: int) -> None:
-    colour = LIGHT[hue]
-    if seeds > 1:
-        axes.fill_between(
-            curve.labels, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0
-        )
+def _draw_band(axes: "Axes", curve: Curve, hue: int) -> None:
+    axes.fill_between(
+        curve.labels, curve.low, curve.high, color=LIGHT[hue], alpha=0.15, linewidth=0
+    )
+
+
+def _draw_curve(axes: "Axes", curve: Curve, hue: int) -> None:
     axes.plot(
         curve.labels,
         curve.mean,
-        color=colour,
+        color=LIGHT[hue],
         linewidth=2,
         linestyle=(0, tuple(0.6 * length for length in DASHES[hue])),
         marker="o",
@@ -146,7 +163,7 @@ def _draw_target(axes: "Axes", target: float) -> None:
 
 
 def _draw_marks(axes: "Axes", curves: Sequence[Curve], table: dict[str, int]) -> None:
-    """Drop a line from where each policy met the target, with its note below."""
+    """Drop a line from where each arm met the target, with its note below."""
     reached = marked(curves)
     floor, ceiling = axes.get_ylim()
     for rank, curve in enumerate(reached):
@@ -173,15 +190,16 @@ def _draw_marks(axes: "Axes", curves: Sequence[Curve], table: dict[str, int]) ->
 
 
 def _draw_names(axes: "Axes", curves: Sequence[Curve], table: dict[str, int]) -> None:
-    """Write every policy's name and last accuracy beside the end of its line."""
+    """Write every arm's name and last accuracy beside the end of its line."""
     low, high = axes.get_ylim()
     ends = [(curve.mean[-1] - low) / (high - low) for curve in curves]
     for curve, place in zip(curves, spread_out(ends, _ROW), strict=True):
-        axes.text(
-            1.03,
-            place,
+        axes.annotate(
             curve.ending,
-            transform=axes.transAxes,
+            (1.0, place),
+            xycoords="axes fraction",
+            xytext=(12, 0),
+            textcoords="offset points",
             va="center",
             color=LIGHT[table[curve.name]],
             fontweight="bold",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fedask.common.errors import StoreError
-from fedask.simulations.reporting.curve import curves_of
+from fedask.simulations.reporting.curve import curves_of, in_focus
 from fedask.simulations.reporting.figures import TERMS, figure_tables, paired_table
 from fedask.simulations.reporting.headline import caveats, outcomes
 from fedask.simulations.reporting.page import (
@@ -25,9 +25,11 @@ from fedask.simulations.reporting.page import (
 )
 from fedask.simulations.reporting.palette import hues
 from fedask.simulations.reporting.quantity import duration, percent, plural
+from fedask.simulations.reporting.ranking import left_out
 from fedask.simulations.reporting.svg import NARROW, WIDE, Drawing, swatch
 from fedask.simulations.reporting.tables import (
     accuracy_table,
+    arm_table,
     digest_table,
     heat_tables,
     key_table,
@@ -40,9 +42,9 @@ from fedask.simulations.summary import Summary
 
 _INTRO = (
     "Every device holds unlabelled samples and has people who can label a few of them. "
-    "A policy decides which samples are worth asking about. All policies started from "
-    "the same model, data and seeds; the fewer labels one needs for the same accuracy, "
-    "the better."
+    "An arm decides which samples are worth asking about: by a policy, a scorer, a "
+    "batcher, or other settings. What no arm sets was the same for all, and so were "
+    "the seeds; the fewer labels an arm needs for the same accuracy, the better."
 )
 _LEDGER = (
     ("bought", "labels that were granted to the fleet, over all cycles"),
@@ -99,8 +101,8 @@ def write_report(summary: Mapping[str, Any], path: Path) -> None:
 
 def _body(summary: Summary) -> Html:
     sections = [
-        section("Key figures", key_table(summary)),
         section("Learning curves", *_curves(summary)),
+        section("Key figures", key_table(summary)),
         section("Seed by seed", paired_table(summary)),
         section("Key figures per cycle", figure_tables(summary), terms(TERMS)),
         section("Who labelled what", *_heats(summary)),
@@ -135,13 +137,17 @@ def _curves(summary: Summary) -> list[Html]:
     curves = curves_of(summary)
     if not curves:
         return [paragraph("No cycle was finished, so there is no curve yet.")]
-    seeds = len(summary["seeds"])
+    seeds, some = len(summary["seeds"]), left_out(summary)
     over = f"Lines are means over {seeds} seeds, bands their lowest to highest value."
     text = over if seeds > 1 else "Lines show the only seed."
     if summary["target_accuracy"] is not None:
         goal = percent(summary["target_accuracy"])
-        text += f" Rings mark where a policy reached {goal}, the dashed line."
+        text += f" Rings mark where an arm reached {goal}, the dashed line."
+    if some:
+        text += f" Drawn are {some}; the key figures below are of all."
     table = hues(summary)
+    if len(in_focus(curves, table)) < len(curves):
+        text += " Bands and rings are those of the best arm and of the reference alone."
     drawings = [
         Html(Drawing(frame, curves, table, summary["target_accuracy"]).render())
         for frame in (WIDE, NARROW)
@@ -157,13 +163,13 @@ def _curves(summary: Summary) -> list[Html]:
 def _heats(summary: Summary) -> list[Html]:
     text = (
         "Labels per device and class in the first seed; the stronger the colour, the "
-        "more. Where devices hold different data, a good policy asks them unequally."
+        "more. Where devices hold different data, a good arm asks them unequally."
     )
     return [paragraph(text), heat_tables(summary)]
 
 
 def _wire(summary: Summary) -> list[Html]:
-    extra = sum(policy["extra_messages"] for policy in summary["policies"].values())
+    extra = sum(arm["extra_messages"] for arm in summary["policies"].values())
     text = (
         "Active learning sent no message of its own: it rode on the train messages "
         "that federated learning sends anyway."
@@ -180,6 +186,7 @@ def _making(summary: Summary) -> list[Html]:
     return [
         element("pre", element("code", esc(summary["command"]))),
         paragraph(f"Seeds: {seeds}."),
+        arm_table(summary),
         machine_table(summary),
         digest_table(summary),
         element("h3", esc("Scenario")),

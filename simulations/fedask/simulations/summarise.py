@@ -10,13 +10,14 @@ from typing import Any, cast
 
 from fedask.common.config import Scenario
 from fedask.server.figures import aulc
+from fedask.simulations.arms import REFERENCE, Arm
 from fedask.simulations.compare import Found
-from fedask.simulations.paired import compare_pairs
+from fedask.simulations.paired import compare_pairs, holm
 from fedask.simulations.summary import (
+    ArmSummary,
     Figures,
     LedgerTotals,
     Machine,
-    PolicySummary,
     Summary,
 )
 
@@ -29,10 +30,10 @@ class Question:
 
     Parameters
     ----------
-    policies, seeds
-        Every policy is run with every seed.
+    arms, seeds
+        Every arm is run with every seed.
     reference
-        The policy that the others are measured against.
+        Name of the arm that the others are measured against.
     target
         Accuracy to count labels to; None = the reference's mean accuracy with its last
         labels.
@@ -42,9 +43,9 @@ class Question:
         What the runs ran on.
     """
 
-    policies: Sequence[str]
+    arms: Sequence[Arm]
     seeds: Sequence[int]
-    reference: str = "uniform-random"
+    reference: str = REFERENCE
     target: float | None = None
     command: str = ""
     runtime: str = "inline"
@@ -53,14 +54,8 @@ class Question:
 def summarise(found: Found, scenario: Scenario, question: Question) -> Summary:
     """Summarise a comparison: returns what ``summary.json`` holds."""
     seeds, reference, target = question.seeds, question.reference, question.target
-    runs = {
-        policy: [
-            found.results[policy, s] for s in seeds if (policy, s) in found.results
-        ]
-        for policy in question.policies
-    }
     found_any = next(iter(found.results.values()), None)
-    rows = {policy: _policy(results) for policy, results in runs.items()}
+    rows = {arm.name: _summarise_arm(arm, found, seeds) for arm in question.arms}
     if target is None and reference in rows and rows[reference]["accuracy"]:
         target = rows[reference]["final_accuracy"]
     _count_labels(rows, reference, target)
@@ -102,8 +97,10 @@ def _cycles(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for row in result["rows"] if "accuracy" in row]
 
 
-def _policy(results: Sequence[dict[str, Any]]) -> PolicySummary:
-    """Summarise the runs of one policy, one per seed."""
+def _summarise_arm(arm: Arm, found: Found, seeds: Sequence[int]) -> ArmSummary:
+    """Summarise the runs of one arm, one per seed."""
+    keys = [(arm.name, seed) for seed in seeds]
+    results = [found.results[key] for key in keys if key in found.results]
     curves = [[row["accuracy"] for row in _cycles(r)] for r in results]
     labels = [[row["labels"] for row in _cycles(r)] for r in results]
     length = max((len(curve) for curve in curves), default=0)
@@ -111,6 +108,7 @@ def _policy(results: Sequence[dict[str, Any]]) -> PolicySummary:
     finals = [curve[-1] for curve in curves if curve]
     first = results[0] if results else {}
     return {
+        "settings": dict(arm.settings),
         "labels": mean,
         "accuracy": curves,
         "final_accuracy": fmean(finals) if finals else 0.0,
@@ -174,9 +172,9 @@ def _ledger(results: Sequence[dict[str, Any]]) -> LedgerTotals:
 
 
 def _count_labels(
-    rows: dict[str, PolicySummary], reference: str, target: float | None
+    rows: dict[str, ArmSummary], reference: str, target: float | None
 ) -> None:
-    """Fill in the labels each policy needs, and what it saves against the reference.
+    """Fill in the labels each arm needs, and what it saves against the reference.
 
     Labels to target: those bought when the mean accuracy over the seeds first reaches
     the target; for the reference too, which may be before its last cycle.
@@ -205,30 +203,35 @@ def _common_labels(found: Found) -> tuple[int, int] | None:
 
 
 def _compare_areas(
-    rows: dict[str, PolicySummary],
+    rows: dict[str, ArmSummary],
     found: Found,
     question: Question,
     between: tuple[int, int] | None,
 ) -> None:
-    """Fill in the areas, and what a policy has over the reference, seed by seed."""
+    """Fill in the areas, and what an arm has over the reference, seed by seed."""
     areas: dict[tuple[str, int], float | None] = {}
-    for job, result in found.results.items():
+    for run, result in found.results.items():
         curve = _cycles(result)
         labels = [row["labels"] for row in curve]
         accuracy = [row["accuracy"] for row in curve]
-        areas[job] = aulc(labels, accuracy, between) if between else None
-    for policy, row in rows.items():
-        done = [seed for seed in question.seeds if (policy, seed) in areas]
-        row["aulc"] = [areas[policy, seed] for seed in done]
-        if policy == question.reference:
+        areas[run] = aulc(labels, accuracy, between) if between else None
+    compared = []
+    for name, row in rows.items():
+        done = [seed for seed in question.seeds if (name, seed) in areas]
+        row["aulc"] = [areas[name, seed] for seed in done]
+        if name == question.reference:
             continue
         pairs = [
             (ours, theirs)
             for seed in done
-            if (ours := areas[policy, seed]) is not None
+            if (ours := areas[name, seed]) is not None
             and (theirs := areas.get((question.reference, seed))) is not None
         ]
         row["against"] = compare_pairs([a for a, _ in pairs], [b for _, b in pairs])
+        if row["against"] is not None:
+            compared.append(row["against"])
+    for paired, p in zip(compared, holm([p["p"] for p in compared]), strict=True):
+        paired["p_holm"] = p
 
 
 def labels_to(

@@ -6,6 +6,8 @@ computes or checks anything. Accuracies and shares lie in [0, 1].
 
 from typing import TypedDict
 
+from fedask.common.sections import Scalar
+
 
 class Machine(TypedDict):
     """Where a comparison ran: versions, processor cores, operating system."""
@@ -19,7 +21,7 @@ class Machine(TypedDict):
 
 
 class LedgerTotals(TypedDict):
-    """Labels of one policy in the server's ledgers, summed over all seeds."""
+    """Labels of one arm in the server's ledgers, summed over all seeds."""
 
     bought: int
     spent: int
@@ -52,35 +54,39 @@ class Figures(TypedDict):
 
 
 class Paired(TypedDict):
-    """A policy against the reference, by the area under the curve of the same seeds.
+    """An arm against the reference, by the area under the curve of the same seeds.
 
     ``shift`` is the Hodges-Lehmann estimate of the difference, ``effect`` the
     matched-pairs rank-biserial correlation, ``p`` the exact two-sided Wilcoxon
-    signed-rank p-value, ``p_least`` the smallest that so many pairs can give.
+    signed-rank p-value, ``p_holm`` that adjusted for all arms that are compared with
+    the reference (Holm), ``p_least`` the smallest ``p`` that so many pairs can give.
     """
 
     pairs: int
     shift: float
     effect: float
     p: float
+    p_holm: float
     p_least: float
 
 
-class PolicySummary(TypedDict):
-    """What one policy did with the labels it bought.
+class ArmSummary(TypedDict):
+    """What one arm did with the labels it bought.
 
-    ``labels`` is per cycle, the mean over the seeds, rounded; ``accuracy`` is one list
-    per seed, one value per cycle, and the lists differ in length after an interrupted
-    run. ``labels_saved`` is the share of the reference's labels that was not needed:
-    0.5 = half as many, -0.5 = half as many again. ``bytes_per_device_per_cycle`` is
-    what active learning adds, ask and report together, without the model.
-    ``messages``, ``extra_messages``, ``ledger`` and ``seconds`` are over all seeds,
+    ``settings`` are the dotted keys of the scenario that it replaces. ``labels`` is per
+    cycle, the mean over the seeds, rounded; ``accuracy`` is one list per seed, one
+    value per cycle, and the lists differ in length after an interrupted run.
+    ``labels_saved`` is the share of the reference's labels that was not needed: 0.5 =
+    half as many, -0.5 = half as many again. ``bytes_per_device_per_cycle`` is what
+    active learning adds, ask and report together, without the model. ``messages``,
+    ``extra_messages``, ``ledger`` and ``seconds`` are over all seeds,
     ``labels_by_device`` is of the first seed, per class, by device pseudonym.
     ``aulc`` is the normalised area under each seed's curve within the summary's
     ``aulc_labels``; ``against`` compares it with the reference's, None for the
     reference itself. ``stopped`` has an entry per seed, None = all cycles were run.
     """
 
+    settings: dict[str, Scalar]
     labels: list[int]
     accuracy: list[list[float]]
     final_accuracy: float
@@ -104,12 +110,14 @@ class PolicySummary(TypedDict):
 
 
 class Summary(TypedDict):
-    """One comparison of policies over the same seeds.
+    """One comparison of arms over the same seeds.
 
-    ``reference`` names the policy the others are measured against, ``target_accuracy``
-    the accuracy that ``labels_to_target`` counts to, ``aulc_labels`` the range of
-    labels that every finished run covers. ``scenario`` has dotted keys.
-    ``partial`` is set when the run was interrupted.
+    ``policies`` holds the arms by name, in the order they were asked for; the key is
+    older than the word. ``reference`` names the arm the others are measured against,
+    ``target_accuracy`` the accuracy that ``labels_to_target`` counts to,
+    ``aulc_labels`` the range of labels that every finished run covers. ``scenario`` has
+    dotted keys, before any arm's settings. ``partial`` is set when the run was
+    interrupted.
     """
 
     schema: int
@@ -123,7 +131,7 @@ class Summary(TypedDict):
     seeds: list[int]
     runtime: str
     machine: Machine
-    scenario: dict[str, bool | int | float | str]
+    scenario: dict[str, Scalar]
     partial: bool
     seconds: float
-    policies: dict[str, PolicySummary]
+    policies: dict[str, ArmSummary]

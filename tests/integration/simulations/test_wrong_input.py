@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fedask.simulations.cli import main
@@ -229,6 +230,53 @@ def test_policies_are_checked_before_the_first_run(
     done = fedask("compare", "tiny", "--policies", "global-cut,globalcut", "--out", out)
     assert done.returncode == 2
     assert "did you mean 'global-cut'?" in done.stderr
+    assert not out.exists()
+
+
+# options of compare, words of the message
+WRONG_ARMS = [
+    (["--scorers", "margin,entropi"], ["unknown scorer 'entropi'", "'entropy'"]),
+    (["--scorers", "0.5*margin + 0.5*entropi"], ["'entropi'", "'entropy'"]),
+    (["--batchers", "top,clustr"], ["unknown batcher 'clustr'", "'cluster'"]),
+    (["--scorers", "margin,margin"], ["--scorers", "names 'margin' twice"]),
+    (["--scorers", ","], ["--scorers", "names nothing"]),
+    (["--arm", "a"], ["--arm 'a'", "NAME:key=value"]),
+    (["--arm", "a:ask.quoat=3"], ["arm 'a'", "ask.quota"]),
+    (["--arm", "a:ask.quota=5000"], ["arm 'a'", "5000", "samples"]),
+    (["--arm", "a:ask.scorer=margn"], ["arm 'a'", "'margn'", "'margin'"]),
+    (["--arm", "a:ask.cycles=500"], ["arm 'a'", "500 cycles"]),
+    (["--arm", "a:seed=3"], ["arm 'a' cannot set seed"]),
+    (["--arm", "a:", "--arm", "a:ask.quota=3"], ["two arms are named 'a'"]),
+    (["--arm", "a:", "--arm", "b:"], ["'a' and 'b' are the same"]),
+    (["--arm", "a:", "--arm", "b:data.source=mine:data"], ["arm 'b'", "'mine'"]),
+    (["--reference", "uniform"], ["--reference 'uniform'", "'uniform-random'"]),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG_ARMS)
+def test_wrong_arm_is_named_and_nothing_is_replaced(
+    fedask: Fedask, options: list[str], words: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "runs").mkdir(parents=True)  # from before: kept, unless a run can start
+    done = fedask("compare", "tiny", *options, "--overwrite", "--out", out)
+    assert done.returncode == 2, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in out.iterdir()] == ["runs"]
+
+
+def test_arms_with_other_classes_cannot_be_compared(
+    fedask: Fedask, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "three.npz", x=rng.random((90, 8, 8)), y=np.arange(90) % 3)
+    three = f"three:data.source=npz,data.folder={tmp_path / 'three.npz'}"
+    out = tmp_path / "out"
+    done = fedask("compare", "tiny", "--arm", "ten:", "--arm", three, "--out", out)
+    assert done.returncode == 2, done.stderr
+    assert "'ten' and 'three' have different classes" in done.stderr
     assert not out.exists()
 
 

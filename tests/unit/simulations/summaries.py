@@ -1,10 +1,11 @@
 """Made-up comparisons for the tests of the plot and the report."""
 
 from fedask.simulations.summary import (
+    ArmSummary,
     Figures,
     LedgerTotals,
     Machine,
-    PolicySummary,
+    Paired,
     Summary,
 )
 
@@ -37,15 +38,16 @@ MACHINE: Machine = {
 }
 
 
-def policy(
+def arm(
     accuracy: list[list[float]],
     labels_to_target: int | None,
     labels_saved: float | None,
     labels: list[int] | None = None,
-) -> PolicySummary:
-    """Make what one policy found."""
+) -> ArmSummary:
+    """Make what one arm found."""
     last = [seed[-1] for seed in accuracy if seed]
     return {
+        "settings": {},
         "labels": LABELS if labels is None else labels,
         "accuracy": accuracy,
         "final_accuracy": sum(last) / max(1, len(last)),
@@ -70,7 +72,7 @@ def policy(
 
 
 def comparison() -> Summary:
-    """Make a comparison of two policies over three seeds that went well."""
+    """Make a comparison of two arms over three seeds that went well."""
     shifts = (-0.012, 0.0, 0.012)
     random = [[value + shift for value in RANDOM] for shift in shifts]
     cut = [[value + shift for value in CUT] for shift in shifts]
@@ -90,7 +92,33 @@ def comparison() -> Summary:
         "partial": False,
         "seconds": 41.0,
         "policies": {
-            "uniform-random": policy(random, 320, 0.0),
-            "global-cut": policy(cut, 160, 0.5),
+            "uniform-random": arm(random, 320, 0.0),
+            "global-cut": arm(cut, 160, 0.5),
         },
     }
+
+
+def paired(p: float = 0.25, p_holm: float = 0.5) -> Paired:
+    """Make what an arm of three seeds has over the reference."""
+    return {
+        "pairs": 3,
+        "shift": 0.0821,
+        "effect": 1.0,
+        "p": p,
+        "p_holm": p_holm,
+        "p_least": 0.25,
+    }
+
+
+def many(count: int) -> Summary:
+    """Make a comparison of the reference and ``count`` arms, each worse by 0.01."""
+    summary = comparison()
+    summary["policies"] = {"uniform-random": summary["policies"]["uniform-random"]}
+    summary["policies"]["uniform-random"]["aulc"] = [0.705] * 3
+    for rank in range(count):
+        found = arm([[v - 0.01 * rank for v in CUT]] * 3, 160, 0.5)
+        found["aulc"] = [0.9 - 0.01 * rank] * 3
+        found["settings"] = {"ask.policy": "global-cut", "ask.quota": 20 + rank}
+        found["against"] = paired()
+        summary["policies"][f"global-cut + s{rank:02}"] = found
+    return summary

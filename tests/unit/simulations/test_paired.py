@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fedask.simulations.paired import (
     compare_pairs,
     hodges_lehmann,
+    holm,
     least_p,
     rank_biserial,
     signed_ranks,
@@ -109,7 +110,7 @@ def test_zeros_are_left_out_and_ties_share_their_rank() -> None:
     assert signed_ranks([0.1 + 0.2, -0.3]) == [1.5, -1.5]
 
 
-def test_policies_that_do_not_differ_have_p_one_and_no_effect() -> None:
+def test_arms_that_do_not_differ_have_p_one_and_no_effect() -> None:
     assert wilcoxon([0.0, 0.0]) == 1.0
     assert rank_biserial([0.0, 0.0]) == 0.0
     assert hodges_lehmann([0.0, 0.0]) == 0.0
@@ -136,6 +137,26 @@ def test_comparison_holds_all_of_them() -> None:
         "shift": pytest.approx(0.1125),
         "effect": 1.0,
         "p": 0.25,
+        "p_holm": 0.25,
         "p_least": 0.25,
     }
     assert compare_pairs([], []) is None
+
+
+def test_holm_steps_down_and_never_falls() -> None:
+    # The worked example of R's p.adjust, method holm: 0.01, 0.02, 0.03, 0.04.
+    assert holm([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert holm([0.04, 0.01, 0.5, 0.6]) == pytest.approx([0.12, 0.04, 1.0, 1.0])
+    assert holm([0.3]) == [0.3]
+    assert holm([]) == []
+
+
+@CHECK
+@given(st.lists(st.floats(0.001, 1.0), max_size=8))
+def test_holm_is_the_largest_of_the_steps_before(ps: list[float]) -> None:
+    adjusted = holm(ps)
+    for p, found in zip(ps, adjusted, strict=True):
+        # By definition: over all that are at most p, as many as are left times theirs.
+        steps = [min(1.0, sum(o >= q for o in ps) * q) for q in ps if q <= p]
+        assert found == pytest.approx(max(steps))
+        assert found >= p

@@ -6,11 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.unit.simulations.summaries import CUT, comparison, policy
+from tests.unit.simulations.summaries import CUT, arm, comparison, many
 
 from fedask.common.errors import ConfigError, StoreError
 from fedask.simulations.plot import draw_curves
-from fedask.simulations.reporting.curve import curves_of, spread_out, ticks
+from fedask.simulations.reporting.curve import curves_of, shorten, spread_out, ticks
+from fedask.simulations.reporting.palette import hues
+from fedask.simulations.reporting.ranking import left_out, ranked
 from fedask.simulations.summary import Summary
 
 
@@ -72,7 +74,7 @@ def test_run_without_a_finished_cycle_is_drawn(summary: Summary, path: Path) -> 
 
 def test_names_are_not_read_as_formulas(summary: Summary, path: Path) -> None:
     summary["name"] = "costs $5 \\frac{ and $6"
-    summary["policies"]["$\\frac{$" * 9] = policy([CUT] * 3, 160, 0.5)
+    summary["policies"]["$\\frac{$" * 9] = arm([CUT] * 3, 160, 0.5)
     assert len(drawn(summary, path)) > 20_000
 
 
@@ -90,7 +92,7 @@ def test_unwritable_place_is_a_store_error(summary: Summary, tmp_path: Path) -> 
 
 
 def test_curve_is_the_mean_over_the_seeds_that_got_there(summary: Summary) -> None:
-    summary["policies"] = {"p": policy([[0.2, 0.6], [0.4], []], 20, 0.5, [10, 30, 50])}
+    summary["policies"] = {"p": arm([[0.2, 0.6], [0.4], []], 20, 0.5, [10, 30, 50])}
     (curve,) = curves_of(summary)
     assert curve.labels == (10, 30)
     assert curve.mean == pytest.approx((0.3, 0.6))
@@ -114,3 +116,60 @@ def test_ticks_enclose_the_values(low: float, high: float) -> None:
     assert steps[0] <= low + 1e-6
     assert steps[-1] >= high - 1e-6
     assert 2 <= len(steps) <= 7
+
+
+def test_many_arms_are_drawn_as_few_curves(path: Path) -> None:
+    summary = many(30)
+    drawn_names = [curve.name for curve in curves_of(summary)]
+    best = [f"global-cut + s{rank:02}" for rank in range(6)]
+    assert drawn_names == [*best, "uniform-random", "global-cut + s29"]
+    assert len({hues(summary)[name] for name in drawn_names}) == 8
+    assert left_out(summary) == (
+        "8 of 31 arms: the best by AULC, the reference, the worst"
+    )
+    assert len(drawn(summary, path)) > 20_000
+
+
+def test_as_many_arms_as_there_are_hues_are_all_drawn() -> None:
+    summary = many(7)
+    assert len(curves_of(summary)) == 8
+    assert left_out(summary) == ""
+
+
+def test_arms_without_areas_are_ranked_by_where_they_ended() -> None:
+    summary = many(3)
+    for found in summary["policies"].values():
+        found["aulc"] = [None] * 3
+    assert ranked(summary) == [
+        "global-cut + s00",
+        "global-cut + s01",
+        "global-cut + s02",
+        "uniform-random",
+    ]
+
+
+def test_reference_and_worst_are_drawn_even_if_they_are_the_same() -> None:
+    summary = many(12)
+    summary["policies"]["uniform-random"]["aulc"] = [0.1] * 3
+    names = [curve.name for curve in curves_of(summary)]
+    assert len(names) == 8
+    assert names[-1] == "uniform-random"
+
+
+def test_long_names_make_the_picture_wider(summary: Summary, path: Path) -> None:
+    summary["policies"]["global-cut + (0.7*margin + 0.3*entropy) + top"] = arm(
+        [CUT] * 3, 160, 0.5
+    )
+    width, height = struct.unpack(">II", drawn(summary, path)[16:24])
+    assert (width, height) > (1200, 750)
+    assert height == 750
+
+
+def test_names_lose_their_middle_unless_they_would_be_alike() -> None:
+    long = "a" * 40 + "b" * 40
+    twin = "a" * 40 + "c" + "b" * 40
+    assert shorten([long, "short"]) == {
+        long: "a" * 25 + "\N{HORIZONTAL ELLIPSIS}" + "b" * 24,
+        "short": "short",
+    }
+    assert shorten([long, twin]) == {long: long, twin: twin}

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.unit.simulations.summaries import LABELS, comparison, policy
+from tests.unit.simulations.summaries import LABELS, arm, comparison, many, paired
 from typing_extensions import override
 
 from fedask.common.errors import StoreError
@@ -82,7 +82,7 @@ def test_every_tag_is_closed_where_it_should_be(summary: Summary, path: Path) ->
     assert reader.open == []
 
 
-def test_every_policy_and_figure_appears(summary: Summary, path: Path) -> None:
+def test_every_arm_and_figure_appears(summary: Summary, path: Path) -> None:
     page = written(summary, path)
     for name in summary["policies"]:
         assert page.count(name) > 5
@@ -97,17 +97,17 @@ def test_every_policy_and_figure_appears(summary: Summary, path: Path) -> None:
 def test_pairs_are_told_with_the_smallest_p_there_can_be(
     summary: Summary, path: Path
 ) -> None:
-    summary["policies"]["global-cut"]["against"] = {
-        "pairs": 3,
-        "shift": 0.0821,
-        "effect": 1.0,
-        "p": 0.25,
-        "p_least": 0.25,
-    }
+    summary["policies"]["global-cut"]["against"] = paired(p_holm=0.75)
     page = written(summary, path)
     for told in ("between 20 and 320 labels", "With 3 seeds p cannot be below 0.25."):
         assert told in page
-    for figure in (">+8.2<", ">+1.00<", ">0.25<small>3 pairs<", "75.0 % to 77.0 %"):
+    for figure in (
+        ">+8.2<",
+        ">+1.00<",
+        ">0.25<small>3 pairs<",
+        ">0.75<",
+        "75.0 % to 77.0 %",
+    ):
         assert figure in page
     assert "significan" not in page
 
@@ -165,7 +165,7 @@ def test_extra_messages_are_not_denied(summary: Summary, path: Path) -> None:
 
 
 def test_names_cannot_become_markup(summary: Summary, path: Path) -> None:
-    found = policy([[0.5, 0.6]] * 3, 60, 0.5, [20, 60])
+    found = arm([[0.5, 0.6]] * 3, 60, 0.5, [20, 60])
     found["labels_by_device"] = {HOSTILE: [1, 2, 3]}
     summary["policies"][HOSTILE] = found
     summary["name"] = summary["command"] = summary["runtime"] = HOSTILE
@@ -241,7 +241,7 @@ def test_headline_tells_when_only_the_reference_missed_the_target(
     )
 
 
-def test_headline_without_a_target_compares_where_policies_ended(
+def test_headline_without_a_target_compares_where_arms_ended(
     summary: Summary, path: Path
 ) -> None:
     summary["target_accuracy"] = None
@@ -253,10 +253,10 @@ def test_headline_without_a_target_compares_where_policies_ended(
     )
 
 
-def test_best_policy_comes_first_and_the_others_are_not_hidden(
+def test_best_arm_comes_first_and_the_others_are_not_hidden(
     summary: Summary, path: Path
 ) -> None:
-    worse = policy([[0.5] * len(LABELS)] * 3, None, None)
+    worse = arm([[0.5] * len(LABELS)] * 3, None, None)
     summary["policies"] = {"worse": worse, **summary["policies"]}
     page = written(summary, path)
     assert headline(page).startswith("global-cut reached")
@@ -291,17 +291,46 @@ def test_run_without_a_finished_cycle_still_has_a_report(
         found["labels"], found["accuracy"], found["labels_by_device"] = [], [], {}
         found["labels_to_target"] = found["labels_saved"] = None
     page = written(summary, path)
-    assert headline(page).startswith("No policy has finished a cycle")
+    assert headline(page).startswith("No arm has finished a cycle")
     assert "No cycle was finished" in page
 
 
-def test_run_without_any_policy_still_has_a_report(
-    summary: Summary, path: Path
-) -> None:
+def test_run_without_any_arm_still_has_a_report(summary: Summary, path: Path) -> None:
     summary["policies"] = {}
-    assert "No policy has finished a cycle" in written(summary, path)
+    assert "No arm has finished a cycle" in written(summary, path)
 
 
 def test_unwritable_place_is_a_store_error(summary: Summary, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot write"):
         write_report(summary, tmp_path / "missing" / "report.html")
+
+
+def test_page_of_many_arms_draws_few_and_lists_all(path: Path) -> None:
+    summary = many(30)
+    page = written(summary, path)
+    curves = page.partition("<h2>Learning curves")[2].partition("<h2>")[0]
+    assert "8 of 31 arms: the best by AULC, the reference, the worst" in curves
+    assert "global-cut + s05" in curves
+    assert "global-cut + s06" not in curves
+    keys = page.partition("<h2>Key figures</h2>")[2].partition("<h2>")[0]
+    places = [keys.index(f"global-cut + s{rank:02}") for rank in range(30)]
+    assert places == sorted(places)
+    assert places[19] < keys.index("uniform-random (reference)") < places[20]
+    assert page.count("<details>") == page.count("</details>") == 3
+    assert "<summary>23 other arms</summary>" in page
+    assert "<li>23 other arms: see the key figures.</li>" in page
+    assert "adjusted for 30 comparisons (Holm)" in page
+    reader = Reader()
+    reader.feed(page)
+    assert reader.misfits == []
+
+
+def test_what_an_arm_sets_is_told(summary: Summary, path: Path) -> None:
+    summary["policies"]["global-cut"]["settings"] = {
+        "ask.policy": "global-cut",
+        "ask.calibrate": True,
+    }
+    page = written(summary, path)
+    assert "<code>ask.policy = global-cut</code><br>" in page
+    assert "<code>ask.calibrate = true</code>" in page
+    assert "the scenario as it is" in page

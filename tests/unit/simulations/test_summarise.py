@@ -7,6 +7,7 @@ import pytest
 from tests.unit.simulations.summaries import LEDGER
 
 from fedask.common.config import Scenario
+from fedask.simulations.arms import Arm
 from fedask.simulations.compare import Found
 from fedask.simulations.summarise import Question, summarise
 from fedask.simulations.summary import Summary
@@ -47,9 +48,9 @@ def run(
     }
 
 
-def found(**policies: Sequence[dict[str, Any]]) -> Summary:
-    """Summarise runs by policy, ``_`` for the hyphen, one per seed."""
-    named = {name.replace("_", "-"): runs for name, runs in policies.items()}
+def found(**arms: Sequence[dict[str, Any]]) -> Summary:
+    """Summarise runs by arm, ``_`` for the hyphen, one per seed."""
+    named = {name.replace("_", "-"): runs for name, runs in arms.items()}
     results = {
         (name, seed): result
         for name, runs in named.items()
@@ -57,9 +58,8 @@ def found(**policies: Sequence[dict[str, Any]]) -> Summary:
         if result
     }
     seeds = range(max(len(runs) for runs in named.values()))
-    return summarise(
-        Found(results), Scenario(), Question(policies=list(named), seeds=seeds)
-    )
+    asked = [Arm(name=name, settings={"ask.policy": name}) for name in named]
+    return summarise(Found(results), Scenario(), Question(arms=asked, seeds=seeds))
 
 
 def test_areas_are_taken_over_the_labels_that_all_runs_cover() -> None:
@@ -73,7 +73,7 @@ def test_areas_are_taken_over_the_labels_that_all_runs_cover() -> None:
     assert summary["policies"][RIVAL]["aulc"] == pytest.approx([0.6])
 
 
-def test_policies_are_paired_by_seed_against_the_reference() -> None:
+def test_arms_are_paired_by_seed_against_the_reference() -> None:
     summary = found(
         uniform_random=[run([0, 10], [0.5, value]) for value in (0.5, 0.6, 0.7)],
         global_cut=[run([0, 10], [0.5, value]) for value in (0.7, 0.6, 0.8)],
@@ -88,7 +88,7 @@ def test_policies_are_paired_by_seed_against_the_reference() -> None:
     assert summary["policies"][REFERENCE]["against"] is None
 
 
-def test_seeds_that_only_one_policy_has_finished_are_no_pairs() -> None:
+def test_seeds_that_only_one_arm_has_finished_are_no_pairs() -> None:
     curve = run([0, 10], [0.5, 0.7])
     summary = found(uniform_random=[{}, curve], global_cut=[curve, curve, curve])
 
@@ -131,3 +131,34 @@ def test_early_ends_are_listed_by_seed() -> None:
     )
 
     assert summary["policies"][REFERENCE]["stopped"] == [None, end]
+
+
+def test_p_is_adjusted_for_the_arms_that_are_compared() -> None:
+    low, same, high = (
+        [run([0, 10], [0.5, value + 0.01 * seed]) for seed in range(3)]
+        for value in (0.5, 0.6, 0.7)
+    )
+    summary = found(uniform_random=same, better=high, worse=low, alike=same, empty=[{}])
+
+    arms = summary["policies"]
+    told = {n: arm["against"] for n, arm in arms.items() if arm["against"]}
+    assert {n: a["p"] for n, a in told.items()} == {
+        "better": 0.25,
+        "worse": 0.25,
+        "alike": 1.0,
+    }
+    # Three comparisons: 3 * 0.25, then 2 * 0.25 but not less than before, then 1.
+    assert {n: a["p_holm"] for n, a in told.items()} == {
+        "better": 0.75,
+        "worse": 0.75,
+        "alike": 1.0,
+    }
+
+
+def test_settings_of_every_arm_are_told() -> None:
+    summary = found(uniform_random=[run([0, 10], [0.5, 0.7])], global_cut=[{}])
+    settings = {name: arm["settings"] for name, arm in summary["policies"].items()}
+    assert settings == {
+        "uniform-random": {"ask.policy": "uniform-random"},
+        "global-cut": {"ask.policy": "global-cut"},
+    }

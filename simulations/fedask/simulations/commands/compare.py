@@ -1,4 +1,4 @@
-"""``fedask compare``: several policies, same seeds; a table, a plot, a page."""
+"""``fedask compare``: several arms, same seeds; a table, a plot, a page."""
 
 import json
 import shlex
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from fedask.common.errors import ConfigError
 from fedask.server.checkpoint import replace_file
 from fedask.simulations.commands.options import (
     Json,
@@ -19,6 +19,7 @@ from fedask.simulations.commands.options import (
     RuntimeName,
     ScenarioName,
     Settings,
+    check_folder,
     clear,
     read_settings,
 )
@@ -33,23 +34,55 @@ from fedask.simulations.history import Follower
 from fedask.simulations.programs import Program, open_program
 
 if TYPE_CHECKING:
+    from fedask.simulations.arms import Arm
+    from fedask.simulations.compare import Job
     from fedask.simulations.summarise import Question
     from fedask.simulations.summary import Summary
 
 INTERRUPTED = 130
+POLICIES = "global-cut,local-topk,uniform-random"
 
 
 def compare_command(
     scenario: ScenarioName,
     policies: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--policies",
             metavar="A,B,C",
             help="Policies to compare: global-cut, local-topk, uniform-random, "
-            "proportional-random, or your own package.module:attr.",
+            "or any other ask.policy, your own package.module:attr too. [default: "
+            f"{POLICIES}; none with --arm alone]",
         ),
-    ] = "global-cut,local-topk,uniform-random",
+    ] = None,
+    scorers: Annotated[
+        str | None,
+        typer.Option(
+            "--scorers",
+            metavar="X,Y",
+            help="Every policy with each of these scorers, which may be expressions: "
+            "margin,'0.7*margin + 0.3*entropy'. Policies that insist on a scorer, "
+            "such as uniform-random, run once. [default: the scenario's]",
+        ),
+    ] = None,
+    batchers: Annotated[
+        str | None,
+        typer.Option(
+            "--batchers",
+            metavar="P,Q",
+            help="Each of those with each of these batchers. [default: the scenario's]",
+        ),
+    ] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            metavar="NAME:KEY=VALUE,KEY=VALUE",
+            help="One more arm: any settings of the scenario but the seed, as in "
+            "--arm 'small batches:ask.quota=10,ask.cycles=31'. May be given several "
+            "times.",
+        ),
+    ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Number of seeds: 0, 1, ...")
     ] = 3,
@@ -62,8 +95,13 @@ def compare_command(
     settings: Settings = None,
     runtime: RuntimeName = "inline",
     reference: Annotated[
-        str, typer.Option("--reference", help="The policy to measure against.")
-    ] = "uniform-random",
+        str | None,
+        typer.Option(
+            "--reference",
+            help="The arm to measure against. [default: uniform-random, if it is "
+            "there, else the first]",
+        ),
+    ] = None,
     target: Annotated[
         float | None,
         typer.Option(
@@ -81,30 +119,38 @@ def compare_command(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Compare policies: same data, same devices, same trainer, same budget.
+    """Compare arms: policies, scorers, batchers, or any other settings.
 
-    Writes OUT/summary.json, OUT/curves.png and OUT/report.html (open it in a browser;
-    it needs no network), and every run in OUT/runs. Ctrl-C keeps what is finished and
-    reports on that.
+    Runs every combination with every seed; what no arm sets is the same for all: data,
+    devices, trainer, budget. Writes OUT/summary.json, OUT/table.md, OUT/curves.png and
+    OUT/report.html (open it in a browser; it needs no network), and every run in
+    OUT/runs. Ctrl-C keeps what is finished and reports on that; --resume goes on.
 
     Example: fedask compare digits --policies global-cut,uniform-random --seeds 5
+
+    Example: fedask compare digits --scorers margin,entropy --batchers cluster,top
     """
     program = open_program(scenario, read_settings(settings))
-    names = read_policies(policies)
     folder = out or Path("runs") / f"compare-{program.scenario.name}"
-    clear(folder, overwrite=overwrite, resume=resume)
+    check_folder(folder, overwrite=overwrite, resume=resume)
+    chosen = read_arms(program, policies, scorers, batchers, arms)
     # These import torch and Flower: not before the options are known to be right.
+    from fedask.simulations.arms import pick_reference  # noqa: PLC0415
+    from fedask.simulations.compare import check_jobs, plan_jobs  # noqa: PLC0415
     from fedask.simulations.summarise import Question  # noqa: PLC0415
 
     question = Question(
-        policies=names,
+        arms=chosen,
         seeds=range(seeds),
-        reference=reference,
+        reference=pick_reference(reference, chosen),
         target=target,
         command=shlex.join(["fedask", *sys.argv[1:]]),
         runtime=runtime,
     )
-    summary = compare(program, question, folder, workers=workers, resume=resume)
+    jobs = plan_jobs(question.arms, question.seeds, folder)
+    check_jobs(program, jobs)
+    clear(folder, overwrite=overwrite, resume=resume)
+    summary = compare(program, question, folder, jobs, workers=workers, resume=resume)
     if as_json:
         print_json(summary)
     else:
@@ -114,28 +160,62 @@ def compare_command(
         raise typer.Exit(INTERRUPTED)
 
 
+def read_arms(
+    program: Program,
+    policies: str | None,
+    scorers: str | None,
+    batchers: str | None,
+    arms: Sequence[str] | None,
+) -> "list[Arm]":
+    """Make the arms of the options.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, a setting wrong, or two arms are the same.
+    """
+    from fedask.simulations.arms import (  # noqa: PLC0415  (imports torch)
+        check_arms,
+        cross,
+        read_arm,
+        read_names,
+    )
+
+    if policies is None and (scorers or batchers or not arms):
+        policies = POLICIES
+    chosen = cross(
+        [] if policies is None else read_names("--policies", policies),
+        [] if scorers is None else read_names("--scorers", scorers),
+        [] if batchers is None else read_names("--batchers", batchers),
+        program.scenario.ask,
+    )
+    chosen += [read_arm(text) for text in arms or ()]
+    check_arms(chosen, program.scenario)
+    return chosen
+
+
 def compare(
     program: Program,
     question: "Question",
     folder: Path,
+    jobs: "Sequence[Job]",
     *,
     workers: int | None,
     resume: bool,
 ) -> "Summary":
     """Run, summarise, draw."""
     from fedask.simulations.compare import (  # noqa: PLC0415
-        check_jobs,
         default_workers,
-        plan_jobs,
+        keep_arms,
         run_jobs,
     )
     from fedask.simulations.summarise import summarise  # noqa: PLC0415
 
-    jobs = plan_jobs(question.policies, question.seeds, folder)
-    check_jobs(program, jobs)
+    keep_arms(program, question.arms, folder)
     # Other runtimes bring their own processes.
     workers = workers or (default_workers(len(jobs)) if _inline(question) else 1)
-    with _bars([(job.name, job.out) for job in jobs], _rounds(program)) as tick:
+    runs = [(job.name, job.out, _rounds(program, job)) for job in jobs]
+    with _bars(runs) as tick:
         found = run_jobs(
             program,
             jobs,
@@ -154,59 +234,43 @@ def _inline(question: "Question") -> bool:
 
 
 def write_outcome(summary: "Summary", folder: Path) -> None:
-    """Write the summary, and the plot and the page if anything was found."""
+    """Write the summary; the table, the plot and the page too if anything was found."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / "summary.json", json.dumps(summary, indent=1).encode())
     if any(row["labels"] for row in summary["policies"].values()):
         from fedask.simulations.plot import draw_curves  # noqa: PLC0415
         from fedask.simulations.report import write_report  # noqa: PLC0415
+        from fedask.simulations.reporting.markdown import (  # noqa: PLC0415
+            markdown_table,
+        )
 
+        replace_file(folder / "table.md", markdown_table(summary).encode())
         draw_curves(summary, folder / "curves.png")
         write_report(summary, folder / "report.html")
 
 
-def read_policies(text: str) -> list[str]:
-    """Split the list of policies.
-
-    Raises
-    ------
-    ConfigError
-        If it is empty or names one twice.
-    """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        msg = "--policies names no policy"
-        raise ConfigError(msg)
-    if len(set(names)) < len(names):
-        msg = f"--policies {text!r} names a policy twice"
-        raise ConfigError(msg)
-    return names
-
-
-def _rounds(program: Program) -> int:
-    return program.scenario.ask.cycles * program.scenario.train.rounds
+def _rounds(program: Program, job: "Job") -> int:
+    """Return the rounds of a run, which its arm may set."""
+    scenario = job.arm.applied(program.scenario)
+    return scenario.ask.cycles * scenario.train.rounds
 
 
 @contextmanager
-def _bars(
-    runs: Sequence[tuple[str, Path]], rounds: int
-) -> Iterator[Callable[[], None]]:
-    """Draw one bar over all runs; yields what refreshes it."""
+def _bars(runs: Sequence[tuple[str, Path, int]]) -> Iterator[Callable[[], None]]:
+    """Draw one bar over all runs, each with its rounds; yields what refreshes it."""
     with progress_bar() as bar:
-        task = bar.add_task("comparing", total=rounds * len(runs), note="starting")
-        followers = [(name, Follower(out)) for name, out in runs]
+        total = sum(rounds for *_, rounds in runs)
+        task = bar.add_task("comparing", total=total, note="starting")
+        followers = [(name, Follower(out), rounds) for name, out, rounds in runs]
 
         def tick() -> None:
-            rows = [(name, follower.look()) for name, follower in followers]
-            ended = [name for name, row in rows if "stopped" in row]
-            done = sum(
-                rounds if name in ended else row.get("round", 0) for name, row in rows
-            )
-            busy = [
-                f"{name}: {note(row)}"
-                for name, row in rows
-                if 0 < row.get("round", 0) < rounds and name not in ended
-            ]
-            bar.update(task, completed=done, note="; ".join(busy[:2]))
+            done, busy = 0, []
+            for name, follower, rounds in followers:
+                row = follower.look()
+                past = rounds if "stopped" in row else row.get("round", 0)
+                done += past
+                if 0 < past < rounds:
+                    busy.append(f"{name}: {note(row)}")
+            bar.update(task, completed=done, note=escape("; ".join(busy[:2])))
 
         yield tick

@@ -54,8 +54,8 @@ def read_settings(texts: Sequence[str] | None) -> dict[str, Any]:
     return dict(parse_setting(text) for text in texts or ())
 
 
-def clear(out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Remove an earlier output folder if asked to; refuse what is not one.
+def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuse an output folder that exists unless asked to, or that is not one.
 
     Raises
     ------
@@ -72,8 +72,15 @@ def clear(out: Path, *, overwrite: bool, resume: bool) -> None:
         msg = f"the folder {out} exists: choose another --out, add --resume to "
         msg += "continue an interrupted run, or --overwrite to replace it"
         raise ConfigError(msg)
-    ours = ("result.json", "summary.json", "history.jsonl", "checkpoint.npz", "runs")
+    ours = ["result.json", "summary.json", "history.jsonl", "checkpoint.npz"]
+    ours += ["runs", "arms.json"]
     if any(out.iterdir()) and not any((out / name).exists() for name in ours):
         msg = f"the folder {out} holds something else than a fedask run: not replaced"
         raise ConfigError(msg)
-    shutil.rmtree(out)
+
+
+def clear(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Remove an earlier output folder if asked to; refuse as ``check_folder``."""
+    check_folder(out, overwrite=overwrite, resume=resume)
+    if out.exists() and overwrite:
+        shutil.rmtree(out)

@@ -4,27 +4,29 @@ Letters: p points of a curve, one per cycle that at least one seed finished.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import numpy as np
 
 from fedask.simulations.reporting.quantity import change, count, percent
-from fedask.simulations.summary import PolicySummary, Summary
+from fedask.simulations.reporting.ranking import drawn
+from fedask.simulations.summary import ArmSummary, Summary
 
 _NARROWEST = 0.02  # range of accuracies, so that equal ones still have an axis
-_LONGEST_NAME = 26  # letters beside a line; the tables show names in full
+_MOST_BANDS = 5  # drawn over each other
+_LONGEST_NAME = 50  # letters beside a line; the tables show names in full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Accuracy of one policy over the labels bought.
+    """Accuracy of one arm over the labels bought.
 
     Parameters
     ----------
-    name
-        The policy.
+    name, short
+        The arm; and what to write beside its line, unlike any other's.
     labels
         (p,) labels bought, ascending.
     mean, low, high
@@ -40,6 +42,7 @@ class Curve:
     """
 
     name: str
+    short: str
     labels: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...]
@@ -51,11 +54,8 @@ class Curve:
 
     @property
     def ending(self) -> str:
-        """Return the name, shortened if need be, and the last mean accuracy."""
-        name = self.name
-        if len(name) > _LONGEST_NAME:
-            name = name[: _LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
-        return f"{name} {percent(self.mean[-1])}"
+        """Return the short name and the last mean accuracy."""
+        return f"{self.short} {percent(self.mean[-1])}"
 
     def mean_at(self, labels: float) -> float:
         """Return the mean accuracy at a number of labels, between points by line."""
@@ -63,37 +63,52 @@ class Curve:
 
 
 def curves_of(summary: Summary) -> list[Curve]:
-    """Return the curves of all policies that finished a cycle, in their order."""
-    curves = [_curve(name, policy) for name, policy in summary["policies"].items()]
-    return [curve for curve in curves if curve.labels]
+    """Return the curves to draw, the best arm first."""
+    names = drawn(summary)
+    short = shorten(names)
+    return [_curve(name, short[name], summary["policies"][name]) for name in names]
 
 
-def _curve(name: str, policy: PolicySummary) -> Curve:
-    longest = max((len(seed) for seed in policy["accuracy"]), default=0)
-    labels = policy["labels"][:longest]
+def shorten(names: Sequence[str]) -> dict[str, str]:
+    """Leave out the middle of names that are too long, unless two would be the same."""
+    head, tail = _LONGEST_NAME // 2, _LONGEST_NAME - _LONGEST_NAME // 2 - 1
+    short = {
+        name: name
+        if len(name) <= _LONGEST_NAME
+        else name[:head].rstrip() + "\N{HORIZONTAL ELLIPSIS}" + name[-tail:].lstrip()
+        for name in names
+    }
+    taken = list(short.values())
+    return {n: text if taken.count(text) == 1 else n for n, text in short.items()}
+
+
+def _curve(name: str, short: str, arm: ArmSummary) -> Curve:
+    longest = max((len(seed) for seed in arm["accuracy"]), default=0)
+    labels = arm["labels"][:longest]
     cycles = [
-        [seed[cycle] for seed in policy["accuracy"] if cycle < len(seed)]
+        [seed[cycle] for seed in arm["accuracy"] if cycle < len(seed)]
         for cycle in range(len(labels))
     ]
     return Curve(
         name=name,
+        short=short,
         labels=tuple(labels),
         mean=tuple(fmean(seeds) for seeds in cycles),
         low=tuple(min(seeds) for seeds in cycles),
         high=tuple(max(seeds) for seeds in cycles),
         spread=tuple(stdev(seeds) if len(seeds) > 1 else math.nan for seeds in cycles),
         seeds=tuple(len(seeds) for seeds in cycles),
-        mark=policy["labels_to_target"],
-        note=_note(policy),
+        mark=arm["labels_to_target"],
+        note=_note(arm),
     )
 
 
-def _note(policy: PolicySummary) -> str:
+def _note(arm: ArmSummary) -> str:
     """Say at how many labels the target was reached, and how many that saved."""
-    if policy["labels_to_target"] is None:
+    if arm["labels_to_target"] is None:
         return "target not reached"
-    text = f"{count(policy['labels_to_target'])} labels"
-    saved = policy["labels_saved"]
+    text = f"{count(arm['labels_to_target'])} labels"
+    saved = arm["labels_saved"]
     return text if not saved else f"{text} ({change(saved)})"
 
 
@@ -101,6 +116,22 @@ def marked(curves: Sequence[Curve]) -> list[Curve]:
     """Return the curves that met the target, fewest labels first."""
     met = [curve for curve in curves if curve.mark is not None]
     return sorted(met, key=lambda curve: curve.mark or 0)
+
+
+def in_focus(curves: Sequence[Curve], hues: Mapping[str, int]) -> list[Curve]:
+    """Return the curves to give bands and notes: of many the best and the reference.
+
+    Parameters
+    ----------
+    curves
+        The best first.
+    hues
+        From ``palette.hues``: the reference has hue 0.
+    """
+    if len(curves) <= _MOST_BANDS:
+        return list(curves)
+    rest = (curve for curve in curves[1:] if hues[curve.name] == 0)
+    return [curves[0], *rest]
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

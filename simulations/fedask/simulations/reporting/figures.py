@@ -6,23 +6,20 @@ can give.
 
 from collections.abc import Callable
 from functools import partial
-from statistics import fmean
 from typing import cast
 
-from fedask.simulations.paired import least_p
+from fedask.simulations.reporting.headline import areas_told
 from fedask.simulations.reporting.page import (
     Html,
     cell,
-    element,
     esc,
-    join,
     row,
     table,
 )
-from fedask.simulations.reporting.palette import hues
 from fedask.simulations.reporting.quantity import count, percent, plural
-from fedask.simulations.reporting.svg import swatch
-from fedask.simulations.summary import Figures, PolicySummary, Summary
+from fedask.simulations.reporting.ranking import mean_area, ranked
+from fedask.simulations.reporting.tables import named, per_arm
+from fedask.simulations.summary import ArmSummary, Figures, Summary
 
 _DASH = "\N{EN DASH}"
 
@@ -56,68 +53,56 @@ TERMS = (
 
 
 def paired_table(summary: Summary) -> Html:
-    """Show the areas under the curves, and what each policy has over the reference."""
-    head = ["policy", "AULC", "shift", "effect", "p", "seeds that ended early"]
+    """Show the areas under the curves, and what each arm has over the reference."""
+    head = ["arm", "AULC", "shift", "effect", "p", "p (Holm)", "seeds that ended early"]
     rows = [
-        row([_policy(summary, name), *_areas(policy), _ends(policy)])
-        for name, policy in summary["policies"].items()
+        row([named(summary, name), *_areas(arm), _ends(arm)])
+        for name in ranked(summary)
+        for arm in (summary["policies"][name],)
     ]
-    return table(esc(_told(summary)), head, rows)
+    told = areas_told(summary)
+    if len(summary["seeds"]) > 1:
+        told += " Below the AULC, lowest to highest seed."
+    return table(esc(told), head, rows)
 
 
-def _told(summary: Summary) -> str:
-    between, seeds = summary["aulc_labels"], len(summary["seeds"])
-    if between is None:
-        return "No range of labels is covered by all curves, so areas do not compare."
-    low, high = between
-    return (
-        f"AULC: area under the learning curve between {count(low)} and {count(high)} "
-        "labels, which all runs cover, divided by that range; below it, lowest to "
-        f"highest seed. Against {summary['reference']}, on the same seeds: shift in "
-        "points (Hodges-Lehmann), effect from -1 to 1 (matched-pairs rank-biserial) "
-        "and two-sided p (exact Wilcoxon signed-rank). With "
-        f"{plural(seeds, 'seed')} p cannot be below {least_p(seeds):.2g}."
-    )
-
-
-def _areas(policy: PolicySummary) -> list[Html]:
-    areas = [area for area in policy["aulc"] if area is not None]
+def _areas(arm: ArmSummary) -> list[Html]:
+    areas = [area for area in arm["aulc"] if area is not None]
     mean = cell(
-        percent(fmean(areas)) if areas else _DASH,
+        percent(mean_area(arm)),
         f"{percent(min(areas))} to {percent(max(areas))}" if len(areas) > 1 else "",
     )
-    against = policy["against"]
+    against = arm["against"]
     if against is None:
-        return [mean, esc(_DASH), esc(_DASH), esc(_DASH)]
+        return [mean, *[esc(_DASH)] * 4]
     return [
         mean,
         esc(f"{100 * against['shift']:+.1f}"),
         esc(f"{against['effect']:+.2f}"),
         cell(f"{against['p']:.2g}", plural(against["pairs"], "pair")),
+        esc(f"{against['p_holm']:.2g}"),
     ]
 
 
-def _ends(policy: PolicySummary) -> Html:
-    ends = [end for end in policy["stopped"] if end is not None]
+def _ends(arm: ArmSummary) -> Html:
+    ends = [end for end in arm["stopped"] if end is not None]
     reasons = "; ".join(f"cycle {end['cycle']}: {end['reason']}" for end in ends)
     return cell(len(ends), reasons)
 
 
 def figure_tables(summary: Summary) -> Html:
-    """Show the key figures, one row per cycle, one table per policy."""
-    tables = (
-        _figures(summary, name, policy) for name, policy in summary["policies"].items()
-    )
-    return element("div", join(tables))
+    """Show the key figures, one row per cycle, one table per arm."""
+    return per_arm(summary, lambda name: _figures(summary, name))
 
 
-def _figures(summary: Summary, name: str, policy: PolicySummary) -> Html:
+def _figures(summary: Summary, name: str) -> Html:
+    arm = summary["policies"][name]
     head = ["cycle", "labels", *(title for title, _ in _COLUMNS.values())]
     rows = [
-        row([esc(cycle + 1), esc(count(labels)), *_values(policy["figures"], cycle)])
-        for cycle, labels in enumerate(policy["labels"])
+        row([esc(cycle + 1), esc(count(labels)), *_values(arm["figures"], cycle)])
+        for cycle, labels in enumerate(arm["labels"])
     ]
-    return table(_policy(summary, name), head, rows)
+    return table(named(summary, name), head, rows)
 
 
 def _values(figures: Figures, cycle: int) -> list[Html]:
@@ -126,7 +111,3 @@ def _values(figures: Figures, cycle: int) -> list[Html]:
         esc(write(columns[key][cycle] if cycle < len(columns[key]) else None))
         for key, (_, write) in _COLUMNS.items()
     ]
-
-
-def _policy(summary: Summary, name: str) -> Html:
-    return Html(swatch(hues(summary)[name]) + esc(name))

@@ -1,24 +1,50 @@
 """What a comparison found, in plain sentences. Called by the report.
 
-Never flatters: a policy that needed more labels, or never got there, is said to.
+Never flatters: an arm that needed more labels, or never got there, is said to.
 """
 
+from fedask.simulations.paired import least_p
 from fedask.simulations.reporting.quantity import count, percent, plural
-from fedask.simulations.summary import PolicySummary, Summary
+from fedask.simulations.reporting.ranking import drawn
+from fedask.simulations.summary import ArmSummary, Summary
 
 
 def outcomes(summary: Summary) -> list[str]:
-    """Return one sentence per policy beside the reference, fewest labels first.
+    """Return one sentence per arm beside the reference, fewest labels first.
 
-    With no other policy the reference gets the sentence; the list is never empty.
+    Of many arms only those that are drawn, and how many others there are. With no other
+    arm the reference gets the sentence; the list is never empty.
     """
     reference = summary["reference"]
     done = {name: p for name, p in summary["policies"].items() if _labels(p)}
     if not done:
-        return ["No policy has finished a cycle, so there is nothing to compare yet."]
-    names = [name for name in done if name != reference] or [reference]
+        return ["No arm has finished a cycle, so there is nothing to compare yet."]
+    shown = [name for name in drawn(summary) if name in done]
+    names = [name for name in shown if name != reference] or shown
     names.sort(key=lambda name: _rank(done[name]))
-    return [_sentence(name, done, summary) for name in names]
+    told = [_sentence(name, done, summary) for name in names]
+    rest = len(done) - len(shown)
+    if rest:
+        told.append(f"{plural(rest, 'other arm')}: see the key figures.")
+    return told
+
+
+def areas_told(summary: Summary) -> str:
+    """Say what the areas under the curves are, and how they are compared."""
+    between, seeds = summary["aulc_labels"], len(summary["seeds"])
+    if between is None:
+        return "No range of labels is covered by all curves, so areas do not compare."
+    low, high = between
+    compared = sum(arm["against"] is not None for arm in summary["policies"].values())
+    return (
+        f"AULC: area under the learning curve between {count(low)} and {count(high)} "
+        "labels, which all runs cover, divided by that range. Against "
+        f"{summary['reference']}, on the same seeds: shift in points "
+        "(Hodges-Lehmann), effect from -1 to 1 (matched-pairs rank-biserial), "
+        "two-sided p (exact Wilcoxon signed-rank), and p adjusted for "
+        f"{plural(compared, 'comparison')} (Holm). With {plural(seeds, 'seed')} p "
+        f"cannot be below {least_p(seeds):.2g}."
+    )
 
 
 def caveats(summary: Summary) -> list[str]:
@@ -37,47 +63,47 @@ def caveats(summary: Summary) -> list[str]:
     return notes
 
 
-def _labels(policy: PolicySummary) -> int:
+def _labels(arm: ArmSummary) -> int:
     """Return the labels bought until the last finished cycle; 0 = none finished."""
-    longest = max((len(seed) for seed in policy["accuracy"]), default=0)
-    return max(policy["labels"][:longest], default=0)
+    longest = max((len(seed) for seed in arm["accuracy"]), default=0)
+    return max(arm["labels"][:longest], default=0)
 
 
-def _rank(policy: PolicySummary) -> tuple[bool, int, float]:
-    needed = policy["labels_to_target"]
-    return needed is None, needed or 0, -policy["final_accuracy"]
+def _rank(arm: ArmSummary) -> tuple[bool, int, float]:
+    needed = arm["labels_to_target"]
+    return needed is None, needed or 0, -arm["final_accuracy"]
 
 
-def _sentence(name: str, done: dict[str, PolicySummary], summary: Summary) -> str:
-    policy = done[name]
+def _sentence(name: str, done: dict[str, ArmSummary], summary: Summary) -> str:
+    arm = done[name]
     rival = done.get(summary["reference"]) if name != summary["reference"] else None
     target = summary["target_accuracy"]
     if target is None:
-        text = _ended(name, policy)
+        text = _ended(name, arm)
         return text + (f"; {_ended(summary['reference'], rival)}." if rival else ".")
-    goal, needed = percent(target), policy["labels_to_target"]
+    goal, needed = percent(target), arm["labels_to_target"]
     if needed is None:
-        text = f"{name} did not reach {goal} with {plural(_labels(policy), 'label')}"
+        text = f"{name} did not reach {goal} with {plural(_labels(arm), 'label')}"
     else:
         text = f"{name} reached {goal} with {plural(needed, 'label')}"
     if rival is None:
         return f"{text}."
-    return f"{text}; {_against(summary['reference'], rival, policy)}."
+    return f"{text}; {_against(summary['reference'], rival, arm)}."
 
 
-def _ended(name: str, policy: PolicySummary) -> str:
-    final, labels = percent(policy["final_accuracy"]), _labels(policy)
+def _ended(name: str, arm: ArmSummary) -> str:
+    final, labels = percent(arm["final_accuracy"]), _labels(arm)
     return f"{name} ended at {final} after {plural(labels, 'label')}"
 
 
-def _against(reference: str, rival: PolicySummary, policy: PolicySummary) -> str:
+def _against(reference: str, rival: ArmSummary, arm: ArmSummary) -> str:
     """Compare with the reference; both numbers always, the difference if known."""
-    theirs, ours = rival["labels_to_target"], policy["labels_to_target"]
+    theirs, ours = rival["labels_to_target"], arm["labels_to_target"]
     if theirs is None:
         neither = "did not reach it either" if ours is None else "did not reach it"
         return f"{reference} {neither}, with {plural(_labels(rival), 'label')}"
     text = f"{reference} needed {count(theirs)}"
-    saved = policy["labels_saved"]
+    saved = arm["labels_saved"]
     if ours is None or saved is None:
         return text
     if ours == theirs:

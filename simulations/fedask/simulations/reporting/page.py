@@ -1,7 +1,7 @@
 """Building blocks of a page: escaped text in, HTML out. Called by the report.
 
 ``Html`` marks text that is markup already; everything else is escaped here, in one
-place, so a scenario, class or policy may have any name. The page carries a policy that
+place, so a scenario, class or arm may have any name. The page carries a policy that
 lets a browser load nothing and run nothing.
 """
 
@@ -76,6 +76,11 @@ def table(
     inside = f"<caption><span>{caption}</span></caption>{thead}\n<tbody>{body}</tbody>"
     whole = element("table", Html(inside), kind)
     return Html(f'<div class="scroll" tabindex="0">{whole}</div>')
+
+
+def folded(title: str, body: Html) -> Html:
+    """Hide something behind its title until it is clicked; needs no script."""
+    return element("details", join([element("summary", esc(title)), body]))
 
 
 def terms(pairs: Iterable[tuple[str, str]]) -> Html:

@@ -66,7 +66,9 @@ thead th{font-size:.84rem;font-weight:600;color:var(--soft);vertical-align:botto
 tbody th{font-weight:500}
 td small,th small{display:block;color:var(--soft);font-size:.8rem;font-weight:400}
 tr.best>*{background:var(--card);font-weight:650}
-.text{max-width:34rem}
+.text{max-width:34rem}.text.arms{max-width:none}
+details{margin:16px 0}
+summary{cursor:pointer;font-weight:600;padding:4px 0}
 .text td{text-align:left;white-space:normal;overflow-wrap:anywhere}
 .text th{white-space:normal;overflow-wrap:anywhere}
 .pairs{display:grid;gap:8px 40px;

@@ -11,6 +11,7 @@ from html import escape
 from fedask.simulations.reporting.curve import (
     Curve,
     accuracy_ticks,
+    in_focus,
     marked,
     spread_out,
     ticks,
@@ -20,6 +21,7 @@ from fedask.simulations.reporting.quantity import count, percent, plural
 
 _LINE_HEIGHT = 18.0  # of text, in units of the drawing
 _LETTER = 7.7  # width of a bold letter, in the same units
+_MOST_ROOM = 290  # for names, before the drawing grows
 _TURN = 0.5  # marks right of this share of the width have their note on the left
 
 
@@ -32,7 +34,7 @@ class Frame:
     height: int
     left: int
     right: int
-    named: bool  # policies are named beside their lines; ``right`` makes room
+    named: bool  # arms are named beside their lines; ``right`` makes room
     top: int = 34
     bottom: int = 46
 
@@ -51,7 +53,7 @@ class Drawing:
     curves
         At least one.
     hues
-        Index into the palette by policy.
+        Index into the palette by arm.
     target
         Accuracy to draw a line at, or None.
     """
@@ -65,7 +67,9 @@ class Drawing:
     ) -> None:
         longest = max(len(curve.ending) for curve in curves)
         room = 22 + int(_LETTER * longest) if frame.named else frame.right
-        self._frame = replace(frame, right=room)
+        # Long names make the drawing wider, not the plot narrower.
+        more = max(0, room - _MOST_ROOM) if frame.named else 0
+        self._frame = replace(frame, right=room, width=frame.width + more)
         self._curves = curves
         self._hues = hues
         self._target = target
@@ -87,7 +91,7 @@ class Drawing:
             f'<svg class="{frame.name}" viewBox="{box}" role="img"',
             f' aria-label="{label}">',
             *self._axes(),
-            *(self._band(curve) for curve in self._curves),
+            *(self._band(curve) for curve in in_focus(self._curves, self._hues)),
             *self._goal(),
             *(self._line(curve) for curve in self._curves),
             *self._marks(),
@@ -155,9 +159,9 @@ class Drawing:
         yield _text(left + 6, y - 7, f"target {percent(self._target)}", "tick halo")
 
     def _marks(self) -> Iterable[str]:
-        """Drop a line from where each policy met the target, with its note below."""
+        """Drop a line from where each arm met the target, with its note below."""
         floor = self._frame.height - self._frame.bottom
-        reached = marked(self._curves)
+        reached = marked(in_focus(self._curves, self._hues))
         for rank, curve in enumerate(reached):
             labels = float(curve.mark or 0)
             x, y = self._x(labels), self._y(curve.mean_at(labels))
@@ -180,8 +184,12 @@ class Drawing:
             yield f'<g class="h{hue}">{_text(x, y + 5, curve.ending, "name")}</g>'
 
 
+# In place of a swatch, so that names stand in one column.
+BLANK = '<svg class="swatch" viewBox="0 0 26 10" aria-hidden="true"></svg>'
+
+
 def swatch(hue: int) -> str:
-    """Draw a short piece of a policy's line, for legends and tables."""
+    """Draw a short piece of an arm's line, for legends and tables."""
     dash = " ".join(str(length) for length in DASHES[hue]) or "none"
     return (
         f'<svg class="swatch h{hue}" viewBox="0 0 26 10" aria-hidden="true">'

@@ -1,14 +1,16 @@
 """The report's tables. Called by the report; each function reads the summary only."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from fedask.common.sections import Scalar
 from fedask.simulations.reporting.curve import Curve
 from fedask.simulations.reporting.page import (
     Html,
     cell,
     element,
     esc,
+    folded,
     join,
     paragraph,
     row,
@@ -23,36 +25,39 @@ from fedask.simulations.reporting.quantity import (
     plural,
     size,
 )
-from fedask.simulations.reporting.svg import swatch
-from fedask.simulations.summary import PolicySummary, Summary
+from fedask.simulations.reporting.ranking import drawn, mean_area, ranked
+from fedask.simulations.reporting.svg import BLANK, swatch
+from fedask.simulations.summary import ArmSummary, Summary
 
 _MOST_ROWS = 40  # devices shown one by one; the others become one row
 _LONG_NAME = 4  # letters; longer class names are written upright
 _DEEPEST = 0.62  # opacity of the fullest cell, so that its number stays readable
-_APART = 0.05  # policies whose labels differ by a larger share have theirs told
+_APART = 0.05  # arms whose labels differ by a larger share have theirs told
 _DIGEST = 12  # characters shown
 
 
 def key_table(summary: Summary) -> Html:
-    """Show the figures to compare policies by."""
+    """Show the figures to compare arms by."""
     needed = [p["labels_to_target"] for p in summary["policies"].values()]
     fewest = min((labels for labels in needed if labels is not None), default=None)
     target = summary["target_accuracy"]
     reach = "labels to target" if target is None else f"labels to {percent(target)}"
-    head = ["policy", "final accuracy", reach, "labels saved"]
+    head = ["arm", "AULC", "final accuracy", reach, "labels saved"]
     head += ["added per device and cycle", "extra messages", "time"]
     rows = []
-    for name, policy in summary["policies"].items():
-        labels = policy["labels_to_target"]
+    for name in ranked(summary):
+        arm = summary["policies"][name]
+        labels = arm["labels_to_target"]
         best = labels is not None and labels == fewest
         cells = [
-            _policy(summary, name),
-            cell(percent(policy["final_accuracy"]), _range(policy)),
+            named(summary, name),
+            esc(percent(mean_area(arm))),
+            cell(percent(arm["final_accuracy"]), _range(arm)),
             esc("not reached" if labels is None else count(labels)),
             esc(_saved(summary, name)),
-            esc(size(policy["bytes_per_device_per_cycle"])),
-            esc(count(policy["extra_messages"])),
-            esc(duration(policy["seconds"])),
+            esc(size(arm["bytes_per_device_per_cycle"])),
+            esc(count(arm["extra_messages"])),
+            esc(duration(arm["seconds"])),
         ]
         rows.append(row(cells, "best" if best and len(needed) > 1 else ""))
     return table(esc(_key_caption(summary)), head, rows)
@@ -69,6 +74,8 @@ def _key_caption(summary: Summary) -> str:
         text += ". "
     if len(summary["seeds"]) > 1:
         text += "Accuracy is the mean over the seeds; below it, lowest to highest. "
+    if summary["aulc_labels"] is not None:
+        text += "The largest area under the curve (AULC) comes first. "
     return text + "Added are the bytes of active learning, without the model."
 
 
@@ -94,47 +101,43 @@ def accuracy_table(summary: Summary, curves: Sequence[Curve]) -> Html:
 
 
 def heat_tables(summary: Summary) -> Html:
-    """Show labels per device and class, one table per policy on one scale."""
-    policies = summary["policies"]
-    most = max(
-        (max(counts, default=0) for p in policies.values() for counts in _held(p)),
-        default=0,
-    )
-    return element(
-        "div", join(_heat(summary, name, most) for name in policies), "heats"
-    )
+    """Show labels per device and class, one table per arm on one scale."""
+    arms = summary["policies"].values()
+    held = (counts for arm in arms for counts in arm["labels_by_device"].values())
+    most = max((max(counts, default=0) for counts in held), default=0)
+    return per_arm(summary, lambda name: _heat(summary, name, most), "heats")
 
 
 def ledger_table(summary: Summary) -> Html:
     """Show what was bought and what became of it."""
-    head = ["policy", "bought", "spent", "answered", "skipped", "expired", "returned"]
+    head = ["arm", "bought", "spent", "answered", "skipped", "expired", "returned"]
     rows = []
-    for name, policy in summary["policies"].items():
-        books = policy["ledger"]
+    for name in ranked(summary):
+        arm = summary["policies"][name]
+        books = arm["ledger"]
         sums = [books["bought"], books["spent"], books["answered"]]
         sums += [books["skipped"], books["expired"], books["returned"]]
-        rows.append(row([_policy(summary, name), *(esc(count(n)) for n in sums)]))
+        rows.append(row([named(summary, name), *(esc(count(n)) for n in sums)]))
     told = f"The server's ledger, over {_all_seeds(summary)}"
     return table(esc(told), head, rows)
 
 
 def wire_table(summary: Summary) -> Html:
     """Show bytes per record and the number of messages."""
-    head = ["policy", "model arrays", "ask", "report + grid", "messages"]
+    head = ["arm", "model arrays", "ask", "report + grid", "messages"]
     head.append("extra messages")
-    rows = [
-        row(
-            [
-                _policy(summary, name),
-                esc(size(policy["model_bytes_per_device_per_cycle"])),
-                esc(size(policy["ask_bytes_per_device_per_cycle"])),
-                esc(size(policy["report_bytes_per_device_per_cycle"])),
-                esc(count(policy["messages"])),
-                esc(count(policy["extra_messages"])),
-            ]
-        )
-        for name, policy in summary["policies"].items()
-    ]
+    rows = []
+    for name in ranked(summary):
+        arm = summary["policies"][name]
+        cells = [
+            named(summary, name),
+            esc(size(arm["model_bytes_per_device_per_cycle"])),
+            esc(size(arm["ask_bytes_per_device_per_cycle"])),
+            esc(size(arm["report_bytes_per_device_per_cycle"])),
+            esc(count(arm["messages"])),
+            esc(count(arm["extra_messages"])),
+        ]
+        rows.append(row(cells))
     told = "Bytes per device and cycle by record, down and up together; messages "
     told += f"over {_all_seeds(summary)}"
     return table(esc(told), head, rows)
@@ -160,14 +163,30 @@ def machine_table(summary: Summary) -> Html:
 def digest_table(summary: Summary) -> Html:
     """Show what another run of the same command must give again."""
     rows = []
-    for name, policy in summary["policies"].items():
-        pairs = zip(policy["selected_digest"], policy["model_digest"], strict=False)
+    for name in ranked(summary):
+        arm = summary["policies"][name]
+        pairs = zip(arm["selected_digest"], arm["model_digest"], strict=False)
         for seed, pair in zip(summary["seeds"], pairs, strict=False):
             codes = [element("code", esc(digest[:_DIGEST])) for digest in pair]
-            rows.append(row([_policy(summary, name), esc(seed), *codes]))
+            rows.append(row([named(summary, name), esc(seed), *codes]))
     told = "Digests, shortened: with the same versions, on the same kind of machine, "
     told += "the command gives the same ones again"
-    return table(esc(told), ["policy", "seed", "samples asked", "final model"], rows)
+    found = table(esc(told), ["arm", "seed", "samples asked", "final model"], rows)
+    return folded("Digests", found) if len(rows) > _MOST_ROWS else found
+
+
+def arm_table(summary: Summary) -> Html:
+    """Show what each arm replaces in the scenario."""
+    rows = []
+    for name in ranked(summary):
+        settings = summary["policies"][name]["settings"]
+        codes = (
+            element("code", esc(f"{key} = {_shown(value)}"))
+            for key, value in settings.items()
+        )
+        told = join(codes, "<br>") or esc("the scenario as it is")
+        rows.append(row([named(summary, name), told]))
+    return table(esc("Arms: what each sets"), [], rows, "text arms")
 
 
 def setting_tables(summary: Summary) -> Html:
@@ -175,15 +194,36 @@ def setting_tables(summary: Summary) -> Html:
     sections: dict[str, list[Html]] = {}
     for key, value in summary["scenario"].items():
         group, dot, name = key.rpartition(".")
-        shown = str(value).lower() if isinstance(value, bool) else str(value)
-        pair = [esc(name if dot else key), element("code", esc(shown or '""'))]
+        pair = [esc(name if dot else key), element("code", esc(_shown(value)))]
         sections.setdefault(group or "general", []).append(row(pair))
     small = (table(esc(group), [], rows, "text") for group, rows in sections.items())
     return element("div", join(small), "pairs")
 
 
-def _policy(summary: Summary, name: str) -> Html:
-    return Html(swatch(hues(summary)[name]) + esc(name))
+def named(summary: Summary, name: str) -> Html:
+    """Write an arm's name, after a piece of its line if it is drawn."""
+    hue = hues(summary).get(name)
+    mark = " (reference)" if name == summary["reference"] else ""
+    return Html((swatch(hue) if hue is not None else BLANK) + esc(name + mark))
+
+
+def per_arm(summary: Summary, show: Callable[[str], Html], kind: str = "") -> Html:
+    """Show something of every arm, the best first; of many, fold those not drawn."""
+    first = drawn(summary)
+    rest = [name for name in ranked(summary) if name not in first]
+    if not first:
+        first, rest = rest, []
+    whole = element("div", join(show(name) for name in first), kind)
+    if not rest:
+        return whole
+    others = element("div", join(show(name) for name in rest), kind)
+    return join([whole, folded(plural(len(rest), "other arm"), others)])
+
+
+def _shown(value: Scalar) -> str:
+    """Write the value of a setting as it is given."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text or '""'
 
 
 def _all_seeds(summary: Summary) -> str:
@@ -191,8 +231,8 @@ def _all_seeds(summary: Summary) -> str:
     return f"all {seeds} seeds" if seeds > 1 else "the one seed"
 
 
-def _range(policy: PolicySummary) -> str:
-    last = [seed[-1] for seed in policy["accuracy"] if seed]
+def _range(arm: ArmSummary) -> str:
+    last = [seed[-1] for seed in arm["accuracy"] if seed]
     if len(last) < 2:  # noqa: PLR2004  (one seed has no range)
         return ""
     return f"{percent(min(last))} to {percent(max(last))}"
@@ -220,10 +260,6 @@ def _accuracy(curve: Curve, cycle: int, seeds: int, *, told: bool) -> Html:
     return cell(text, ", ".join(notes))
 
 
-def _held(policy: PolicySummary) -> list[list[int]]:
-    return list(policy["labels_by_device"].values())
-
-
 def _heat(summary: Summary, name: str, most: int) -> Html:
     held = summary["policies"][name]["labels_by_device"]
     classes = summary["classes"]
@@ -241,7 +277,7 @@ def _heat(summary: Summary, name: str, most: int) -> Html:
     told = f"{plural(sum(total), 'label')}; per class {min(total, default=0)} to "
     told += f"{max(total, default=0)}, per device {sum(held[ranked[-1]])} to "
     told += f"{sum(held[ranked[0]])}"
-    caption = Html(f"<b>{_policy(summary, name)}</b><br>{esc(told)}")
+    caption = Html(f"<b>{named(summary, name)}</b><br>{esc(told)}")
     long = any(len(label) > _LONG_NAME for label in classes)
     kind = "heat long" if long else "heat"
     return table(caption, ["device", *classes, "all"], rows, kind)
