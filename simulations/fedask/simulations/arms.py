@@ -212,7 +212,7 @@ def pick_reference(name: str | None, arms: Sequence[Arm]) -> str:
 
 def _insists(ask: AskConfig) -> bool:
     """Tell whether the policy brings its own scorer, and thereby its batcher."""
-    return make_policy(ask, 2).scorer is not None  # as many classes as anything has
+    return make_policy(ask, 2).traits.scorer is not None  # as many classes as anything has
 
 
 def _decisive(scenario: Scenario) -> dict[str, Scalar]:
@@ -220,5 +220,5 @@ def _decisive(scenario: Scenario) -> dict[str, Scalar]:
     flat = scenario.to_flat()
     flat["ask.scorer"] = "".join(scenario.ask.scorer.split())
     if _insists(scenario.ask):
-        flat["ask.scorer"] = flat["ask.batcher"] = ""
+        flat["ask.scorer"] = flat["ask.batcher"] = flat["ask.first"] = ""
     return flat
