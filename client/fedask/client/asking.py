@@ -130,9 +130,9 @@ class Asker:
 
         No label has been given yet, but an encoder sees structure, even an untrained
         one: one question per cluster of its features, the best score of each. With
-        ``typicality`` that is TypiClust (Hacohen et al., ICML 2022). A device that asks one
-        or two draws them from a few clusters, large ones sooner: if the best went
-        first, all devices would ask the commonest kind.
+        ``typicality`` that is TypiClust (Hacohen et al., ICML 2022). A device that
+        asks one or two draws them from a few clusters, large ones sooner: if the best
+        went first, all devices would ask the commonest kind.
         """
         uids = self._pool.uids
         order = np.lexsort((uids, hash_uids(uids, cut.nonce)))

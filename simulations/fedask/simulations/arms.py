@@ -212,7 +212,9 @@ def pick_reference(name: str | None, arms: Sequence[Arm]) -> str:
 
 def _insists(ask: AskConfig) -> bool:
     """Tell whether the policy brings its own scorer, and thereby its batcher."""
-    return make_policy(ask, 2).traits.scorer is not None  # as many classes as anything has
+    return (
+        make_policy(ask, 2).traits.scorer is not None
+    )  # as many classes as anything has
 
 
 def _decisive(scenario: Scenario) -> dict[str, Scalar]:
