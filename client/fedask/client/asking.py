@@ -30,7 +30,7 @@ from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
 FIRST_CANDIDATES = 2048  # of the pool, by hash: what the first questions come from
-FEWEST_CELLS = 4  # that the first questions are drawn from
+FEWEST_CELLS = 10  # that the first questions are drawn from
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
