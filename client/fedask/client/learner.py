@@ -119,7 +119,13 @@ class Learner:
             cannot be trained together are left out.
         """
         self._return()
-        return self._cohort.train(lessons, self.train)
+        return self._cohort.train(lessons, self._alone)
+
+    def _alone(self, lesson: Lesson) -> Trained:
+        """Train, and go back: in company every lesson begins at the loaded weights."""
+        trained = self.train(lesson)
+        self._return()
+        return trained
 
     def _shift(self, targets: torch.Tensor) -> torch.Tensor | None:
         """Return tau * log(1 + class counts of the device), (c,).

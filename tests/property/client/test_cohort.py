@@ -109,6 +109,18 @@ def test_devices_with_equally_many_labels_of_a_registry_model_train_together(
     assert sorted(together) == list(range(devices))
 
 
+def test_a_proof_leaves_the_model_where_the_next_group_begins() -> None:
+    made = learner(perceptron([64]), TrainConfig(steps=2))
+    known, new = lessons(made, [8] * 12), lessons(made, [5] * 12)
+    assert len(made.train_together(known)) == 12
+
+    together = made.train_together([*new, *known])
+
+    assert sorted(together) == list(range(24))
+    for index, lesson in enumerate([*new, *known]):
+        assert_same(together[index], made.train(lesson))
+
+
 def test_few_devices_are_left_alone() -> None:
     made = learner(perceptron([64]), TrainConfig())
 
