@@ -107,7 +107,10 @@ class Learner:
         check_logits(logits, len(targets), self._task.num_classes)
         if labelled.shift is not None:
             logits = logits + labelled.shift
-        return self._loss(logits, targets)
+        weights = labelled.weights
+        if weights is not None and rows is not None:
+            weights = weights[rows]
+        return self._loss(logits, targets, weights)
 
     def train_together(self, lessons: Sequence[Lesson]) -> Mapping[int, Trained]:
         """Train lessons of several devices at once, each from the loaded model.
@@ -127,7 +130,9 @@ class Learner:
         self._return()
         return trained
 
-    def _shift(self, targets: torch.Tensor) -> torch.Tensor | None:
+    def _shift(
+        self, targets: torch.Tensor, weights: torch.Tensor | None
+    ) -> torch.Tensor | None:
         """Return tau * log(1 + class counts of the device), (c,).
 
         A device sees few classes; without the shift its update unlearns the others.
@@ -141,15 +146,30 @@ class Learner:
         tau = self._config.logit_shift
         if tau == 0.0:
             return None
-        counts = torch.bincount(targets, minlength=self._task.num_classes).float()
+        counts = torch.bincount(targets, weights, self._task.num_classes).float()
         return tau * torch.log1p(counts)
 
-    def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        if self._task.loss is not None:
-            return self._task.loss(logits, targets)
-        # Summed apart from the entropies: their own kernel adds in another order when
-        # it is vectorised. The gradient is the same either way.
-        return functional.cross_entropy(logits, targets, reduction="none").mean()
+    def _loss(
+        self,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor | None,
+    ) -> torch.Tensor:
+        given = self._task.loss
+        if weights is None and given is not None:
+            return given(logits, targets)
+        if given is None:
+            # Summed apart from the entropies: their own kernel adds in another order
+            # when it is vectorised. The gradient is the same either way.
+            losses = functional.cross_entropy(logits, targets, reduction="none")
+        else:  # a user's own tells the loss of a batch: one sample makes one
+            pairs = zip(logits[:, None], targets[:, None], strict=True)
+            losses = torch.stack([given(*pair) for pair in pairs])
+        if weights is None:
+            return losses.mean()
+        # In float64, where the order of adding does not reach the bits that are kept.
+        shares = weights / weights.double().sum().float()
+        return (losses * shares).double().sum().float()
 
     @property
     def loaded(self) -> Arrays | None:
@@ -210,13 +230,32 @@ class Learner:
         inputs = self._task.to_inputs(raw)
         return inputs if self._task.transform is None else inputs.clone()
 
-    def prepare(self, raw: NDArray[Any], labels: Sequence[int]) -> Labelled:
-        """Turn labelled raw samples into what training takes."""
+    def prepare(
+        self,
+        raw: NDArray[Any],
+        labels: Sequence[int],
+        weights: Sequence[float] | None = None,
+    ) -> Labelled:
+        """Turn labelled raw samples into what training takes.
+
+        Parameters
+        ----------
+        raw
+            (n, ...).
+        labels
+            (n,) class indices.
+        weights
+            (n,) in (0, 1], what each weighs in the loss; by default all the same.
+        """
         targets = torch.tensor(labels, dtype=torch.int64)
+        weighed = None
+        if weights is not None:
+            weighed = torch.tensor(weights, dtype=torch.float32)
         return Labelled(
             inputs=self._inputs(raw),
             targets=targets,
-            shift=self._shift(targets),
+            shift=self._shift(targets, weighed),
+            weights=weighed,
         )
 
 

@@ -29,11 +29,14 @@ class Labelled:
         (n,) int64 class indices.
     shift
         (c,) float added to every row of logits while training; None = nothing.
+    weights
+        (n,) float in (0, 1], what each sample weighs in the loss; None = all alike.
     """
 
     inputs: torch.Tensor
     targets: torch.Tensor
     shift: torch.Tensor | None
+    weights: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

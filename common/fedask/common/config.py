@@ -26,6 +26,7 @@ from fedask.common.sections import (
     StreamConfig,
     TaskConfig,
     TrainConfig,
+    WeakConfig,
     require,
 )
 
@@ -48,6 +49,7 @@ class Scenario:
     ask: AskConfig = field(default_factory=AskConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     stop: StopConfig = field(default_factory=StopConfig)
+    weak: WeakConfig = field(default_factory=WeakConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     run: RunConfig = field(default_factory=RunConfig)

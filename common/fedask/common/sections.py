@@ -274,6 +274,43 @@ class StopConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeakConfig:
+    """Labelling functions, which stand in for people where these said little yet."""
+
+    # package.module:attr, several with commas; each maps a raw batch (n, ...) to (n,)
+    # int classes, -1 = abstains. "": none.
+    functions: str = ""
+    samples: int = 256  # of each device's pool, drawn by hash, that they are applied to
+    weight: float = (
+        0.1  # of a weak label beside a person's in training: it may be wrong
+    )
+    until: int = 5  # labels per class that people named on a device; then no weak ones
+    judges: int = 0  # labels on a device from which they weigh functions; 0 = majority
+
+    def __post_init__(self) -> None:
+        rule = f"must be 1 to {MAX_CAPACITY}"
+        require(1 <= self.samples <= MAX_CAPACITY, "weak.samples", self.samples, rule)
+        require(
+            0.0 < self.weight <= 1.0, "weak.weight", self.weight, "must lie in (0, 1]"
+        )
+        require(self.until >= 1, "weak.until", self.until, "must be at least 1")
+        require(self.judges >= 0, "weak.judges", self.judges, "must not be negative")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the functions, in order."""
+        names = (name.strip() for name in self.functions.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def counts_as(self, labels: int) -> int:
+        """Return how many of people's labels so many weak ones count as, rounded up.
+
+        For the weight of an update, which is a whole number.
+        """
+        return math.ceil(round(self.weight * labels, 6))  # 0.1 * 30 is more than 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a device trains on the labels it has."""
 

@@ -48,7 +48,8 @@ class Task:
         bytes (uint8) are divided by 255.
     loss
         Maps ``(logits (n, c), targets (n,) int64)`` to a scalar. Default: mean cross
-        entropy.
+        entropy. Where labels weigh differently (see ``weak.weight``) it is called with
+        one sample at a time.
     consequences
         (c, c) what it costs to predict the column when the row is true, for scorers
         that ask costly mistakes first. Default: none.

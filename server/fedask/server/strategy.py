@@ -178,7 +178,7 @@ class AskStrategy(Strategy):
             raise ProtocolError(msg)
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
-        gathered = gather_for(self.inner, self._spec)
+        gathered = gather_for(self.inner, self._spec, self._weigh)
         current = _Round(gathered, np.zeros(self._policy.grid_shape, dtype=np.int64))
         for reply in replies:
             self._take(reply, current)
@@ -195,6 +195,12 @@ class AskStrategy(Strategy):
         if arrays is None and self._restarts(step):
             arrays = self._initial  # Flower would go on with the model of last cycle
         return arrays, metrics
+
+    def _weigh(self, labelled: int) -> range:
+        """Return what an update may count as: weak labels come on top, rounded up."""
+        weak = self._scenario.weak
+        most = weak.counts_as(weak.samples) if weak.names else 0
+        return range(labelled, labelled + most + 1)
 
     def _tell(self, number: int, current: _Round) -> None:
         """Log why replies were refused; stop a run that nobody could begin.

@@ -7,10 +7,11 @@ from fedask.client.controllers.controller import make_controller
 from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import make_scorer
 from fedask.client.viewer import check_given
+from fedask.client.weak import vote
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
-from fedask.common.registry import resolve
+from fedask.common.registry import load_attr, resolve
 from fedask.common.task import Task
 from fedask.server.inner import make_inner
 from fedask.server.stopping import make_criteria
@@ -41,7 +42,10 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     if len(shares.data.classes) != task.num_classes:
         msg = f"the data have {len(shares.data.classes)} classes, the task has "
         raise ConfigError(msg + str(task.num_classes))
-    Learner(task, scenario.train).predict(shares.data.train_x[:2])
+    some = shares.data.train_x[:2]
+    Learner(task, scenario.train).predict(some)
+    functions = {name: load_attr(name) for name in scenario.weak.names}
+    vote(functions, some, task.num_classes, "the training data")
     check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
 
 

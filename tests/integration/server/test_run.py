@@ -243,3 +243,29 @@ def test_server_imports_neither_torch_nor_the_other_roles() -> None:
         [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+def by_brightness(raw: NDArray[Any]) -> NDArray[np.int64]:
+    """Label a digit by its darkest column: poor, but not chance."""
+    columns: NDArray[np.int64] = raw.reshape(len(raw), 8, 8).sum(axis=1).argmin(axis=1)
+    return columns
+
+
+def test_fleet_without_people_learns_from_labelling_functions_alone(
+    tmp_path: Path,
+) -> None:
+    absent = {"fleet.people": "absent"}
+    functions = {**absent, "weak.functions": f"{__name__}:by_brightness"}
+
+    plain = play(tmp_path / "plain", absent)
+    weak = play(tmp_path / "weak", functions)
+
+    initial = task_of(small()).build(0).state_dict()
+    still, moved = final_model(tmp_path / "plain"), final_model(tmp_path / "weak")
+    assert all(np.array_equal(still[name], initial[name]) for name in still)
+    assert not any(np.array_equal(moved[name], initial[name]) for name in moved)
+    # Weak labels are nobody's labels.
+    assert {row["labels"] for row in weak["rows"]} == {0}
+    assert weak["ledger"]["answered"] == 0
+    assert weak["labels_by_device"] == plain["labels_by_device"]
+    assert not weak["refused"]
