@@ -149,7 +149,11 @@ class Cohort:
         losses = torch.zeros(len(lessons))
         if not self._model.training:
             self._model.train()
-        streams = [batches(lesson, self._config) for lesson in lessons]
+        size, steps = self._config.batch_size, self._config.steps
+        streams = [
+            batches(len(lesson.labelled.targets), size, steps, lesson.stream)
+            for lesson in lessons
+        ]
         for rows in zip(*streams, strict=True):
             x, y, w = inputs, targets, weights
             if (chosen := _stacked(rows)) is not None:

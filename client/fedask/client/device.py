@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client import warmup
 from fedask.client.asking import Asker, Setting
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
-from fedask.client.sgd import Labelled, Lesson, Trained, decayed
+from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
 from fedask.client.weak import Weak
-from fedask.common.errors import DataError, UnavailableError
+from fedask.common.errors import DataError, ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, Uid
 from fedask.common.records import DIVERGED, Ask, Report
@@ -71,7 +72,7 @@ class Begun:
         What to train on; None without a label.
     weight
         What an update counts as: people's labels, and weak ones at their weight, the
-        sum rounded up.
+        sum rounded up; in a warm-up its samples.
     setting
         Of the message.
     """
@@ -80,7 +81,7 @@ class Begun:
     labelled: list[Item]
     grid: IntArray | None
     refused: str
-    lesson: Lesson | None
+    lesson: Lesson | WarmLesson | None
     weight: int
     setting: Setting
 
@@ -145,10 +146,13 @@ class Device:
         FedaskError
             If anything is refused; the store is as before or ahead, never broken.
         """
-        tick = (ask.cycle - 1) * setting.scenario.train.rounds + ask.step
+        config = setting.scenario.train
+        tick = config.tick(ask.cycle, ask.step)
         if not self._present(tick):
-            msg = f"{self.device_id} misses round {tick + 1}"
+            msg = f"{self.device_id} misses round {tick + config.warmup + 1}"
             raise UnavailableError(msg)
+        if ask.warms_up:
+            return self._warm(setting, ask.step, prox)
         refused, grid = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._asker.apply(ask.cut, setting)
@@ -170,13 +174,45 @@ class Device:
             setting=setting,
         )
 
+    def _warm(self, setting: Setting, step: int, prox: float) -> Begun:
+        """Begin a round of warm-up: nothing is asked, scored or taken in.
+
+        Raises
+        ------
+        ProtocolError
+            If the run has no such round.
+        """
+        config, seed = setting.scenario.train, setting.scenario.seed
+        if step >= config.warmup:
+            msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
+            raise ProtocolError(msg)
+        drawn = warmup.draw(self.pool, seed, step)
+        lesson = None
+        if len(drawn) >= warmup.FEWEST:
+            lesson = WarmLesson(
+                inputs=setting.learner.prepare_warmup(self.pool.load(drawn)),
+                lr=decayed(config.lr, step, config.warmup),
+                prox=max(prox, config.prox),
+                stream=("warm-up", seed, self.device_id, step),
+            )
+        items = self.store.items()
+        return Begun(
+            items=items,
+            labelled=[item for item in items if item.state in _ANSWERED],
+            grid=None,
+            refused="",
+            lesson=lesson,
+            weight=len(drawn),
+            setting=setting,
+        )
+
     def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
         """Take in what training gave (None without a label) and report."""
         refused = begun.refused
         if trained is not None and not trained.usable:
             # The update is worthless, the account of the labels is not.
             refused, trained = DIVERGED, None
-        if trained is not None:
+        if trained is not None and isinstance(begun.lesson, Lesson):
             fresh = [i.uid for i in begun.labelled if i.state is State.LABELLED]
             self.store.move(fresh, State.TRAINED)
             self._asker.learned(trained, begun.setting)

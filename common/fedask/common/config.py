@@ -57,6 +57,11 @@ class Scenario:
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**31, "seed", self.seed, "must be 0 to 2147483647")
 
+    @property
+    def rounds(self) -> int:
+        """Train messages that a device gets in a run that nothing ends early."""
+        return self.train.warmup + self.ask.cycles * self.train.rounds
+
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "Scenario":
         """Build from nested tables, as TOML gives them.

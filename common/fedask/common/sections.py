@@ -15,6 +15,7 @@ Scalar = bool | int | float | str
 MAX_CAPACITY = 65_535  # labels per device and cycle
 MAX_SHORTLIST = 1000.0  # times the batch
 MIN_BINS, MAX_BINS = 2, 4096
+WARMUP_SAMPLES = 1024  # of a device's pool in a round of warm-up: four large batches
 MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
 
 
@@ -323,6 +324,7 @@ class TrainConfig:
     prox: float = 0.0  # FedProx mu (Li et al. 2020); 0 = FedAvg
     logit_shift: float = 0.2  # tau: logits + tau * log(1 + class counts); 0 = off
     restart: bool = False  # begin every cycle from the initial model
+    warmup: int = 0  # rounds before cycle 1 that train the encoder without a label
     threads: int = 1  # torch threads per device; 1 keeps runtimes bit-equal
 
     def __post_init__(self) -> None:
@@ -336,9 +338,24 @@ class TrainConfig:
             self.momentum,
             "must lie in [0, 1)",
         )
-        for key in ("weight_decay", "prox", "logit_shift"):
+        for key in ("weight_decay", "prox", "logit_shift", "warmup"):
             value = getattr(self, key)
             require(value >= 0, f"train.{key}", value, "must not be negative")
+        rule = "train.restart would undo it: every cycle begins from the initial model"
+        require(not (self.warmup and self.restart), "train.warmup", self.warmup, rule)
+
+    def position(self, number: int) -> tuple[int, int]:
+        """Return (cycle, step from 0) of a round from 1; cycle 0 is the warm-up."""
+        if number <= self.warmup:
+            return 0, number - 1
+        cycle, step = divmod(number - self.warmup - 1, self.rounds)
+        return cycle + 1, step
+
+    def tick(self, cycle: int, step: int) -> int:
+        """Count rounds from the first of cycle 1, which is 0; before it, backwards."""
+        if cycle == 0:
+            return step - self.warmup
+        return (cycle - 1) * self.rounds + step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

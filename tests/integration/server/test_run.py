@@ -269,3 +269,31 @@ def test_fleet_without_people_learns_from_labelling_functions_alone(
     assert weak["ledger"]["answered"] == 0
     assert weak["labels_by_device"] == plain["labels_by_device"]
     assert not weak["refused"]
+
+
+def test_rounds_of_warm_up_stand_in_cycle_zero_and_change_the_encoder_alone(
+    tmp_path: Path,
+) -> None:
+    warm = {"task.model": "mlp", "train.warmup": 3, "fleet.people": "absent"}
+
+    result = play(tmp_path / "out", {**warm, "fleet.participation": 0.7})
+
+    rows = result["rows"]
+    assert [row["cycle"] for row in rows] == [0, 0, 0, 1, 1, 2, 2]
+    assert [row["round"] for row in rows] == list(range(1, 8))
+    assert ["accuracy" in row for row in rows] == [False] * 4 + [True, False, True]
+    absent = [entry for entry in result["refused"] if "misses round" in entry[2]]
+    assert {n for n, *_ in absent} & {1, 2, 3}
+    assert all(f"misses round {n}" in why for n, _, why in absent)
+    initial = task_of(small(warm)).build(0).state_dict()
+    moved = {
+        name
+        for name, array in final_model(tmp_path / "out").items()
+        if not np.array_equal(array, initial[name])
+    }
+    assert moved == {"1.weight", "1.bias"}
+
+
+def test_a_warm_up_of_a_model_without_an_encoder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to train before its last layer"):
+        play(tmp_path / "out", {"task.model": "linear", "train.warmup": 1})

@@ -184,7 +184,7 @@ def read_policies(text: str) -> list[str]:
 
 
 def _rounds(program: Program) -> int:
-    return program.scenario.ask.cycles * program.scenario.train.rounds
+    return program.scenario.rounds
 
 
 @contextmanager
