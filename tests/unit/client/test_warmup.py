@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tests.unit.client.lessons import SAMPLES, learner, start, task
-from tests.unit.client.world import LABELS, NAME, TASK, Script, first_cut
+from tests.unit.client.world import LABELS, NAME, TASK, UIDS, Script
 from tests.unit.client.world import SAMPLES as OWN
 from tests.unit.client.world import SCENARIO as USUAL
 from torch import nn
@@ -230,16 +230,18 @@ class Warming:
 
 def test_a_round_of_warm_up_weighs_its_samples_and_touches_no_label() -> None:
     here = Warming()
-    here.round(Ask(cycle=1, step=0, cut=first_cut()))
-    before, asked = here.store.items(), len(here.people.asked)
-    # As after a run that was begun anew over a store that has labels.
+    # A run that was begun anew over a store that has questions, and new answers.
+    here.store.add(1, UIDS[:3])
+    here.store.answer({uid: LABELS[uid] for uid in UIDS[:2]})
+    before = here.store.items()
+
     outcome = here.round(Ask(cycle=0, step=1))
 
     assert outcome.weight == len(OWN)
     assert outcome.arrays is not None
     assert outcome.report.labelled == 2
     assert here.store.items() == before
-    assert len(here.people.asked) == asked
+    assert not here.people.asked
 
 
 def test_rounds_of_warm_up_differ_and_repeat() -> None:
