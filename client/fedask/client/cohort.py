@@ -34,7 +34,7 @@ _MOST = 256  # above, nothing more is saved
 _MOST_BYTES = 64 * 2**20  # of stacked models: weights, gradients and momenta each
 _EVIDENCE = 10_000  # values that must be equal before a kind of lesson counts as proved
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Cohort:
     model
         The model; its weights are where all lessons begin. Not changed.
     loss
-        Maps logits (n, c) and targets (n,) to a scalar.
+        Maps logits (n, c), targets (n,) and weights (n,) or None to a scalar.
     config
         How to train.
     num_classes
@@ -103,7 +103,8 @@ class Cohort:
         for index, lesson in enumerate(lessons):
             shape = lesson.labelled.inputs.shape
             shifted = lesson.labelled.shift is not None
-            groups[*shape, lesson.lr, lesson.prox, shifted].append(index)
+            weighed = lesson.labelled.weights is not None
+            groups[*shape, lesson.lr, lesson.prox, shifted, weighed].append(index)
         found: dict[int, Trained] = {}
         for members in groups.values():
             enough = max(_FEWEST, _EVIDENCE // self._size)
@@ -136,11 +137,10 @@ class Cohort:
         first = lessons[0]
         inputs = torch.stack([lesson.labelled.inputs for lesson in lessons])
         targets = torch.stack([lesson.labelled.targets for lesson in lessons])
-        shifts = [s for s in (each.labelled.shift for each in lessons) if s is not None]
-        shift = torch.stack(shifts) if shifts else None
-        gradients = vmap(
-            grad_and_value(self._loss_of), in_dims=(0, 0, 0, 0 if shifts else None)
-        )
+        shift = _stacked([lesson.labelled.shift for lesson in lessons])
+        weights = _stacked([lesson.labelled.weights for lesson in lessons])
+        axes = tuple(None if given is None else 0 for given in (shift, weights))
+        gradients = vmap(grad_and_value(self._loss_of), in_dims=(0, 0, 0, *axes))
         params = [
             p.detach().expand(len(lessons), *p.shape).clone() for p in self._params
         ]
@@ -149,13 +149,17 @@ class Cohort:
         losses = torch.zeros(len(lessons))
         if not self._model.training:
             self._model.train()
-        streams = [batches(lesson, self._config) for lesson in lessons]
+        size, steps = self._config.batch_size, self._config.steps
+        streams = [
+            batches(len(lesson.labelled.targets), size, steps, lesson.stream)
+            for lesson in lessons
+        ]
         for rows in zip(*streams, strict=True):
-            x, y = inputs, targets
-            chosen = [r for r in rows if r is not None]
-            if chosen:
-                x, y = (given[device, torch.stack(chosen)] for given in (x, y))
-            grads, losses = gradients(params, x, y, shift)
+            x, y, w = inputs, targets, weights
+            if (chosen := _stacked(rows)) is not None:
+                x, y = x[device, chosen], y[device, chosen]
+                w = None if w is None else w[device, chosen]
+            grads, losses = gradients(params, x, y, shift, w)
             descent.step(list(grads))
         return self._split(params, losses)
 
@@ -165,12 +169,14 @@ class Cohort:
         inputs: torch.Tensor,
         targets: torch.Tensor,
         shift: torch.Tensor | None,
+        weights: torch.Tensor | None,
     ) -> torch.Tensor:
         """Return the loss of one device, under its own parameters."""
         named = dict(zip(self._names, params, strict=True))
         logits = functional_call(self._model, named, (inputs,))
         check_logits(logits, len(targets), self._num_classes)
-        return self._loss(logits if shift is None else logits + shift, targets)
+        logits = logits if shift is None else logits + shift
+        return self._loss(logits, targets, weights)
 
     def _split(
         self, params: Sequence[torch.Tensor], losses: torch.Tensor
@@ -200,6 +206,7 @@ class _Kind:
     devices: int
     inputs: tuple[int, ...]
     shifted: bool
+    weighed: bool
     prox: bool
 
     @classmethod
@@ -209,8 +216,15 @@ class _Kind:
             len(lessons),
             tuple(labelled.inputs.shape),
             labelled.shift is not None,
+            labelled.weights is not None,
             lessons[-1].prox > 0,
         )
+
+
+def _stacked(given: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    """Stack what every lesson of a group has, or none of them."""
+    there = [each for each in given if each is not None]
+    return torch.stack(there) if there else None
 
 
 def _same(one: Trained, other: Trained) -> bool:

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client import warmup
 from fedask.client.asking import Asker, Setting
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
-from fedask.client.sgd import Labelled, Lesson, Trained, decayed
-from fedask.common.errors import DataError, UnavailableError
+from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
+from fedask.client.weak import Weak
+from fedask.common.errors import DataError, ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, Uid
 from fedask.common.records import DIVERGED, Ask, Report
@@ -41,11 +43,15 @@ class Outcome:
         The trained model; None without a label, or if training diverged.
     loss
         Of the last training batch; 0 without training.
+    weight
+        What the update counts as beside those of other devices, in labels; 0 without
+        one.
     """
 
     report: Report
     arrays: Mapping[str, NDArray[Any]] | None
     loss: float
+    weight: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,9 @@ class Begun:
         Why the cut was refused, or "".
     lesson
         What to train on; None without a label.
+    weight
+        What an update counts as: people's labels, and weak ones at their weight, the
+        sum rounded up; in a warm-up its samples.
     setting
         Of the message.
     """
@@ -72,7 +81,8 @@ class Begun:
     labelled: list[Item]
     grid: IntArray | None
     refused: str
-    lesson: Lesson | None
+    lesson: Lesson | WarmLesson | None
+    weight: int
     setting: Setting
 
 
@@ -114,7 +124,8 @@ class Device:
         self._oracle = oracle
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
-        self._known: tuple[tuple[Uid, ...], Labelled] | None = None
+        self._weak: Weak | None = None
+        self._known: tuple[object, Labelled] | None = None
 
     def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
         """Do everything of a round before training: cut, answers, scores.
@@ -135,10 +146,13 @@ class Device:
         FedaskError
             If anything is refused; the store is as before or ahead, never broken.
         """
-        tick = (ask.cycle - 1) * setting.scenario.train.rounds + ask.step
+        config = setting.scenario.train
+        tick = config.tick(ask.cycle, ask.step)
         if not self._present(tick):
-            msg = f"{self.device_id} misses round {tick + 1}"
+            msg = f"{self.device_id} misses round {tick + config.warmup + 1}"
             raise UnavailableError(msg)
+        if ask.warms_up:
+            return self._warm(setting, ask.step, prox)
         refused, grid = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._asker.apply(ask.cut, setting)
@@ -146,15 +160,49 @@ class Device:
         if ask.score:
             grid = self._asker.score(ask, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
+        weak = self._weak_labels(setting, items)
         lesson = None
-        if labelled:
-            lesson = self._lesson(setting, labelled, tick, prox)
+        if labelled or weak:
+            lesson = self._lesson(setting, labelled, weak, tick, prox)
         return Begun(
             items=items,
             labelled=labelled,
             grid=grid,
             refused=refused,
             lesson=lesson,
+            weight=len(labelled) + setting.scenario.weak.counts_as(len(weak)),
+            setting=setting,
+        )
+
+    def _warm(self, setting: Setting, step: int, prox: float) -> Begun:
+        """Begin a round of warm-up: nothing is asked, scored or taken in.
+
+        Raises
+        ------
+        ProtocolError
+            If the run has no such round.
+        """
+        config, seed = setting.scenario.train, setting.scenario.seed
+        if step >= config.warmup:
+            msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
+            raise ProtocolError(msg)
+        drawn = warmup.draw(self.pool, seed, step)
+        lesson = None
+        if len(drawn) >= warmup.FEWEST:
+            lesson = WarmLesson(
+                inputs=setting.learner.prepare_warmup(self.pool.load(drawn)),
+                lr=decayed(config.lr, step, config.warmup),
+                prox=max(prox, config.prox),
+                stream=("warm-up", seed, self.device_id, step),
+            )
+        items = self.store.items()
+        return Begun(
+            items=items,
+            labelled=[item for item in items if item.state in _ANSWERED],
+            grid=None,
+            refused="",
+            lesson=lesson,
+            weight=len(drawn),
             setting=setting,
         )
 
@@ -164,14 +212,19 @@ class Device:
         if trained is not None and not trained.usable:
             # The update is worthless, the account of the labels is not.
             refused, trained = DIVERGED, None
-        if trained is not None:
+        if trained is not None and isinstance(begun.lesson, Lesson):
             fresh = [i.uid for i in begun.labelled if i.state is State.LABELLED]
             self.store.move(fresh, State.TRAINED)
             self._asker.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
-            return Outcome(report=report, arrays=None, loss=0.0)
-        return Outcome(report=report, arrays=trained.arrays, loss=trained.loss)
+            return Outcome(report=report, arrays=None, loss=0.0, weight=0)
+        return Outcome(
+            report=report,
+            arrays=trained.arrays,
+            loss=trained.loss,
+            weight=begun.weight,
+        )
 
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
         """Measure a model on the labels this device holds.
@@ -212,17 +265,37 @@ class Device:
                 _check_label(uid, label, setting.task.num_classes)
         return self.store.items()
 
+    def _weak_labels(self, setting: Setting, items: list[Item]) -> dict[Uid, int]:
+        """Return what labelling functions say, while people have said little."""
+        config = setting.scenario.weak
+        if not config.names:
+            return {}
+        if self._weak is None:
+            classes, seed = setting.task.num_classes, setting.scenario.seed
+            self._weak = Weak(config, classes, self.device_id, seed)
+        return self._weak.labels(self.pool, items)
+
     def _lesson(
-        self, setting: Setting, labelled: list[Item], tick: int, prox: float
+        self,
+        setting: Setting,
+        labelled: list[Item],
+        weak: Mapping[Uid, int],
+        tick: int,
+        prox: float,
     ) -> Lesson:
         uids = tuple(item.uid for item in labelled)
-        if self._known is None or self._known[0] != uids:
+        if self._known is None or self._known[0] != (uids, weak):
             labels = [int(item.label) for item in labelled if item.label is not None]
             for uid, label in zip(uids, labels, strict=True):
                 # Another process may have stored it, for a task of other classes.
                 _check_label(uid, label, setting.task.num_classes)
-            inputs = setting.learner.prepare(self.pool.load(uids), labels)
-            self._known = (uids, inputs)
+            weights = None
+            if weak:
+                weights = [1.0] * len(uids)
+                weights += [setting.scenario.weak.weight] * len(weak)
+            raw = self.pool.load([*uids, *weak])
+            inputs = setting.learner.prepare(raw, [*labels, *weak.values()], weights)
+            self._known = ((uids, weak), inputs)
         config = setting.scenario.train
         return Lesson(
             labelled=self._known[1],

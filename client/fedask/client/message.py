@@ -91,10 +91,9 @@ def write_reply(outcome: "Outcome") -> RecordDict:
     content = RecordDict()
     for name, record in outcome.report.records.items():
         content[name] = record
-    weight = outcome.report.labelled if outcome.arrays is not None else 0
     if outcome.arrays is not None:
         content["arrays"] = to_record(outcome.arrays)
     content["metrics"] = MetricRecord(
-        {"num-examples": weight, "train-loss": outcome.loss}
+        {"num-examples": outcome.weight, "train-loss": outcome.loss}
     )
     return content

@@ -29,11 +29,14 @@ class Labelled:
         (n,) int64 class indices.
     shift
         (c,) float added to every row of logits while training; None = nothing.
+    weights
+        (n,) float in (0, 1], what each sample weighs in the loss; None = all alike.
     """
 
     inputs: torch.Tensor
     targets: torch.Tensor
     shift: torch.Tensor | None
+    weights: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,24 @@ class Lesson:
     """
 
     labelled: Labelled
+    lr: float
+    prox: float
+    stream: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmLesson:
+    """What one round of warm-up needs: a lesson without labels, of the encoder alone.
+
+    Parameters
+    ----------
+    inputs
+        (n, ...) of at least two samples, already transformed.
+    lr, prox, stream
+        As of a lesson; the stream also decides the views.
+    """
+
+    inputs: torch.Tensor
     lr: float
     prox: float
     stream: tuple[str | int, ...]
@@ -88,16 +109,25 @@ def decayed(lr: float, step: int, rounds: int) -> float:
     return lr * 0.5 * (1.0 + cos(pi * min(step, rounds - 1) / rounds))
 
 
-def batches(lesson: Lesson, config: TrainConfig) -> Iterator[torch.Tensor | None]:
-    """Yield rows of each step; None = all of them, when one batch holds them."""
-    count, size = len(lesson.labelled.targets), config.batch_size
+def batches(
+    count: int, size: int, steps: int, stream: tuple[str | int, ...]
+) -> Iterator[torch.Tensor | None]:
+    """Yield rows of each step; None = all of them, when one batch holds them.
+
+    Parameters
+    ----------
+    count, size
+        Samples there are, and samples in a batch.
+    stream
+        Names the random stream that orders them.
+    """
     if count <= size:
-        for _ in range(config.steps):
+        for _ in range(steps):
             yield None
         return
-    rng = np.random.default_rng(stable_seed(*lesson.stream))
+    rng = np.random.default_rng(stable_seed(*stream))
     order = np.zeros(0, dtype=np.int64)
-    for _ in range(config.steps):
+    for _ in range(steps):
         if len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         yield torch.from_numpy(order[:size])

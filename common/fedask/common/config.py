@@ -26,6 +26,7 @@ from fedask.common.sections import (
     StreamConfig,
     TaskConfig,
     TrainConfig,
+    WeakConfig,
     require,
 )
 
@@ -48,12 +49,18 @@ class Scenario:
     ask: AskConfig = field(default_factory=AskConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     stop: StopConfig = field(default_factory=StopConfig)
+    weak: WeakConfig = field(default_factory=WeakConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**31, "seed", self.seed, "must be 0 to 2147483647")
+
+    @property
+    def rounds(self) -> int:
+        """Train messages that a device gets in a run that nothing ends early."""
+        return self.train.warmup + self.ask.cycles * self.train.rounds
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "Scenario":

@@ -140,6 +140,20 @@ class FeatureTap:
         logits = self._forward(inputs, [hook])
         return logits, seen[-1].detach().flatten(1)
 
+    def features(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the penultimate features (n, d), through which gradients flow.
+
+        The model runs in the mode that it is in.
+        """
+        seen: list[torch.Tensor] = []
+        module = self._modules[self.penultimate]
+        hook = module.register_forward_pre_hook(lambda _m, x: seen.append(x[0]))
+        try:
+            self._model(inputs)
+        finally:
+            hook.remove()
+        return seen[-1].flatten(1)
+
     def _forward(self, inputs: torch.Tensor, hooks: Sequence[Any]) -> torch.Tensor:
         modes = [(module, module.training) for module in self._model.modules()]
         self._model.eval()

@@ -107,9 +107,9 @@ class Ask:
     Parameters
     ----------
     cycle
-        From 1.
+        From 1; 0 in a round of warm-up, which has neither scores nor a cut.
     step
-        Round within the cycle, from 0; decides the learning rate.
+        Round within the cycle or the warm-up, from 0; decides the learning rate.
     score
         Version of the model in this message if the device shall score its pool with it,
         else "".
@@ -123,8 +123,16 @@ class Ask:
     cut: Cut | None = None
 
     def __post_init__(self) -> None:
-        _check("ask cycle", self.cycle, 1, MAX_COUNT)
+        _check("ask cycle", self.cycle, 0, MAX_COUNT)
         _check("ask step", self.step, 0, MAX_COUNT)
+        if self.warms_up and (self.score or self.cut is not None):
+            msg = "ask: a round of warm-up (cycle 0) must not score or ask"
+            raise ProtocolError(msg)
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether the encoder is trained without a label, and nothing else done."""
+        return self.cycle == 0
 
     def to_record(self) -> ConfigRecord:
         """Return the wire form; ``from_content`` of it gives an equal ask."""

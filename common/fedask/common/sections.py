@@ -15,6 +15,7 @@ Scalar = bool | int | float | str
 MAX_CAPACITY = 65_535  # labels per device and cycle
 MAX_SHORTLIST = 1000.0  # times the batch
 MIN_BINS, MAX_BINS = 2, 4096
+WARMUP_SAMPLES = 1024  # of a device's pool in a round of warm-up: four large batches
 MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
 
 
@@ -274,6 +275,43 @@ class StopConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeakConfig:
+    """Labelling functions, which stand in for people where these said little yet."""
+
+    # package.module:attr, several with commas; each maps a raw batch (n, ...) to (n,)
+    # int classes, -1 = abstains. "": none.
+    functions: str = ""
+    samples: int = 256  # of each device's pool, drawn by hash, that they are applied to
+    weight: float = (
+        0.1  # of a weak label beside a person's in training: it may be wrong
+    )
+    until: int = 5  # labels per class that people named on a device; then no weak ones
+    judges: int = 0  # labels on a device from which they weigh functions; 0 = majority
+
+    def __post_init__(self) -> None:
+        rule = f"must be 1 to {MAX_CAPACITY}"
+        require(1 <= self.samples <= MAX_CAPACITY, "weak.samples", self.samples, rule)
+        require(
+            0.0 < self.weight <= 1.0, "weak.weight", self.weight, "must lie in (0, 1]"
+        )
+        require(self.until >= 1, "weak.until", self.until, "must be at least 1")
+        require(self.judges >= 0, "weak.judges", self.judges, "must not be negative")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the functions, in order."""
+        names = (name.strip() for name in self.functions.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def counts_as(self, labels: int) -> int:
+        """Return how many of people's labels so many weak ones count as, rounded up.
+
+        For the weight of an update, which is a whole number.
+        """
+        return math.ceil(round(self.weight * labels, 6))  # 0.1 * 30 is more than 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a device trains on the labels it has."""
 
@@ -286,6 +324,7 @@ class TrainConfig:
     prox: float = 0.0  # FedProx mu (Li et al. 2020); 0 = FedAvg
     logit_shift: float = 0.2  # tau: logits + tau * log(1 + class counts); 0 = off
     restart: bool = False  # begin every cycle from the initial model
+    warmup: int = 0  # rounds before cycle 1 that train the encoder without a label
     threads: int = 1  # torch threads per device; 1 keeps runtimes bit-equal
 
     def __post_init__(self) -> None:
@@ -299,9 +338,24 @@ class TrainConfig:
             self.momentum,
             "must lie in [0, 1)",
         )
-        for key in ("weight_decay", "prox", "logit_shift"):
+        for key in ("weight_decay", "prox", "logit_shift", "warmup"):
             value = getattr(self, key)
             require(value >= 0, f"train.{key}", value, "must not be negative")
+        rule = "train.restart would undo it: every cycle begins from the initial model"
+        require(not (self.warmup and self.restart), "train.warmup", self.warmup, rule)
+
+    def position(self, number: int) -> tuple[int, int]:
+        """Return (cycle, step from 0) of a round from 1; cycle 0 is the warm-up."""
+        if number <= self.warmup:
+            return 0, number - 1
+        cycle, step = divmod(number - self.warmup - 1, self.rounds)
+        return cycle + 1, step
+
+    def tick(self, cycle: int, step: int) -> int:
+        """Count rounds from the first of cycle 1, which is 0; before it, backwards."""
+        if cycle == 0:
+            return step - self.warmup
+        return (cycle - 1) * self.rounds + step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

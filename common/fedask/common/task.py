@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 Transform = Callable[[NDArray[Any]], "torch.Tensor"]
+# (batch (n, *input_shape), generator) -> another view of the same samples.
+Augment = Callable[["torch.Tensor", "torch.Generator"], "torch.Tensor"]
 Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 MODELS = {
@@ -48,7 +50,12 @@ class Task:
         bytes (uint8) are divided by 255.
     loss
         Maps ``(logits (n, c), targets (n,) int64)`` to a scalar. Default: mean cross
-        entropy.
+        entropy. Where labels weigh differently (see ``weak.weight``) it is called with
+        one sample at a time.
+    augment
+        Maps ``(inputs (n, *input_shape), torch.Generator)`` to another view of the same
+        samples, of the same shape and type, drawing from the generator alone; for
+        ``train.warmup``. Default: Gaussian noise, and some elements set to zero.
     consequences
         (c, c) what it costs to predict the column when the row is true, for scorers
         that ask costly mistakes first. Default: none.
@@ -65,6 +72,7 @@ class Task:
     input_shape: tuple[int, ...] = ()
     transform: Transform | None = None
     loss: Loss | None = None
+    augment: Augment | None = None
     consequences: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:

@@ -161,16 +161,16 @@ class Coordinator:
             return None
         progress = self._strategy.progress
         self._arrays = {name: array.numpy() for name, array in arrays.items()}
-        cycle, step = divmod(progress.rounds - 1, self._scenario.train.rounds)
+        cycle, step = self._scenario.train.position(progress.rounds)
         row: dict[str, Any] = {
             "round": progress.rounds,
-            "cycle": cycle + 1,
+            "cycle": cycle,
             "labels": progress.labelled,
             "refused": sum(
                 number == progress.rounds for number, *_ in progress.refused
             ),
         }
-        if step == self._scenario.train.rounds - 1:
+        if cycle and step == self._scenario.train.rounds - 1:
             self._close_cycle(row)
         self._rows.append(row)
         if self._folder is not None:

@@ -6,7 +6,7 @@ bits in whatever order they come. Other strategies (median, Krum, ...) get every
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 import flwr.serverapp.strategy as flower
@@ -104,29 +104,46 @@ class Gathered(Protocol):
         ...
 
 
-def gather_for(inner: Strategy, spec: ArraySpec) -> Gathered:
-    """Choose how the inner strategy gets its replies."""
-    return Averaged(spec) if type(inner) in AVERAGING else Listed(spec)
+# Labels that a device reports -> what its update may count as.
+Weigh = Callable[[int], range]
+
+
+def by_labels(labelled: int) -> range:
+    """Let an update count as the labels behind it, no more and no less."""
+    return range(labelled, labelled + 1)
+
+
+def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = by_labels) -> Gathered:
+    """Choose how the inner strategy gets its replies.
+
+    Parameters
+    ----------
+    weigh
+        The weights that a device may claim; any other is refused.
+    """
+    kind = Averaged if type(inner) in AVERAGING else Listed
+    return kind(spec, weigh)
 
 
 class Averaged(Gathered):
     """Sums as it goes and hands the inner strategy one reply: the mean."""
 
-    def __init__(self, spec: ArraySpec) -> None:
+    def __init__(self, spec: ArraySpec, weigh: Weigh = by_labels) -> None:
         self._spec = spec
+        self._weigh = weigh
         self._sum = WeightedSum(spec)
         self._losses: list[tuple[str, int, float]] = []
         self._first: Message | None = None
 
     @override
     def add(self, reply: Message, report: Report) -> bool:
-        loss = _read_loss(reply.content, report)
+        weight, loss = _read_metrics(reply.content, report, self._weigh)
         model = _model(reply.content)
-        if loss is None or model is None:
-            _check_no_update(loss, model)
+        if not weight or model is None:
+            _check_no_update(weight, model)
             return False
-        self._sum.add(self._spec.decode(model), report.labelled)
-        self._losses.append((report.device, report.labelled, loss))
+        self._sum.add(self._spec.decode(model), weight)
+        self._losses.append((report.device, weight, loss))
         self._first = self._first or reply
         return True
 
@@ -149,18 +166,19 @@ class Averaged(Gathered):
 class Listed(Gathered):
     """Keeps every reply and hands them over in the order of device ids."""
 
-    def __init__(self, spec: ArraySpec) -> None:
+    def __init__(self, spec: ArraySpec, weigh: Weigh = by_labels) -> None:
         self._spec = spec
+        self._weigh = weigh
         self._replies: list[tuple[str, Message]] = []
 
     @override
     def add(self, reply: Message, report: Report) -> bool:
-        loss = _read_loss(reply.content, report)
+        weight, loss = _read_metrics(reply.content, report, self._weigh)
         model = _model(reply.content)
-        if loss is None or model is None:
-            _check_no_update(loss, model)
+        if not weight or model is None:
+            _check_no_update(weight, model)
             return False
-        metrics = {"num-examples": report.labelled, "train-loss": loss}
+        metrics = {"num-examples": weight, "train-loss": loss}
         clean = _message(reply, self._spec.read(model), metrics)
         _make_own(clean)
         self._replies.append((report.device, clean))
@@ -188,10 +206,12 @@ def _model(content: RecordDict) -> ArrayRecord | None:
     return records[0] if records else None
 
 
-def _read_loss(content: RecordDict, report: Report) -> float | None:
-    """Check the metrics; returns None if they say that there is no update.
+def _read_metrics(
+    content: RecordDict, report: Report, weigh: Weigh
+) -> tuple[int, float]:
+    """Check the metrics; returns weight and loss.
 
-    The weight must be the number of labels reported, or 0.
+    The weight must be one that the labels reported allow, or 0: there is no update.
     """
     records = [r for r in content.values() if isinstance(r, MetricRecord)]
     extra = [
@@ -204,19 +224,24 @@ def _read_loss(content: RecordDict, report: Report) -> float | None:
         raise ProtocolError(msg)
     metrics = dict(records[0].items())
     weight = metrics.pop("num-examples", None)
-    if type(weight) not in {int, float} or weight not in {0, report.labelled}:
+    if isinstance(weight, float) and weight.is_integer():
+        weight = int(weight)
+    allowed = weigh(report.labelled)
+    if type(weight) is not int or (weight != 0 and weight not in allowed):
         msg = f"num-examples is {weight!r:.40}, but {report.labelled} are labelled"
+        if len(allowed) > 1:
+            msg += f": it may be {allowed.start} to {allowed.stop - 1}"
         raise ProtocolError(msg)
     loss = metrics.pop("train-loss", None)
     if metrics or not isinstance(loss, (int, float)) or not np.isfinite(loss):
         msg = f"metrics must be num-examples and a finite train-loss, not {loss!r:.40}"
         raise ProtocolError(msg)
-    return float(loss) if weight else None
+    return weight, float(loss)
 
 
-def _check_no_update(loss: float | None, model: ArrayRecord | None) -> None:
+def _check_no_update(weight: int, model: ArrayRecord | None) -> None:
     """Refuse a weight without a model, and a model without a weight."""
-    if (loss is None) != (model is None):
+    if (weight == 0) != (model is None):
         msg = "the reply has num-examples without a model, or a model without them"
         raise ProtocolError(msg)
 

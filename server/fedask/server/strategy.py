@@ -42,9 +42,10 @@ from fedask.common.records import (
     Report,
     wire_bytes,
 )
+from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
-from fedask.server.inner import Gathered, gather_for
+from fedask.server.inner import Gathered, Weigh, gather_for
 from fedask.server.progress import Progress
 from fedask.server.roster import Roster
 
@@ -81,8 +82,8 @@ class AskStrategy(Strategy):
     inner
         Any ``flwr.serverapp.strategy`` strategy.
     scenario
-        ``ask``, ``stop.budget``, ``train.rounds``, ``train.restart`` and ``seed`` are
-        used.
+        ``ask``, ``stop.budget``, ``weak``, ``seed`` and of ``train`` the rounds, the
+        warm-up and ``restart`` are used.
     num_classes
         c of the task.
 
@@ -111,8 +112,7 @@ class AskStrategy(Strategy):
     @property
     def num_rounds(self) -> int:
         """Rounds still to do: all of them, or those after a checkpoint."""
-        total = self._scenario.ask.cycles * self._scenario.train.rounds
-        return total - self.progress.rounds
+        return self._scenario.rounds - self.progress.rounds
 
     def begin(self, initial: ArrayRecord) -> None:
         """Fix the model that a restarting cycle begins from, and its shapes."""
@@ -138,6 +138,8 @@ class AskStrategy(Strategy):
             self._forget()
         if step == 0 and cycle == 1:
             self.progress.cut = self._first_cut()
+            if self._scenario.train.warmup:
+                self._forget()  # the momenta are of another loss
         self._scoring = (
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
@@ -180,10 +182,9 @@ class AskStrategy(Strategy):
             raise ProtocolError(msg)
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
-        gathered = gather_for(self.inner, self._spec)
-        current = _Round(
-            gathered, np.zeros(self._policy.traits.grid_shape, dtype=np.int64)
-        )
+        gathered = gather_for(self.inner, self._spec, self._weights(cycle))
+        shape = self._policy.traits.grid_shape
+        current = _Round(gathered, np.zeros(shape, dtype=np.int64))
         for reply in replies:
             self._take(reply, current)
         self._tell(number, current)
@@ -199,6 +200,17 @@ class AskStrategy(Strategy):
         if arrays is None and self._restarts(step):
             arrays = self._initial  # Flower would go on with the model of last cycle
         return arrays, metrics
+
+    def _weights(self, cycle: int) -> Weigh:
+        """Return what updates may count as, by the labels of their devices.
+
+        Weak labels come on top, rounded up; in a warm-up samples count, not labels.
+        """
+        if cycle == 0:
+            return lambda _: range(1, WARMUP_SAMPLES + 1)
+        weak = self._scenario.weak
+        most = weak.counts_as(weak.samples) if weak.names else 0
+        return lambda labelled: range(labelled, labelled + most + 1)
 
     def _tell(self, number: int, current: _Round) -> None:
         """Log why replies were refused; stop a run that nobody could begin.
@@ -329,14 +341,13 @@ class AskStrategy(Strategy):
         return stable_seed("nonce", self._scenario.seed, cycle) >> 1
 
     def _position(self, number: int) -> tuple[int, int]:
-        """Return (cycle from 1, step from 0) of a round number from 1."""
-        cycle, step = divmod(number - 1, self._scenario.train.rounds)
-        return cycle + 1, step
+        """Return (cycle, step from 0) of a round number from 1; cycle 0 warms up."""
+        return self._scenario.train.position(number)
 
     def _scores(self, cycle: int, step: int) -> bool:
         """Tell whether devices score in this round: the last one of a cycle."""
         last = step == self._scenario.train.rounds - 1
-        return last and cycle < self._scenario.ask.cycles
+        return last and 0 < cycle < self._scenario.ask.cycles
 
     def _restarts(self, step: int) -> bool:
         """Tell whether this round begins from the initial model."""

@@ -1,16 +1,21 @@
 """Looks for what would stop a run, before anything is written."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import make_batcher
 from fedask.client.controllers.controller import make_controller
 from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import make_scorer
+from fedask.client.sgd import WarmLesson
 from fedask.client.viewer import check_given
+from fedask.client.weak import vote
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
-from fedask.common.registry import resolve
+from fedask.common.registry import load_attr, resolve
 from fedask.common.task import Task
 from fedask.server.inner import make_inner
 from fedask.server.stopping import make_criteria
@@ -41,8 +46,19 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     if len(shares.data.classes) != task.num_classes:
         msg = f"the data have {len(shares.data.classes)} classes, the task has "
         raise ConfigError(msg + str(task.num_classes))
-    Learner(task, scenario.train).predict(shares.data.train_x[:2])
+    some = shares.data.train_x[:2]
+    _check_model(Learner(task, scenario.train), scenario, some)
+    functions = {name: load_attr(name) for name in scenario.weak.names}
+    vote(functions, some, task.num_classes, "the training data")
     check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
+
+
+def _check_model(learner: Learner, scenario: Scenario, some: NDArray[Any]) -> None:
+    """Let the model predict, and warm up if it shall."""
+    learner.predict(some)
+    if scenario.train.warmup:
+        inputs = learner.prepare_warmup(some)
+        learner.train(WarmLesson(inputs=inputs, lr=0.1, prox=0.0, stream=("check",)))
 
 
 def check_choice(scenario: Scenario, num_classes: int) -> None:

@@ -21,6 +21,13 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         "strategy.name": "FedAvgM",
         "strategy.options.server_momentum": 0.9,
     },
+    "warm-up": {
+        "strategy.name": "FedAvgM",
+        "strategy.options.server_momentum": 0.9,
+        "task.model": "mlp",
+        "train.warmup": 2,
+        "ask.cycles": 1,
+    },
 }
 # Device-rounds before the kill, of 4 a round: in the first round; in the second, where
 # scores are asked; before the cut of cycle 2; amid the devices that apply it; in the

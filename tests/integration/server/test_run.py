@@ -243,3 +243,57 @@ def test_server_imports_neither_torch_nor_the_other_roles() -> None:
         [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+def by_brightness(raw: NDArray[Any]) -> NDArray[np.int64]:
+    """Label a digit by its darkest column: poor, but not chance."""
+    columns: NDArray[np.int64] = raw.reshape(len(raw), 8, 8).sum(axis=1).argmin(axis=1)
+    return columns
+
+
+def test_fleet_without_people_learns_from_labelling_functions_alone(
+    tmp_path: Path,
+) -> None:
+    absent = {"fleet.people": "absent"}
+    functions = {**absent, "weak.functions": f"{__name__}:by_brightness"}
+
+    plain = play(tmp_path / "plain", absent)
+    weak = play(tmp_path / "weak", functions)
+
+    initial = task_of(small()).build(0).state_dict()
+    still, moved = final_model(tmp_path / "plain"), final_model(tmp_path / "weak")
+    assert all(np.array_equal(still[name], initial[name]) for name in still)
+    assert not any(np.array_equal(moved[name], initial[name]) for name in moved)
+    # Weak labels are nobody's labels.
+    assert {row["labels"] for row in weak["rows"]} == {0}
+    assert weak["ledger"]["answered"] == 0
+    assert weak["labels_by_device"] == plain["labels_by_device"]
+    assert not weak["refused"]
+
+
+def test_rounds_of_warm_up_stand_in_cycle_zero_and_change_the_encoder_alone(
+    tmp_path: Path,
+) -> None:
+    warm = {"task.model": "mlp", "train.warmup": 3, "fleet.people": "absent"}
+
+    result = play(tmp_path / "out", {**warm, "fleet.participation": 0.7})
+
+    rows = result["rows"]
+    assert [row["cycle"] for row in rows] == [0, 0, 0, 1, 1, 2, 2]
+    assert [row["round"] for row in rows] == list(range(1, 8))
+    assert ["accuracy" in row for row in rows] == [False] * 4 + [True, False, True]
+    absent = [entry for entry in result["refused"] if "misses round" in entry[2]]
+    assert {n for n, *_ in absent} & {1, 2, 3}
+    assert all(f"misses round {n}" in why for n, _, why in absent)
+    initial = task_of(small(warm)).build(0).state_dict()
+    moved = {
+        name
+        for name, array in final_model(tmp_path / "out").items()
+        if not np.array_equal(array, initial[name])
+    }
+    assert moved == {"1.weight", "1.bias"}
+
+
+def test_a_warm_up_of_a_model_without_an_encoder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to train before its last layer"):
+        play(tmp_path / "out", {"task.model": "linear", "train.warmup": 1})

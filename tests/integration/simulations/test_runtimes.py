@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -50,7 +51,7 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 
 def small(
-    devices: int, fraction: float = 1.0, settings: Mapping[str, str] | None = None
+    devices: int, fraction: float = 1.0, settings: Mapping[str, Any] | None = None
 ) -> Scenario:
     usual = {
         "fleet.devices": devices,
@@ -80,7 +81,7 @@ def outcome(scenario: Scenario, out: Path, runtime: str) -> dict[str, object]:
 @pytest.mark.usefixtures("nothing_left")
 @ray_leaks
 def test_ray_selects_and_learns_the_same_as_inline(tmp_path: Path) -> None:
-    scenario = small(devices=3, fraction=0.7)
+    scenario = small(devices=3, fraction=0.7, settings={"train.warmup": 1})
     before = dict(os.environ)
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     inline = outcome(scenario, tmp_path / "inline", "inline")

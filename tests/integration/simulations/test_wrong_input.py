@@ -69,6 +69,11 @@ WRONG_SETTINGS = [
     ("task.name=nowhere:task", 2, ["cannot import 'nowhere'"]),
     ("data.source=fashion-mnist", 3, ["FEDASK_DATA", "github.com/zalandoresearch"]),
     ("data.source=npz", 2, ["data.folder"]),
+    ("train.warmup=-1", 2, ["train.warmup = -1"]),
+    ("weak.weight=2", 2, ["weak.weight = 2", "(0, 1]"]),
+    ("weak.functions=numpy:zeroes", 2, ["has no 'zeroes'", "'zeros'"]),
+    ("weak.functions=numpy:zeros_like", 2, ["'numpy:zeros_like'", "of shape (2,)"]),
+    ("weak.functions=math:sin", 3, ["'math:sin' failed on 2 samples", "TypeError"]),
     ("run.resume=7", 2, ["run.resume", "bool"]),
 ]
 

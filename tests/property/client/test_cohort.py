@@ -42,14 +42,20 @@ def learner(model: Callable[[], nn.Module], config: TrainConfig) -> Learner:
 
 
 def lessons(
-    made: Learner, counts: list[int], *, seed: int = 0, prox: float = 0.0
+    made: Learner,
+    counts: list[int],
+    *,
+    seed: int = 0,
+    prox: float = 0.0,
+    weak: bool = False,
 ) -> list[Lesson]:
     rng = np.random.default_rng(seed)
     given = []
     for number, count in enumerate(counts):
         samples = rng.normal(size=(count, FEATURES)).astype(np.float32)
         labels = rng.integers(0, len(CLASSES), count).tolist()
-        labelled = made.prepare(samples, labels)
+        weights = rng.choice([0.1, 1.0], count).tolist() if weak else None
+        labelled = made.prepare(samples, labels, weights)
         given.append(Lesson(labelled=labelled, lr=0.3, prox=prox, stream=("s", number)))
     return given
 
@@ -81,12 +87,19 @@ CONFIGS = st.builds(
     counts=st.lists(st.sampled_from([1, 3, 8, 11]), min_size=12, max_size=40),
     prox=st.sampled_from([0.0, 0.1]),
     seed=st.integers(0, 99),
+    weak=st.booleans(),
 )
 def test_whatever_is_trained_together_is_what_training_alone_gives(
-    config: TrainConfig, widths: list[int], counts: list[int], prox: float, seed: int
+    *,
+    config: TrainConfig,
+    widths: list[int],
+    counts: list[int],
+    prox: float,
+    seed: int,
+    weak: bool,
 ) -> None:
     made = learner(perceptron(widths), config)
-    given = lessons(made, counts, seed=seed, prox=prox)
+    given = lessons(made, counts, seed=seed, prox=prox, weak=weak)
 
     together = made.train_together(given)
 
@@ -96,17 +109,43 @@ def test_whatever_is_trained_together_is_what_training_alone_gives(
 
 @pytest.mark.parametrize("count", [8, 33])
 @pytest.mark.parametrize("devices", [12, 37, 256])
+@pytest.mark.parametrize("weak", [False, True])
 def test_devices_with_equally_many_labels_of_a_registry_model_train_together(
-    count: int, devices: int
+    count: int, devices: int, *, weak: bool
 ) -> None:
     task = Task(classes=CLASSES, model="mlp", input_shape=(FEATURES,))
     made = Learner(task, TrainConfig(steps=2, batch_size=16))
     state = task.build(seed=1).state_dict()
     made.load({name: tensor.numpy().copy() for name, tensor in state.items()})
 
-    together = made.train_together(lessons(made, [count] * devices))
+    together = made.train_together(lessons(made, [count] * devices, weak=weak))
 
     assert sorted(together) == list(range(devices))
+
+
+def test_weighed_lessons_and_others_are_not_mixed() -> None:
+    made = learner(perceptron([64]), TrainConfig(steps=2))
+    plain = lessons(made, [8] * 12)
+    weighed = lessons(made, [8] * 12, seed=1, weak=True)
+    given = [each for pair in zip(plain, weighed, strict=True) for each in pair]
+
+    together = made.train_together(given)
+
+    assert sorted(together) == list(range(24))
+    for index, trained in together.items():
+        assert_same(trained, made.train(given[index]))
+
+
+def test_a_proof_leaves_the_model_where_the_next_group_begins() -> None:
+    made = learner(perceptron([64]), TrainConfig(steps=2))
+    known, new = lessons(made, [8] * 12), lessons(made, [5] * 12)
+    assert len(made.train_together(known)) == 12
+
+    together = made.train_together([*new, *known])
+
+    assert sorted(together) == list(range(24))
+    for index, lesson in enumerate([*new, *known]):
+        assert_same(together[index], made.train(lesson))
 
 
 def test_few_devices_are_left_alone() -> None:

@@ -31,7 +31,9 @@ DEVICES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
 
 @st.composite
 def asks(draw: st.DrawFn) -> Ask:
-    cycle = draw(st.integers(1, MAX_COUNT))
+    cycle = draw(st.integers(0, MAX_COUNT))
+    if cycle == 0:
+        return Ask(cycle=0, step=draw(COUNTS))
     cut = None
     if draw(st.booleans()):
         theta = tuple(draw(st.lists(st.integers(0, 4096), max_size=20)))

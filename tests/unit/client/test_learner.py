@@ -185,6 +185,62 @@ def test_a_custom_loss_is_used() -> None:
     assert made.train(lesson(made)).loss > 40
 
 
+def with_weights(made: Learner, weights: list[float]) -> Lesson:
+    labelled = made.prepare(SAMPLES, LABELS, weights)
+    return Lesson(labelled=labelled, lr=0.1, prox=0.0, stream=("train", 0))
+
+
+WEIGHTS = [1.0 if row < 8 else 0.1 for row in range(24)]
+
+
+@pytest.mark.parametrize("loss", [None, functional.cross_entropy])
+def test_a_sample_counts_by_its_weight(loss: Any) -> None:  # noqa: ANN401
+    made = learner(TrainConfig(steps=1, momentum=0.0, logit_shift=0.0), task(loss=loss))
+
+    trained = made.train(with_weights(made, WEIGHTS))
+
+    model = task().build(seed=3)
+    inputs = torch.from_numpy(SAMPLES)
+    losses = functional.cross_entropy(
+        model(inputs), torch.tensor(LABELS), reduction="none"
+    )
+    weights = torch.tensor(WEIGHTS)
+    expected = (weights * losses).sum() / weights.sum()
+    torch.autograd.backward(expected)
+    assert trained.loss == pytest.approx(float(expected.detach()), rel=1e-6)
+    moved = start()["1.weight"] - trained.arrays["1.weight"]
+    grad = next(model.parameters()).grad
+    assert grad is not None
+    np.testing.assert_allclose(moved, 0.1 * grad.numpy(), rtol=1e-3, atol=1e-7)
+
+
+def test_weights_follow_their_samples_into_the_batches() -> None:
+    made = learner(TrainConfig(steps=9, batch_size=7, momentum=0.0, logit_shift=0.0))
+    light = [1e-6 if label == 0 else 1.0 for label in LABELS]
+
+    trained = made.train(with_weights(made, light))
+
+    made.load(trained.arrays)
+    others = made.train(with_weights(made, [1.0] * 24))
+    assert trained.loss < others.loss  # of the classes that weigh something
+    made.load(start())
+    same = made.train(with_weights(made, [0.5] * 24))
+    alike = made.train(lesson(made))
+    np.testing.assert_allclose(
+        same.arrays["1.weight"], alike.arrays["1.weight"], atol=1e-6
+    )
+
+
+def test_logits_shift_by_weighed_class_counts() -> None:
+    made = learner(TrainConfig(logit_shift=0.5))
+
+    shift = made.prepare(SAMPLES[:4], [2, 0, 2, 2], [1.0, 0.1, 0.1, 0.1]).shift
+
+    assert shift is not None
+    expected = 0.5 * np.log1p([0.1, 0.0, 1.2])
+    np.testing.assert_allclose(shift.numpy(), expected, rtol=1e-6)
+
+
 def test_after_a_lesson_the_loaded_model_is_still_loaded() -> None:
     made = learner()
     before = made.predict(SAMPLES)

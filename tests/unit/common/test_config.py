@@ -354,3 +354,21 @@ def test_a_setting_is_read_as_toml_and_else_as_text(
 def test_a_setting_without_key_or_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"must be written section\.key=value"):
         parse_setting(text)
+
+
+def test_warm_up_comes_before_the_cycles_and_is_counted_backwards() -> None:
+    scenario = Scenario.from_flat(
+        {"train.warmup": 2, "train.rounds": 3, "ask.cycles": 2}
+    )
+    train = scenario.train
+
+    places = [train.position(number) for number in range(1, scenario.rounds + 1)]
+
+    cycles = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+    assert places == [(0, 0), (0, 1), *cycles]
+    assert [train.tick(*place) for place in places] == list(range(-2, 6))
+
+
+def test_warm_up_that_a_restart_would_undo_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"train\.warmup = 3: train\.restart would"):
+        Scenario.from_flat({"train.warmup": 3, "train.restart": True})

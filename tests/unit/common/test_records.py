@@ -57,6 +57,11 @@ def ask_with(**fields: Any) -> RecordDict:  # noqa: ANN401
     return RecordDict({ASK: record})
 
 
+SCORING_WARMUP = RecordDict(
+    {ASK: ConfigRecord({"v": 1, "cycle": 0, "step": 1, "score": MODEL})}
+)
+
+
 def report_with(**fields: Any) -> RecordDict:  # noqa: ANN401
     records = dict(replace(REPORTED, cut_cycle=2).records)
     report = ConfigRecord(dict(records[REPORT].items()))  # type: ignore[arg-type]
@@ -94,7 +99,8 @@ def read_report(content: RecordDict) -> Report:
         pytest.param(ask_with(cut_nonce=GONE), id="cut without nonce"),
         pytest.param(ask_with(cycle=GONE), id="no cycle"),
         pytest.param(ask_with(step=GONE), id="no step"),
-        pytest.param(ask_with(cycle=0), id="cycle 0"),
+        pytest.param(ask_with(cycle=0), id="cycle 0 with a cut"),
+        pytest.param(SCORING_WARMUP, id="cycle 0 with scores"),
         pytest.param(ask_with(cycle=-1), id="cycle negative"),
         pytest.param(ask_with(cycle=MAX_COUNT + 1), id="cycle too large"),
         pytest.param(ask_with(cycle=True), id="cycle as bool"),
@@ -248,3 +254,13 @@ def test_the_report_of_these_tests_is_otherwise_accepted() -> None:
 def test_a_device_cannot_make_a_malformed_report(field: str, value: object) -> None:
     with pytest.raises(ProtocolError):
         replace(REPORTED, **{field: value})  # type: ignore[arg-type]
+
+
+def test_a_round_of_warm_up_is_cycle_zero_and_nothing_more() -> None:
+    ask = Ask(cycle=0, step=2)
+
+    assert ask.warms_up
+    assert not Ask(cycle=1, step=2).warms_up
+    record = ask.to_record()
+    assert dict(record.items()) == {"v": 1, "cycle": 0, "step": 2}
+    assert Ask.from_content(RecordDict({ASK: record})) == ask

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, Message, MetricRecord
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedTrimmedAvg, QFedAvg
+from tests.unit.server.edits import set_metric
 from tests.unit.server.scripted import (
     FIRST_NODE,
     Bench,
@@ -179,6 +180,21 @@ def test_mean_is_weighted_by_labels_and_keeps_the_dtype_of_the_model() -> None:
     arrays = values(bench.round(answer))
     assert (arrays["w"] == 0.75).all()  # (1 * 0 + 3 * 1) / 4
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+
+
+def test_mean_is_weighted_by_what_weak_labels_add() -> None:
+    bench = Bench(nodes=2, weak__functions="a:b")
+    none = {"asked": 0, "answered": 0, "class_counts": (0, 0, 0)}
+
+    def answer(node: int, sent: Message) -> Message:
+        first = node == FIRST_NODE
+        said = report(node) if first else report(node, **none)
+        edit = None if first else set_metric("num-examples", 1)
+        return reply(sent, said, update=model(float(node - FIRST_NODE)), edit=edit)
+
+    arrays = values(bench.round(answer))
+    assert (arrays["w"] == 0.25).all()  # (3 * 0 + 1 * 1) / 4
+    assert bench.strategy.progress.labelled == 3  # of people alone
 
 
 def test_inner_strategy_sees_metrics_and_nothing_of_ours() -> None:

@@ -110,6 +110,25 @@ def test_bad_update_is_dropped_but_its_labels_are_booked(
 
 
 @each_inner
+@pytest.mark.parametrize(
+    ("weight", "taken"), [(3, True), (5, True), (6, True), (2, False), (7, False)]
+)
+def test_update_with_weak_labels_counts_as_no_more_than_these_allow(
+    inner: Callable[[], Strategy], weight: int, *, taken: bool
+) -> None:
+    bench = Bench(inner(), weak__functions="a:b", weak__samples=25)  # 25 count as 3
+
+    def answer(node: int, sent: Message) -> Message:
+        edit = set_metric("num-examples", weight) if node == OFFENDER else None
+        return reply(sent, update=model(0.125 * (node - FIRST_NODE + 1)), edit=edit)
+
+    bench.round(answer)
+    why = f"num-examples is {weight}, but 3 are labelled: it may be 3 to 6"
+    refused = [] if taken else [(1, name_of(OFFENDER), why)]
+    assert bench.refused == refused
+
+
+@each_inner
 def test_error_reply_is_named_by_its_node_and_its_reason(
     inner: Callable[[], Strategy],
 ) -> None:

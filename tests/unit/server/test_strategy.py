@@ -1,13 +1,14 @@
 """What ``AskStrategy`` sends, to whom, and when."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
-from flwr.serverapp.strategy import FedAvg, FedProx
+from flwr.serverapp.strategy import FedAvg, FedAvgM, FedProx
+from tests.unit.server.edits import set_metric
 from tests.unit.server.scripted import (
     FIRST_NODE,
     Bench,
@@ -18,7 +19,9 @@ from tests.unit.server.scripted import (
     name_of,
     reply,
     report,
+    same,
     silent,
+    values,
 )
 from typing_extensions import override
 
@@ -326,3 +329,63 @@ def test_names_of_all_devices_that_held_labels_are_kept() -> None:
         name_of(node) for node in range(FIRST_NODE, FIRST_NODE + 4)
     }
     assert bench.strategy.progress.labelled == 12
+
+
+def _warm(weight: int) -> Callable[[int, Message], Message]:
+    """Answer a round of warm-up: no label, an update of so many samples."""
+    none = {"cut_cycle": 0, "asked": 0, "answered": 0, "class_counts": (0, 0, 0)}
+
+    def answer(node: int, message: Message) -> Message:
+        update = model(1.0 + (node - FIRST_NODE))
+        own = weight * (node - FIRST_NODE + 1)
+        return reply(message, report(node, **none), update, set_metric(KEY, own))
+
+    return answer
+
+
+KEY = "num-examples"
+
+
+def test_warm_up_comes_before_cycle_1_and_asks_nothing() -> None:
+    bench = Bench(train__warmup=2)
+    assert bench.strategy.num_rounds == 2 + 4
+    seen = []
+    for _ in range(4):
+        sent = bench.send()
+        asks = {ask_of(message) for message in sent.values()}
+        seen += [(ask.cycle, ask.step, ask.cut is not None) for ask in asks]
+        warms = next(iter(asks)).warms_up
+        answer = _warm(3) if warms else _scored
+        bench.take([answer(n, message) for n, message in sent.items()])
+    assert seen == [(0, 0, False), (0, 1, False), (1, 0, True), (1, 1, False)]
+    assert not bench.refused
+    ledger = bench.strategy.progress.ledger
+    assert ledger.summary()["bought"] == 2 * 4 + 6  # the first cut, and one more
+    assert bench.strategy.progress.cut is not None
+    assert bench.strategy.progress.cut.cycle == 2
+
+
+def test_warm_up_is_weighted_by_samples_within_their_bound() -> None:
+    bench = Bench(nodes=2, train__warmup=1)
+    arrays = bench.round(_warm(100))
+    assert np.allclose(values(arrays)["w"], (100 * 1 + 200 * 2) / 300)
+    assert bench.strategy.progress.labelled == 0
+
+    bench = Bench(nodes=2, train__warmup=1)
+    arrays = bench.round(_warm(1024))  # the second says 2048
+    assert (values(arrays)["w"] == 1.0).all()
+    why = "num-examples is 2048, but 0 are labelled: it may be 1 to 1024"
+    assert bench.refused == [(1, name_of(FIRST_NODE + 1), why)]
+
+
+def test_momenta_of_the_warm_up_end_with_it() -> None:
+    def bench(warmup: int) -> Bench:
+        inner = FedAvgM(server_momentum=0.9, fraction_evaluate=0.0, min_train_nodes=4)
+        return Bench(inner, train__warmup=warmup)
+
+    warmed, fresh = bench(2), bench(0)
+    for _ in range(2):
+        warmed.round(_warm(3))
+    fresh.arrays = warmed.arrays
+    for _ in range(2):
+        assert same(values(warmed.round(honest)), values(fresh.round(honest)))

@@ -251,8 +251,7 @@ def write_outcome(summary: "Summary", folder: Path) -> None:
 
 def _rounds(program: Program, job: "Job") -> int:
     """Return the rounds of a run, which its arm may set."""
-    scenario = job.arm.applied(program.scenario)
-    return scenario.ask.cycles * scenario.train.rounds
+    return job.arm.applied(program.scenario).rounds
 
 
 @contextmanager

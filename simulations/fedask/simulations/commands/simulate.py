@@ -83,7 +83,7 @@ def simulate_command(
 def following(out: Path, scenario: Scenario) -> Iterator[None]:
     """Draw the progress of a run from a thread, whatever process it runs in."""
     stop = threading.Event()
-    rounds = scenario.ask.cycles * scenario.train.rounds
+    rounds = scenario.rounds
     with progress_bar() as bar:
         task = bar.add_task(scenario.ask.policy, total=rounds, note="")
         follower = Follower(out)
