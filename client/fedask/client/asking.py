@@ -17,6 +17,8 @@ from fedask.client.batchers.batcher import Batcher, Shortlist, make_batcher
 from fedask.client.learner import Learner
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.recorder import Recorder
+from fedask.client.scorers.experts import with_experts
 from fedask.client.scorers.scorer import Scorer, make_scorer
 from fedask.client.scoring import score_pool
 from fedask.client.sgd import Trained
@@ -75,7 +77,8 @@ class Setting:
     @cached_property
     def kinds(self) -> frozenset[str]:
         """Which models the store must keep for scorer and batcher."""
-        return model_kinds(self.scorer.needs | seen_by_batcher(self.batcher.needs))
+        needs = self.scorer.needs | seen_by_batcher(self.batcher.needs)
+        return model_kinds(with_experts(needs, self.scenario.ask.experts))
 
 
 class Asker:
@@ -91,6 +94,7 @@ class Asker:
         self._device_id = device_id
         self._pool = pool
         self._store = store
+        self._recorder = Recorder(pool, store)
 
     def apply(self, cut: Cut, setting: Setting) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
@@ -99,7 +103,7 @@ class Asker:
         if not cut.model_version:
             self._keep(cut, setting)
             most = min(cut.take, setting.scenario.ask.capacity, left)
-            self._store.add(cut.cycle, self._first(cut, most, setting))
+            self._queue(self._first(cut, most, setting), cut, setting, items)
             return ""
         kept = self._store.scores()
         if kept is None or kept[0] != cut.model_version:
@@ -114,8 +118,25 @@ class Asker:
         accepted = np.zeros(len(scored), dtype=np.bool_)
         able = scored.head(left)
         accepted[: len(able)] = policy.accept(cut, able, self._device_id)
-        self._store.add(cut.cycle, self._pick(scored, accepted, setting, cut))
+        self._queue(self._pick(scored, accepted, setting, cut), cut, setting, items)
         return ""
+
+    def _queue(
+        self, uids: list[Uid], cut: Cut, setting: Setting, items: Sequence[Item]
+    ) -> None:
+        """Queue questions; before, record them if the scorer learns from answers."""
+        if "history" in setting.scorer.needs:
+            viewer = self._viewer(setting, frozenset({"descriptors"}), cut.cycle)
+            if setting.scenario.ask.calibrate:
+                viewer.calibrate(self._pool, items)
+            known = viewer.known(self._pool, items, _counts(items, setting.task))
+            self._recorder.asked(uids, cut.cycle, viewer, known)
+        self._store.add(cut.cycle, uids)
+
+    def answered(self, items: Sequence[Item], cycle: int, setting: Setting) -> None:
+        """Learn from answers that have come, before they are trained on."""
+        if "history" in setting.scorer.needs:
+            self._recorder.answered(items, cycle, setting.learner)
 
     def _keep(self, cut: Cut, setting: Setting) -> None:
         """Keep the cut for samples that arrive under it; before it is applied.
@@ -144,9 +165,10 @@ class Asker:
         viewer = self._viewer(setting, needs, cut.cycle)
         drawn = uids[np.sort(order[:FIRST_CANDIDATES])]
         raw = self._pool.load([Uid(uid) for uid in drawn.tolist()])
-        view = viewer.view(drawn, raw)
         none = np.zeros(setting.task.num_classes, dtype=np.int64)
-        scores = scorer(view, viewer.known(self._pool, [], none))
+        known = viewer.known(self._pool, [], none)
+        view = viewer.described(viewer.view(drawn, raw), known)
+        scores = scorer(view, known)
         best = np.lexsort((drawn, -scores))
         shortlist = Shortlist(
             scores[best],
@@ -267,12 +289,13 @@ class Asker:
         viewer = self._viewer(setting, scorer.needs, cycle)
         if setting.scenario.ask.calibrate:
             viewer.calibrate(self._pool, items)
+        known = viewer.known(self._pool, items, _counts(items, setting.task))
         return score_pool(
             samples,
             {item.uid for item in items if item.state not in _AGAIN},
-            viewer.view,
+            lambda uids, raw: viewer.described(viewer.view(uids, raw), known),
             scorer,
-            viewer.known(self._pool, items, _counts(items, setting.task)),
+            known,
             keep=keep,
         )
 

@@ -157,6 +157,7 @@ class Device:
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._asker.apply(ask.cut, setting)
         items = self._collect(setting, ask.cycle, tick)
+        self._asker.answered(items, ask.cycle, setting)
         if ask.score:
             grid = self._asker.score(ask, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from fedask.client.precedents import PrecedentStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -241,7 +242,7 @@ def check_pace(kept: bytes, before: bytes) -> None:
         raise StoreError(msg)
 
 
-class DeviceStore(LabelStore, ScoreStore, ArrivalStore, Protocol):
+class DeviceStore(LabelStore, ScoreStore, ArrivalStore, PrecedentStore, Protocol):
     """All that a device keeps between messages."""
 
     def close(self) -> None:

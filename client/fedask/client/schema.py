@@ -7,11 +7,16 @@ but brought up to date when it is opened.
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
+
+from fedask.client.precedents import Finding, Precedent
 from fedask.client.queue import Item, Origin, State
 from fedask.common.ids import Uid
 
 COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin"  # of an item
+PRECEDENT = "uid, cycle, experts, descriptors, levels, found, truth, hit"  # its columns
 
 # Version n is what the first n of these make. A released one is never changed.
 _STEPS: tuple[tuple[str, ...], ...] = (
@@ -43,6 +48,18 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE item ADD COLUMN origin TEXT NOT NULL DEFAULT 'cut'",
         "CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
     ),
+    (
+        """CREATE TABLE precedent (
+            uid TEXT PRIMARY KEY,
+            cycle INTEGER NOT NULL,
+            experts TEXT NOT NULL,
+            descriptors BLOB NOT NULL,
+            levels BLOB NOT NULL,
+            found INTEGER,
+            truth REAL,
+            hit INTEGER
+        ) WITHOUT ROWID, STRICT""",
+    ),
 )
 SCHEMA_VERSION = len(_STEPS)
 
@@ -73,4 +90,27 @@ def to_item(row: Sequence[object]) -> Item:
         expired=int(str(expired)),
         leased_until=None if until is None else datetime.fromisoformat(str(until)),
         origin=Origin(str(origin)),
+    )
+
+
+def from_precedent(precedent: Precedent) -> tuple[object, ...]:
+    """Write a precedent without a finding: the first five of ``PRECEDENT``."""
+    numbers = (precedent.descriptors, precedent.levels)
+    blobs = (np.array(each, dtype="<f4").tobytes() for each in numbers)
+    return (precedent.uid, precedent.cycle, precedent.experts, *blobs)
+
+
+def to_precedent(row: Sequence[Any]) -> Precedent:
+    """Read a row of ``PRECEDENT``."""
+    uid, cycle, experts, descriptors, levels, found, truth, hit = row
+    finding = None
+    if found is not None:
+        finding = Finding(cycle=found, truth=truth, hit=bool(hit))
+    return Precedent(
+        uid=Uid(uid),
+        cycle=cycle,
+        experts=experts,
+        descriptors=tuple(np.frombuffer(descriptors, dtype="<f4").tolist()),
+        levels=tuple(np.frombuffer(levels, dtype="<f4").tolist()),
+        finding=finding,
     )

@@ -19,6 +19,7 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client import schema
+from fedask.client.precedents import MAX_PRECEDENTS, Finding, Precedent
 from fedask.client.queue import (
     DeviceStore,
     Item,
@@ -66,6 +67,16 @@ _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 _DROP_MODELS = """DELETE FROM model WHERE kind = ?1 AND number NOT IN
     (SELECT number FROM model WHERE kind = ?1 ORDER BY number DESC LIMIT ?2)"""
 _MODELS = "SELECT arrays FROM model WHERE kind = ? ORDER BY number"
+_PUT_ASKED = """INSERT INTO precedent (uid, cycle, experts, descriptors, levels)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE
+    SET cycle = excluded.cycle, experts = excluded.experts,
+        descriptors = excluded.descriptors, levels = excluded.levels
+    WHERE found IS NULL"""
+_DROP_PRECEDENTS = """DELETE FROM precedent WHERE uid IN
+    (SELECT uid FROM precedent ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
+_PUT_FINDING = """UPDATE precedent SET found = ?, truth = ?, hit = ?
+    WHERE uid = ? AND found IS NULL"""
+_PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608
 _CUT, _PACE = "cut", "pace"  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
@@ -262,6 +273,24 @@ class SqliteStore(DeviceStore):
     def pace(self) -> bytes:
         with self._reading() as db:
             return _note(db, _PACE)
+
+    @override
+    def put_asked(self, precedents: Iterable[Precedent]) -> None:
+        rows = [schema.from_precedent(precedent) for precedent in precedents]
+        with self._transaction() as db:
+            db.executemany(_PUT_ASKED, rows)
+            db.execute(_DROP_PRECEDENTS, (MAX_PRECEDENTS,))
+
+    @override
+    def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
+        with self._transaction() as db:
+            for uid, found in findings.items():
+                db.execute(_PUT_FINDING, (found.cycle, found.truth, found.hit, uid))
+
+    @override
+    def precedents(self) -> list[Precedent]:
+        with self._reading() as db:
+            return [schema.to_precedent(row) for row in db.execute(_PRECEDENTS)]
 
     @override
     def close(self) -> None:

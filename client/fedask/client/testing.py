@@ -9,6 +9,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from fedask.client.precedents import Finding, Precedent, kept
 from fedask.client.queue import (
     DeviceStore,
     Item,
@@ -36,6 +37,7 @@ class MemoryStore(DeviceStore):
         self._models: dict[str, list[Arrays]] = {}
         self._cut: Cut | None = None
         self._pace = b""
+        self._precedents: dict[Uid, Precedent] = {}
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
@@ -146,6 +148,26 @@ class MemoryStore(DeviceStore):
     @override
     def pace(self) -> bytes:
         return self._pace
+
+    @override
+    def put_asked(self, precedents: Iterable[Precedent]) -> None:
+        merged = dict(self._precedents)
+        for precedent in precedents:
+            before = merged.get(precedent.uid)
+            if before is None or before.finding is None:
+                merged[precedent.uid] = replace(precedent, finding=None)
+        self._precedents = {each.uid: each for each in kept(merged.values())}
+
+    @override
+    def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
+        for uid, finding in findings.items():
+            before = self._precedents.get(uid)
+            if before is not None and before.finding is None:
+                self._precedents[uid] = replace(before, finding=finding)
+
+    @override
+    def precedents(self) -> list[Precedent]:
+        return [self._precedents[uid] for uid in sorted(self._precedents)]
 
     @override
     def close(self) -> None:

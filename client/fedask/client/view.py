@@ -18,6 +18,41 @@ def _nothing() -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What answers showed, of questions that the present experts had seen before.
+
+    Row i of every array is one answered question; rows in the order of cycle and uid.
+    Letters: l questions, q experts.
+
+    Parameters
+    ----------
+    cycles
+        (l,) int64 cycle in which the answer was taken in.
+    descriptors
+        (l, q) as ``View.descriptors``, when the question was queued.
+    levels
+        (l, q) mean score that each expert gave the pool at the same moment.
+    truths
+        (l,) in [0, 1]: what the global model gave the class that was then answered,
+        before any model was trained on the answer.
+    hits
+        (l,) bool: whether that class was the prediction.
+    planned
+        Cycles of the run, at least 1.
+    """
+
+    cycles: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    descriptors: Floats = field(default_factory=_nothing)
+    levels: Floats = field(default_factory=_nothing)
+    truths: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    hits: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    planned: int = 1
+
+    def __len__(self) -> int:
+        return len(self.cycles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """A batch of samples. Row i of every array is sample i.
 
@@ -43,6 +78,8 @@ class View:
         there is one.
     costs
         (n,) what an answer costs, positive, in units of ``ask.cost_unit``.
+    descriptors
+        (n, q) in [0, 1]: scores by the experts that ``ask.experts`` names.
     """
 
     uids: NDArray[np.str_]
@@ -54,6 +91,7 @@ class View:
     local_logits: Floats = field(default_factory=_nothing)
     local_features: Floats = field(default_factory=_nothing)
     costs: Floats = field(default_factory=_nothing)
+    descriptors: Floats = field(default_factory=_nothing)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -79,6 +117,8 @@ class Known:
         Usual distance between close ones of the sample; there with it.
     consequences
         (c, c) cost of predicting the column when the row is true.
+    history
+        What answers showed; of the same experts as ``View.descriptors``.
     """
 
     counts: NDArray[np.int64]
@@ -89,6 +129,7 @@ class Known:
     sample: Floats = field(default_factory=_nothing)
     scale: float = 1.0
     consequences: Floats = field(default_factory=_nothing)
+    history: History = field(default_factory=History)
 
 
 #: Fields that cost something to fill; a scorer's or batcher's ``needs`` names some.
@@ -100,10 +141,12 @@ NEEDS = frozenset(
         "local_logits",
         "local_features",
         "costs",
+        "descriptors",
         "anchors",
         "anchor_logits",
         "anchor_local_logits",
         "sample",
         "consequences",
+        "history",
     }
 )

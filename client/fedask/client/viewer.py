@@ -5,6 +5,7 @@ Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from fedask.client.learner import Learner
 from fedask.client.pool import Pool
+from fedask.client.precedents import history_of
 from fedask.client.queue import DeviceStore, Item
 from fedask.client.scorers.calibration import calibrated, fit_temperature
 from fedask.client.scorers.density import scale_of
+from fedask.client.scorers.experts import Experts, make_experts, with_experts
 from fedask.client.view import Floats, Known, View
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
@@ -41,8 +44,9 @@ def check_given(needs: frozenset[str], task: Task, scenario: Scenario) -> None:
     Raises
     ------
     ConfigError
-        Saying what to give.
+        Saying what to give; or from ``make_experts``.
     """
+    needs = with_experts(needs, scenario.ask.experts)
     if "costs" in needs and not scenario.ask.cost:
         msg = "the scorer weighs costs, but ask.cost names no function that tells "
         msg += "them: ask.cost = 'package.module:attr'"
@@ -87,14 +91,15 @@ class Viewer:
         check_given(needs, task, scenario)
         self._task = task
         self._learner = learner
-        self._needs = needs
+        self._scenario, self._store = scenario, store
+        self._needs = with_experts(needs, scenario.ask.experts)
         self.salt = stable_seed("score", scenario.seed, cycle)
         self._cost_name = scenario.ask.cost
         self._cost_unit = scenario.ask.cost_unit
         self._temperature = 1.0
         self._local: Arrays | None = None
         self._past: Sequence[Arrays] = ()
-        kinds = model_kinds(needs)
+        kinds = model_kinds(self._needs)
         if LOCAL in kinds:
             self._local = next(iter(store.models(LOCAL)), None)
         if GLOBAL in kinds:
@@ -122,6 +127,32 @@ class Viewer:
         if "costs" in self._needs:
             filled["costs"] = self._costs(raw)
         return View(uids=uids, salt=self.salt, probs=probs, **filled)
+
+    @property
+    def experts(self) -> Experts:
+        """The experts of the scenario."""
+        return make_experts(self._scenario.ask.experts)
+
+    def described(self, view: View, known: Known) -> View:
+        """Add what the experts say, if that is needed."""
+        if "descriptors" not in self._needs:
+            return view
+        return replace(view, descriptors=self.experts.describe(view, known))
+
+    def levels(self, pool: Pool, known: Known) -> Floats:
+        """Return the mean score that each expert gives the pool: (q,) float32.
+
+        Of the same samples as ``Known.sample``.
+        """
+        chosen = self._drawn(pool)
+        view = self.view(np.array(chosen, dtype=np.str_), pool.load(chosen))
+        means: Floats = self.experts.describe(view, known).mean(axis=0)
+        return means
+
+    def _drawn(self, pool: Pool) -> list[Uid]:
+        """Draw a bounded sample of the pool by hash."""
+        order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
+        return [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
 
     def _through(
         self, arrays: Arrays | None, raw: NDArray[Any]
@@ -180,13 +211,15 @@ class Viewer:
             if "anchor_local_logits" in self._needs:
                 filled["anchor_local_logits"] = self._through(self._local, raw)[0]
         if "sample" in self._needs:
-            order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
-            chosen = [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
-            sample = self._learner.look(pool.load(chosen))[1]
+            sample = self._learner.look(pool.load(self._drawn(pool)))[1]
             filled |= {"sample": sample, "scale": scale_of(sample)}
         if "consequences" in self._needs:
             matrix = np.array(self._task.consequences, dtype=np.float32)
             filled["consequences"] = matrix
+        if "history" in self._needs:
+            experts, cycles = self.experts, self._scenario.ask.cycles
+            kept = self._store.precedents()
+            filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
 
 

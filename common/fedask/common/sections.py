@@ -95,6 +95,8 @@ class AskConfig:
 
     policy: str = "global-cut"
     scorer: str = "margin"
+    # What learned and albl learn from: scorers, or expressions, with commas between.
+    experts: str = "margin, entropy, least-confidence, density, gradient-length"
     batcher: str = "cluster"
     committee: int = 3  # past global models that bald, flips, ... look through
     cost: str = ""  # package.module:attr: raw batch -> what each answer costs

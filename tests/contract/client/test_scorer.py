@@ -10,9 +10,13 @@ import pytest
 from tests.unit.client.views import ARRAYS, rich, rows_of
 
 from fedask.client.scorers.scorer import SCORERS, Scorer, check_scores, make_scorer
-from fedask.client.view import NEEDS, Known, View
+from fedask.client.view import NEEDS, History, Known, View
 
-EXPRESSIONS = ["margin * typicality", "0.5 * bald + density ^ 2 * entropy * cheap"]
+EXPRESSIONS = [
+    "margin * typicality",
+    "0.5 * bald + density ^ 2 * entropy * cheap",
+    "learned + 0.5 * albl",
+]
 
 
 @pytest.fixture(params=[*SCORERS, *EXPRESSIONS])
@@ -76,6 +80,9 @@ def test_what_it_is_given_is_left_alone(scorer: Scorer) -> None:
     view, known = rich(50)
     arrays = [getattr(view, name) for name in ARRAYS]
     arrays += [known.anchors, known.sample, known.counts, known.targets]
+    history = known.history
+    arrays += [history.cycles, history.descriptors, history.levels]
+    arrays += [history.truths, history.hits]
     for array in arrays:
         array.flags.writeable = False  # numpy raises where it is written to
 
@@ -102,6 +109,10 @@ def test_nothing_need_be_labelled_yet(scorer: Scorer) -> None:
         anchors=np.zeros((0, 6), dtype=np.float32),
         anchor_logits=none,
         anchor_local_logits=none,
+        history=History(
+            descriptors=np.zeros((0, 3), dtype=np.float32),
+            levels=np.zeros((0, 3), dtype=np.float32),
+        ),
     )
 
     check_scores("any", scorer(view, known), 8)

@@ -8,6 +8,7 @@ import pytest
 
 from fedask.client import schema
 from fedask.client import store as module
+from fedask.client.precedents import Precedent
 from fedask.client.queue import Item, Origin, State
 from fedask.client.schema import SCHEMA_VERSION
 from fedask.client.store import SqliteStore
@@ -115,6 +116,27 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
             Item(uid=A, state=State.LABELLED, cycle=3, label=1, origin=Origin.CUT)
         ]
         assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
+        assert pragma(store._db, "user_version") == SCHEMA_VERSION
+        store.close()
+
+
+def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
+    write_database(
+        path,
+        *schema._STEPS[0],
+        *schema._STEPS[1],
+        "PRAGMA user_version = 2",
+        f"INSERT INTO item (uid, state, cycle, label, origin) "  # noqa: S608
+        f"VALUES ('{A}', 'trained', 3, 1, 'chance')",
+    )
+    precedent = Precedent(
+        uid=A, cycle=4, experts="margin", descriptors=(0.5,), levels=(0.25,)
+    )
+    for before in ([], [precedent]):
+        store = SqliteStore(path)
+        assert store.precedents() == before
+        assert [item.origin for item in store.items()] == [Origin.CHANCE]
+        store.put_asked([precedent])
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
         store.close()
 

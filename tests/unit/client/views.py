@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.scorers.scorer import Scorer
-from fedask.client.view import Floats, Known, View
+from fedask.client.view import Floats, History, Known, View
 
 ARRAYS = [field.name for field in fields(View) if field.name != "salt"]
 NOTHING = Known(counts=np.zeros(0, np.int64), targets=np.zeros(0, np.int64))
@@ -43,6 +43,7 @@ def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View,
         local_logits=local.astype(dtype),
         local_features=features.astype(dtype),
         costs=rng.uniform(0.1, 9, n).astype(dtype),
+        descriptors=rng.random((n, 3)).astype(dtype),
     )
     anchors = rng.normal(size=(7, 6)).astype(np.float32)
     known = Known(
@@ -54,8 +55,24 @@ def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View,
         sample=rng.normal(size=(30, 6)).astype(np.float32),
         scale=1.5,
         consequences=(1 - np.eye(c)).astype(np.float32),
+        history=past(30),
     )
     return view, known
+
+
+def past(n: int, q: int = 3, cycles: int = 5, seed: int = 0) -> History:
+    """Return a history in which the first expert knows what the model gets wrong."""
+    rng = np.random.default_rng(seed)
+    opinions = rng.random((n, q)).astype(np.float32)
+    truths = np.clip(1 - opinions[:, 0] + rng.normal(0, 0.05, n), 0, 1)
+    return History(
+        cycles=np.sort(rng.integers(1, cycles + 1, n)),
+        descriptors=opinions,
+        levels=np.full((n, q), 0.5, dtype=np.float32),
+        truths=truths.astype(np.float32),
+        hits=truths > 0.5,
+        planned=cycles,
+    )
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

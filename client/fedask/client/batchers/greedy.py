@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fedask.client.batchers.batcher import Rows
-from fedask.client.batchers.distance import Doubles
+from fedask.client.distance import Doubles
 
 _LOOK = 32  # rows per look: one matrix product, seldom more than needed
 

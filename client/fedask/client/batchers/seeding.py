@@ -14,7 +14,7 @@ section 2.2.
 import numpy as np
 
 from fedask.client.batchers.batcher import Rows
-from fedask.client.batchers.distance import Block, Chosen, Doubles, Reals, blocks
+from fedask.client.distance import Block, Chosen, Doubles, Reals, blocks
 
 _DRAW = 2**20  # a draw in vain costs about as much as so many products of numbers
 

@@ -30,6 +30,8 @@ SCORERS = {
     "density": "fedask.client.scorers.named:InformationDensity",
     "consequence": "fedask.client.scorers.named:Consequence",
     "cheap": "fedask.client.scorers.named:Cheap",
+    "learned": "fedask.client.scorers.learning:Learned",
+    "albl": "fedask.client.scorers.learning:Albl",
 }
 
 

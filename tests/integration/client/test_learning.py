@@ -1,0 +1,254 @@
+"""Scorers that learn, on a device: what is recorded, when, and what a crash costs."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+
+import numpy as np
+import pytest
+from tests.unit.client.world import (
+    LABELS,
+    SAMPLES,
+    UIDS,
+    World,
+    first_cut,
+    model,
+    whole_cut,
+)
+from typing_extensions import override
+
+from fedask.client.precedents import Finding, Precedent
+from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.scorers.scorer import Scorer, make_scorer
+from fedask.client.store import SqliteStore
+from fedask.client.view import Floats, History, Known, View
+from fedask.client.viewer import GLOBAL, LOCAL
+from fedask.common.records import Cut
+
+EXPERTS = "margin, gradient-length, density, random"
+LEARNING = ["learned", "albl"]
+CYCLES = 3
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Fate:
+    """When a process dies.
+
+    Parameters
+    ----------
+    left
+        Transactions until then, this one included.
+    committed
+        Whether that one is on the disk by then.
+    """
+
+    left: int
+    committed: bool
+
+
+class Mortal(SqliteStore):
+    """Dies at a transaction, before it begins or after it is on the disk."""
+
+    def __init__(self, path: Path, fate: Fate) -> None:
+        self._fate = fate
+        super().__init__(path)
+
+    @contextmanager
+    @override
+    def _transaction(self) -> Iterator[Connection]:
+        self._fate.left -= 1
+        if self._fate.left == 0 and not self._fate.committed:
+            raise Killed
+        with super()._transaction() as db:
+            yield db
+        if self._fate.left == 0:
+            raise Killed
+
+
+def world_of(scorer: str, experts: str = EXPERTS) -> World:
+    values = {"ask.scorer": scorer, "ask.experts": experts, "train.batch_size": 2}
+    return World(values)
+
+
+def message(world: World, number: int) -> None:
+    """Send one of two messages a cycle: a cut, then a request for scores."""
+    cycle, last = number // 2 + 1, number % 2
+    world.model = {k: v * (1 + 0.1 * number) for k, v in model().items()}
+    cut: Cut | None = None
+    if not last:
+        kept = world.store.scores()
+        cut = first_cut(take=4) if kept is None else whole_cut(cycle, kept[0])
+    world.round(cycle, 2 * last, cut=cut, score=world.version if last else "")
+
+
+def found_in(store: DeviceStore) -> dict[str, Finding]:
+    return {p.uid: p.finding for p in store.precedents() if p.finding is not None}
+
+
+@pytest.mark.parametrize("scorer", LEARNING)
+def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) -> None:
+    world = world_of(scorer)
+    world.people.willing = False
+    world.round(1, 0, cut=first_cut(take=4))
+    before = {p.uid: p for p in world.store.precedents()}
+    assert before.keys() == {item.uid for item in world.store.items()}
+    assert found_in(world.store) == {}
+    world.people.willing = True
+    world.model = {name: array * 2 for name, array in world.model.items()}
+
+    world.round(2, 1)
+
+    world.learner.load(world.model)
+    for precedent in world.store.precedents():
+        # Alone, a sample's probabilities may differ in a last bit.
+        probs = world.learner.predict(SAMPLES[[UIDS.index(precedent.uid)]])[0]
+        label = LABELS[precedent.uid]
+        found = precedent.finding
+        assert found is not None
+        assert found.cycle == 2
+        assert found.truth == pytest.approx(float(probs[label]), abs=1e-6)
+        assert found.hit == (probs.argmax() == label)
+        assert precedent.descriptors == before[precedent.uid].descriptors
+    assert {item.state for item in world.store.items()} == {State.TRAINED}
+
+
+def test_experts_describe_a_question_as_they_would_score_it() -> None:
+    world = world_of("learned")
+    world.people.willing = False
+
+    world.round(1, 0, cut=first_cut(take=4))
+
+    world.learner.load(world.model)
+    for precedent in world.store.precedents():
+        raw = SAMPLES[[UIDS.index(precedent.uid)]]
+        view = View(
+            uids=np.array([precedent.uid]), salt=0, probs=world.learner.predict(raw)
+        )
+        none = np.zeros(0, dtype=np.int64)
+        margin = make_scorer("margin")(view, Known(counts=none, targets=none))
+        assert precedent.experts == EXPERTS
+        assert precedent.descriptors[0] == pytest.approx(float(margin[0]), abs=1e-6)
+        assert len(precedent.levels) == 4
+    world.learner.load(world.model)
+    probs = np.sort(world.learner.predict(SAMPLES), axis=1)
+    level = float((1 - probs[:, -1] + probs[:, -2]).mean())
+    assert precedent.levels[0] == pytest.approx(level, abs=1e-6)
+
+
+class Watching(Scorer):
+    """Keeps the histories that it was shown."""
+
+    needs = frozenset({"history"})
+    seen: list[History] = []  # noqa: RUF012  (made by name, so the class keeps them)
+
+    @override
+    def __call__(self, view: View, known: Known) -> Floats:
+        self.seen.append(known.history)
+        return np.ones(len(view), dtype=np.float32)
+
+
+def test_an_answer_that_comes_with_the_message_that_scores_is_in_its_history() -> None:
+    Watching.seen = []
+    world = world_of(f"{__name__}:Watching")
+    world.people.willing = False
+    world.round(1, 0, cut=first_cut(take=4))
+    world.people.willing = True
+
+    world.round(1, 2, score=world.version)
+
+    (history,) = Watching.seen
+    assert len(history) == 4
+    assert history.planned == world.scenario.ask.cycles
+    assert history.descriptors.shape == (4, 4)
+
+
+@pytest.mark.parametrize("scorer", ["margin", "random", "bald", "density"])
+def test_a_scorer_that_does_not_learn_records_nothing(scorer: str) -> None:
+    world = world_of(scorer)
+
+    for number in range(2 * CYCLES):
+        message(world, number)
+
+    assert world.store.precedents() == []
+
+
+@pytest.mark.parametrize("scorer", LEARNING)
+def test_models_are_kept_for_an_expert_that_looks_through_them(scorer: str) -> None:
+    for experts, kept in (("margin, bald", 3), ("margin, random", 0)):
+        world = world_of(scorer, experts)
+        for number in range(2 * CYCLES):
+            message(world, number)
+
+        assert len(world.store.models(GLOBAL)) == kept
+        assert len(world.store.models(LOCAL)) == bool(kept)
+
+
+def test_a_sample_that_was_trained_on_meanwhile_shows_nothing_any_more() -> None:
+    learning = world_of("learned")
+    learning.people.willing = False
+    learning.round(1, 0, cut=first_cut(take=4))
+    plain = World({"ask.scorer": "margin"}, learning.store)
+    plain.round(1, 1)
+    assert {item.state for item in learning.store.items()} == {State.TRAINED}
+
+    learning.round(1, 2, score=learning.version)
+
+    assert len(learning.store.precedents()) == 4
+    assert found_in(learning.store) == {}
+
+
+def test_a_label_of_another_task_is_refused_and_shows_nothing() -> None:
+    world = world_of("learned")
+    world.people.willing = False
+    world.round(1, 0, cut=first_cut(take=2))
+    first, second = (item.uid for item in world.store.items())
+    world.store.answer({first: 3, second: 1})
+
+    with pytest.raises(Exception, match="label 3 is not one of 3 classes"):
+        world.round(1, 1)
+
+    assert found_in(world.store).keys() == {second}
+
+
+def life(scorer: str, path: Path, fate: Fate) -> tuple[list[Item], list[Precedent]]:
+    """Send every message until it is answered; return what the disk holds then."""
+    world = world_of(scorer)
+    for number in range(2 * CYCLES):
+        while True:
+            try:
+                world.store = Mortal(path, fate)
+                world.device = world.made(world.store)
+                message(world, number)
+            except Killed:
+                continue
+            finally:
+                world.store.close()
+            break
+    with closing(SqliteStore(path)) as store:
+        return store.items(), store.precedents()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_device_that_dies_at_any_transaction_learns_the_same(
+    tmp_path: Path, committed: bool
+) -> None:
+    scorer = "learned + albl"
+    never = Fate(0, committed)
+    items, precedents = life(scorer, tmp_path / "unbroken.db", never)
+    assert {item.state for item in items} == {State.TRAINED}
+    assert len(items) == len(precedents) > 10
+    assert all(precedent.finding is not None for precedent in precedents)
+    transactions = -never.left
+    assert transactions > 5 * CYCLES
+
+    for moment in range(1, transactions + 1):
+        fate = Fate(moment, committed)
+        assert life(scorer, tmp_path / f"{moment}.db", fate) == (items, precedents)
+        assert fate.left < 0
