@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import Batcher, Shortlist, make_batcher
+from fedask.client.first import by_cluster, by_hash, look
 from fedask.client.learner import Learner
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
@@ -25,14 +26,12 @@ from fedask.client.sgd import Trained
 from fedask.client.viewer import GLOBAL, LOCAL, Viewer, model_kinds
 from fedask.common.config import Scenario
 from fedask.common.grid import IntArray, Scored
-from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
+from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.policies.policy import Policy, make_policy
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Ask, Cut
 from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
-FIRST_CANDIDATES = 2048  # of the pool, by hash: what the first questions come from
-FEWEST_CELLS = 10  # that the first questions are drawn from
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
@@ -147,41 +146,14 @@ class Asker:
             self._store.put_cut(cut)
 
     def _first(self, cut: Cut, most: int, setting: Setting) -> list[Uid]:
-        """Choose the first questions: by hash, or spread over what the pool looks like.
-
-        No label has been given yet, but an encoder sees structure, even an untrained
-        one: one question per cluster of its features, the best score of each. With
-        ``typicality`` that is TypiClust (Hacohen et al., ICML 2022). A device that
-        asks one or two draws them from a few clusters, large ones sooner: if the best
-        went first, all devices would ask the commonest kind.
-        """
-        uids = self._pool.uids
-        order = np.lexsort((uids, hash_uids(uids, cut.nonce)))
+        """Choose the first questions; no label has been given yet."""
         name = setting.policy.traits.first or setting.scenario.ask.first
-        if name == "random" or most == 0:
-            return [Uid(uid) for uid in uids[order[:most]].tolist()]
+        if name == "random" or not most or not len(self._pool):
+            return by_hash(self._pool, most, cut.nonce)
         scorer = make_scorer(name)
-        needs = scorer.needs | {"features"}
-        viewer = self._viewer(setting, needs, cut.cycle)
-        drawn = uids[np.sort(order[:FIRST_CANDIDATES])]
-        raw = self._pool.load([Uid(uid) for uid in drawn.tolist()])
-        none = np.zeros(setting.task.num_classes, dtype=np.int64)
-        known = viewer.known(self._pool, [], none)
-        view = viewer.described(viewer.view(drawn, raw), known)
-        scores = scorer(view, known)
-        best = np.lexsort((drawn, -scores))
-        shortlist = Shortlist(
-            scores[best],
-            np.ones(len(best), dtype=np.bool_),
-            features=view.features[best],
-            probs=view.probs[best],
-        )
+        viewer = self._viewer(setting, scorer.needs | {"features"}, cut.cycle)
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
-        cells = min(max(most, FEWEST_CELLS), len(best))
-        rows = make_batcher("cluster").pick(shortlist, cells, rng)
-        if most < cells:
-            rows = _drawn(rows, shortlist.features, most, rng)
-        return [Uid(uid) for uid in drawn[best[rows]].tolist()]
+        return by_cluster(look(self._pool, viewer, scorer, cut.nonce), most, rng)
 
     def _pick(
         self,
@@ -303,34 +275,6 @@ class Asker:
         """Take note of an update, if scorer or batcher will look through it."""
         if LOCAL in setting.kinds:
             self._store.put_model(LOCAL, trained.arrays, keep=1)
-
-
-def _drawn(
-    rows: NDArray[np.int64],
-    features: NDArray[np.float32],
-    count: int,
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Draw some of the clusters that ``rows`` stand for, by their sizes.
-
-    Parameters
-    ----------
-    rows
-        (k,) one of each cluster.
-    features
-        (n, d) of all; each belongs to the nearest of ``rows``.
-    count
-        At most k.
-    """
-    nearest = np.zeros(len(features), dtype=np.int64)
-    closest = np.full(len(features), np.inf)
-    for cluster, row in enumerate(rows):
-        gaps = ((features - features[row]).astype(np.float64) ** 2).sum(axis=1)
-        nearest[gaps < closest] = cluster
-        closest = np.minimum(closest, gaps)
-    sizes = np.bincount(nearest, minlength=len(rows))
-    # A cluster whose row stands twice in the pool may have been left without a sample.
-    return rng.choice(rows, count, replace=False, p=(sizes + 1) / (sizes + 1).sum())
 
 
 def _counts(items: Sequence[Item], task: Task) -> IntArray:

@@ -110,6 +110,11 @@ class Viewer:
                 past = past[:-1]
             self._past = past[-scenario.ask.committee :]
 
+    @property
+    def num_classes(self) -> int:
+        """Return c of the task."""
+        return self._task.num_classes
+
     def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
         """Look at a batch: uids (n,) and raw samples (n, ...)."""
         if not self._needs and self._temperature == 1.0:  # common, and fast

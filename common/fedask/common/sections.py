@@ -105,7 +105,7 @@ class AskConfig:
     quota: int = 20  # labels the fleet may buy per cycle
     cycles: int = 16
     initial: int = 1  # labels each device asks in the first cycle
-    first: str = "random"  # how it chooses them: random, or a scorer: typicality
+    first: str = "typicality"  # how it chooses them: a scorer, or random
     capacity: int = 10  # labels one device's people give per cycle
     shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
     bins: int = 64  # of the score grid, per group

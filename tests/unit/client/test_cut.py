@@ -15,7 +15,13 @@ from fedask.common.policies.policy import POLICIES
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
 
 # Groups of the policies that cut by groups.
-THETAS = {"global-cut": 3, "class-cut": 3, "proportional-random": 1}
+THETAS = {
+    "global-cut": 3,
+    "class-cut": 3,
+    "proportional-random": 1,
+    "tail": 1,
+    "auto": 3,
+}
 OTHER_VERSION = "0123456789abcdef"
 
 
@@ -135,6 +141,7 @@ def test_no_cut_asks_more_than_the_capacity(policy: str, capacity: int) -> None:
         model_version=world.version,
         nonce=1,
         theta=(0,) * THETAS.get(policy, 0),
+        rho=1.0,
         take=10_000_000,
         ticket=1.0,
     )
@@ -162,6 +169,7 @@ def test_no_cut_asks_more_in_all_than_the_device_may_be_asked(policy: str) -> No
             model_version=world.version,
             nonce=cycle,
             theta=(0,) * THETAS.get(policy, 0),
+            rho=1.0,
             take=10_000_000,
         )
         assert world.round(cycle, 0, cut=hostile).report.asked == total

@@ -26,6 +26,7 @@ TASK = Task(classes=CLASSES, model="linear", input_shape=(4,))
 SCENARIO = Scenario().with_values(
     {
         "ask.capacity": 5,
+        "ask.first": "random",
         "ask.batcher": "top",
         "ask.bins": 16,
         "train.rounds": 3,
