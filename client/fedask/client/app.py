@@ -30,9 +30,9 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
-    from fedask.client.asking import Setting
     from fedask.client.device import Begun, Device
     from fedask.client.learner import Learner
+    from fedask.client.setting import Setting
     from fedask.client.sgd import Trained
 
 # A device's owner opens it one way, a simulation another; both are named as text so
@@ -227,7 +227,7 @@ _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
 
 
 def _setting(task: Task, scenario: Scenario) -> "Setting":
-    from fedask.client.asking import Setting  # noqa: PLC0415  (imports torch)
+    from fedask.client.setting import Setting  # noqa: PLC0415  (imports torch)
 
     return Setting(task, scenario, _learner(task, scenario.train))
 

@@ -7,27 +7,25 @@ to the store; never trains and never sees a label but to count it.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.batchers.batcher import Batcher, Shortlist, make_batcher
+from fedask.client.batchers.batcher import Shortlist
 from fedask.client.first import by_cluster, by_hash, look
-from fedask.client.learner import Learner
+from fedask.client.grouper import Grouper
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
 from fedask.client.recorder import Recorder
-from fedask.client.scorers.experts import with_experts
-from fedask.client.scorers.scorer import Scorer, make_scorer
+from fedask.client.scorers.scorer import make_scorer
 from fedask.client.scoring import score_pool
+from fedask.client.setting import Setting, seen_by_batcher
 from fedask.client.sgd import Trained
-from fedask.client.viewer import GLOBAL, LOCAL, Viewer, model_kinds
-from fedask.common.config import Scenario
+from fedask.client.view import View
+from fedask.client.viewer import GLOBAL, LOCAL, Viewer
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, Uid, stable_seed
-from fedask.common.policies.policy import Policy, make_policy
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Ask, Cut
 from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
@@ -35,49 +33,20 @@ from fedask.common.task import Task
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
-def seen_by_batcher(needs: frozenset[str]) -> frozenset[str]:
-    """Translate fields of a shortlist into fields of a view."""
-    fields = needs & {"features", "anchors", "draws", "local_features"}
-    return fields | {"local_logits"} if "local_probs" in needs else fields
-
-
-@dataclass(frozen=True)  # no slots: what follows from it is kept
-class Setting:
-    """What the rounds of a run happen in.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a scoring adds to the sums of the fleet.
 
     Parameters
     ----------
-    task, scenario
-        What is learned, and how.
-    learner
-        With the message's model loaded.
+    grid
+        (g, b) of the policy.
+    sums
+        (g, 17) of the groups; None where they are the predicted classes.
     """
 
-    task: Task
-    scenario: Scenario
-    learner: Learner
-
-    @cached_property
-    def policy(self) -> Policy:
-        """The policy of the scenario."""
-        return make_policy(self.scenario.ask, self.task.num_classes)
-
-    @cached_property
-    def scorer(self) -> Scorer:
-        """The scorer: the one that the policy insists on, or the configured one."""
-        return make_scorer(self.policy.traits.scorer or self.scenario.ask.scorer)
-
-    @cached_property
-    def batcher(self) -> Batcher:
-        """The configured batcher, but ``top`` where the policy insists on a scorer."""
-        insists = self.policy.traits.scorer is not None
-        return make_batcher("top" if insists else self.scenario.ask.batcher)
-
-    @cached_property
-    def kinds(self) -> frozenset[str]:
-        """Which models the store must keep for scorer and batcher."""
-        needs = self.scorer.needs | seen_by_batcher(self.batcher.needs)
-        return model_kinds(with_experts(needs, self.scenario.ask.experts))
+    grid: IntArray
+    sums: IntArray | None
 
 
 class Asker:
@@ -216,8 +185,8 @@ class Asker:
             cycle,
         )
 
-    def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> IntArray:
-        """Score the pool with the loaded model; returns what to add to the fleet's sum.
+    def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> Counted:
+        """Score the pool with the loaded model; returns what the fleet adds up.
 
         Parameters
         ----------
@@ -228,7 +197,11 @@ class Asker:
         """
         config = setting.scenario.ask
         keep = max(config.capacity, int(config.capacity * config.shortlist))
-        scored = self.scored(self._pool, ask.cycle, setting, items, keep)
+        grouper, sums = setting.grouper(ask), None
+        scored = self.scored(self._pool, ask.cycle, setting, items, keep, grouper)
+        if grouper is not None:
+            viewer = self._viewer(setting, grouper.needs, ask.cycle)
+            sums = grouper.tally(self._pool, viewer, items)
         self._store.put_scores(ask.score, scored)
         # One for samples that arrive, and for the committee as many as there were now.
         models = config.committee * (GLOBAL in setting.kinds)
@@ -236,7 +209,7 @@ class Asker:
         if setting.learner.loaded is not None and models:
             self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))
-        return setting.policy.contribute(able, ask.cut)
+        return Counted(setting.policy.contribute(able, ask.cut), sums)
 
     def scored(
         self,
@@ -245,6 +218,7 @@ class Asker:
         setting: Setting,
         items: Sequence[Item],
         keep: int,
+        grouper: Grouper | None = None,
     ) -> Scored:
         """Score samples with the loaded model, but those that wait or were answered.
 
@@ -256,16 +230,24 @@ class Asker:
             As for ``score``.
         keep
             How many of the best to return.
+        grouper
+            Says their groups; None: the predicted classes.
         """
         scorer = setting.scorer
-        viewer = self._viewer(setting, scorer.needs, cycle)
+        needs = scorer.needs if grouper is None else scorer.needs | grouper.needs
+        viewer = self._viewer(setting, needs, cycle)
         if setting.scenario.ask.calibrate:
             viewer.calibrate(self._pool, items)
         known = viewer.known(self._pool, items, _counts(items, setting.task))
+
+        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
+            view = viewer.described(viewer.view(uids, raw), known)
+            return view if grouper is None else grouper.grouped(view)
+
         return score_pool(
             samples,
             {item.uid for item in items if item.state not in _AGAIN},
-            lambda uids, raw: viewer.described(viewer.view(uids, raw), known),
+            look,
             scorer,
             known,
             keep=keep,

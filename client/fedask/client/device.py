@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client import warmup
-from fedask.client.asking import Asker, Setting
+from fedask.client.asking import Asker, Counted
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.setting import Setting
 from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
 from fedask.client.weak import Weak
 from fedask.common.errors import DataError, ProtocolError, UnavailableError
-from fedask.common.grid import IntArray
 from fedask.common.ids import DeviceId, Uid
 from fedask.common.records import DIVERGED, Ask, Report
 from fedask.common.weights import Arrays
@@ -64,7 +64,7 @@ class Begun:
         The whole queue.
     labelled
         Those of it that were answered.
-    grid
+    counted
         Counts of scores, if the round asked for them.
     refused
         Why the cut was refused, or "".
@@ -79,7 +79,7 @@ class Begun:
 
     items: list[Item]
     labelled: list[Item]
-    grid: IntArray | None
+    counted: Counted | None
     refused: str
     lesson: Lesson | WarmLesson | None
     weight: int
@@ -153,13 +153,13 @@ class Device:
             raise UnavailableError(msg)
         if ask.warms_up:
             return self._warm(setting, ask.step, prox)
-        refused, grid = "", None
+        refused, counted = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._asker.apply(ask.cut, setting)
         items = self._collect(setting, ask.cycle, tick)
         self._asker.answered(items, ask.cycle, setting)
         if ask.score:
-            grid = self._asker.score(ask, setting, items)
+            counted = self._asker.score(ask, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
         weak = self._weak_labels(setting, items)
         lesson = None
@@ -168,7 +168,7 @@ class Device:
         return Begun(
             items=items,
             labelled=labelled,
-            grid=grid,
+            counted=counted,
             refused=refused,
             lesson=lesson,
             weight=len(labelled) + setting.scenario.weak.counts_as(len(weak)),
@@ -200,7 +200,7 @@ class Device:
         return Begun(
             items=items,
             labelled=[item for item in items if item.state in _ANSWERED],
-            grid=None,
+            counted=None,
             refused="",
             lesson=lesson,
             weight=len(drawn),
@@ -307,7 +307,7 @@ class Device:
 
     def _report(self, begun: Begun, refused: str) -> Report:
         items, cycle = begun.items, self.store.last_cycle()
-        plain = begun.grid is None and not refused
+        plain = begun.counted is None and not refused
         if plain and self._reported is not None:
             before, report = self._reported
             if before == items and report.cut_cycle == cycle:
@@ -324,7 +324,8 @@ class Device:
             class_counts=tuple(
                 counts[label] for label in range(begun.setting.task.num_classes)
             ),
-            grid=begun.grid,
+            grid=begun.counted.grid if begun.counted else None,
+            sums=begun.counted.sums if begun.counted else None,
         )
         if plain:
             self._reported = (items, report)

@@ -55,8 +55,8 @@ def score_pool(
     Returns
     -------
     Scored
-        At most ``keep`` samples, best first; group = predicted class. The result does
-        not depend on the order of the pool.
+        At most ``keep`` samples, best first; group = that of the view, or the predicted
+        class. The result does not depend on the order of the pool.
 
     Raises
     ------
@@ -69,10 +69,12 @@ def score_pool(
         # As they are kept: a cut must find each score in the bin it was counted in.
         scores = np.asarray(scorer(view, known), dtype=np.float32)
         check_scores(type(scorer).__name__, scores, len(uids))
-        best.add(uids, scores, partial(_predicted, view.probs))
+        best.add(uids, scores, partial(_group_of, view))
     return best.result()
 
 
-def _predicted(probs: NDArray[np.float32], rows: NDArray[np.int64]) -> IntArray:
-    classes: IntArray = probs[rows].argmax(axis=1)
+def _group_of(view: View, rows: NDArray[np.int64]) -> IntArray:
+    if len(view.groups):
+        return view.groups[rows]
+    classes: IntArray = view.probs[rows].argmax(axis=1)
     return classes

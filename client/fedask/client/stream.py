@@ -26,12 +26,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.asking import Asker, Setting, labels_left
+from fedask.client.asking import Asker, labels_left
 from fedask.client.controllers.controller import Arrival, Controller, make_controller
 from fedask.client.controllers.fixed_cut import FixedCut
 from fedask.client.pace import Pace
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, Origin
+from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.viewer import GLOBAL
 from fedask.common.errors import ConfigError, DataError, StoreError

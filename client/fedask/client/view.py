@@ -78,6 +78,8 @@ class View:
         there is one.
     costs
         (n,) what an answer costs, positive, in units of ``ask.cost_unit``.
+    groups
+        (n,) int64, in which group each is counted; empty: in its predicted class.
     descriptors
         (n, q) in [0, 1]: scores by the experts that ``ask.experts`` names.
     """
@@ -92,6 +94,7 @@ class View:
     local_features: Floats = field(default_factory=_nothing)
     costs: Floats = field(default_factory=_nothing)
     descriptors: Floats = field(default_factory=_nothing)
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.uids)

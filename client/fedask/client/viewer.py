@@ -149,13 +149,13 @@ class Viewer:
 
         Of the same samples as ``Known.sample``.
         """
-        chosen = self._drawn(pool)
+        chosen = self.drawn(pool)
         view = self.view(np.array(chosen, dtype=np.str_), pool.load(chosen))
         means: Floats = self.experts.describe(view, known).mean(axis=0)
         return means
 
-    def _drawn(self, pool: Pool) -> list[Uid]:
-        """Draw a bounded sample of the pool by hash."""
+    def drawn(self, pool: Pool) -> list[Uid]:
+        """Draw a bounded sample of the pool by hash, in the order of its rows."""
         order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
         return [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
 
@@ -216,7 +216,7 @@ class Viewer:
             if "anchor_local_logits" in self._needs:
                 filled["anchor_local_logits"] = self._through(self._local, raw)[0]
         if "sample" in self._needs:
-            sample = self._learner.look(pool.load(self._drawn(pool)))[1]
+            sample = self._learner.look(pool.load(self.drawn(pool)))[1]
             filled |= {"sample": sample, "scale": scale_of(sample)}
         if "consequences" in self._needs:
             matrix = np.array(self._task.consequences, dtype=np.float32)

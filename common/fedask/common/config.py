@@ -56,6 +56,12 @@ class Scenario:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**31, "seed", self.seed, "must be 0 to 2147483647")
+        require(
+            not self.stream.on or self.ask.groups == "predicted",
+            "ask.groups",
+            self.ask.groups,
+            "must be 'predicted' with a stream, which has no centres on arrival",
+        )
 
     @property
     def rounds(self) -> int:

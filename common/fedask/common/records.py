@@ -7,12 +7,15 @@ other active-learning message.
 =================  ============  ==================================================
 record             kind          holds
 =================  ============  ==================================================
-``fedask.ask``     ConfigRecord  ``v``, ``cycle``, ``step``; ``score``; ``cut.*``, of
-                                 which ``cut.theta`` is (g,) little-endian uint16
+``fedask.ask``     ConfigRecord  ``v``, ``cycle``, ``step``; ``score``; ``centres``, see
+                                 ``groups``; ``cut.*``, of which ``cut.theta`` is (g,)
+                                 little-endian uint16
 ``fedask.report``  ConfigRecord  ``v``, ``device``, ``refused``; ``counts``: (5 + c,)
                                  little-endian uint32: last cut, asked, answered,
                                  skipped, expired, then labels per class
-``fedask.grid``    ArrayRecord   ``counts``: (g, b) of the narrowest unsigned type
+``fedask.grid``    ArrayRecord   ``counts``: (g, b) of the narrowest unsigned type;
+                                 ``sums``, see ``groups``: (g, 17) of the narrowest
+                                 signed one
 =================  ============  ==================================================
 """
 
@@ -47,7 +50,7 @@ REASONS = {
 }
 MAX_COUNT = 10_000_000  # labels, samples: far above any device, far below overflow
 
-_T = TypeVar("_T", int, float, str, bool)
+_T = TypeVar("_T", int, float, str, bool, bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,22 @@ class Cut:
         _check("cut ticket", self.ticket, 0.0, 1.0)
         _check("cut watch", self.watch, -1, MAX_BINS)
 
+    def to_fields(self) -> dict[str, int | float | str | bytes]:
+        """Return what travels of it, without the cycle; what is empty is left out."""
+        fields: dict[str, int | float | str | bytes] = {
+            "model": self.model_version,
+            "theta": np.array(self.theta, dtype="<u2").tobytes(),
+            "rho": self.rho,
+            "take": self.take,
+            "ticket": self.ticket,
+        }
+        fields = {name: value for name, value in fields.items() if value}
+        if self.boundary >= 0:
+            fields["boundary"] = self.boundary
+        if self.watch >= 0:
+            fields["watch"] = self.watch
+        return {"nonce": self.nonce, **fields}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
@@ -115,12 +134,16 @@ class Ask:
         else "".
     cut
         What to queue for labelling now, if the device has not done so in this cycle.
+    centres
+        Of the groups to count scores in, where they are not the predicted classes; in
+        the form of ``groups.to_wire``, which the device checks.
     """
 
     cycle: int
     step: int
     score: str = ""
     cut: Cut | None = None
+    centres: bytes = b""
 
     def __post_init__(self) -> None:
         _check("ask cycle", self.cycle, 0, MAX_COUNT)
@@ -139,23 +162,11 @@ class Ask:
         record = ConfigRecord({"v": SCHEMA, "cycle": self.cycle, "step": self.step})
         if self.score:
             record["score"] = self.score
-        cut = self.cut
-        if cut is not None:
-            record["cut.nonce"] = cut.nonce
-            if cut.model_version:
-                record["cut.model"] = cut.model_version
-            if cut.theta:
-                record["cut.theta"] = np.array(cut.theta, dtype="<u2").tobytes()
-            if cut.boundary >= 0:
-                record["cut.boundary"] = cut.boundary
-            if cut.rho:
-                record["cut.rho"] = cut.rho
-            if cut.take:
-                record["cut.take"] = cut.take
-            if cut.ticket:
-                record["cut.ticket"] = cut.ticket
-            if cut.watch >= 0:
-                record["cut.watch"] = cut.watch
+        if self.centres:
+            record["centres"] = self.centres
+        if self.cut is not None:
+            for name, value in self.cut.to_fields().items():
+                record[f"cut.{name}"] = value
         return record
 
     @classmethod
@@ -172,6 +183,7 @@ class Ask:
         cycle = fields.take("cycle", int)
         step = fields.take("step", int)
         score = fields.take("score", str, "")
+        centres = fields.take("centres", bytes, b"")
         cut = None
         if fields.has("cut.nonce"):
             version = fields.take("cut.model", str, "")
@@ -189,7 +201,7 @@ class Ask:
         fields.done()
         if score:
             parse_model_version(score)
-        return cls(cycle=cycle, step=step, score=score, cut=cut)
+        return cls(cycle=cycle, step=step, score=score, cut=cut, centres=centres)
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: the wire form is kept
@@ -210,6 +222,9 @@ class Report:
         (c,) labels it holds, per class.
     grid
         (g, b) counts of its best scores, or None if it was not asked to score.
+    sums
+        (g, 17) of ``groups.Grouping.tally``, where groups are not predicted classes;
+        only beside a grid.
     """
 
     device: DeviceId
@@ -221,6 +236,7 @@ class Report:
     expired: int
     class_counts: tuple[int, ...]
     grid: IntArray | None = None
+    sums: IntArray | None = None
 
     def __post_init__(self) -> None:
         _check("report cut_cycle", self.cut_cycle, 0, MAX_COUNT)
@@ -253,12 +269,19 @@ class Report:
         if self.grid is not None:
             record = ArrayRecord()
             record["counts"] = Array(self.grid.astype(_narrowest(self.grid)))
+            if self.sums is not None:
+                record["sums"] = Array(self.sums.astype(_narrowest_signed(self.sums)))
             records[GRID] = record
         return records
 
     @classmethod
     def from_content(
-        cls, content: RecordDict, *, num_classes: int, grid_shape: tuple[int, int]
+        cls,
+        content: RecordDict,
+        *,
+        num_classes: int,
+        grid_shape: tuple[int, int],
+        sums_shape: tuple[int, int] | None = None,
     ) -> "Report":
         """Read and check the report of a reply.
 
@@ -268,6 +291,8 @@ class Report:
             c of the task.
         grid_shape
             (g, b) that a grid must have, if there is one.
+        sums_shape
+            (g, 17) that sums must have, if there are any; None: there must be none.
 
         Raises
         ------
@@ -295,7 +320,8 @@ class Report:
             skipped=counts[3],
             expired=counts[4],
             class_counts=counts[5:],
-            grid=_read_grid(content.get(GRID), grid_shape),
+            grid=_read_grid(content.get(GRID), grid_shape, sums_shape),
+            sums=_read_sums(content.get(GRID), sums_shape),
         )
 
 
@@ -307,24 +333,51 @@ def _narrowest(grid: IntArray) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if largest < 2**16 else np.uint32
 
 
-def _read_grid(record: object, shape: tuple[int, int]) -> IntArray | None:
+def _narrowest_signed(sums: IntArray) -> type[np.signedinteger[Any]]:
+    """Return the smallest signed type that holds the sums."""
+    largest = int(np.abs(sums).max(initial=0))
+    if largest < 2**15:
+        return np.int16
+    return np.int32 if largest < 2**31 else np.int64
+
+
+def _read_grid(
+    record: object, shape: tuple[int, int], sums_shape: tuple[int, int] | None
+) -> IntArray | None:
     if record is None:
         return None
-    if not isinstance(record, ArrayRecord) or list(record.keys()) != ["counts"]:
-        msg = f"{GRID} must be an ArrayRecord that holds 'counts' alone"
+    allowed = ("counts",) if sums_shape is None else ("counts", "sums")
+    names = tuple(record.keys()) if isinstance(record, ArrayRecord) else ()
+    if not isinstance(record, ArrayRecord) or names not in {("counts",), allowed}:
+        msg = f"{GRID} must be an ArrayRecord that holds {' and '.join(allowed)} alone"
         raise ProtocolError(msg)
-    array = record["counts"]
-    cap = shape[0] * shape[1] * 4 + 1024
-    if array.dtype not in {"uint8", "uint16", "uint32"} or len(array.data) > cap:
-        msg = f"{GRID} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
-        msg += f"unsigned and at most {cap} bytes"
+    wide = _read_counts(record["counts"], shape, {"uint8", "uint16", "uint32"}, GRID)
+    _check(f"{GRID} sum", int(wide.sum()), 0, MAX_COUNT)
+    return wide
+
+
+def _read_sums(record: object, shape: tuple[int, int] | None) -> IntArray | None:
+    if shape is None or not isinstance(record, ArrayRecord) or "sums" not in record:
+        return None
+    what = f"{GRID} sums"
+    return _read_counts(record["sums"], shape, {"int16", "int32", "int64"}, what)
+
+
+def _read_counts(
+    array: Array, shape: tuple[int, int], types: set[str], what: str
+) -> IntArray:
+    """Read whole numbers of one of some types and of one shape."""
+    widest = max(np.dtype(name).itemsize for name in types)
+    cap = shape[0] * shape[1] * widest + 1024
+    if array.dtype not in types or len(array.data) > cap:
+        msg = f"{what} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
+        msg += f"{' or '.join(sorted(types))} and at most {cap} bytes"
         raise ProtocolError(msg)
-    counts = read_npy(array, GRID)
+    counts = read_npy(array, what)
     if counts.shape != shape or counts.dtype.name != array.dtype:
-        msg = f"{GRID} has shape {counts.shape}, must be {shape}"
+        msg = f"{what} has shape {counts.shape}, must be {shape}"
         raise ProtocolError(msg)
     wide: IntArray = counts.astype(np.int64)
-    _check(f"{GRID} sum", int(wide.sum()), 0, MAX_COUNT)
     return wide
 
 

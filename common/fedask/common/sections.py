@@ -16,6 +16,7 @@ MAX_CAPACITY = 65_535  # labels per device and cycle
 MAX_SHORTLIST = 1000.0  # times the batch
 MIN_BINS, MAX_BINS = 2, 4096
 WARMUP_SAMPLES = 1024  # of a device's pool in a round of warm-up: four large batches
+MAX_CELLS = 1024
 MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
 
 
@@ -109,6 +110,8 @@ class AskConfig:
     capacity: int = 10  # labels one device's people give per cycle
     shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
     bins: int = 64  # of the score grid, per group
+    groups: str = "predicted"  # what the grid counts in: predicted, prototype, cells
+    cells: int = 0  # of groups = "cells"; 0 = as many as classes
     device_labels: int = 0  # most asked on one device, expired ones aside; 0 = no limit
     patience: int = 0  # cycles a question waits before it expires; 0 = for ever
     balance: float = 0.25  # 0: quota follows the scores; 1: even labelled class mix
@@ -154,6 +157,24 @@ class AskConfig:
             "ask.bins",
             self.bins,
             "must be 2 to 4096",
+        )
+        require(
+            self.groups in {"predicted", "prototype", "cells"},
+            "ask.groups",
+            self.groups,
+            "must be 'predicted', 'prototype' or 'cells'",
+        )
+        require(
+            0 <= self.cells <= MAX_CELLS and self.cells != 1,
+            "ask.cells",
+            self.cells,
+            "must be 2 to 1024, or 0: as many as classes",
+        )
+        require(
+            self.groups == "cells" or not self.cells,
+            "ask.cells",
+            self.cells,
+            "is read with ask.groups = 'cells' alone",
         )
         require(
             self.temperature > 0,

@@ -103,6 +103,8 @@ class Progress:
         Node id to the last cycle whose cut it applied.
     classes
         Device to its labels per class.
+    centres
+        Of the groups, in the form of ``groups.to_wire``; b"" = none yet.
     refused
         (round, device, reason) of everything dropped.
     wire
@@ -114,6 +116,7 @@ class Progress:
     ledger: Ledger = field(default_factory=Ledger)
     applied: dict[int, int] = field(default_factory=dict)
     classes: dict[DeviceId, tuple[int, ...]] = field(default_factory=dict)
+    centres: bytes = b""
     refused: list[tuple[int, str, str]] = field(default_factory=list)
     wire: Wire = field(default_factory=Wire)
 
@@ -138,6 +141,7 @@ class Progress:
             "ledger": self.ledger.to_state(),
             "classes": {d: list(c) for d, c in self.classes.items()},
             "applied": [list(entry) for entry in self.applied.items()],
+            "centres": self.centres.hex(),
             "refused": [list(entry) for entry in self.refused],
             "wire": self.wire.to_state(),
         }
@@ -152,6 +156,7 @@ class Progress:
             ledger=Ledger.from_state(state["ledger"]),
             classes={DeviceId(d): tuple(c) for d, c in state["classes"].items()},
             applied={int(node): int(cycle) for node, cycle in state["applied"]},
+            centres=bytes.fromhex(state["centres"]),
             refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
             wire=Wire(**state["wire"]),
         )

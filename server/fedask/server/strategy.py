@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from flwr.app import (
@@ -29,6 +29,7 @@ from typing_extensions import override
 from fedask.common.config import Scenario
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
+from fedask.common.groups import check_sums, from_wire, make_grouping, to_wire
 from fedask.common.ids import DeviceId, stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import (
@@ -68,6 +69,7 @@ class _Round:
 
     gathered: Gathered
     grid: IntArray
+    sums: IntArray | None
     scored: list[DeviceId] = field(default_factory=list)
     seen: set[DeviceId] = field(default_factory=set)
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -103,6 +105,7 @@ class AskStrategy(Strategy):
         self._scenario = scenario
         self._classes = num_classes
         self._policy = make_policy(scenario.ask, num_classes)
+        self._grouping = make_grouping(scenario.ask, num_classes, scenario.seed)
         self._initial: ArrayRecord | None = None
         self._spec: ArraySpec | None = None
         self._scoring = ""
@@ -156,8 +159,13 @@ class AskStrategy(Strategy):
         """Add the ask; the cut goes to nodes that have not applied it or follow it."""
         cut = self.progress.cut
         followed = bool(self._scoring) and self._policy.traits.follows
-        with_cut = Ask(cycle=cycle, step=step, score=self._scoring, cut=cut).to_record()
-        without = Ask(cycle=cycle, step=step, score=self._scoring).to_record()
+        plain = Ask(
+            cycle=cycle,
+            step=step,
+            score=self._scoring,
+            centres=self.progress.centres if self._scoring else b"",
+        )
+        with_cut, without = replace(plain, cut=cut).to_record(), plain.to_record()
         contents: dict[tuple[int, bool], RecordDict] = {}
         for message in messages:
             node = message.metadata.dst_node_id
@@ -183,8 +191,7 @@ class AskStrategy(Strategy):
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
         gathered = gather_for(self.inner, self._spec, self._weights(cycle))
-        shape = self._policy.traits.grid_shape
-        current = _Round(gathered, np.zeros(shape, dtype=np.int64))
+        current = self._empty_round(gathered)
         for reply in replies:
             self._take(reply, current)
         self._tell(number, current)
@@ -194,6 +201,7 @@ class AskStrategy(Strategy):
         self.grid = current.grid if current.scored else None
         if self._scores(cycle, step):
             self.progress.cut = self._plan(cycle + 1, current)
+            self._move_centres(current)
         self.progress.rounds = number
         self.progress.refused += [(number, *entry) for entry in current.refused]
         arrays, metrics = gathered.aggregate(self.inner, number)
@@ -211,6 +219,13 @@ class AskStrategy(Strategy):
         weak = self._scenario.weak
         most = weak.counts_as(weak.samples) if weak.names else 0
         return lambda labelled: range(labelled, labelled + most + 1)
+
+    def _empty_round(self, gathered: Gathered) -> _Round:
+        grid = np.zeros(self._policy.traits.grid_shape, dtype=np.int64)
+        sums = None
+        if self._grouping is not None:
+            sums = np.zeros(self._grouping.sums_shape, dtype=np.int64)
+        return _Round(gathered, grid, sums)
 
     def _tell(self, number: int, current: _Round) -> None:
         """Log why replies were refused; stop a run that nobody could begin.
@@ -265,6 +280,7 @@ class AskStrategy(Strategy):
             content,
             num_classes=self._classes,
             grid_shape=self._policy.traits.grid_shape,
+            sums_shape=self._grouping.sums_shape if self._grouping else None,
         )
         size = wire_bytes(content)
         if report.grid is None:
@@ -282,6 +298,8 @@ class AskStrategy(Strategy):
         if report.grid is not None and self._scoring:
             current.grid += report.grid
             current.scored.append(report.device)
+            if current.sums is not None and report.sums is not None:
+                current.sums += report.sums
 
     def _check_report(self, report: Report, current: _Round) -> None:
         """Refuse what cannot be: a second reply, totals that shrink, a full grid."""
@@ -297,6 +315,8 @@ class AskStrategy(Strategy):
         if report.grid is not None and int(report.grid.sum()) > most:
             msg = f"device {report.device} counts more scores than its capacity"
             raise ProtocolError(msg)
+        if report.sums is not None:
+            check_sums(report.sums)
 
     def _plan(self, cycle: int, current: _Round) -> Cut | None:
         """Turn the summed grid into the next cut; None if nobody scored."""
@@ -327,6 +347,13 @@ class AskStrategy(Strategy):
         """
         self.progress.cut = None
         self.progress.ledger.take_back()
+
+    def _move_centres(self, current: _Round) -> None:
+        """Turn the sums of the groups into the centres of the next scoring."""
+        if self._grouping is not None and current.sums is not None:
+            before = from_wire(self.progress.centres, self._grouping.count)
+            moved = self._grouping.move(before, current.sums)
+            self.progress.centres = to_wire(moved)
 
     def _first_cut(self) -> Cut:
         """Ask for a few random samples per device: no model knows anything yet."""

@@ -20,8 +20,8 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.asking import Setting
 from fedask.client.queue import Origin, State
+from fedask.client.setting import Setting
 from fedask.client.stream import Stream
 from fedask.client.viewer import GLOBAL
 from fedask.common.ids import Uid

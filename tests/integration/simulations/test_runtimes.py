@@ -81,7 +81,9 @@ def outcome(scenario: Scenario, out: Path, runtime: str) -> dict[str, object]:
 @pytest.mark.usefixtures("nothing_left")
 @ray_leaks
 def test_ray_selects_and_learns_the_same_as_inline(tmp_path: Path) -> None:
-    scenario = small(devices=3, fraction=0.7, settings={"train.warmup": 1})
+    scenario = small(
+        devices=3, fraction=0.7, settings={"train.warmup": 1, "ask.policy": "tail"}
+    )
     before = dict(os.environ)
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     inline = outcome(scenario, tmp_path / "inline", "inline")
@@ -96,7 +98,7 @@ def test_ray_selects_and_learns_the_same_as_inline(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("nothing_left")
 def test_supernodes_select_and_learn_the_same_as_inline(tmp_path: Path) -> None:
-    scenario = small(devices=2, fraction=0.5)
+    scenario = small(devices=2, fraction=0.5, settings={"ask.groups": "cells"})
     inline = outcome(scenario, tmp_path / "inline", "inline")
     out = tmp_path / "superlink"
     assert outcome(scenario, out, "superlink") == inline

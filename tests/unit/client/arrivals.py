@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from tests.unit.client.world import NAME, SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
-from fedask.client.asking import Setting
 from fedask.client.learner import Learner
 from fedask.client.pace import Pace
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Origin
 from fedask.client.scorers.scorer import Scorer
+from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.stream import Stream
 from fedask.client.view import Floats, Known, View

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tests.unit.client.world import NAME, SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.asking import Setting
 from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import SCORERS, Scorer, make_scorer
+from fedask.client.setting import Setting
 from fedask.client.stream import Stream
 from fedask.client.view import NEEDS, Floats, Known, View
 from fedask.client.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds

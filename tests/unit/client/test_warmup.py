@@ -12,10 +12,10 @@ from tests.unit.client.world import SAMPLES as OWN
 from tests.unit.client.world import SCENARIO as USUAL
 from torch import nn
 
-from fedask.client.asking import Setting
 from fedask.client.device import Device, Outcome
 from fedask.client.learner import Learner
 from fedask.client.pool import Pool
+from fedask.client.setting import Setting
 from fedask.client.sgd import WarmLesson
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.testing import MemoryStore

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.asking import Setting
 from fedask.client.device import Device, Outcome
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item
+from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.testing import MemoryStore
 from fedask.common.config import Scenario

@@ -156,3 +156,30 @@ def test_bytes_of_other_records_are_not_ours() -> None:
 
     assert wire_bytes(content) == alone
     assert wire_bytes(RecordDict()) == 0
+
+
+def test_sums_of_groups_survive_the_wire_beside_the_grid() -> None:
+    grid = np.ones((2, 4), dtype=np.int64)
+    sums = np.arange(34, dtype=np.int64).reshape(2, 17) - 40_000
+    sent = replace(report(grid), sums=sums)
+
+    content = transport(RecordDict({**sent.records}))
+    received = Report.from_content(
+        content, num_classes=2, grid_shape=(2, 4), sums_shape=(2, 17)
+    )
+
+    assert received.sums is not None
+    assert np.array_equal(received.sums, sums)
+    with pytest.raises(ProtocolError, match="counts alone"):
+        Report.from_content(content, num_classes=2, grid_shape=(2, 4))
+
+
+def test_sums_of_another_shape_are_refused() -> None:
+    grid = np.ones((2, 4), dtype=np.int64)
+    sums = np.zeros((3, 17), dtype=np.int64)
+    content = RecordDict({**replace(report(grid), sums=sums).records})
+
+    with pytest.raises(ProtocolError, match=r"sums has shape \(3, 17\)"):
+        Report.from_content(
+            content, num_classes=2, grid_shape=(2, 4), sums_shape=(2, 17)
+        )

@@ -146,9 +146,10 @@ def test_progress_survives_a_checkpoint() -> None:
     progress = bench.strategy.progress
     assert progress.cut is not None
     assert progress.refused
+    progress.centres = b"\1\2"
     again = Progress.from_state(json.loads(json.dumps(progress.to_state())))
     assert again.to_state() == progress.to_state()
-    for name in ("rounds", "cut", "ledger", "applied", "classes", "refused"):
+    for name in ("rounds", "cut", "ledger", "applied", "classes", "refused", "centres"):
         assert getattr(again, name) == getattr(progress, name)
     assert again.applied == dict.fromkeys(range(FIRST_NODE, FIRST_NODE + 4), 1)
 

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.grid import IntArray, Scored
+from fedask.common.groups import group_count
 from fedask.common.ids import DeviceId
 from fedask.common.policies.class_cut import ClassCut
 from fedask.common.policies.global_cut import GlobalCut
@@ -52,14 +53,15 @@ class Auto:
 
     def __init__(self, config: AskConfig, num_classes: int) -> None:
         self._capacity = config.capacity
-        self._groups = num_classes
+        self._groups = group_count(config, num_classes)
+        self._classes = num_classes
         self._bins = config.bins
         self._whole = GlobalCut(config, num_classes)
         self._by_class = ClassCut(config, num_classes)
         self.traits = Traits(
-            grid_shape=(num_classes + 1, config.bins),  # the last row counts devices
+            grid_shape=(self._groups + 1, config.bins),  # the last row counts devices
             most=config.capacity + 1,
-            groups=num_classes,
+            groups=self._groups,
             bins=config.bins,
             first="typicality",
             counts_scores=True,
@@ -92,7 +94,7 @@ class Auto:
     def plan(self, fleet: FleetSum) -> Cut:
         """Choose, and cut as the chosen policy does."""
         grid, devices = fleet.grid[:-1], fleet.grid[-1]
-        if fleet.labelled.sum() < FEW * self._groups:
+        if fleet.labelled.sum() < FEW * self._classes:
             return self._equal_shares(fleet)
         inner = replace(fleet, grid=grid)
         apart = differentiation(grid.sum(axis=1), devices)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray, Scored, bin_of, count_grid, spend, water_fill
+from fedask.common.groups import group_count
 from fedask.common.ids import DeviceId, hash_uids
 from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
 from fedask.common.records import Cut
@@ -26,20 +27,21 @@ class GlobalCut:
     Parameters
     ----------
     config
-        ``capacity``, ``bins`` and ``balance`` are used.
+        ``capacity``, ``bins``, ``balance``, ``groups`` and ``cells`` are used.
     num_classes
-        c; also the number of groups.
+        c; also the number of groups, unless these are cells.
     """
 
     def __init__(self, config: AskConfig, num_classes: int) -> None:
         self._capacity = config.capacity
         self._bins = config.bins
         self._balance = config.balance
-        self._groups = num_classes
+        self._groups = group_count(config, num_classes)
+        self._of_classes = config.groups != "cells"
         self.traits = Traits(
-            grid_shape=(num_classes, config.bins),
+            grid_shape=(self._groups, config.bins),
             most=config.capacity,
-            groups=num_classes,
+            groups=self._groups,
             bins=config.bins,
             counts_scores=True,
         )
@@ -124,8 +126,10 @@ class GlobalCut:
         return water_fill(levels, fleet.grid.sum(axis=1), even)
 
     def _levels(self, labelled: IntArray) -> IntArray:
-        """Return what each group holds already; group = class here."""
-        return labelled
+        """Return what each group holds already; nobody knows it of a cell."""
+        if self._of_classes:
+            return labelled
+        return np.zeros(self._groups, dtype=np.int64)
 
     def _grouped(self, scored: Scored) -> Scored:
         """Return the best ``capacity`` samples under this policy's groups."""

@@ -26,7 +26,8 @@ class ProportionalRandom(GlobalCut):
     """
 
     def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
-        super().__init__(replace(config, balance=0.0), num_classes=1)
+        one = replace(config, balance=0.0, groups="predicted", cells=0)
+        super().__init__(one, num_classes=1)
         self.traits = replace(self.traits, scorer="random", first="random")
 
     @override
