@@ -214,8 +214,13 @@ class Device:
             # The update is worthless, the account of the labels is not.
             refused, trained = DIVERGED, None
         if trained is not None and isinstance(begun.lesson, Lesson):
-            fresh = [i.uid for i in begun.labelled if i.state is State.LABELLED]
-            self.store.move(fresh, State.TRAINED)
+            self.store.trained(
+                {
+                    i.uid: i.label
+                    for i in begun.labelled
+                    if i.state is State.LABELLED and i.label is not None
+                }
+            )
             self._asker.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
@@ -253,14 +258,15 @@ class Device:
         patience = setting.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
-            self.store.move(late, State.EXPIRED)
+            self.store.move(late, State.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
-        self.store.move([u for u, n in answers.items() if n == SKIP], State.SKIPPED)
+        skipped = [uid for uid, answer in answers.items() if answer == SKIP]
+        self.store.move(skipped, State.SKIPPED, meanwhile=True)
         classes = range(setting.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
-            self.store.answer(good)
+            self.store.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
                 _check_label(uid, label, setting.task.num_classes)
@@ -285,8 +291,8 @@ class Device:
         prox: float,
     ) -> Lesson:
         uids = tuple(item.uid for item in labelled)
-        if self._known is None or self._known[0] != (uids, weak):
-            labels = [int(item.label) for item in labelled if item.label is not None]
+        labels = [int(item.label) for item in labelled if item.label is not None]
+        if self._known is None or self._known[0] != (uids, labels, weak):
             for uid, label in zip(uids, labels, strict=True):
                 # Another process may have stored it, for a task of other classes.
                 _check_label(uid, label, setting.task.num_classes)
@@ -296,7 +302,7 @@ class Device:
                 weights += [setting.scenario.weak.weight] * len(weak)
             raw = self.pool.load([*uids, *weak])
             inputs = setting.learner.prepare(raw, [*labels, *weak.values()], weights)
-            self._known = ((uids, weak), inputs)
+            self._known = ((uids, labels, weak), inputs)
         config = setting.scenario.train
         return Lesson(
             labelled=self._known[1],
@@ -318,8 +324,8 @@ class Device:
             cut_cycle=cycle,
             refused=refused,
             asked=sum(item.asked for item in items),
-            answered=len(begun.labelled),
-            skipped=sum(item.state is State.SKIPPED for item in items),
+            answered=sum(item.outcome is State.LABELLED for item in items),
+            skipped=sum(item.outcome is State.SKIPPED for item in items),
             expired=sum(item.expired for item in items),
             class_counts=tuple(
                 counts[label] for label in range(begun.setting.task.num_classes)

@@ -1,6 +1,6 @@
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,12 @@ import pytest
 
 from fedask.client import schema
 from fedask.client import store as module
+from fedask.client.desk import Desk, DeskSettings
 from fedask.client.precedents import Precedent
 from fedask.client.queue import Item, Origin, State
 from fedask.client.schema import SCHEMA_VERSION
 from fedask.client.store import SqliteStore
+from fedask.client.testing import FakeClock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -64,7 +66,8 @@ def test_the_file_names_its_schema(store: SqliteStore, path: Path) -> None:
 def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> None:
     uids = [Uid(letter * 32) for letter in "abcde"]
     store.add(4, uids)
-    store.lease(1, NOON, NOON + timedelta(minutes=5))
+    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+    desk.lease("ann", 1)
     store.answer({uids[1]: 0})
     store.move([uids[2]], State.SKIPPED)
     store.move([uids[3]], State.EXPIRED)
@@ -113,7 +116,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
     for _ in range(2):
         store = SqliteStore(path)
         assert store.items() == [
-            Item(uid=A, state=State.LABELLED, cycle=3, label=1, origin=Origin.CUT)
+            Item(uid=A, state=State.LABELLED, cycle=3, label=1, outcome=State.LABELLED)
         ]
         assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
