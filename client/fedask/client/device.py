@@ -18,7 +18,7 @@ from fedask.client.asking import Asker, Setting
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.queue import DeviceStore, Item, State, totals
 from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
 from fedask.client.weak import Weak
 from fedask.common.errors import DataError, ProtocolError, UnavailableError
@@ -319,14 +319,15 @@ class Device:
             if before == items and report.cut_cycle == cycle:
                 return report  # most rounds change nothing
         counts = Counter(item.label for item in begun.labelled)
+        asked, answered, skipped, expired = totals(items)
         report = Report(
             device=self.device_id,
             cut_cycle=cycle,
             refused=refused,
-            asked=sum(item.asked for item in items),
-            answered=sum(item.outcome is State.LABELLED for item in items),
-            skipped=sum(item.outcome is State.SKIPPED for item in items),
-            expired=sum(item.expired for item in items),
+            asked=asked,
+            answered=answered,
+            skipped=skipped,
+            expired=expired,
             class_counts=tuple(
                 counts[label] for label in range(begun.setting.task.num_classes)
             ),

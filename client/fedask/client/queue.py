@@ -135,6 +135,21 @@ def check_plain_move(item: Item, to: State) -> None:
         raise StoreError(msg)
 
 
+def totals(items: Iterable[Item]) -> tuple[int, int, int, int]:
+    """Count what the queue has cost: (asked, answered, skipped, expired).
+
+    None of the four ever shrinks, whatever people take back, and the last three never
+    add up to more than the first: the ledger of the server relies on both.
+    """
+    rows = [(i.asked, i.outcome, i.expired) for i in items]
+    return (
+        sum(asked for asked, _, _ in rows),
+        sum(outcome is State.LABELLED for _, outcome, _ in rows),
+        sum(outcome is State.SKIPPED for _, outcome, _ in rows),
+        sum(expired for _, _, expired in rows),
+    )
+
+
 class LabelStore(Protocol):
     """Keeps the queue. Every call is one transaction: all of it happens, or nothing."""
 
