@@ -3,7 +3,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +46,26 @@ sys.stdin.readline()
 for uid in open_questions:
     if store.answer({uid: int(uid, 16) % 7}):
         print(uid, flush=True)
+"""
+
+# Leases and answers until nothing is left; prints what it was given a receipt for.
+LABELLER = """
+import sys
+from pathlib import Path
+from fedask.client.desk import Desk, DeskSettings
+from fedask.client.store import SqliteStore
+from fedask.client.verdict import Label
+from fedask.common.clock import SystemClock
+store = SqliteStore(Path(sys.argv[1]))
+desk = Desk(store, SystemClock(), DeskSettings(classes=7))
+who = sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+while leases := desk.lease(who, 5):
+    for lease in leases:
+        label = Label(int(lease.uid, 16) % 7)
+        desk.submit(who, lease.uid, lease.token, label, lease.token)
+        print(lease.uid, flush=True)
 """
 
 
@@ -97,6 +117,31 @@ def test_two_processes_never_lease_the_same_sample(path: Path) -> None:
             leased += shares[0] + shares[1]
 
     assert sorted(leased) == UIDS
+
+
+def test_four_processes_label_every_sample_once(tmp_path: Path) -> None:
+    path, uids = tmp_path / "device.db", [Uid(f"{i:032x}") for i in range(500)]
+    store = SqliteStore(path)
+    store.add(1, uids)
+    with ExitStack() as running:
+        people = {
+            name: running.enter_context(child(LABELLER, str(path), name))
+            for name in ("ann", "bob", "cyd", "dan")
+        }
+        assert [line_of(each) for each in people.values()] == ["ready"] * 4
+        for process in people.values():
+            begin(process)
+        shares = {name: each.communicate()[0].split() for name, each in people.items()}
+
+    assert sorted(uid for share in shares.values() for uid in share) == uids
+    items, verdicts = store.items(), store.verdicts(10**6, None)
+    store.close()
+    assert [(i.state, i.label) for i in items] == [
+        (State.LABELLED, int(uid, 16) % 7) for uid in uids
+    ]
+    for name, share in shares.items():
+        assert [v.uid for v in reversed(verdicts) if v.annotator == name] == share
+    assert len(verdicts) == len(uids)
 
 
 def test_threads_with_their_own_connections_never_lease_the_same_sample(
