@@ -5,7 +5,7 @@ to the store; never trains and never sees a label but to count it.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import Batcher, Shortlist, make_batcher
 from fedask.client.learner import Learner
+from fedask.client.near import NEAR_SAMPLES, near_pairs
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.queue import DeviceStore, Item, State, Waiting
 from fedask.client.recorder import Recorder
 from fedask.client.scorers.experts import with_experts
 from fedask.client.scorers.scorer import Scorer, make_scorer
@@ -33,6 +34,7 @@ from fedask.common.task import Task
 
 FIRST_CANDIDATES = 2048  # of the pool, by hash: what the first questions come from
 FEWEST_CELLS = 10  # that the first questions are drawn from
+_WAITING = frozenset({State.QUEUED, State.LEASED})
 _AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
 
 
@@ -257,7 +259,8 @@ class Asker:
         config = setting.scenario.ask
         keep = max(config.capacity, int(config.capacity * config.shortlist))
         scored = self.scored(self._pool, ask.cycle, setting, items, keep)
-        self._store.put_scores(ask.score, scored)
+        waiting = self._waiting(scored, ask.cycle, setting, items)
+        self._store.put_scores(ask.score, scored, waiting)
         # One for samples that arrive, and for the committee as many as there were now.
         models = config.committee * (GLOBAL in setting.kinds)
         models += setting.scenario.stream.on
@@ -285,6 +288,18 @@ class Asker:
         keep
             How many of the best to return.
         """
+        gone = {item.uid for item in items if item.state not in _AGAIN}
+        return self._score(samples, gone, cycle, setting, items, keep)
+
+    def _score(
+        self,
+        samples: Pool,
+        gone: Collection[Uid],
+        cycle: int,
+        setting: Setting,
+        items: Sequence[Item],
+        keep: int,
+    ) -> Scored:
         scorer = setting.scorer
         viewer = self._viewer(setting, scorer.needs, cycle)
         if setting.scenario.ask.calibrate:
@@ -292,12 +307,40 @@ class Asker:
         known = viewer.known(self._pool, items, _counts(items, setting.task))
         return score_pool(
             samples,
-            {item.uid for item in items if item.state not in _AGAIN},
+            gone,
             lambda uids, raw: viewer.described(viewer.view(uids, raw), known),
             scorer,
             known,
             keep=keep,
         )
+
+    def _waiting(
+        self, scored: Scored, cycle: int, setting: Setting, items: Sequence[Item]
+    ) -> Waiting | None:
+        """See what the loaded model makes of the queue; None if that changes nothing.
+
+        A scorer that looks at what was asked before sees what waits among it, so that
+        its scores of the queue are low; they still tell which of it goes first.
+        """
+        uids = [item.uid for item in items if item.state in _WAITING]
+        similarity = setting.scenario.ask.near
+        if not uids and not similarity:
+            return None
+        part = self._pool.part(uids)
+        again = self._score(part, (), cycle, setting, items, len(part))
+        pairs: list[tuple[Uid, Uid]] = []
+        if similarity:
+            both = [
+                *again.head(NEAR_SAMPLES // 2).uids,
+                *scored.head(NEAR_SAMPLES).uids,
+            ]
+            chosen = np.array(both[:NEAR_SAMPLES], dtype=np.str_)
+            viewer = self._viewer(setting, frozenset({"features"}), cycle)
+            raw = self._pool.load([Uid(uid) for uid in chosen.tolist()])
+            features = viewer.view(chosen, raw).features
+            pairs = near_pairs(chosen, features, similarity)
+        scores = zip(again.uids.tolist(), again.scores.tolist(), strict=True)
+        return Waiting(scores={Uid(u): score for u, score in scores}, near=pairs)
 
     def learned(self, trained: Trained, setting: Setting) -> None:
         """Take note of an update, if scorer or batcher will look through it."""

@@ -19,9 +19,10 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State
 from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
 from fedask.client.verdict import (
@@ -37,54 +38,12 @@ from fedask.client.verdict import (
     Verdict,
 )
 from fedask.common.clock import Clock
-from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator, stable_seed, unit_hash
 
 MAX_HELD = 1000  # leases of one annotator
 MAX_KEY = 128  # characters
 _TOKEN_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskSettings:
-    """How this device's people work together. Set by its owner.
-
-    Parameters
-    ----------
-    classes
-        Number of classes of the task: other labels are refused.
-    rule
-        ``one``, ``two`` or ``majority:N``.
-    lease_s
-        Seconds until a sample that nobody answered goes to somebody else.
-    unsure
-        UNSURE verdicts after which a sample is given up.
-    controls
-        Share of leases, in [0, 1), that are controls: of a known label, hidden among
-        the others.
-
-    Raises
-    ------
-    ConfigError
-        If one is out of range.
-    """
-
-    classes: int
-    rule: str = "one"
-    lease_s: float = 600.0  # ten minutes: a coffee, not a lunch
-    unsure: int = 2  # one may be tired; two in doubt are a hard sample
-    controls: float = 0.0
-
-    def __post_init__(self) -> None:
-        Rule.parse(self.rule, self.unsure)
-        for name, ok in (
-            ("classes", self.classes >= 1),
-            ("lease_s", 0.0 < self.lease_s <= timedelta(days=365).total_seconds()),
-            ("controls", 0.0 <= self.controls < 1.0),
-        ):
-            if not ok:
-                msg = f"desk: {name} = {getattr(self, name)!r} is out of range"
-                raise ConfigError(msg)
 
 
 def new_token() -> str:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import Item, State
 from fedask.client.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore

@@ -15,7 +15,8 @@ from tests.contract.client.questions import (
     states,
 )
 
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State, Waiting
 from fedask.client.testing import FakeClock
 from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Lease, Receipt, Said

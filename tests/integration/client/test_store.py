@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State
 from fedask.client.store import SqliteStore
 from fedask.client.testing import FakeClock
@@ -24,7 +25,8 @@ SEED = 11
 LEASER = """
 import sys
 from pathlib import Path
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.store import SqliteStore
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
@@ -52,7 +54,8 @@ for uid in open_questions:
 LABELLER = """
 import sys
 from pathlib import Path
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.store import SqliteStore
 from fedask.client.verdict import Label
 from fedask.common.clock import SystemClock

@@ -17,7 +17,8 @@ from hypothesis.stateful import (
 from tests.property.client.clerk import LENGTH, Clerk
 from typing_extensions import override
 
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State, Waiting, totals
 from fedask.client.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore

@@ -8,7 +8,8 @@ import pytest
 
 from fedask.client import schema
 from fedask.client import store as module
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.precedents import Precedent
 from fedask.client.queue import Item, Origin, State
 from fedask.client.schema import SCHEMA_VERSION

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fedask.client.desk import Desk, DeskSettings
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import Waiting
 from fedask.client.store import SqliteStore
 from fedask.client.verdict import Label
