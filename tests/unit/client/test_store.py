@@ -11,10 +11,11 @@ from fedask.client import store as module
 from fedask.client.desk import Desk
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.precedents import Precedent
-from fedask.client.queue import Item, Origin, State
+from fedask.client.queue import Item, Origin, State, totals
 from fedask.client.schema import SCHEMA_VERSION
 from fedask.client.store import SqliteStore
 from fedask.client.testing import FakeClock
+from fedask.client.verdict import Kind
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -142,6 +143,36 @@ def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
         assert [item.origin for item in store.items()] == [Origin.CHANCE]
         store.put_asked([precedent])
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
+        store.close()
+
+
+def test_a_file_of_the_third_schema_gets_a_verdict_for_every_answer(
+    path: Path,
+) -> None:
+    rows = {"a": ("trained", 1), "b": ("skipped", None), "c": ("leased", None)}
+    values = ", ".join(
+        f"('{letter * 32}', '{state}', 3, {'NULL' if label is None else label}, "
+        f"{repr('2026-03-01T12:00:00+00:00') if state == 'leased' else 'NULL'})"
+        for letter, (state, label) in rows.items()
+    )
+    write_database(
+        path,
+        *(statement for step in schema._STEPS[:3] for statement in step),
+        "PRAGMA user_version = 3",
+        f"INSERT INTO item (uid, state, cycle, label, leased_until) VALUES {values}",  # noqa: S608
+    )
+    for _ in range(2):
+        store = SqliteStore(path)
+        trained, skipped, waiting = store.items()
+        assert (trained.state, trained.outcome) == (State.TRAINED, State.LABELLED)
+        assert (skipped.state, skipped.outcome) == (State.SKIPPED, State.SKIPPED)
+        assert (waiting.state, waiting.leased_until) == (State.QUEUED, None)
+        kept = [(v.uid[0], v.annotator, v.kind) for v in store.verdicts(9, None)]
+        assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
+        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+        assert [lease.uid for lease in desk.lease("ann", 9)] == ["c" * 32]
+        desk.release("ann")
+        assert totals(store.items()) == (3, 1, 1, 0)
         store.close()
 
 
