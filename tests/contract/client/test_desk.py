@@ -17,7 +17,7 @@ from tests.contract.client.questions import (
 
 from fedask.client.desk import Desk
 from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import State, Waiting
+from fedask.client.queue import State, Waiting, totals
 from fedask.client.testing import FakeClock
 from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Lease, Receipt, Said
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
@@ -602,3 +602,19 @@ class Tokens:
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         DeskSettings(**({"classes": 3} | wrong))  # type: ignore[arg-type]
+
+
+def test_an_answer_that_was_paid_for_and_taken_back_does_not_run_out(
+    office: Office,
+) -> None:
+    office.store.add(1, [A])
+    office.says("ann", 1)
+    office.desk.undo("ann")
+
+    office.store.move([A], State.EXPIRED)
+
+    assert only(office.store).state is State.EXPIRED
+    assert totals(office.store.items()) == (1, 1, 0, 0)
+    office.store.add(2, [A])
+    office.says("ann", 2)
+    assert totals(office.store.items()) == (2, 1, 0, 0)
