@@ -4,9 +4,7 @@ Called by the device, between the message and the training. Writes scores and qu
 to the store; never trains and never sees a label but to count it.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,39 +12,15 @@ from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import Shortlist
 from fedask.client.first import by_cluster, by_hash, look
-from fedask.client.grouper import Grouper
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.queue import DeviceStore, Item
+from fedask.client.rating import AGAIN, class_counts, labels_left
 from fedask.client.recorder import Recorder
 from fedask.client.scorers.scorer import make_scorer
-from fedask.client.scoring import score_pool
 from fedask.client.setting import Setting, seen_by_batcher
-from fedask.client.sgd import Trained
-from fedask.client.view import View
-from fedask.client.viewer import GLOBAL, LOCAL, Viewer
-from fedask.common.grid import IntArray, Scored
+from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId, Uid, stable_seed
-from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Ask, Cut
-from fedask.common.sections import MAX_CAPACITY, AskConfig
-from fedask.common.task import Task
-
-_AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What a scoring adds to the sums of the fleet.
-
-    Parameters
-    ----------
-    grid
-        (g, b) of the policy.
-    sums
-        (g, 17) of the groups; None where they are the predicted classes.
-    """
-
-    grid: IntArray
-    sums: IntArray | None
+from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
 
 
 class Asker:
@@ -81,7 +55,7 @@ class Asker:
         if len(cut.theta) not in {0, policy.traits.groups}:
             return OTHER_GROUPS
         self._keep(cut, setting)
-        known = [i.uid for i in items if i.state not in _AGAIN]
+        known = [i.uid for i in items if i.state not in AGAIN]
         scored = kept[1].keep(~np.isin(kept[1].uids, known))
         accepted = np.zeros(len(scored), dtype=np.bool_)
         able = scored.head(left)
@@ -94,10 +68,10 @@ class Asker:
     ) -> None:
         """Queue questions; before, record them if the scorer learns from answers."""
         if "history" in setting.scorer.needs:
-            viewer = self._viewer(setting, frozenset({"descriptors"}), cut.cycle)
+            viewer = setting.viewer(self._store, frozenset({"descriptors"}), cut.cycle)
             if setting.scenario.ask.calibrate:
                 viewer.calibrate(self._pool, items)
-            known = viewer.known(self._pool, items, _counts(items, setting.task))
+            known = viewer.known(self._pool, items, class_counts(items, setting.task))
             self._recorder.asked(uids, cut.cycle, viewer, known)
         self._store.add(cut.cycle, uids)
 
@@ -120,7 +94,7 @@ class Asker:
         if name == "random" or not most or not len(self._pool):
             return by_hash(self._pool, most, cut.nonce)
         scorer = make_scorer(name)
-        viewer = self._viewer(setting, scorer.needs | {"features"}, cut.cycle)
+        viewer = setting.viewer(self._store, scorer.needs | {"features"}, cut.cycle)
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
         return by_cluster(look(self._pool, viewer, scorer, cut.nonce), most, rng)
 
@@ -161,7 +135,7 @@ class Asker:
         fields: dict[str, Any] = {"features": nothing, "probs": nothing}
         if needs <= {"scores"}:
             return fields
-        viewer = self._viewer(setting, seen_by_batcher(needs), cycle)
+        viewer = setting.viewer(self._store, seen_by_batcher(needs), cycle)
         raw = self._pool.load([Uid(uid) for uid in uids.tolist()])
         view = viewer.view(uids, raw)
         fields |= {"probs": view.probs}
@@ -169,111 +143,8 @@ class Asker:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
             items = self._store.items()
-            anchors = viewer.known(self._pool, items, _counts(items, setting.task))
+            anchors = viewer.known(self._pool, items, class_counts(items, setting.task))
             fields["anchors"] = anchors.anchors if items else None
         if "local_probs" in needs:
             fields["local_probs"] = setting.learner.softmax(view.local_logits)
         return fields
-
-    def _viewer(self, setting: Setting, needs: frozenset[str], cycle: int) -> Viewer:
-        return Viewer(
-            setting.task,
-            setting.scenario,
-            setting.learner,
-            self._store,
-            needs,
-            cycle,
-        )
-
-    def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> Counted:
-        """Score the pool with the loaded model; returns what the fleet adds up.
-
-        Parameters
-        ----------
-        ask
-            Its ``score`` names the model; the next cut must name the same.
-        items
-            Everything ever asked.
-        """
-        config = setting.scenario.ask
-        keep = max(config.capacity, int(config.capacity * config.shortlist))
-        grouper, sums = setting.grouper(ask), None
-        scored = self.scored(self._pool, ask.cycle, setting, items, keep, grouper)
-        if grouper is not None:
-            viewer = self._viewer(setting, grouper.needs, ask.cycle)
-            sums = grouper.tally(self._pool, viewer, items)
-        self._store.put_scores(ask.score, scored)
-        # One for samples that arrive, and for the committee as many as there were now.
-        models = config.committee * (GLOBAL in setting.kinds)
-        models += setting.scenario.stream.on
-        if setting.learner.loaded is not None and models:
-            self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
-        able = scored.head(labels_left(config, items))
-        return Counted(setting.policy.contribute(able, ask.cut), sums)
-
-    def scored(
-        self,
-        samples: Pool,
-        cycle: int,
-        setting: Setting,
-        items: Sequence[Item],
-        keep: int,
-        grouper: Grouper | None = None,
-    ) -> Scored:
-        """Score samples with the loaded model, but those that wait or were answered.
-
-        Parameters
-        ----------
-        samples
-            The device's pool, or what has just arrived.
-        cycle, items
-            As for ``score``.
-        keep
-            How many of the best to return.
-        grouper
-            Says their groups; None: the predicted classes.
-        """
-        scorer = setting.scorer
-        needs = scorer.needs if grouper is None else scorer.needs | grouper.needs
-        viewer = self._viewer(setting, needs, cycle)
-        if setting.scenario.ask.calibrate:
-            viewer.calibrate(self._pool, items)
-        known = viewer.known(self._pool, items, _counts(items, setting.task))
-
-        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
-            view = viewer.described(viewer.view(uids, raw), known)
-            return view if grouper is None else grouper.grouped(view)
-
-        return score_pool(
-            samples,
-            {item.uid for item in items if item.state not in _AGAIN},
-            look,
-            scorer,
-            known,
-            keep=keep,
-        )
-
-    def learned(self, trained: Trained, setting: Setting) -> None:
-        """Take note of an update, if scorer or batcher will look through it."""
-        if LOCAL in setting.kinds:
-            self._store.put_model(LOCAL, trained.arrays, keep=1)
-
-
-def _counts(items: Sequence[Item], task: Task) -> IntArray:
-    """Count labels per class: (c,)."""
-    labels = Counter(item.label for item in items)
-    return np.array([labels[c] for c in range(task.num_classes)])
-
-
-def labels_left(config: AskConfig, items: Sequence[Item]) -> int:
-    """Return how many labels this device may still be asked in a cycle.
-
-    Parameters
-    ----------
-    items
-        Everything ever asked; what expired did not cost anyone a label.
-    """
-    if not config.device_labels:
-        return MAX_CAPACITY
-    spent = sum(item.asked - item.expired for item in items)
-    return max(0, config.device_labels - spent)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flwr.app import Context
 
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
@@ -33,12 +34,12 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     context
         ``node_config``: ``data`` (.npy of samples), ``store`` (SQLite file, made if
         missing), ``device`` (its pseudonym), and optionally ``labels`` (CSV of
-        answers).
+        answers) and the ``desk-`` settings of ``DeskSettings.from_node``.
 
     Raises
     ------
     ConfigError
-        If a key is missing.
+        If a key is missing, or a setting of the desk is wrong.
     DataError, StoreError
         If a file cannot be used.
     """
@@ -47,6 +48,8 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         if key not in node:
             msg = f"the SuperNode's --node-config has no {key}"
             raise ConfigError(msg)
+    # Not used here, but to be right before anybody is asked.
+    DeskSettings.from_node(node, task.num_classes)
     store = SqliteStore(Path(str(node["store"])))
     try:
         labels = node.get("labels")

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client import warmup
-from fedask.client.asking import Asker, Counted
+from fedask.client.asking import Asker
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.queue import DeviceStore, Item, State, totals
+from fedask.client.rating import Counted, Rater
 from fedask.client.setting import Setting
 from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
 from fedask.client.weak import Weak
@@ -120,6 +121,7 @@ class Device:
         self.device_id = device_id
         self.pool = pool
         self.store = store
+        self._rater = Rater(pool, store)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
         self._present = present
@@ -159,7 +161,7 @@ class Device:
         items = self._collect(setting, ask.cycle, tick)
         self._asker.answered(items, ask.cycle, setting)
         if ask.score:
-            counted = self._asker.score(ask, setting, items)
+            counted = self._rater.score(ask, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
         weak = self._weak_labels(setting, items)
         lesson = None
@@ -214,9 +216,14 @@ class Device:
             # The update is worthless, the account of the labels is not.
             refused, trained = DIVERGED, None
         if trained is not None and isinstance(begun.lesson, Lesson):
-            fresh = [i.uid for i in begun.labelled if i.state is State.LABELLED]
-            self.store.move(fresh, State.TRAINED)
-            self._asker.learned(trained, begun.setting)
+            self.store.trained(
+                {
+                    i.uid: i.label
+                    for i in begun.labelled
+                    if i.state is State.LABELLED and i.label is not None
+                }
+            )
+            self._rater.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
             return Outcome(report=report, arrays=None, loss=0.0, weight=0)
@@ -253,14 +260,15 @@ class Device:
         patience = setting.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
-            self.store.move(late, State.EXPIRED)
+            self.store.move(late, State.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
-        self.store.move([u for u, n in answers.items() if n == SKIP], State.SKIPPED)
+        skipped = [uid for uid, answer in answers.items() if answer == SKIP]
+        self.store.move(skipped, State.SKIPPED, meanwhile=True)
         classes = range(setting.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
-            self.store.answer(good)
+            self.store.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
                 _check_label(uid, label, setting.task.num_classes)
@@ -285,8 +293,8 @@ class Device:
         prox: float,
     ) -> Lesson:
         uids = tuple(item.uid for item in labelled)
-        if self._known is None or self._known[0] != (uids, weak):
-            labels = [int(item.label) for item in labelled if item.label is not None]
+        labels = [int(item.label) for item in labelled if item.label is not None]
+        if self._known is None or self._known[0] != (uids, labels, weak):
             for uid, label in zip(uids, labels, strict=True):
                 # Another process may have stored it, for a task of other classes.
                 _check_label(uid, label, setting.task.num_classes)
@@ -296,7 +304,7 @@ class Device:
                 weights += [setting.scenario.weak.weight] * len(weak)
             raw = self.pool.load([*uids, *weak])
             inputs = setting.learner.prepare(raw, [*labels, *weak.values()], weights)
-            self._known = ((uids, weak), inputs)
+            self._known = ((uids, labels, weak), inputs)
         config = setting.scenario.train
         return Lesson(
             labelled=self._known[1],
@@ -313,14 +321,15 @@ class Device:
             if before == items and report.cut_cycle == cycle:
                 return report  # most rounds change nothing
         counts = Counter(item.label for item in begun.labelled)
+        asked, answered, skipped, expired = totals(items)
         report = Report(
             device=self.device_id,
             cut_cycle=cycle,
             refused=refused,
-            asked=sum(item.asked for item in items),
-            answered=len(begun.labelled),
-            skipped=sum(item.state is State.SKIPPED for item in items),
-            expired=sum(item.expired for item in items),
+            asked=asked,
+            answered=answered,
+            skipped=skipped,
+            expired=expired,
             class_counts=tuple(
                 counts[label] for label in range(begun.setting.task.num_classes)
             ),

@@ -4,11 +4,12 @@ Never copies the data: it knows uids and rows, and loads a batch at a time. Besi
 source's own uids it holds eight bytes per sample, the order of the uids.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
@@ -97,6 +98,12 @@ class Pool:
             raise DataError(msg)
         return self._rows_at(places)
 
+    def part(self, uids: Iterable[Uid]) -> "Pool":
+        """Return the pool of those of these samples that are here."""
+        wanted = np.array(sorted(set(uids)), dtype=np.str_)
+        _, found = self._find(wanted)
+        return Pool(_Part(self, wanted[found]))
+
     def batches(
         self, exclude: Collection[Uid], size: int, numbers: int | None = None
     ) -> Iterator[tuple[NDArray[np.str_], NDArray[Any]]]:
@@ -143,3 +150,19 @@ class Pool:
 
     def _rows_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         return places if self._rows is None else self._rows[places]
+
+
+class _Part(DataSource):
+    """Some samples of a pool."""
+
+    def __init__(self, pool: Pool, uids: NDArray[np.str_]) -> None:
+        self._pool = pool
+        self._uids = uids
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self._uids
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self._pool.load([Uid(uid) for uid in self._uids[rows].tolist()])

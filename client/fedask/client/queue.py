@@ -1,7 +1,8 @@
 """The label queue: its states, its legal moves, and the seam that keeps it.
 
 Called by the device; kept by ``store.SqliteStore``, or by ``testing.MemoryStore``.
-The transition table here is the only one; stores ask it before they write.
+The transition table here says what the device may do; stores ask it before they write.
+What people do goes through the desk, where the state follows from their verdicts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Protocol
 from fedask.client.precedents import PrecedentStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays
 
@@ -22,7 +23,7 @@ class State(StrEnum):
     """Where a sample stands in the queue."""
 
     QUEUED = "queued"  # waits for a person
-    LEASED = "leased"  # a person has it on the screen
+    LEASED = "leased"  # at least one person has it on the screen
     LABELLED = "labelled"  # answered, no model has seen it yet
     TRAINED = "trained"  # answered, and part of at least one update
     SKIPPED = "skipped"  # a person declined; never asked again
@@ -36,6 +37,8 @@ class Origin(StrEnum):
     SCORE = "score"  # the device, for its score, when the sample arrived
     CHANCE = "chance"  # a draw on arrival: an unbiased sample of all that arrives
 
+
+ORACLE = Annotator("oracle")  # who answered, where an oracle has no name of its own
 
 MOVES: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset(
@@ -64,9 +67,13 @@ class Item:
     asked, expired
         How often it was queued, and how often it ran out of time.
     leased_until
-        End of the lease; None unless leased.
+        End of the last lease; None unless leased.
     origin
         Why it was last asked.
+    outcome
+        LABELLED or SKIPPED: what became of it first; None until then. That is what was
+        paid for, whatever is taken back or corrected later: the totals of a device's
+        report never shrink.
     """
 
     uid: Uid
@@ -77,6 +84,23 @@ class Item:
     expired: int = 0
     leased_until: datetime | None = None
     origin: Origin = Origin.CUT
+    outcome: State | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a new model makes of samples that wait for a person.
+
+    Parameters
+    ----------
+    scores
+        Uid to score in [0, 1], the higher the sooner.
+    near
+        Pairs of near-duplicates among what waits and what may be asked next.
+    """
+
+    scores: Mapping[Uid, float]
+    near: Sequence[tuple[Uid, Uid]] = ()
 
 
 def check_move(item: Item, to: State) -> None:
@@ -111,6 +135,21 @@ def check_plain_move(item: Item, to: State) -> None:
         raise StoreError(msg)
 
 
+def totals(items: Iterable[Item]) -> tuple[int, int, int, int]:
+    """Count what the queue has cost: (asked, answered, skipped, expired).
+
+    None of the four ever shrinks, whatever people take back, and the last three never
+    add up to more than the first: the ledger of the server relies on both.
+    """
+    rows = [(i.asked, i.outcome, i.expired) for i in items]
+    return (
+        sum(asked for asked, _, _ in rows),
+        sum(outcome is State.LABELLED for _, outcome, _ in rows),
+        sum(outcome is State.SKIPPED for _, outcome, _ in rows),
+        sum(expired for _, _, expired in rows),
+    )
+
+
 class LabelStore(Protocol):
     """Keeps the queue. Every call is one transaction: all of it happens, or nothing."""
 
@@ -123,16 +162,13 @@ class LabelStore(Protocol):
         """
         ...
 
-    def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
-        """Hand out at most ``limit`` queued samples, oldest cycle first, then by uid.
+    def answer(
+        self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
+    ) -> frozenset[Uid]:
+        """Keep an oracle's answers: uid to class index; all of them, or none.
 
-        Leases that ended before ``now`` are queued again first.
-        """
-        ...
-
-    def answer(self, answers: Mapping[Uid, int]) -> frozenset[Uid]:
-        """Keep people's answers: uid to class index; all of them, or none.
-
+        Each is kept as a verdict of ``annotator`` and settles its sample, whatever
+        rule of agreement people have: the owner of the device chose the oracle.
         Returns the samples that were not answered before. Of the others the first
         answer is kept, so the same answer again changes nothing.
 
@@ -143,14 +179,30 @@ class LabelStore(Protocol):
         """
         ...
 
-    def move(self, uids: Iterable[Uid], to: State) -> None:
+    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
         """Move samples to another state; to the same state is no move.
+
+        SKIPPED is kept as a verdict of ``ORACLE``; leases of what moves end.
+
+        Parameters
+        ----------
+        meanwhile
+            Leave alone, instead of refusing, what may not move: people have answered
+            since the caller looked.
 
         Raises
         ------
         StoreError
             If a sample is unknown, the move is not legal, or it is one that ``add``,
             ``lease`` or ``answer`` makes; nothing is moved then.
+        """
+        ...
+
+    def trained(self, labels: Mapping[Uid, int]) -> None:
+        """Move samples to TRAINED that are LABELLED and still have this label.
+
+        Others are left alone: people have corrected them since, so that what a model
+        was trained on is not what they say now.
         """
         ...
 
@@ -162,8 +214,20 @@ class LabelStore(Protocol):
 class ScoreStore(Protocol):
     """Keeps the last scoring, the models it takes, and which cut was applied last."""
 
-    def put_scores(self, version: str, scored: Scored) -> None:
-        """Replace the kept scores."""
+    def put_scores(
+        self, version: str, scored: Scored, waiting: Waiting | None = None
+    ) -> None:
+        """Replace the kept scores, and with them the order of what waits.
+
+        Parameters
+        ----------
+        version
+            Of the model.
+        scored
+            What may be asked next. What is queued from it keeps its score.
+        waiting
+            What the same model makes of the queue; None leaves it alone.
+        """
         ...
 
     def scores(self) -> tuple[str, Scored] | None:

@@ -15,7 +15,7 @@ from fedask.client.precedents import Finding, Precedent
 from fedask.client.queue import Item, Origin, State
 from fedask.common.ids import Uid
 
-COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin"  # of an item
+COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin, outcome"
 PRECEDENT = "uid, cycle, experts, descriptors, levels, found, truth, hit"  # its columns
 
 # Version n is what the first n of these make. A released one is never changed.
@@ -60,6 +60,71 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             hit INTEGER
         ) WITHOUT ROWID, STRICT""",
     ),
+    (
+        # Highest first; 1 until it is scored.
+        "ALTER TABLE item ADD COLUMN priority REAL NOT NULL DEFAULT 1.0",
+        # Of its sheet: running leases, votes of the best class, fit to be a control.
+        "ALTER TABLE item ADD COLUMN taken INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE item ADD COLUMN votes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE item ADD COLUMN known INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE item ADD COLUMN outcome TEXT",
+        """CREATE INDEX item_waiting ON item (priority DESC, cycle, uid)
+            WHERE state IN ('queued', 'leased')""",
+        "CREATE INDEX item_known ON item (uid) WHERE known = 1",
+        "CREATE INDEX item_state ON item (state, label)",
+        """CREATE TABLE verdict (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            uid TEXT NOT NULL,
+            annotator TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            label INTEGER,
+            at TEXT,
+            key TEXT NOT NULL,
+            token TEXT NOT NULL,
+            undone TEXT,
+            control INTEGER NOT NULL,
+            place INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX verdict_uid ON verdict (uid)",
+        "CREATE INDEX verdict_annotator ON verdict (annotator, number)",
+        """CREATE UNIQUE INDEX verdict_key ON verdict (annotator, key, uid)
+            WHERE key <> ''""",
+        # What a person said is never lost: it may only be marked as taken back.
+        """CREATE TRIGGER verdict_stays BEFORE DELETE ON verdict
+            BEGIN SELECT RAISE(ABORT, 'a verdict is kept for ever'); END""",
+        """CREATE TRIGGER verdict_is_final BEFORE UPDATE ON verdict
+            WHEN OLD.undone IS NOT NULL OR (OLD.number, OLD.uid, OLD.annotator,
+                OLD.kind, OLD.label, OLD.at, OLD.key, OLD.token, OLD.control, OLD.place)
+                IS NOT (NEW.number, NEW.uid, NEW.annotator, NEW.kind, NEW.label,
+                NEW.at, NEW.key, NEW.token, NEW.control, NEW.place)
+            BEGIN SELECT RAISE(ABORT, 'a verdict is kept as it was given'); END""",
+        """CREATE TABLE lease (
+            uid TEXT NOT NULL,
+            annotator TEXT NOT NULL,
+            token TEXT NOT NULL,
+            until TEXT,
+            control INTEGER NOT NULL,
+            PRIMARY KEY (uid, annotator)
+        ) WITHOUT ROWID, STRICT""",
+        "CREATE INDEX lease_until ON lease (until) WHERE until IS NOT NULL",
+        "CREATE INDEX lease_held ON lease (annotator, uid) WHERE until IS NOT NULL",
+        """CREATE TABLE near (
+            uid TEXT NOT NULL,
+            other TEXT NOT NULL,
+            PRIMARY KEY (uid, other)
+        ) WITHOUT ROWID, STRICT""",
+        # Answers of older files came from oracles; a lease had no holder to answer it.
+        """INSERT INTO verdict
+            (uid, annotator, kind, label, key, token, control, place)
+            SELECT uid, 'oracle', iif(label IS NULL, 'skip', 'given'), label, '', '',
+                0, 0
+            FROM item WHERE label IS NOT NULL OR state = 'skipped' ORDER BY uid""",
+        """UPDATE item SET outcome = iif(label IS NULL, 'skipped', 'labelled'),
+            known = label IS NOT NULL, votes = label IS NOT NULL
+            WHERE label IS NOT NULL OR state = 'skipped'""",
+        """UPDATE item SET state = 'queued', leased_until = NULL
+            WHERE state = 'leased'""",
+    ),
 )
 SCHEMA_VERSION = len(_STEPS)
 
@@ -80,7 +145,7 @@ def to_text(time: datetime) -> str:
 
 def to_item(row: Sequence[object]) -> Item:
     """Read a row of ``COLUMNS``."""
-    uid, state, cycle, label, asked, expired, until, origin = row
+    uid, state, cycle, label, asked, expired, until, origin, outcome = row
     return Item(
         uid=Uid(str(uid)),
         state=State(str(state)),
@@ -90,6 +155,7 @@ def to_item(row: Sequence[object]) -> Item:
         expired=int(str(expired)),
         leased_until=None if until is None else datetime.fromisoformat(str(until)),
         origin=Origin(str(origin)),
+        outcome=None if outcome is None else State(str(outcome)),
     )
 
 

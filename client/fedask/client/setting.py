@@ -9,9 +9,10 @@ from functools import cached_property
 from fedask.client.batchers.batcher import Batcher, make_batcher
 from fedask.client.grouper import Grouper
 from fedask.client.learner import Learner
+from fedask.client.queue import DeviceStore
 from fedask.client.scorers.experts import with_experts
 from fedask.client.scorers.scorer import Scorer, make_scorer
-from fedask.client.viewer import model_kinds
+from fedask.client.viewer import Viewer, model_kinds
 from fedask.common.config import Scenario
 from fedask.common.groups import make_grouping
 from fedask.common.policies.policy import Policy, make_policy
@@ -68,3 +69,17 @@ class Setting:
         """Which models the store must keep for scorer and batcher."""
         needs = self.scorer.needs | seen_by_batcher(self.batcher.needs)
         return model_kinds(with_experts(needs, self.scenario.ask.experts))
+
+    def viewer(self, store: DeviceStore, needs: frozenset[str], cycle: int) -> Viewer:
+        """Return what looks at samples through the models of a device.
+
+        Parameters
+        ----------
+        store
+            The device's, for the models it keeps.
+        needs
+            What to fill.
+        cycle
+            Seeds what must look random.
+        """
+        return Viewer(self.task, self.scenario, self.learner, store, needs, cycle)

@@ -18,20 +18,26 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
+from fedask.client import book as rows
 from fedask.client import schema
 from fedask.client.precedents import MAX_PRECEDENTS, Finding, Precedent
 from fedask.client.queue import (
+    MOVES,
+    ORACLE,
     DeviceStore,
     Item,
     Origin,
     State,
+    Waiting,
     check_move,
     check_pace,
     check_plain_move,
 )
+from fedask.client.sheet import Book, VerdictStore
+from fedask.client.verdict import Kind, Progress, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays, from_bytes, to_bytes
 
@@ -40,10 +46,6 @@ _WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
 
 _ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
-_NEXT = (
-    f"SELECT {schema.COLUMNS} FROM item WHERE state = 'queued' "  # noqa: S608
-    "ORDER BY cycle, uid LIMIT ?"
-)
 _QUEUE = """INSERT INTO item (uid, state, cycle) VALUES (?, 'queued', ?)
     ON CONFLICT (uid) DO UPDATE
     SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut'
@@ -54,13 +56,13 @@ _PUT_NOTE = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
 _NOTE = "SELECT value FROM note WHERE name = ?"
 _LAST_CYCLE = "SELECT COALESCE(MAX(cycle), 0) FROM cycle"
 _ADD_CYCLE = "INSERT INTO cycle (cycle) VALUES (?)"
-_LEASE = "UPDATE item SET state = 'leased', leased_until = ? WHERE uid = ?"
-_FREE = """UPDATE item SET state = 'queued', leased_until = NULL
-    WHERE state = 'leased' AND leased_until < ?"""
-_ANSWER = """UPDATE item SET state = 'labelled', label = ?, leased_until = NULL
-    WHERE uid = ?"""
+_ANSWER = """UPDATE item SET state = 'labelled', label = ?, leased_until = NULL,
+    known = 1, votes = 1, outcome = coalesce(outcome, 'labelled') WHERE uid = ?"""
 _MOVE = """UPDATE item SET state = ?1, leased_until = NULL,
-    expired = expired + (?1 = 'expired') WHERE uid = ?2"""
+    expired = expired + (?1 = 'expired' AND outcome IS NULL),
+    outcome = coalesce(outcome, iif(?1 = 'skipped', ?1, NULL)) WHERE uid = ?2"""
+_TRAINED = """UPDATE item SET state = 'trained'
+    WHERE uid = ? AND state = 'labelled' AND label = ?"""
 _PUT_SCORES = """INSERT OR REPLACE INTO scoring
     (one, model_version, uids, scores, groups) VALUES (1, ?, ?, ?, ?)"""
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
@@ -81,7 +83,7 @@ _CUT, _PACE = "cut", "pace"  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
-class SqliteStore(DeviceStore):
+class SqliteStore(DeviceStore, VerdictStore):
     """The durable store.
 
     Parameters
@@ -165,44 +167,57 @@ class SqliteStore(DeviceStore):
                 return False
             db.execute(_ADD_CYCLE, (cycle,))
             db.executemany(_QUEUE, [(uid, cycle) for uid in uids])
+            kept = _scores(db)
+            if kept is not None:
+                scores = zip(kept[1].scores.tolist(), kept[1].uids, strict=True)
+                added = frozenset(uids)
+                rows.rank(db, [(s, str(uid)) for s, uid in scores if uid in added])
         return True
 
     @override
-    def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
-        with self._transaction() as db:
-            db.execute(_FREE, (schema.to_text(now),))
-            rows = db.execute(_NEXT, (limit,)).fetchall()
-            db.executemany(_LEASE, [(schema.to_text(until), row[0]) for row in rows])
-            return [self._item(db, row[0]) for row in rows]
-
-    @override
-    def answer(self, answers: Mapping[Uid, int]) -> frozenset[Uid]:
+    def answer(
+        self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
+    ) -> frozenset[Uid]:
         with self._transaction() as db:
             items = [self._item(db, uid) for uid in answers]
             fresh = [item for item in items if item.label is None]
             for item in fresh:
                 check_move(item, State.LABELLED)
-                db.execute(_ANSWER, (answers[item.uid], item.uid))
+                label = answers[item.uid]
+                self._give(db, item.uid, annotator, Kind.GIVEN, label)
+                db.execute(_ANSWER, (label, item.uid))
         return frozenset(item.uid for item in fresh)
 
     @override
-    def move(self, uids: Iterable[Uid], to: State) -> None:
+    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
         wanted = list(uids)
         if not wanted:
             return
         with self._transaction() as db:
             for uid in wanted:
                 item = self._item(db, uid)
-                if item.state is not to:
-                    check_plain_move(item, to)
-                    db.execute(_MOVE, (to.value, uid))
+                if item.state is to or (meanwhile and to not in MOVES[item.state]):
+                    continue
+                check_plain_move(item, to)
+                if to is State.SKIPPED:
+                    self._give(db, uid, ORACLE, Kind.SKIP, None)
+                rows.end_leases(db, uid)
+                db.execute(_MOVE, (to.value, uid))
+
+    @override
+    def trained(self, labels: Mapping[Uid, int]) -> None:
+        if labels:
+            with self._transaction() as db:
+                db.executemany(_TRAINED, labels.items())
 
     @override
     def items(self) -> list[Item]:
         return list(self._read()[1])
 
     @override
-    def put_scores(self, version: str, scored: Scored) -> None:
+    def put_scores(
+        self, version: str, scored: Scored, waiting: Waiting | None = None
+    ) -> None:
         row = (
             version,
             " ".join(scored.uids.tolist()),
@@ -211,19 +226,14 @@ class SqliteStore(DeviceStore):
         )
         with self._transaction() as db:
             db.execute(_PUT_SCORES, row)
+            if waiting is not None:
+                rows.rank(db, [(s, uid) for uid, s in waiting.scores.items()])
+                rows.put_near(db, waiting.near)
 
     @override
     def scores(self) -> tuple[str, Scored] | None:
         with self._reading() as db:
-            row = db.execute(_SCORES).fetchone()
-        if row is None:
-            return None
-        version, uids, scores, groups = row
-        return str(version), Scored(
-            np.array(uids.split(), dtype=np.str_),
-            np.frombuffer(scores, dtype="<f4").astype(np.float32),
-            np.frombuffer(groups, dtype="<i4").astype(np.int64),
-        )
+            return _scores(db)
 
     @override
     def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
@@ -292,6 +302,27 @@ class SqliteStore(DeviceStore):
         with self._reading() as db:
             return [schema.to_precedent(row) for row in db.execute(_PRECEDENTS)]
 
+    @contextmanager
+    @override
+    def book(self) -> Iterator[Book]:
+        with self._transaction() as db:
+            yield rows.SqliteBook(db)
+
+    @override
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+        with self._reading() as db:
+            return rows.verdicts(db, limit, annotator)
+
+    @override
+    def progress(self, since: datetime) -> Progress:
+        with self._snapshot() as db:
+            return rows.progress(db, since)
+
+    @override
+    def near(self, uid: Uid) -> list[Uid]:
+        with self._reading() as db:
+            return rows.near(db, uid)
+
     @override
     def close(self) -> None:
         self._db.close()
@@ -311,6 +342,16 @@ class SqliteStore(DeviceStore):
             return self._kept
 
     @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Let several reads see the same moment, without keeping writers out."""
+        with self._reading() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
+
+    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
             yield self._db
@@ -318,12 +359,37 @@ class SqliteStore(DeviceStore):
             msg = f"store {self._path}: {err}"
             raise StoreError(msg) from err
 
+    def _give(
+        self,
+        db: sqlite3.Connection,
+        uid: Uid,
+        annotator: Annotator,
+        kind: Kind,
+        label: int | None,
+    ) -> None:
+        """Keep what an oracle said, and end what people hold of the sample."""
+        said = Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
+        rows.add_verdict(db, said)
+        rows.end_leases(db, uid)
+
     def _item(self, db: sqlite3.Connection, uid: str) -> Item:
         row = db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise StoreError(msg)
         return schema.to_item(row)
+
+
+def _scores(db: sqlite3.Connection) -> tuple[str, Scored] | None:
+    row = db.execute(_SCORES).fetchone()
+    if row is None:
+        return None
+    version, uids, scores, groups = row
+    return str(version), Scored(
+        np.array(uids.split(), dtype=np.str_),
+        np.frombuffer(scores, dtype="<f4").astype(np.float32),
+        np.frombuffer(groups, dtype="<i4").astype(np.int64),
+    )
 
 
 def _note(db: sqlite3.Connection, name: str) -> bytes:

@@ -26,18 +26,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.asking import Asker, labels_left
 from fedask.client.controllers.controller import Arrival, Controller, make_controller
 from fedask.client.controllers.fixed_cut import FixedCut
 from fedask.client.pace import Pace
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, Origin
+from fedask.client.rating import Rater, labels_left
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.viewer import GLOBAL
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import IntArray
-from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
+from fedask.common.ids import Uid, hash_uids, stable_seed
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays, ArraySpec
 
@@ -63,7 +63,7 @@ class Stream:
 
     Parameters
     ----------
-    device_id, pool, store
+    pool, store
         The device's own.
     setting
         Task, scenario and a learner, whose loaded model changes.
@@ -74,14 +74,12 @@ class Stream:
         If ``stream.controller`` is off or unknown.
     """
 
-    def __init__(
-        self, device_id: DeviceId, pool: Pool, store: DeviceStore, setting: Setting
-    ) -> None:
+    def __init__(self, pool: Pool, store: DeviceStore, setting: Setting) -> None:
         scenario = setting.scenario
         if not scenario.stream.on:
             msg = "stream.controller = 'off': nothing is to be asked on arrival"
             raise ConfigError(msg)
-        self._asker = Asker(device_id, pool, store)
+        self._rater = Rater(pool, store)
         self._store = store
         self._setting = setting
         self._config = scenario.stream
@@ -196,7 +194,7 @@ class Stream:
     ) -> tuple[NDArray[np.float64], IntArray]:
         """Return scores and groups, in the order of arrival."""
         samples = Pool(ArraySource(batch.raw, uids=batch.uids))
-        scored = self._asker.scored(
+        scored = self._rater.scored(
             samples, cycle, self._setting, items, len(batch.uids)
         )
         row = {uid: row for row, uid in enumerate(scored.uids.tolist())}

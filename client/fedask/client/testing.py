@@ -9,29 +9,33 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from fedask.client.memory import MemoryDesk
 from fedask.client.precedents import Finding, Precedent, kept
 from fedask.client.queue import (
+    MOVES,
+    ORACLE,
     DeviceStore,
     Item,
     Origin,
     State,
+    Waiting,
     check_move,
     check_pace,
     check_plain_move,
 )
+from fedask.client.verdict import Kind, Verdict
 from fedask.common.clock import Clock
-from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays
 
 
-class MemoryStore(DeviceStore):
+class MemoryStore(MemoryDesk, DeviceStore):
     """The store of a device that forgets when the process ends."""
 
     def __init__(self) -> None:
-        self._items: dict[Uid, Item] = {}
+        super().__init__()
         self._last_cycle = 0
         self._scores: tuple[str, Scored] | None = None
         self._models: dict[str, list[Arrays]] = {}
@@ -56,57 +60,73 @@ class MemoryStore(DeviceStore):
                     asked=known.asked + 1,
                     origin=Origin.CUT,
                 )
+        if self._scores is not None:
+            _, kept = self._scores
+            scores = zip(kept.uids.tolist(), kept.scores.tolist(), strict=True)
+            self._priority |= {Uid(uid): s for uid, s in scores if uid in set(uids)}
         return True
 
     @override
-    def lease(self, limit: int, now: datetime, until: datetime) -> list[Item]:
-        for item in list(self._items.values()):
-            if item.leased_until is not None and item.leased_until < now:
-                self._items[item.uid] = replace(
-                    item, state=State.QUEUED, leased_until=None
-                )
-        queued = [i for i in self._items.values() if i.state is State.QUEUED]
-        chosen = sorted(queued, key=lambda item: (item.cycle, item.uid))[:limit]
-        leased = [replace(i, state=State.LEASED, leased_until=until) for i in chosen]
-        self._items |= {item.uid: item for item in leased}
-        return leased
-
-    @override
-    def answer(self, answers: Mapping[Uid, int]) -> frozenset[Uid]:
+    def answer(
+        self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
+    ) -> frozenset[Uid]:
         items = [self._item(uid) for uid in answers]
         fresh = [item for item in items if item.label is None]
         for item in fresh:
             check_move(item, State.LABELLED)
         for item in fresh:
+            label = answers[item.uid]
+            self._give(item.uid, annotator, Kind.GIVEN, label)
             self._items[item.uid] = replace(
                 item,
                 state=State.LABELLED,
-                label=answers[item.uid],
+                label=label,
                 leased_until=None,
+                outcome=item.outcome or State.LABELLED,
             )
         return frozenset(item.uid for item in fresh)
 
     @override
-    def move(self, uids: Iterable[Uid], to: State) -> None:
-        moving = [self._item(uid) for uid in uids]
+    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
+        moving = [self._item(uid) for uid in dict.fromkeys(uids)]
         moving = [item for item in moving if item.state is not to]
+        if meanwhile:
+            moving = [item for item in moving if to in MOVES[item.state]]
         for item in moving:
             check_plain_move(item, to)
         for item in moving:
+            skipped = to if to is State.SKIPPED else None
+            if skipped:
+                self._give(item.uid, ORACLE, Kind.SKIP, None)
+            self._end_leases(item.uid)
             self._items[item.uid] = replace(
                 item,
                 state=to,
                 leased_until=None,
-                expired=item.expired + (to is State.EXPIRED),
+                expired=item.expired + (to is State.EXPIRED and item.outcome is None),
+                outcome=item.outcome or skipped,
             )
+
+    @override
+    def trained(self, labels: Mapping[Uid, int]) -> None:
+        for uid, label in labels.items():
+            item = self._items.get(uid)
+            if item and (item.state, item.label) == (State.LABELLED, label):
+                self._items[uid] = replace(item, state=State.TRAINED)
 
     @override
     def items(self) -> list[Item]:
         return [self._items[uid] for uid in sorted(self._items)]
 
     @override
-    def put_scores(self, version: str, scored: Scored) -> None:
+    def put_scores(
+        self, version: str, scored: Scored, waiting: Waiting | None = None
+    ) -> None:
         self._scores = (version, scored)
+        if waiting is not None:
+            known = waiting.scores.keys() & self._items.keys()
+            self._priority |= {uid: waiting.scores[uid] for uid in known}
+            self._near = frozenset(waiting.near)
 
     @override
     def scores(self) -> tuple[str, Scored] | None:
@@ -173,12 +193,14 @@ class MemoryStore(DeviceStore):
     def close(self) -> None:
         pass
 
-    def _item(self, uid: Uid) -> Item:
-        try:
-            return self._items[uid]
-        except KeyError:
-            msg = f"sample {uid} is not in the queue"
-            raise StoreError(msg) from None
+    def _give(
+        self, uid: Uid, annotator: Annotator, kind: Kind, label: int | None
+    ) -> None:
+        """Keep what an oracle said, and end what people hold of the sample."""
+        self._add_verdict(
+            Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
+        )
+        self._end_leases(uid)
 
 
 class FakeClock(Clock):

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from fedask.common.errors import ProtocolError
 
 Uid = NewType("Uid", str)  # 32 hex digits: BLAKE2b-128 of a sample's content
+Annotator = NewType("Annotator", str)  # who labels, as the site calls them
 DeviceId = NewType("DeviceId", str)  # pseudonym of a device, chosen by its owner
 ModelVersion = NewType("ModelVersion", str)  # 16 hex digits: BLAKE2b-64 of all arrays
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ANNOTATOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _MODEL_VERSION = re.compile(r"[0-9a-f]{16}")
 _TWO_53 = float(2**53)
 
@@ -49,6 +51,20 @@ def parse_device_id(text: object) -> DeviceId:
         msg = f"device id {text!r:.80} must be 1-63 of A-Z a-z 0-9 . _ -"
         raise ProtocolError(msg)
     return DeviceId(text)
+
+
+def parse_annotator(text: object) -> Annotator:
+    """Check an annotator's name that came from outside.
+
+    Raises
+    ------
+    ProtocolError
+        If it is not 1 to 63 letters, digits, dots, underscores, hyphens or at signs.
+    """
+    if not isinstance(text, str) or _ANNOTATOR.fullmatch(text) is None:
+        msg = f"annotator {text!r:.80} must be 1-63 of A-Z a-z 0-9 . _ - @"
+        raise ProtocolError(msg)
+    return Annotator(text)
 
 
 def parse_model_version(text: object) -> ModelVersion:

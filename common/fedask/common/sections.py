@@ -115,6 +115,7 @@ class AskConfig:
     device_labels: int = 0  # most asked on one device, expired ones aside; 0 = no limit
     patience: int = 0  # cycles a question waits before it expires; 0 = for ever
     balance: float = 0.25  # 0: quota follows the scores; 1: even labelled class mix
+    near: float = 0.0  # cosine of features from which one answer may serve; 0 = off
     temperature: float = 1.0  # of class-cut: 1 = inverse counts, large = equal shares
 
     def __post_init__(self) -> None:
@@ -188,6 +189,7 @@ class AskConfig:
             self.balance,
             "must lie in [0, 1]",
         )
+        require(0.0 <= self.near <= 1.0, "ask.near", self.near, "must lie in [0, 1]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

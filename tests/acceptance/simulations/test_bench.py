@@ -28,3 +28,23 @@ def test_bench_select_measures_a_pool_beside_its_model() -> None:
     assert "scoring a pool on one thread" in done.stdout
     assert "50000" in done.stdout
     assert "wrong" not in done.stdout
+
+
+def test_bench_desk_measures_leases_and_answers() -> None:
+    done = fedask("bench", "desk", "--queued", "50", "--calls", "10", "--json")
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["queued"], result["calls"]) == (50, 10)
+    for rule in ("one", "two"):
+        for call in ("lease", "submit", "progress"):
+            waits = result[rule][call]
+            assert 0 < waits["p50_ms"] <= waits["p99_ms"] <= waits["max_ms"]
+
+
+def test_bench_desk_prints_a_table() -> None:
+    done = fedask("bench", "desk", "--queued", "50", "--calls", "5")
+
+    assert done.returncode == 0, done.stderr
+    assert "50 samples wait" in done.stdout
+    assert "submit, rule two" in done.stdout

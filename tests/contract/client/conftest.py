@@ -3,14 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.queue import DeviceStore
 from fedask.client.store import SqliteStore
 from fedask.client.testing import MemoryStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeviceStore]:
-    made: DeviceStore = MemoryStore()
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[MemoryStore | SqliteStore]:
+    made: MemoryStore | SqliteStore = MemoryStore()
     if request.param == "sqlite":
         made = SqliteStore(tmp_path / "device.db")
     yield made

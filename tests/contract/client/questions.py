@@ -2,19 +2,26 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fedask.client.queue import DeviceStore, Item, State
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.queue import Item, State
+from fedask.client.store import SqliteStore
+from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.verdict import Lease
 from fedask.common.ids import Uid
+
+Store = MemoryStore | SqliteStore
 
 A, B, C, D = (Uid(letter * 32) for letter in "abcd")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def bring(store: DeviceStore, uid: Uid, state: State, cycle: int = 1) -> Item:
+def bring(store: Store, uid: Uid, state: State, cycle: int = 1) -> Item:
     """Put a new sample into a state by the ordinary way."""
     store.add(cycle, [uid])
     if state is State.LEASED:
-        store.lease(1, NOON, NOON + MINUTE)
+        lease(store)
     if state in {State.LABELLED, State.TRAINED}:
         store.answer({uid: 2})
     if state in {State.TRAINED, State.SKIPPED, State.EXPIRED}:
@@ -24,10 +31,16 @@ def bring(store: DeviceStore, uid: Uid, state: State, cycle: int = 1) -> Item:
     return item
 
 
-def only(store: DeviceStore) -> Item:
+def only(store: Store) -> Item:
     (item,) = store.items()
     return item
 
 
-def states(store: DeviceStore) -> dict[Uid, State]:
+def states(store: Store) -> dict[Uid, State]:
     return {item.uid: item.state for item in store.items()}
+
+
+def lease(store: Store, limit: int = 1, who: str = "ann") -> list[Lease]:
+    """Give samples to somebody at noon, for a minute."""
+    settings = DeskSettings(classes=10, lease_s=MINUTE.total_seconds())
+    return Desk(store, FakeClock(NOON), settings).lease(who, limit)

@@ -1,9 +1,9 @@
 """The way in for samples that arrive, and what the stream keeps."""
 
 import pytest
-from tests.contract.client.questions import A, B, C, bring, only, states
+from tests.contract.client.questions import A, B, C, Store, bring, only, states
 
-from fedask.client.queue import DeviceStore, Item, Origin, State
+from fedask.client.queue import Item, Origin, State
 from fedask.common.errors import StoreError
 from fedask.common.records import Cut
 
@@ -21,13 +21,13 @@ CUTS = [
 ]
 
 
-def test_a_new_store_has_neither_cut_nor_pace(store: DeviceStore) -> None:
+def test_a_new_store_has_neither_cut_nor_pace(store: Store) -> None:
     assert store.cut() is None
     assert store.pace() == b""
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_cut_comes_back_exactly(store: DeviceStore, cut: Cut) -> None:
+def test_a_cut_comes_back_exactly(store: Store, cut: Cut) -> None:
     store.put_cut(CUTS[0])
     store.put_cut(cut)
 
@@ -35,7 +35,7 @@ def test_a_cut_comes_back_exactly(store: DeviceStore, cut: Cut) -> None:
 
 
 def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
-    store: DeviceStore,
+    store: Store,
 ) -> None:
     asked = {B: Origin.SCORE, A: Origin.CHANCE}
 
@@ -50,7 +50,7 @@ def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
     assert store.add(3, [C])
 
 
-def test_a_cycle_has_any_number_of_arrivals(store: DeviceStore) -> None:
+def test_a_cycle_has_any_number_of_arrivals(store: Store) -> None:
     store.add(2, [A])
 
     store.add_arrivals(2, {B: Origin.SCORE}, b"1", b"")
@@ -67,9 +67,7 @@ def test_a_cycle_has_any_number_of_arrivals(store: DeviceStore) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_an_arrival_in_the_queue_is_left_alone(
-    store: DeviceStore, state: State
-) -> None:
+def test_an_arrival_in_the_queue_is_left_alone(store: Store, state: State) -> None:
     before = bring(store, A, state)
 
     fresh = store.add_arrivals(2, {A: Origin.SCORE, B: Origin.SCORE}, b"", b"")
@@ -78,7 +76,7 @@ def test_an_arrival_in_the_queue_is_left_alone(
     assert store.items()[0] == before
 
 
-def test_an_arrival_added_twice_is_asked_once(store: DeviceStore) -> None:
+def test_an_arrival_added_twice_is_asked_once(store: Store) -> None:
     store.add_arrivals(1, {A: Origin.CHANCE}, b"1", b"")
 
     assert store.add_arrivals(2, {A: Origin.SCORE}, b"2", b"1") == frozenset()
@@ -87,7 +85,7 @@ def test_an_arrival_added_twice_is_asked_once(store: DeviceStore) -> None:
 
 
 def test_an_expired_arrival_that_a_cut_asks_again_is_the_cuts(
-    store: DeviceStore,
+    store: Store,
 ) -> None:
     store.add_arrivals(1, {A: Origin.SCORE}, b"", b"")
     store.move([A], State.EXPIRED)
@@ -99,9 +97,7 @@ def test_an_expired_arrival_that_a_cut_asks_again_is_the_cuts(
 
 
 @pytest.mark.parametrize("before", [b"", b"0", b"2"])
-def test_a_batch_on_another_pace_is_refused_whole(
-    store: DeviceStore, before: bytes
-) -> None:
+def test_a_batch_on_another_pace_is_refused_whole(store: Store, before: bytes) -> None:
     store.add_arrivals(1, {A: Origin.SCORE}, b"1", b"")
 
     with pytest.raises(StoreError, match="give this batch again"):
@@ -111,7 +107,7 @@ def test_a_batch_on_another_pace_is_refused_whole(
     assert store.pace() == b"1"
 
 
-def test_an_arrival_is_answered_like_any_other(store: DeviceStore) -> None:
+def test_an_arrival_is_answered_like_any_other(store: Store) -> None:
     store.add_arrivals(1, {A: Origin.SCORE}, b"", b"")
 
     assert store.answer({A: 2}) == {A}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.contract.client.questions import A, B, C, bring
+from tests.contract.client.questions import A, B, C, Store, bring
 
 from fedask.client.precedents import (
     MAX_PRECEDENTS,
@@ -12,7 +12,7 @@ from fedask.client.precedents import (
     Precedent,
     history_of,
 )
-from fedask.client.queue import DeviceStore, State
+from fedask.client.queue import State
 from fedask.common.ids import Uid
 
 THIRD = float(np.float32(1 / 3))  # not a short number in binary
@@ -32,18 +32,18 @@ def found(cycle: int = 1, truth: float = THIRD, *, hit: bool = False) -> Finding
     return Finding(cycle=cycle, truth=truth, hit=hit)
 
 
-def test_a_new_store_has_no_precedent(store: DeviceStore) -> None:
+def test_a_new_store_has_no_precedent(store: Store) -> None:
     assert store.precedents() == []
 
 
-def test_precedents_come_back_exactly_by_uid(store: DeviceStore) -> None:
+def test_precedents_come_back_exactly_by_uid(store: Store) -> None:
     store.put_asked([asked(B), asked(A, score=0.0)])
 
     assert store.precedents() == [asked(A, score=0.0), asked(B)]
 
 
 @pytest.mark.parametrize("hit", [False, True])
-def test_a_finding_completes_a_precedent(store: DeviceStore, hit: bool) -> None:
+def test_a_finding_completes_a_precedent(store: Store, hit: bool) -> None:
     store.put_asked([asked(A), asked(B)])
 
     store.put_findings({B: found(4, hit=hit)})
@@ -52,7 +52,7 @@ def test_a_finding_completes_a_precedent(store: DeviceStore, hit: bool) -> None:
     assert store.precedents() == [asked(A), after]
 
 
-def test_the_first_finding_is_kept(store: DeviceStore) -> None:
+def test_the_first_finding_is_kept(store: Store) -> None:
     store.put_asked([asked(A)])
 
     store.put_findings({A: found(2)})
@@ -62,7 +62,7 @@ def test_the_first_finding_is_kept(store: DeviceStore) -> None:
     assert kept.finding == found(2)
 
 
-def test_a_finding_without_a_precedent_is_ignored(store: DeviceStore) -> None:
+def test_a_finding_without_a_precedent_is_ignored(store: Store) -> None:
     store.put_asked([asked(A)])
 
     store.put_findings({B: found(), A: found(7)})
@@ -71,7 +71,7 @@ def test_a_finding_without_a_precedent_is_ignored(store: DeviceStore) -> None:
     assert store.precedents()[0].finding == found(7)
 
 
-def test_a_question_asked_again_is_recorded_anew(store: DeviceStore) -> None:
+def test_a_question_asked_again_is_recorded_anew(store: Store) -> None:
     store.put_asked([asked(A), asked(B)])
 
     store.put_asked([asked(A, cycle=5, score=1.0)])
@@ -79,7 +79,7 @@ def test_a_question_asked_again_is_recorded_anew(store: DeviceStore) -> None:
     assert store.precedents() == [asked(A, cycle=5, score=1.0), asked(B)]
 
 
-def test_one_that_has_a_finding_is_left_alone(store: DeviceStore) -> None:
+def test_one_that_has_a_finding_is_left_alone(store: Store) -> None:
     store.put_asked([asked(A)])
     store.put_findings({A: found()})
     before = store.precedents()
@@ -89,14 +89,14 @@ def test_one_that_has_a_finding_is_left_alone(store: DeviceStore) -> None:
     assert store.precedents() == before
 
 
-def test_a_finding_comes_from_put_findings_alone(store: DeviceStore) -> None:
+def test_a_finding_comes_from_put_findings_alone(store: Store) -> None:
     store.put_asked([replace(asked(A), finding=found())])
 
     assert store.precedents() == [asked(A)]
 
 
 def test_beyond_the_limit_the_oldest_go_then_the_last_by_uid(
-    store: DeviceStore,
+    store: Store,
 ) -> None:
     uids = [Uid(f"{number:032x}") for number in range(MAX_PRECEDENTS)]
     store.put_asked([asked(B, cycle=1), asked(A, cycle=2), asked(C, cycle=1)])
@@ -110,7 +110,7 @@ def test_beyond_the_limit_the_oldest_go_then_the_last_by_uid(
     assert [p.uid for p in store.precedents()] == uids
 
 
-def test_precedents_and_queue_do_not_touch_each_other(store: DeviceStore) -> None:
+def test_precedents_and_queue_do_not_touch_each_other(store: Store) -> None:
     bring(store, A, State.LABELLED)
     before = store.items()
 
@@ -123,7 +123,7 @@ def test_precedents_and_queue_do_not_touch_each_other(store: DeviceStore) -> Non
 
 
 def test_a_history_has_what_was_found_with_the_same_experts_in_order(
-    store: DeviceStore,
+    store: Store,
 ) -> None:
     d = Uid("d" * 32)
     store.put_asked([asked(A, score=0.25), asked(B), asked(C, score=0.75)])
@@ -140,7 +140,7 @@ def test_a_history_has_what_was_found_with_the_same_experts_in_order(
     assert history.planned == 9
 
 
-def test_a_history_of_nothing_has_a_column_per_expert(store: DeviceStore) -> None:
+def test_a_history_of_nothing_has_a_column_per_expert(store: Store) -> None:
     store.put_asked([asked(A)])
 
     history = history_of(store.precedents(), "margin, random", 2, 9)

@@ -1,7 +1,7 @@
 import pytest
-from tests.contract.client.questions import MINUTE, NOON, A, B, C, bring, only, states
+from tests.contract.client.questions import A, B, C, Store, bring, lease, only, states
 
-from fedask.client.queue import MOVES, DeviceStore, State
+from fedask.client.queue import MOVES, State
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 
@@ -10,12 +10,12 @@ PAIRS = [(start, to) for start in State for to in State if start is not to]
 
 @pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] in MOVES[p[0]]])
 def test_every_move_of_the_table_is_possible(
-    store: DeviceStore, start: State, to: State
+    store: Store, start: State, to: State
 ) -> None:
     bring(store, A, start)
 
     if to is State.LEASED:
-        store.lease(1, NOON, NOON + MINUTE)
+        lease(store)
     elif to is State.LABELLED:
         store.answer({A: 1})
     elif start is State.EXPIRED:
@@ -31,9 +31,7 @@ def test_every_move_of_the_table_is_possible(
 
 
 @pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] not in MOVES[p[0]]])
-def test_every_other_move_is_refused(
-    store: DeviceStore, start: State, to: State
-) -> None:
+def test_every_other_move_is_refused(store: Store, start: State, to: State) -> None:
     before = bring(store, A, start)
 
     with pytest.raises(StoreError, match=f"{A} is {start}, it cannot become {to}"):
@@ -52,7 +50,7 @@ def test_every_other_move_is_refused(
     ],
 )
 def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
-    store: DeviceStore, start: State, to: State, method: str
+    store: Store, start: State, to: State, method: str
 ) -> None:
     before = bring(store, A, start)
 
@@ -63,9 +61,7 @@ def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
 
 
 @pytest.mark.parametrize("state", State)
-def test_a_move_to_the_same_state_changes_nothing(
-    store: DeviceStore, state: State
-) -> None:
+def test_a_move_to_the_same_state_changes_nothing(store: Store, state: State) -> None:
     before = bring(store, A, state)
 
     store.move([A], state)
@@ -74,9 +70,7 @@ def test_a_move_to_the_same_state_changes_nothing(
 
 
 @pytest.mark.parametrize("order", [(A, B, C), (C, B, A), (B, A, C)])
-def test_a_failing_move_moves_nothing(
-    store: DeviceStore, order: tuple[Uid, ...]
-) -> None:
+def test_a_failing_move_moves_nothing(store: Store, order: tuple[Uid, ...]) -> None:
     store.add(1, [A, B, C])
     store.answer({B: 1})
     before = store.items()
@@ -87,7 +81,7 @@ def test_a_failing_move_moves_nothing(
     assert store.items() == before
 
 
-def test_a_move_of_an_unknown_sample_moves_nothing(store: DeviceStore) -> None:
+def test_a_move_of_an_unknown_sample_moves_nothing(store: Store) -> None:
     store.add(1, [A])
 
     with pytest.raises(StoreError, match=f"{B} is not in the queue"):
@@ -96,9 +90,28 @@ def test_a_move_of_an_unknown_sample_moves_nothing(store: DeviceStore) -> None:
     assert states(store) == {A: State.QUEUED}
 
 
-def test_a_sample_named_twice_in_a_move_expires_once(store: DeviceStore) -> None:
+def test_a_sample_named_twice_in_a_move_expires_once(store: Store) -> None:
     store.add(1, [A])
 
     store.move(iter([A, A]), State.EXPIRED)
 
     assert only(store).expired == 1
+
+
+def test_what_may_not_move_any_more_is_left_alone_on_request(store: Store) -> None:
+    store.add(1, [A, B])
+    store.answer({B: 1})
+
+    store.move([A, B], State.EXPIRED, meanwhile=True)
+
+    assert states(store) == {A: State.EXPIRED, B: State.LABELLED}
+
+
+def test_only_a_label_that_still_stands_was_trained_on(store: Store) -> None:
+    store.add(1, [A, B, C])
+    store.answer({A: 1, B: 2})
+
+    store.trained({A: 1, B: 0, C: 1})
+
+    expected = {A: State.TRAINED, B: State.LABELLED, C: State.QUEUED}
+    assert states(store) == expected

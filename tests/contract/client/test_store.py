@@ -1,35 +1,32 @@
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.contract.client.questions import (
-    MINUTE,
-    NOON,
     A,
     B,
     C,
-    D,
+    Store,
     bring,
+    lease,
     only,
     states,
 )
 
-from fedask.client.queue import DeviceStore, Item, State
-from fedask.client.testing import FakeClock
+from fedask.client.queue import Item, State
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 
 
-def test_a_new_store_is_empty(store: DeviceStore) -> None:
+def test_a_new_store_is_empty(store: Store) -> None:
     assert store.items() == []
     assert store.scores() is None
     assert store.last_cycle() == 0
-    assert store.lease(5, NOON, NOON + MINUTE) == []
+    assert lease(store, 5) == []
 
 
-def test_added_samples_are_queued_and_listed_by_uid(store: DeviceStore) -> None:
+def test_added_samples_are_queued_and_listed_by_uid(store: Store) -> None:
     assert store.add(3, [C, A, B])
 
     assert store.items() == [
@@ -39,7 +36,7 @@ def test_added_samples_are_queued_and_listed_by_uid(store: DeviceStore) -> None:
 
 
 @pytest.mark.parametrize("cycle", [1, 2, 3])
-def test_a_cycle_that_is_not_later_adds_nothing(store: DeviceStore, cycle: int) -> None:
+def test_a_cycle_that_is_not_later_adds_nothing(store: Store, cycle: int) -> None:
     store.add(3, [A])
 
     assert not store.add(cycle, [A, B])
@@ -48,14 +45,14 @@ def test_a_cycle_that_is_not_later_adds_nothing(store: DeviceStore, cycle: int) 
     assert store.last_cycle() == 3
 
 
-def test_a_cycle_that_buys_nothing_is_remembered(store: DeviceStore) -> None:
+def test_a_cycle_that_buys_nothing_is_remembered(store: Store) -> None:
     assert store.add(1, [])
 
     assert store.last_cycle() == 1
     assert not store.add(1, [A])
 
 
-def test_a_sample_added_twice_in_one_cut_is_asked_once(store: DeviceStore) -> None:
+def test_a_sample_added_twice_in_one_cut_is_asked_once(store: Store) -> None:
     store.add(1, [A, A])
 
     assert only(store).asked == 1
@@ -63,7 +60,7 @@ def test_a_sample_added_twice_in_one_cut_is_asked_once(store: DeviceStore) -> No
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.EXPIRED])
 def test_a_sample_in_the_queue_is_left_alone_by_a_later_cut(
-    store: DeviceStore, state: State
+    store: Store, state: State
 ) -> None:
     before = bring(store, A, state)
 
@@ -72,7 +69,7 @@ def test_a_sample_in_the_queue_is_left_alone_by_a_later_cut(
     assert only(store) == before
 
 
-def test_an_expired_sample_is_queued_again_and_counted(store: DeviceStore) -> None:
+def test_an_expired_sample_is_queued_again_and_counted(store: Store) -> None:
     bring(store, A, State.EXPIRED)
 
     store.add(2, [A, A])
@@ -83,88 +80,21 @@ def test_an_expired_sample_is_queued_again_and_counted(store: DeviceStore) -> No
     assert only(store).expired == 2
 
 
-def test_a_lease_hands_out_the_oldest_cycle_first_then_by_uid(
-    store: DeviceStore,
-) -> None:
-    store.add(1, [D, B])
-    store.add(2, [C, A])
-
-    first = store.lease(3, NOON, NOON + MINUTE)
-    rest = store.lease(3, NOON, NOON + MINUTE)
-
-    assert [item.uid for item in first] == [B, D, A]
-    assert [item.uid for item in rest] == [C]
-    for item in first + rest:
-        assert (item.state, item.leased_until) == (State.LEASED, NOON + MINUTE)
-    assert sorted(first + rest, key=lambda item: item.uid) == store.items()
-
-
-def test_a_lease_of_nothing_hands_out_nothing(store: DeviceStore) -> None:
-    store.add(1, [A])
-
-    assert store.lease(0, NOON, NOON + MINUTE) == []
-    assert only(store).state is State.QUEUED
-
-
-@pytest.mark.parametrize("overdue", [timedelta(microseconds=1), MINUTE, 400 * MINUTE])
-def test_an_expired_lease_returns_to_the_queue(
-    store: DeviceStore, overdue: timedelta
-) -> None:
-    clock = FakeClock(NOON)
-    store.add(1, [A])
-    store.lease(1, clock.now(), clock.now() + MINUTE)
-    clock.time = NOON + MINUTE + overdue
-
-    (again,) = store.lease(1, clock.now(), clock.now() + MINUTE)
-
-    assert again.leased_until == NOON + 2 * MINUTE + overdue
-    assert again.asked == 1
-
-
-@pytest.mark.parametrize("now", [NOON - 400 * MINUTE, NOON, NOON + MINUTE])
-def test_a_running_lease_is_not_handed_out_twice(
-    store: DeviceStore, now: datetime
-) -> None:
-    store.add(1, [A])
-    store.lease(1, NOON, NOON + MINUTE)
-
-    assert store.lease(1, now, now + MINUTE) == []
-    assert only(store).leased_until == NOON + MINUTE
-
-
-def test_a_lease_is_over_in_every_time_zone_at_once(store: DeviceStore) -> None:
-    tokyo = timezone(timedelta(hours=9))
-    store.add(1, [A])
-    store.lease(1, NOON.astimezone(tokyo), (NOON + MINUTE).astimezone(tokyo))
-    assert store.lease(1, NOON, NOON + MINUTE) == []
-
-    (again,) = store.lease(1, NOON + 2 * MINUTE, NOON + 3 * MINUTE)
-
-    assert again.leased_until == NOON + 3 * MINUTE
-
-
 @pytest.mark.parametrize("state", [State.QUEUED, State.LEASED])
-def test_an_answer_is_kept(store: DeviceStore, state: State) -> None:
+def test_an_answer_is_kept(store: Store, state: State) -> None:
     bring(store, A, state)
 
     assert store.answer({A: 0})
 
-    assert only(store) == Item(uid=A, state=State.LABELLED, cycle=1, label=0)
-
-
-def test_an_answer_after_the_lease_ended_is_kept(store: DeviceStore) -> None:
-    store.add(1, [A, B])
-    store.lease(1, NOON, NOON + MINUTE)
-    store.lease(1, NOON + 2 * MINUTE, NOON + 3 * MINUTE)
-
-    assert store.answer({A: 1})
-    assert states(store) == {A: State.LABELLED, B: State.QUEUED}
+    assert only(store) == Item(
+        uid=A, state=State.LABELLED, cycle=1, label=0, outcome=State.LABELLED
+    )
 
 
 @pytest.mark.parametrize("state", [State.LABELLED, State.TRAINED])
 @pytest.mark.parametrize("label", [2, 0])
 def test_a_second_answer_changes_nothing(
-    store: DeviceStore, state: State, label: int
+    store: Store, state: State, label: int
 ) -> None:
     before = bring(store, A, state)
 
@@ -175,7 +105,7 @@ def test_a_second_answer_changes_nothing(
 
 
 def test_several_answers_are_kept_together_and_those_that_are_new_are_named(
-    store: DeviceStore,
+    store: Store,
 ) -> None:
     store.add(1, [A, B, C])
     store.answer({B: 2})
@@ -186,7 +116,7 @@ def test_several_answers_are_kept_together_and_those_that_are_new_are_named(
     assert labels == {A: 0, B: 2, C: 1}
 
 
-def test_of_several_answers_none_is_kept_if_one_is_refused(store: DeviceStore) -> None:
+def test_of_several_answers_none_is_kept_if_one_is_refused(store: Store) -> None:
     store.add(1, [A, B])
     store.move([B], State.EXPIRED)
 
@@ -197,9 +127,7 @@ def test_of_several_answers_none_is_kept_if_one_is_refused(store: DeviceStore) -
 
 
 @pytest.mark.parametrize("state", [State.SKIPPED, State.EXPIRED])
-def test_an_answer_to_a_closed_question_is_refused(
-    store: DeviceStore, state: State
-) -> None:
+def test_an_answer_to_a_closed_question_is_refused(store: Store, state: State) -> None:
     before = bring(store, A, state)
 
     with pytest.raises(StoreError, match=f"{A} is {state}, it cannot become labelled"):
@@ -208,7 +136,7 @@ def test_an_answer_to_a_closed_question_is_refused(
     assert only(store) == before
 
 
-def test_an_answer_for_an_unknown_sample_is_refused(store: DeviceStore) -> None:
+def test_an_answer_for_an_unknown_sample_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match=f"{A} is not in the queue"):
         store.answer({A: 1})
 
@@ -216,7 +144,7 @@ def test_an_answer_for_an_unknown_sample_is_refused(store: DeviceStore) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 1000])
-def test_scores_come_back_exactly(store: DeviceStore, count: int) -> None:
+def test_scores_come_back_exactly(store: Store, count: int) -> None:
     rng = np.random.default_rng(0)
     scored = Scored.ranked(
         np.array([f"{i:032x}" for i in range(count)], dtype=np.str_),
@@ -236,7 +164,7 @@ def test_scores_come_back_exactly(store: DeviceStore, count: int) -> None:
         assert count == 0 or before.dtype == after.dtype
 
 
-def test_new_scores_replace_the_old_ones(store: DeviceStore) -> None:
+def test_new_scores_replace_the_old_ones(store: Store) -> None:
     for version in ("first", "second"):
         uids = np.array([version[0] * 32])
         scored = Scored(uids, np.ones(1, np.float32), np.zeros(1, np.int64))
@@ -248,7 +176,7 @@ def test_new_scores_replace_the_old_ones(store: DeviceStore) -> None:
     assert kept[1].uids.tolist() == ["s" * 32]
 
 
-def test_scores_and_queue_do_not_touch_each_other(store: DeviceStore) -> None:
+def test_scores_and_queue_do_not_touch_each_other(store: Store) -> None:
     bring(store, A, State.LABELLED)
     before = store.items(), store.last_cycle()
 
@@ -266,7 +194,7 @@ def model(value: float) -> dict[str, NDArray[Any]]:
     }
 
 
-def test_of_models_of_a_kind_the_newest_are_kept(store: DeviceStore) -> None:
+def test_of_models_of_a_kind_the_newest_are_kept(store: Store) -> None:
     assert store.models("global") == []
     store.put_model("local", model(9.0), keep=1)
 
@@ -282,7 +210,7 @@ def test_of_models_of_a_kind_the_newest_are_kept(store: DeviceStore) -> None:
     assert float(store.models("local")[0]["layer.weight"][0, 0]) == 9.0
 
 
-def test_fewer_models_may_be_kept_than_before(store: DeviceStore) -> None:
+def test_fewer_models_may_be_kept_than_before(store: Store) -> None:
     for value in (1.0, 2.0, 3.0):
         store.put_model("global", model(value), keep=3)
 

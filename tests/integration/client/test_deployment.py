@@ -16,6 +16,7 @@ from tests.unit.client.world import (
 )
 
 from fedask.client.deployment import open_device
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
 from fedask.client.queue import State
 from fedask.client.store import SqliteStore
@@ -150,3 +151,30 @@ def test_a_file_of_labels_may_come_later(node: dict[str, Any]) -> None:
     rounds(node)
 
     assert [state for state, _ in stored(node)] == [State.TRAINED] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("desk-rule", "three", "majority:N"),
+        ("desk-rules", "two", "did you mean 'desk-rule'"),
+        ("desk-lease-s", "long", "must be float"),
+        ("desk-controls", 1.5, "controls"),
+        ("desk-unsure", True, "must be int"),
+    ],
+)
+def test_a_wrong_setting_of_the_desk_is_named(
+    node: dict[str, Any], key: str, value: str | float, message: str
+) -> None:
+    node[key] = value
+
+    with pytest.raises(ConfigError, match=message):
+        rounds(node)
+
+
+def test_the_settings_of_the_desk_are_the_owners() -> None:
+    node = {"desk-rule": "two", "desk-lease-s": 60, "device": "ward-3"}
+
+    settings = DeskSettings.from_node(node, 3)
+
+    assert settings == DeskSettings(classes=3, rule="two", lease_s=60.0)

@@ -3,18 +3,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State
 from fedask.client.store import SqliteStore
+from fedask.client.testing import FakeClock
 from fedask.common.ids import Uid
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 UIDS = [Uid(f"{i:032x}") for i in range(400)]
 KILLS = 20
 SEED = 11
@@ -22,14 +24,16 @@ SEED = 11
 # Both wait for a line, so that the parent decides when the work begins.
 LEASER = """
 import sys
-from datetime import datetime, timedelta
 from pathlib import Path
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.store import SqliteStore
+from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
-now = datetime.fromisoformat(sys.argv[2])
+desk = Desk(store, SystemClock(), DeskSettings(classes=7))
 print("ready", flush=True)
-for _ in sys.stdin:
-    leased = store.lease(10, now, now + timedelta(hours=1))
+for number, _ in enumerate(sys.stdin):
+    leased = desk.lease(f"{sys.argv[2]}-{number}", 10)
     print(*[item.uid for item in leased], flush=True)
 """
 ANSWERER = """
@@ -44,6 +48,27 @@ sys.stdin.readline()
 for uid in open_questions:
     if store.answer({uid: int(uid, 16) % 7}):
         print(uid, flush=True)
+"""
+
+# Leases and answers until nothing is left; prints what it was given a receipt for.
+LABELLER = """
+import sys
+from pathlib import Path
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.store import SqliteStore
+from fedask.client.verdict import Label
+from fedask.common.clock import SystemClock
+store = SqliteStore(Path(sys.argv[1]))
+desk = Desk(store, SystemClock(), DeskSettings(classes=7))
+who = sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+while leases := desk.lease(who, 5):
+    for lease in leases:
+        label = Label(int(lease.uid, 16) % 7)
+        desk.submit(who, lease.uid, lease.token, label, lease.token)
+        print(lease.uid, flush=True)
 """
 
 
@@ -80,8 +105,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_two_processes_never_lease_the_same_sample(path: Path) -> None:
-    args = str(path), NOON.isoformat()
-    with child(LEASER, *args) as one, child(LEASER, *args) as two:
+    with (
+        child(LEASER, str(path), "one") as one,
+        child(LEASER, str(path), "two") as two,
+    ):
         both = one, two
         assert [line_of(process) for process in both] == ["ready", "ready"]
         leased: list[str] = []
@@ -95,26 +122,54 @@ def test_two_processes_never_lease_the_same_sample(path: Path) -> None:
     assert sorted(leased) == UIDS
 
 
+def test_four_processes_label_every_sample_once(tmp_path: Path) -> None:
+    path, uids = tmp_path / "device.db", [Uid(f"{i:032x}") for i in range(500)]
+    store = SqliteStore(path)
+    store.add(1, uids)
+    with ExitStack() as running:
+        people = {
+            name: running.enter_context(child(LABELLER, str(path), name))
+            for name in ("ann", "bob", "cyd", "dan")
+        }
+        assert [line_of(each) for each in people.values()] == ["ready"] * 4
+        for process in people.values():
+            begin(process)
+        shares = {name: each.communicate()[0].split() for name, each in people.items()}
+
+    assert sorted(uid for share in shares.values() for uid in share) == uids
+    items, verdicts = store.items(), store.verdicts(10**6, None)
+    store.close()
+    assert [(i.state, i.label) for i in items] == [
+        (State.LABELLED, int(uid, 16) % 7) for uid in uids
+    ]
+    for name, share in shares.items():
+        assert [v.uid for v in reversed(verdicts) if v.annotator == name] == share
+    assert len(verdicts) == len(uids)
+
+
 def test_threads_with_their_own_connections_never_lease_the_same_sample(
     path: Path,
 ) -> None:
     start = threading.Barrier(4)
-    shares: list[list[Uid]] = [[] for _ in range(4)]
+    shares: dict[str, list[Uid]] = {name: [] for name in ("ann", "bob", "cyd", "dan")}
 
-    def work(mine: list[Uid]) -> None:
+    def work(name: str) -> None:
         store = SqliteStore(path)
+        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=7))
         start.wait()
-        while leased := store.lease(7, NOON, NOON + HOUR):
-            mine += [item.uid for item in leased]
+        while len(leased := desk.lease(name, len(shares[name]) + 7)) > len(
+            shares[name]
+        ):
+            shares[name] = [lease.uid for lease in leased]
         store.close()
 
-    threads = [threading.Thread(target=work, args=(share,)) for share in shares]
+    threads = [threading.Thread(target=work, args=(name,)) for name in shares]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sorted(uid for share in shares for uid in share) == UIDS
+    assert sorted(uid for share in shares.values() for uid in share) == UIDS
 
 
 def test_many_threads_may_open_a_new_file_at_once(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from tests.unit.client.arrivals import (
     pace_of,
 )
 from tests.unit.client.world import (
-    NAME,
     SAMPLES,
     TASK,
     UIDS,
@@ -31,7 +30,7 @@ from fedask.server.ledger import Ledger
 
 def stream_of(world: World) -> Stream:
     setting = Setting(TASK, world.scenario, world.learner)
-    return Stream(NAME, world.device.pool, world.store, setting)
+    return Stream(world.device.pool, world.store, setting)
 
 
 def rows(uids: list[Uid]) -> tuple[NDArray[np.str_], NDArray[np.float32]]:

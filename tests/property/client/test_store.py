@@ -1,6 +1,5 @@
 import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +22,15 @@ from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 
 UIDS = [Uid(letter * 32) for letter in "abcdef"]
-EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 ANSWERED = {State.LABELLED, State.TRAINED}
 PLAIN = {  # what ``move`` may do
-    (State.LEASED, State.QUEUED),
     (State.LABELLED, State.TRAINED),
-    *(
-        (start, to)
-        for start in (State.QUEUED, State.LEASED)
-        for to in (State.SKIPPED, State.EXPIRED)
-    ),
+    (State.QUEUED, State.SKIPPED),
+    (State.QUEUED, State.EXPIRED),
 }
 
 some_uids = st.lists(st.sampled_from(UIDS), max_size=4)
 one_uid = st.sampled_from(UIDS)
-seconds = st.integers(-90, 90)
 
 
 class Queue(RuleBasedStateMachine):
@@ -56,7 +49,6 @@ class Queue(RuleBasedStateMachine):
         self.other: DeviceStore = SqliteStore(self.path)
         self.model: dict[Uid, Item] = {}
         self.last_cycle = 0
-        self.now = EPOCH
         self.first_answers: dict[Uid, int] = {}
         self.version: str | None = None
         self.pace = b""
@@ -105,26 +97,6 @@ class Queue(RuleBasedStateMachine):
                     uid=uid, state=State.QUEUED, cycle=9, origin=origin
                 )
 
-    @rule(jump=st.sampled_from([-(10**6), -60, -1, 0, 1, 60, 10**6]))
-    def jump(self, jump: int) -> None:
-        self.now += timedelta(seconds=jump)
-
-    @rule(limit=st.integers(0, 3), length=seconds)
-    def lease(self, limit: int, length: int) -> None:
-        until = self.now + timedelta(seconds=length)
-        for uid, item in self.model.items():
-            if item.leased_until is not None and item.leased_until < self.now:
-                self.model[uid] = replace(item, state=State.QUEUED, leased_until=None)
-        queued = [i for i in self.model.values() if i.state is State.QUEUED]
-        queued.sort(key=lambda item: (item.cycle, item.uid))
-        expected = [
-            replace(item, state=State.LEASED, leased_until=until)
-            for item in queued[:limit]
-        ]
-        self.model |= {item.uid: item for item in expected}
-        for store in self.both():
-            assert store.lease(limit, self.now, until) == expected
-
     @rule(uid=one_uid, label=st.integers(0, 9))
     def answer(self, uid: Uid, label: int) -> None:
         item = self.model.get(uid)
@@ -139,7 +111,10 @@ class Queue(RuleBasedStateMachine):
         if item is not None and first and legal:
             self.first_answers[uid] = label
             self.model[uid] = replace(
-                item, state=State.LABELLED, label=label, leased_until=None
+                item,
+                state=State.LABELLED,
+                label=label,
+                outcome=State.LABELLED,
             )
 
     @rule(uids=some_uids, to=st.sampled_from(State))
@@ -161,8 +136,8 @@ class Queue(RuleBasedStateMachine):
                 self.model[uid] = replace(
                     item,
                     state=to,
-                    leased_until=None,
                     expired=item.expired + (to is State.EXPIRED),
+                    outcome=to if to is State.SKIPPED else item.outcome,
                 )
 
     @rule(version=st.sampled_from(["00aa", "00bb"]), size=st.integers(0, 3))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.unit.client.world import NAME, SAMPLES, SCENARIO, TASK, model
+from tests.unit.client.world import SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
 from fedask.client.learner import Learner
@@ -137,7 +137,7 @@ def make_stream(store: DeviceStore, values: Mapping[str, Any] | None = None) -> 
         }
     )
     setting = Setting(TASK, scenario, Learner(TASK, scenario.train))
-    return Stream(NAME, Pool(ArraySource(SAMPLES)), store, setting)
+    return Stream(Pool(ArraySource(SAMPLES)), store, setting)
 
 
 def take(stream: Stream, batch: Arrivals, now: datetime = MONDAY) -> list[int]:

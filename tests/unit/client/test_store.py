@@ -1,6 +1,6 @@
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,14 @@ import pytest
 
 from fedask.client import schema
 from fedask.client import store as module
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
 from fedask.client.precedents import Precedent
-from fedask.client.queue import Item, Origin, State
+from fedask.client.queue import Item, Origin, State, totals
 from fedask.client.schema import SCHEMA_VERSION
 from fedask.client.store import SqliteStore
+from fedask.client.testing import FakeClock
+from fedask.client.verdict import Kind
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -64,7 +68,8 @@ def test_the_file_names_its_schema(store: SqliteStore, path: Path) -> None:
 def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> None:
     uids = [Uid(letter * 32) for letter in "abcde"]
     store.add(4, uids)
-    store.lease(1, NOON, NOON + timedelta(minutes=5))
+    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+    desk.lease("ann", 1)
     store.answer({uids[1]: 0})
     store.move([uids[2]], State.SKIPPED)
     store.move([uids[3]], State.EXPIRED)
@@ -113,7 +118,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
     for _ in range(2):
         store = SqliteStore(path)
         assert store.items() == [
-            Item(uid=A, state=State.LABELLED, cycle=3, label=1, origin=Origin.CUT)
+            Item(uid=A, state=State.LABELLED, cycle=3, label=1, outcome=State.LABELLED)
         ]
         assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
@@ -138,6 +143,36 @@ def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
         assert [item.origin for item in store.items()] == [Origin.CHANCE]
         store.put_asked([precedent])
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
+        store.close()
+
+
+def test_a_file_of_the_third_schema_gets_a_verdict_for_every_answer(
+    path: Path,
+) -> None:
+    rows = {"a": ("trained", 1), "b": ("skipped", None), "c": ("leased", None)}
+    values = ", ".join(
+        f"('{letter * 32}', '{state}', 3, {'NULL' if label is None else label}, "
+        f"{repr('2026-03-01T12:00:00+00:00') if state == 'leased' else 'NULL'})"
+        for letter, (state, label) in rows.items()
+    )
+    write_database(
+        path,
+        *(statement for step in schema._STEPS[:3] for statement in step),
+        "PRAGMA user_version = 3",
+        f"INSERT INTO item (uid, state, cycle, label, leased_until) VALUES {values}",  # noqa: S608
+    )
+    for _ in range(2):
+        store = SqliteStore(path)
+        trained, skipped, waiting = store.items()
+        assert (trained.state, trained.outcome) == (State.TRAINED, State.LABELLED)
+        assert (skipped.state, skipped.outcome) == (State.SKIPPED, State.SKIPPED)
+        assert (waiting.state, waiting.leased_until) == (State.QUEUED, None)
+        kept = [(v.uid[0], v.annotator, v.kind) for v in store.verdicts(9, None)]
+        assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
+        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+        assert [lease.uid for lease in desk.lease("ann", 9)] == ["c" * 32]
+        desk.release("ann")
+        assert totals(store.items()) == (3, 1, 1, 0)
         store.close()
 
 

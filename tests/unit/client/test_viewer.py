@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.unit.client.world import NAME, SAMPLES, TASK, UIDS, World, first_cut
+from tests.unit.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
 from fedask.client.learner import Learner
@@ -255,7 +255,7 @@ def test_an_arrival_is_seen_by_the_committee_of_the_last_scoring(
     uids = np.array([content_uid(sample) for sample in new])
     setting = Setting(TASK, world.scenario, world.learner)
 
-    Stream(NAME, world.device.pool, world.store, setting).take(uids, new, NOON)
+    Stream(world.device.pool, world.store, setting).take(uids, new, NOON)
 
     view = watching.views[-1]
     assert view.uids.tolist() == uids.tolist()

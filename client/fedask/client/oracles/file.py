@@ -13,7 +13,7 @@ from typing_extensions import override
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.queue import Item
 from fedask.common.errors import DataError
-from fedask.common.ids import Uid
+from fedask.common.ids import Annotator, Uid
 from fedask.common.registry import nearest
 
 
@@ -33,6 +33,8 @@ class FileOracle(Oracle):
         From ``answer``, if the file cannot be read, lacks a column or names an unknown
         class: with the file, the line and the nearest class.
     """
+
+    name = Annotator("file")
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
         self._path = path

@@ -5,14 +5,22 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from fedask.client.queue import Item
-from fedask.common.ids import Uid
+from fedask.client.queue import ORACLE, Item
+from fedask.common.ids import Annotator, Uid
 
 SKIP = -1  # "I cannot say"; the sample is never asked again
 
 
 class Oracle(Protocol):
-    """A person, a file, a simulated person."""
+    """A person, a file, a simulated person.
+
+    Parameters
+    ----------
+    name
+        Under which its answers are kept.
+    """
+
+    name: Annotator = ORACLE
 
     def answer(self, items: Sequence[Item], tick: int) -> Mapping[Uid, int]:
         """Answer what can be answered now.

@@ -134,6 +134,37 @@ def select_command(
         print_selection(result)
 
 
+@app.command("desk")
+def desk_command(
+    queued: Annotated[
+        int, typer.Option("--queued", min=1, help="Samples that wait.")
+    ] = 1_000_000,
+    calls: Annotated[
+        int, typer.Option("--calls", min=1, help="Leases and answers of each rule.")
+    ] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Measure the labelling desk over a long queue: lease, answer, open, file size.
+
+    Everything waits for the disk, as an answer must: disk is a bare write and fsync on
+    the same disk (TMPDIR chooses it).
+
+    Example: fedask bench desk --json
+    """
+    from fedask.simulations.bench.desk import measure  # noqa: PLC0415
+    from fedask.simulations.summarise import machine  # noqa: PLC0415
+
+    def say(text: str) -> None:
+        stderr().print(f"{text} ...", markup=False)
+
+    result: dict[str, Any] = {"machine": machine()}
+    result |= measure(queued, calls, say)
+    if as_json:
+        print_json(result)
+    else:
+        print_desk(result)
+
+
 def read_sizes(text: str) -> list[int]:
     """Parse a list of fleet sizes.
 
@@ -221,6 +252,19 @@ def print_selection(result: dict[str, Any]) -> None:
             ),
             [tuple(_cell(value) for value in row.values()) for row in result["pool"]],
         )
+
+
+def print_desk(result: dict[str, Any]) -> None:
+    """Print the benchmark of the desk as a table."""
+    rows = [("bare fsync", result["disk"])]
+    for rule in ("one", "two"):
+        rows += [(f"{call}, rule {rule}", row) for call, row in result[rule].items()]
+    print_table(
+        f"{result['queued']} samples wait, {result['file_mib']} MiB, opened in "
+        f"{result['open_ms']} ms",
+        ("", "p50 ms", "p99 ms", "max ms"),
+        [(name, *(str(value) for value in row.values())) for name, row in rows],
+    )
 
 
 def _cell(value: float | str | None) -> str:

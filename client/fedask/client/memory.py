@@ -1,0 +1,165 @@
+"""The desk's rows in memory: what ``testing.MemoryStore`` keeps of people's verdicts.
+
+Plain scans over plain dicts, to be read as the meaning of the queries in ``book``.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from typing_extensions import override
+
+from fedask.client.queue import Item, State
+from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
+from fedask.client.verdict import Progress, Verdict
+from fedask.common.errors import StoreError
+from fedask.common.ids import Annotator, Uid
+
+WAITING = frozenset({State.QUEUED, State.LEASED})
+
+
+class MemoryDesk(VerdictStore, Book):
+    """Items, verdicts and leases. Nothing here survives the process."""
+
+    def __init__(self) -> None:
+        self._items: dict[Uid, Item] = {}
+        self._priority: dict[Uid, float] = {}
+        self._verdicts: list[Verdict] = []
+        self._holds: dict[Uid, tuple[Hold, ...]] = {}
+        self._near: frozenset[tuple[Uid, Uid]] = frozenset()
+
+    @contextmanager
+    @override
+    def book(self) -> Iterator[Book]:
+        before = (dict(self._items), list(self._verdicts), dict(self._holds))
+        try:
+            yield self
+        except BaseException:
+            self._items, self._verdicts, self._holds = before
+            raise
+
+    @override
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+        found = [v for v in self._verdicts if annotator in {None, v.annotator}]
+        return found[::-1][: max(0, limit)]
+
+    @override
+    def progress(self, since: datetime) -> Progress:
+        standing = [v for v in self._verdicts if v.undone is None]
+        right: dict[Annotator, tuple[int, int]] = {}
+        for verdict in sorted(standing, key=lambda v: v.annotator):
+            truth = self._items[verdict.uid].label
+            if verdict.control and None not in {verdict.label, truth}:
+                hits, all_of_them = right.get(verdict.annotator, (0, 0))
+                hits += verdict.label == truth
+                right[verdict.annotator] = (hits, all_of_them + 1)
+        labels = (i.label for i in self._items.values() if i.label is not None)
+        return Progress(
+            states=dict(Counter(item.state for item in self._items.values())),
+            classes=dict(Counter(labels)),
+            annotators=dict(Counter(v.annotator for v in standing)),
+            today=sum(v.at is not None and v.at >= since for v in standing),
+            controls=right,
+        )
+
+    @override
+    def near(self, uid: Uid) -> list[Uid]:
+        pairs = self._near | {(other, one) for one, other in self._near}
+        return sorted(
+            other
+            for one, other in pairs
+            if one == uid
+            and other in self._items
+            and self._items[other].state in WAITING
+        )
+
+    @override
+    def sheet(self, uid: Uid) -> Sheet:
+        return Sheet(
+            item=self._item(uid),
+            verdicts=tuple(v for v in self._verdicts if v.uid == uid),
+            holds=self._holds.get(uid, ()),
+        )
+
+    @override
+    def write(self, sheet: Sheet) -> None:
+        self._items[sheet.item.uid] = sheet.item
+        self._holds[sheet.item.uid] = sheet.holds
+        for verdict in sheet.verdicts:
+            if verdict.number:
+                self._verdicts[verdict.number - 1] = verdict
+            else:
+                self._add_verdict(verdict)
+
+    @override
+    def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
+        def is_open(sheet: Sheet) -> bool:
+            has = any(v.annotator == annotator for v in sheet.opinions)
+            hold = sheet.hold_of(annotator)
+            holds = hold is not None and hold.until is not None
+            room = max(1, quorum - sheet.votes) - len(sheet.running)
+            return room > 0 and not has and not holds
+
+        waiting = [i for i in self._items.values() if i.state in WAITING]
+        waiting.sort(key=lambda i: (-self._priority.get(i.uid, 1.0), i.cycle, i.uid))
+        found = (item.uid for item in waiting if is_open(self.sheet(item.uid)))
+        return [uid for uid, _ in zip(found, range(limit), strict=False)]
+
+    @override
+    def control_for(self, annotator: Annotator, start: Uid) -> Uid | None:
+        def is_new(sheet: Sheet) -> bool:
+            names = {v.annotator for v in sheet.verdicts}
+            names |= {hold.annotator for hold in sheet.holds}
+            return sheet.known and annotator not in names
+
+        for uid in sorted(self._items, key=lambda uid: (uid < start, uid)):
+            if is_new(self.sheet(uid)):
+                return uid
+        return None
+
+    @override
+    def leased(
+        self,
+        annotator: Annotator | None = None,
+        outside: tuple[datetime, datetime] | None = None,
+    ) -> list[Uid]:
+        def is_meant(hold: Hold) -> bool:
+            if hold.until is None:
+                return False
+            if annotator is not None:
+                return hold.annotator == annotator
+            return outside is None or not outside[0] <= hold.until <= outside[1]
+
+        return sorted(
+            uid for uid, holds in self._holds.items() if any(map(is_meant, holds))
+        )
+
+    @override
+    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+        mine = [v for v in self._verdicts if v.annotator == annotator and v.key]
+        if key is None:
+            held = self.leased(annotator=annotator)
+            mine = [v for v in mine if v.undone is None and v.uid not in held]
+            key = mine[-1].key if mine else ""
+        return [verdict for verdict in mine if verdict.key == key]
+
+    def _add_verdict(self, verdict: Verdict) -> None:
+        number = len(self._verdicts) + 1
+        place = verdict.place or number
+        self._verdicts.append(replace(verdict, number=number, place=place))
+
+    def _end_leases(self, uid: Uid) -> None:
+        """End whatever people hold of a sample that the device moves."""
+        self._holds[uid] = tuple(
+            hold if hold.control else replace(hold, until=None)
+            for hold in self._holds.get(uid, ())
+        )
+
+    def _item(self, uid: Uid) -> Item:
+        try:
+            return self._items[uid]
+        except KeyError:
+            msg = f"sample {uid} is not in the queue"
+            raise StoreError(msg) from None

@@ -1,0 +1,61 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedask.client import book
+from fedask.client.store import SqliteStore
+from fedask.common.ids import Uid
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "device.db")
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "values", "index"),
+    [
+        (book._OPEN, (1, "ann", 1), "item USING INDEX item_waiting"),
+        (book._CONTROL, ("", "ann"), "item USING INDEX item_known"),
+        (book._HELD, ("ann",), "lease USING INDEX lease_held"),
+        (book._OVER, ("a", "b"), "lease USING COVERING INDEX lease_until (until>?)"),
+        (book._BY_KEY, ("ann", "k"), "INDEX verdict_key (annotator=? AND key=?)"),
+        (book._STANDING, ("ann",), "INDEX verdict_annotator"),
+        (book._OF, ("a",), "INDEX verdict_uid"),
+    ],
+)
+def test_no_call_of_the_desk_reads_a_whole_table(
+    store: SqliteStore, query: str, values: tuple[object, ...], index: str
+) -> None:
+    plan = store._db.execute("EXPLAIN QUERY PLAN " + query, values).fetchall()
+
+    steps = [detail for *_, detail in plan]
+    assert any(index in step for step in steps)
+    assert not [s for s in steps if s.startswith("SCAN") and "item_waiting" not in s]
+    if query is book._OPEN:
+        assert not [s for s in steps if "TEMP B-TREE" in s]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM verdict",
+        "UPDATE verdict SET label = 0",
+        "UPDATE verdict SET annotator = 'bob'",
+        "UPDATE verdict SET undone = NULL",
+    ],
+)
+def test_the_file_itself_refuses_to_change_a_verdict(
+    store: SqliteStore, change: str
+) -> None:
+    uid = Uid("a" * 32)
+    store.add(1, [uid])
+    store.answer({uid: 1})
+    store._db.execute("UPDATE verdict SET undone = '2026'")
+
+    with pytest.raises(sqlite3.IntegrityError, match="a verdict is kept"):
+        store._db.execute(change)
