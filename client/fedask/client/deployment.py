@@ -1,11 +1,11 @@
 """A real device behind a SuperNode: opened from the owner's own node configuration.
 
-``flower-supernode --node-config 'data="/srv/pool.npy" store="/srv/device.db"
+``flower-supernode --node-config 'data="/srv/wavs" frames=8000 store="/srv/device.db"
 labels="/srv/labels.csv" device="ward-3"'``. The server has no say in any of these.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from flwr.app import Context
@@ -14,12 +14,17 @@ from fedask.client.device import Device
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
-from fedask.client.sources.arrays import open_npy
+from fedask.client.sources.index import Index
+from fedask.client.sources.indexed import Look
+from fedask.client.sources.source import open_source
 from fedask.client.store import SqliteStore
+from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
+
+_OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
 
 
 @contextmanager
@@ -31,14 +36,15 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     task
         For the class names in the labels file.
     context
-        ``node_config``: ``data`` (.npy of samples), ``store`` (SQLite file, made if
-        missing), ``device`` (its pseudonym), and optionally ``labels`` (CSV of
-        answers).
+        ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
+        made if missing; an index of the data stands beside it), ``device`` (its
+        pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
+        the data (see ``open_source``).
 
     Raises
     ------
     ConfigError
-        If a key is missing.
+        If a key is missing, or is none that there is.
     DataError, StoreError
         If a file cannot be used.
     """
@@ -47,16 +53,20 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         if key not in node:
             msg = f"the SuperNode's --node-config has no {key}"
             raise ConfigError(msg)
-    store = SqliteStore(Path(str(node["store"])))
-    try:
-        labels = node.get("labels")
+    device_id = parse_device_id(node["device"])
+    options = {key: value for key, value in node.items() if key not in _OTHERS}
+    path = Path(str(node["store"]))
+    labels = node.get("labels")
+    with (
+        closing(SqliteStore(path)) as store,
+        closing(Index(path.with_name(path.name + ".index"))) as index,
+    ):
+        look = Look(index=index, now=SystemClock().now())
         yield Device(
-            device_id=parse_device_id(node["device"]),
-            pool=Pool(open_npy(Path(str(node["data"])))),
+            device_id=device_id,
+            pool=Pool(open_source(options, look)),
             store=store,
             oracle=Nobody()
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
         )
-    finally:
-        store.close()
