@@ -225,6 +225,7 @@ def test_content_that_changed_since_the_look_is_never_loaded(
     before = loaded(source)
     put(place, tmp_path / "data", [3, 4, 5])  # of the same age, and mostly size
     after = loaded(look(options, Index()))
+    found: dict[str, Any] = {}
 
     for _ in range(9):  # one file is found out at a time
         try:

@@ -140,7 +140,7 @@ class ArrayReader(Reader):
     ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
         samples = self._open(file)
         for row in places[:, 0].tolist():
-            if row >= len(samples):
+            if not 0 <= row < len(samples):
                 msg = "has fewer rows"
                 raise BrokenSampleError(msg)
             sample = samples[row]

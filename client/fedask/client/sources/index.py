@@ -65,6 +65,20 @@ class Contents:
     broken: list[Broken] = field(default_factory=list)
     left_out: int = 0  # broken ones beyond MAX_BROKEN
 
+    @classmethod
+    def of(
+        cls, uids: bytes, places: bytes, forms: bytes, keys: bytes
+    ) -> "Contents | None":
+        """Return what was kept, or None if the disk did not keep it well."""
+        lengths = {len(uids), len(places), 4 * len(forms), 2 * len(keys)}
+        if len(lengths) > 1 or len(uids) % 16:
+            return None
+        contents = cls(uids=bytearray(uids))
+        contents.places.frombytes(places)
+        contents.forms.frombytes(forms)
+        contents.keys.frombytes(keys)
+        return contents
+
     def __len__(self) -> int:
         return len(self.forms)
 
@@ -160,11 +174,7 @@ class Index:
             row = self._db.execute(_FIND, (source, name, *stamp)).fetchone()
         if row is None or row[0] is None:
             return None
-        contents = Contents(uids=bytearray(row[0]))
-        contents.places.frombytes(row[1])
-        contents.forms.frombytes(row[2])
-        contents.keys.frombytes(row[3])
-        return contents
+        return Contents.of(*row)
 
     def is_seen(self, source: int, name: str, stamp: tuple[int, int]) -> bool:
         """Tell whether a file looked the same before, and note how it looks now."""

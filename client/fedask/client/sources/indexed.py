@@ -146,10 +146,12 @@ class IndexedSource(DataSource):
 
     def _of_one_form(self, forms: NDArray[np.int32]) -> NDArray[np.int64]:
         """Return the rows of the commonest form; ties by its text."""
+        if not len(forms):
+            return np.zeros(0, dtype=np.int64)
         names = self._look.index.forms()
-        counts = np.bincount(forms, minlength=1)
-        best = min(range(len(counts)), key=lambda i: (-counts[i], names.get(i, "")))
-        self._form = names.get(best, "")
+        found = zip(*np.unique(forms, return_counts=True), strict=True)
+        ranked = [(-count, names.get(form, ""), form) for form, count in found]
+        _, self._form, best = min(ranked)
         return np.flatnonzero(forms == best)
 
     def _report(self) -> None:

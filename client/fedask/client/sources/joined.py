@@ -153,6 +153,9 @@ def _part(path: Path, name: str, table: object, look: Look) -> KeyedSource:
     if not isinstance(table, dict) or "data" not in table:
         msg = f"{path}: [{name}] has no data"
         raise ConfigError(msg)
+    if not name.isidentifier():
+        msg = f"{path}: {name!r} is no name for a field"
+        raise ConfigError(msg)
     if table.get("kind") == JOINED or str(table["data"]).endswith(".toml"):
         msg = f"{path}: [{name}] cannot be joined itself"
         raise ConfigError(msg)

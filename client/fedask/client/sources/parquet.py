@@ -76,7 +76,7 @@ class ParquetReader(Reader):
     ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
         for row, group in places.tolist():
             values, _ = self._group(file, group)
-            if row >= len(values):
+            if not 0 <= row < len(values):
                 msg = "has fewer rows"
                 raise BrokenSampleError(msg)
             yield self._sample(values[row])
@@ -109,7 +109,7 @@ class ParquetReader(Reader):
     ) -> tuple[Any, list[Any] | None]:
         names = list(parquet.schema_arrow.names)
         wanted = self._wanted(names)
-        if group >= parquet.num_row_groups:
+        if not 0 <= group < parquet.num_row_groups:
             msg = "has fewer groups of rows"
             raise BrokenSampleError(msg)
         if parquet.metadata.row_group(group).total_byte_size > MAX_GROUP_BYTES:

@@ -5,6 +5,7 @@ Implemented by the kinds; called by ``IndexedSource``. A reader keeps no sample.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -75,7 +76,12 @@ class Reader(Protocol):
 
 def form_of(sample: NDArray[Any]) -> str:
     """Return type and shape of a sample, as text."""
-    return f"{sample.dtype} {'x'.join(map(str, sample.shape)) or 'scalar'}"
+    return _form(sample.dtype, sample.shape)
+
+
+@lru_cache(maxsize=64)  # the name of a type takes as long as reading a row
+def _form(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    return f"{dtype} {'x'.join(map(str, shape)) or 'scalar'}"
 
 
 def key_of(name: object) -> int:

@@ -175,6 +175,21 @@ def _header(line: bytes) -> list[str]:
     return [checked_text(name) for name in names]
 
 
+def read_at(file: BinaryIO, start: int, length: int) -> bytes:
+    """Return the bytes of a row.
+
+    Raises
+    ------
+    BrokenSampleError
+        If there cannot be one.
+    """
+    if start < 0 or not 0 < length <= MAX_ROW_BYTES:
+        msg = f"has no row at {start}"
+        raise BrokenSampleError(msg)
+    file.seek(start)
+    return file.read(length)
+
+
 def column_of(name: str, columns: Sequence[str]) -> int:
     """Return the place of a column.
 

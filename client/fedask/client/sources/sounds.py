@@ -1,7 +1,6 @@
 """A folder of wav files: PCM of 8, 16, 24 or 32 bits, any number of channels."""
 
 import io
-import struct
 import wave
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -70,7 +69,7 @@ def decode_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
             channels, width = file.getnchannels(), file.getsampwidth()
             count, rate = file.getnframes(), file.getframerate()
             pcm = file.readframes(count)
-    except (wave.Error, EOFError, struct.error, ValueError) as err:
+    except Exception as err:  # besides its own, wave raises what its helpers do
         msg = f"is no PCM wav file: {str(err) or 'it is cut short'}"
         raise BrokenSampleError(msg) from err
     if not count or len(pcm) != count * channels * width or rate <= 0:

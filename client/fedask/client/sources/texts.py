@@ -6,7 +6,7 @@ since how words become numbers is what the fleet learns with, not where they sto
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from fedask.client.sources.rows import (
     open_rows,
     parse_csv,
     parse_json,
+    read_at,
 )
 from fedask.common.ids import Uid
 
@@ -76,7 +77,7 @@ class TextReader(Reader):
         jsonl = suffix_of(file.name) == ".jsonl"
         with opened:
             for start, length in places.tolist():
-                data = _at(opened, start, length)
+                data = read_at(opened, start, length)
                 cells: Sequence[Any]
                 if jsonl:
                     cells = parse_json(data.decode("utf-8", "surrogateescape"))
@@ -112,12 +113,6 @@ def _cell(cells: Sequence[Any], name: str, columns: Sequence[str]) -> object:
         msg = f"has no field {name!r}"
         raise BrokenSampleError(msg)
     return value[name]
-
-
-def _at(file: BinaryIO, start: int, length: int) -> bytes:
-    """Return the bytes of a row."""
-    file.seek(start)
-    return file.read(length)
 
 
 @dataclass(frozen=True, kw_only=True)

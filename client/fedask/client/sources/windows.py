@@ -19,6 +19,7 @@ from fedask.client.sources.rows import (
     csv_rows,
     open_rows,
     parse_csv,
+    read_at,
 )
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, content_uid
@@ -62,19 +63,23 @@ class WindowReader(Reader):
             numeric = self._numeric(header)
             marks = [column_of(n, header) for n in (self.window, self.id) if n]
             rows = csv_rows(opened, len(header))
-            by = self._window_of(marks)
-            for _, group in itertools.groupby(rows, key=by):
-                window = _bounded(group)
+            for window in self._windows(rows, marks):
                 name = f"{file.name} line {window[0].line}"
                 try:
                     yield self._found(window, numeric, marks)
                 except BrokenSampleError as err:
                     yield Broken(name, str(err))
 
-    def _window_of(self, marks: Sequence[int]) -> Any:  # noqa: ANN401  (any key will do)
+    def _windows(
+        self, rows: Iterator[Row], marks: Sequence[int]
+    ) -> Iterator[list[Row]]:
+        """Part the rows into windows."""
         if not self.window:
-            return lambda row: row.start  # each row by itself
-        return lambda row: None if row.cells is None else row.cells[marks[0]]
+            yield from ([row] for row in rows)
+            return
+        groups = itertools.groupby(rows, lambda row: row.cells and row.cells[marks[0]])
+        for _, group in groups:
+            yield _bounded(group)
 
     def _found(
         self, window: list[Row], numeric: Sequence[int], marks: Sequence[int]
@@ -112,7 +117,7 @@ class WindowReader(Reader):
             msg = f"holds what is no number: {err!s:.80}"
             raise BrokenSampleError(msg) from err
         with np.errstate(over="ignore"):  # becomes infinity, and is refused
-            sample = np.array(numbers, dtype=np.float64).astype(np.float32)
+            sample = np.array(numbers, dtype=np.float32)
         check_finite(sample)
         return sample if self.window else sample[0]
 
@@ -124,8 +129,7 @@ class WindowReader(Reader):
         with opened:
             numeric = self._numeric(header)
             for start, length in places.tolist():
-                opened.seek(start)
-                rows = [row for row in parse_csv(opened.read(length)) if row]
+                rows = [row for row in parse_csv(read_at(opened, start, length)) if row]
                 if not rows:
                     msg = "ends before"
                     raise BrokenSampleError(msg)
