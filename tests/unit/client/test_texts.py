@@ -15,7 +15,7 @@ def held(path: Path, **options: str) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the texts of a file, and what is broken in it."""
     source = look({"data": str(path), "kind": "texts", **options}, Index())
     raw = source.load(np.arange(len(source.uids()))).tolist()
-    return raw, [tuple(broken) for broken in source.broken()]
+    return raw, [(name, reason) for name, reason in source.broken()]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
