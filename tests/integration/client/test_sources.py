@@ -109,7 +109,7 @@ def test_a_device_asks_trains_and_scores_over_any_data(
 
     assert not scored.has_error(), scored.error.reason
     assert set(device.queue().values()) == {State.TRAINED}
-    grid = scored.content["fedask.grid"]["counts"].numpy()
+    grid = scored.content.array_records["fedask.grid"]["counts"].numpy()
     assert grid.sum() == 4  # seven are whole, three were asked
     assert Path(f"{device.store}.index").exists()
 

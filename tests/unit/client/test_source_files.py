@@ -1,5 +1,6 @@
 import os
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -265,3 +266,26 @@ def test_other_options_are_another_source(folder: Path) -> None:
     kinds.append(look({"data": str(folder / "wide.npy"), "kind": "images"}, index))
 
     assert [len(kind.uids()) for kind in kinds] == [4, 1]
+
+
+def test_a_source_takes_36_bytes_per_sample_beside_the_uids(tmp_path: Path) -> None:
+    count = 50_000
+    path = tmp_path / "t.csv"
+    path.write_text("x\n" + "".join(f"{number}\n" for number in range(count)))
+    with closing(Index(tmp_path / "index")) as index:
+        look({"data": str(path)}, index)
+
+    with closing(Index(tmp_path / "index")) as index:
+        tracemalloc.start()
+        try:
+            source = look({"data": str(path)}, index)
+            kept, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    beside = source.uids().nbytes
+    assert beside == 128 * count
+    # Arrays that grow keep some room.
+    assert kept - beside < 44 * count + 100_000
+    # While it is made: the index's own copy, and uids that are not written out yet.
+    assert peak - beside < 100 * count + 4_000_000

@@ -4,7 +4,7 @@ The first look reads every file once; later ones only compare size and time of e
 file with the index. A sample is hashed again when it is loaded, so that an answer is
 never trained on with other content than was shown.
 
-Beside the uids it holds 28 bytes per sample, and the names of the files.
+Beside the uids it holds 36 bytes per sample, and the names of the files.
 """
 
 import logging
