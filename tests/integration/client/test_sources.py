@@ -38,7 +38,7 @@ def numbers(raw: NDArray[Any]) -> NDArray[np.float32]:
     """Turn samples of any kind into (n, FEATURES), as a task's own transform would."""
     if raw.dtype.names:
         parts = [numbers(raw[name]) for name in raw.dtype.names]
-        return np.stack(parts).sum(axis=0, dtype=np.float32)
+        return np.asarray(np.stack(parts).sum(axis=0), dtype=np.float32)
     made = np.zeros((len(raw), FEATURES), dtype=np.float32)
     for row, sample in enumerate(raw):
         values = (
