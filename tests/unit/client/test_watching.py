@@ -73,6 +73,27 @@ def test_a_file_that_grows_is_left_though_its_time_stands(
     assert numbers(options, index) == [2]
 
 
+def test_what_was_found_before_a_file_grew_stays_until_it_is_whole(
+    folder: Path,
+) -> None:
+    index = Index()
+    options = {"data": str(folder), "watch": True, "column": "text"}
+    path = folder / "log.csv"
+    path.write_text("text\none\n")
+    os.utime(path, ns=(NOW_NS, LONG_AGO_NS))
+
+    def texts() -> list[str]:
+        source = look(options, index)
+        read: list[str] = source.load(np.arange(len(source.uids()))).tolist()
+        return read
+
+    assert texts() == ["one"]
+    path.write_text("text\none\ntwo\n")
+    os.utime(path, ns=(NOW_NS, NOW_NS))
+    assert texts() == ["one"]
+    assert texts() == ["one", "two"]
+
+
 @pytest.mark.parametrize(("quiet", "found"), [(-1, []), (0, [2])])
 def test_a_file_that_was_quiet_is_whole_at_the_first_look(
     folder: Path, options: dict[str, Any], quiet: int, found: list[int]

@@ -31,10 +31,10 @@ _TABLES = (
         name TEXT NOT NULL,
         size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL,
-        uids BLOB,
-        places BLOB,
-        forms BLOB,
-        keys BLOB,
+        uids BLOB NOT NULL,
+        places BLOB NOT NULL,
+        forms BLOB NOT NULL,
+        keys BLOB NOT NULL,
         UNIQUE (source, name)
     ) STRICT""",
     """CREATE TABLE broken (
@@ -42,10 +42,23 @@ _TABLES = (
         name TEXT NOT NULL,
         reason TEXT NOT NULL
     ) STRICT""",
+    # Files that may still be growing, as they looked the last time.
+    """CREATE TABLE seen (
+        source INTEGER NOT NULL REFERENCES source,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        PRIMARY KEY (source, name)
+    ) WITHOUT ROWID, STRICT""",
     "CREATE INDEX broken_file ON broken (file)",
 )
 _FIND = """SELECT uids, places, forms, keys FROM file
     WHERE source = ? AND name = ? AND size = ? AND mtime_ns = ?"""
+_FIND_ANY = """SELECT uids, places, forms, keys FROM file
+    WHERE source = ? AND name = ?"""
+_SEEN = "SELECT size, mtime_ns FROM seen WHERE source = ? AND name = ?"
+_PUT_SEEN = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
+_DROP_SEEN = "DELETE FROM seen WHERE source = ? AND name = ?"
 _DELETE = "DELETE FROM file WHERE source = ? AND name = ?"
 _PUT = """INSERT INTO file (source, name, size, mtime_ns, uids, places, forms, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -142,7 +155,7 @@ class Index:
             self._db.execute(f"PRAGMA {setting}")
         with self._transaction():
             if self._number("PRAGMA user_version") != _VERSION:
-                for table in ("broken", "file", "form", "source"):
+                for table in ("broken", "seen", "file", "form", "source"):
                     self._db.execute(f"DROP TABLE IF EXISTS {table}")
                 for statement in _TABLES:
                     self._db.execute(statement)
@@ -172,18 +185,20 @@ class Index:
         """Return what was found in a file that has not changed since, or None."""
         with self._guarded():
             row = self._db.execute(_FIND, (source, name, *stamp)).fetchone()
-        if row is None or row[0] is None:
-            return None
-        return Contents.of(*row)
+        return None if row is None else Contents.of(*row)
+
+    def find_any(self, source: int, name: str) -> Contents | None:
+        """Return what was found in a file before it changed, or None."""
+        with self._guarded():
+            row = self._db.execute(_FIND_ANY, (source, name)).fetchone()
+        return None if row is None else Contents.of(*row)
 
     def is_seen(self, source: int, name: str, stamp: tuple[int, int]) -> bool:
         """Tell whether a file looked the same before, and note how it looks now."""
         with self._transaction() as db:
-            if db.execute(_FIND, (source, name, *stamp)).fetchone() is not None:
-                return True
-            db.execute(_DELETE, (source, name))
-            db.execute(_PUT, (source, name, *stamp, None, None, None, None))
-        return False
+            before = db.execute(_SEEN, (source, name)).fetchone()
+            db.execute(_PUT_SEEN, (source, name, *stamp))
+        return before == stamp
 
     def put(
         self, source: int, name: str, stamp: tuple[int, int], contents: Contents
@@ -204,6 +219,7 @@ class Index:
         with self._transaction() as db:
             for source, name, stamp, found in self._pending:
                 db.execute(_DELETE, (source, name))
+                db.execute(_DROP_SEEN, (source, name))
                 columns = (found.places, found.forms, found.keys)
                 blobs = [bytes(found.uids), *(column.tobytes() for column in columns)]
                 file = db.execute(_PUT, (source, name, *stamp, *blobs)).lastrowid
@@ -223,6 +239,7 @@ class Index:
             kept = db.execute("SELECT name FROM file WHERE source = ?", (source,))
             gone = [(source, n) for (n,) in kept if n not in names]
             db.executemany(_DELETE, gone)
+            db.executemany(_DROP_SEEN, gone)
 
     def forget(self, source: int, name: str) -> None:
         """Look at a file anew the next time."""

@@ -122,7 +122,8 @@ class IndexedSource(DataSource):
         if kept is not None:
             return kept
         if self._look.watch and not self._is_whole(file, stamp):
-            return Contents()
+            # What a log held before it grew is still there; what is not is found out.
+            return index.find_any(self._source, file.name) or Contents()
         contents = Contents()
         try:
             for found in self._reader.scan(file):

@@ -23,7 +23,7 @@ from fedask.common.registry import nearest, resolve
 
 JOINED = "joined"
 SOURCES = {
-    "array": "fedask.client.sources.arrays:ArrayReader",
+    "array": "fedask.client.sources.npy:ArrayReader",
     "images": "fedask.client.sources.images:ImageReader",
     "sounds": "fedask.client.sources.sounds:SoundReader",
     "documents": "fedask.client.sources.texts:DocumentReader",
