@@ -2,7 +2,8 @@
 
 One SQLite file beside the device's store, used by ``IndexedSource``. It holds hashes,
 places and reasons, never a sample, and may be deleted at any time: it is made anew.
-Therefore ``synchronous=NORMAL``, unlike the store.
+Therefore ``synchronous=NORMAL``, unlike the store, and no WAL: transactions are few and
+short, and a file without one needs no care when two processes make it at once.
 """
 
 import sqlite3
@@ -136,6 +137,8 @@ class Index:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._pending: list[tuple[int, str, tuple[int, int], Contents]] = []
+        self._pending_samples = 0
+        self._looks: list[tuple[int, str, int, int]] = []  # to be noted as seen
         self._forms: dict[str, int] = {}
         with self._guarded():
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
@@ -148,7 +151,6 @@ class Index:
     def _set_up(self) -> None:
         for setting in (
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
             "synchronous = NORMAL",
             "foreign_keys = ON",
         ):
@@ -194,11 +196,14 @@ class Index:
         return None if row is None else Contents.of(*row)
 
     def is_seen(self, source: int, name: str, stamp: tuple[int, int]) -> bool:
-        """Tell whether a file looked the same before, and note how it looks now."""
-        with self._transaction() as db:
-            before = db.execute(_SEEN, (source, name)).fetchone()
-            db.execute(_PUT_SEEN, (source, name, *stamp))
-        return before == stamp
+        """Tell whether a file looked the same before, and note how it looks now.
+
+        The note is on disk after ``flush``.
+        """
+        with self._guarded():
+            before = self._db.execute(_SEEN, (source, name)).fetchone()
+        self._looks.append((source, name, *stamp))
+        return bool(before == stamp)
 
     def put(
         self, source: int, name: str, stamp: tuple[int, int], contents: Contents
@@ -208,15 +213,19 @@ class Index:
         It is on disk after ``flush`` at the latest.
         """
         self._pending.append((source, name, stamp, contents))
-        samples = sum(len(found) for *_, found in self._pending)
-        if len(self._pending) >= _PENDING_FILES or samples >= _PENDING_SAMPLES:
+        self._pending_samples += len(contents)
+        if (
+            len(self._pending) >= _PENDING_FILES
+            or self._pending_samples >= _PENDING_SAMPLES
+        ):
             self.flush()
 
     def flush(self) -> None:
         """Write what waits, in one short transaction: others may use the file."""
-        if not self._pending:
+        if not self._pending and not self._looks:
             return
         with self._transaction() as db:
+            db.executemany(_PUT_SEEN, self._looks)
             for source, name, stamp, found in self._pending:
                 db.execute(_DELETE, (source, name))
                 db.execute(_DROP_SEEN, (source, name))
@@ -227,7 +236,7 @@ class Index:
                 if found.left_out:
                     broken.append(Broken(name, f"and {found.left_out} more like these"))
                 db.executemany(_PUT_BROKEN, [(file, *each) for each in broken])
-        self._pending = []
+        self._pending, self._pending_samples, self._looks = [], 0, []
 
     def keep(self, source: int, names: AbstractSet[str]) -> None:
         """Forget the files of a source that are not among these names."""
