@@ -104,8 +104,17 @@ def test_an_image_of_16_bits_is_refused_rather_than_clipped() -> None:
 def test_a_program_in_an_image_is_never_run() -> None:
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
 
-    with pytest.raises(BrokenSampleError, match="no image"):
-        ImageReader().decode(script, ".png")
+    # Nor is any other decoder than those listed, though Pillow has it.
+    for data in (script, encoded(Image.fromarray(GREY), "PCX")):
+        with pytest.raises(BrokenSampleError, match="no image"):
+            ImageReader().decode(data, ".png")
+
+
+def test_what_pillow_only_warns_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+
+    with pytest.raises(BrokenSampleError, match="decompression bomb"):
+        ImageReader().decode(encoded(Image.fromarray(GREY), "PNG"), ".png")
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "TIFF", "WEBP"])

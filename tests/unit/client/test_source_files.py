@@ -18,7 +18,7 @@ from fedask.client.sources.files import (
     walk,
 )
 from fedask.client.sources.images import ImageReader
-from fedask.client.sources.index import Index
+from fedask.client.sources.index import Contents, Index
 from fedask.common.errors import DataError, FedaskError
 
 NPY = frozenset({".npy"})
@@ -231,6 +231,18 @@ def test_half_an_index_is_refused_or_used_never_trusted(
         return
     assert set(source.uids().tolist()) <= set(whole)
     assert len(raw) == len(source.uids())
+
+
+@pytest.mark.parametrize(
+    "lengths", [(15, 16, 4, 8), (16, 32, 4, 8), (32, 32, 4, 16), (32, 32, 8, 8)]
+)
+def test_columns_of_different_lengths_are_looked_for_anew(
+    lengths: tuple[int, int, int, int],
+) -> None:
+    assert Contents.of(*(bytes(length) for length in lengths)) is None
+    whole = Contents.of(bytes(32), bytes(32), bytes(8), bytes(16))
+    assert whole is not None
+    assert len(whole) == 2
 
 
 def test_an_index_of_another_version_is_made_anew(folder: Path, tmp_path: Path) -> None:
