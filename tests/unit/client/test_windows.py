@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,8 @@ import pytest
 from tests.contract.client.places import look
 
 from fedask.client.sources.index import Index
-from fedask.client.sources.rows import MAX_ROW_BYTES
-from fedask.client.sources.windows import WindowReader
+from fedask.client.sources.rows import MAX_ROW_BYTES, Row
+from fedask.client.sources.windows import WindowReader, _bounded
 from fedask.common.errors import ConfigError, DataError
 
 
@@ -62,6 +63,13 @@ def test_a_window_without_end_is_not_held_in_memory(path: Path) -> None:
 
     assert good == [[[2]]]
     assert f"more than {MAX_ROW_BYTES} bytes" in broken[0]
+
+
+def test_no_more_rows_of_a_window_are_held_than_it_may_have() -> None:
+    size = MAX_ROW_BYTES // 10
+    rows = (Row(at * size, size, at, ["1"]) for at in itertools.count())
+
+    assert len(_bounded(rows)) == 11
 
 
 @pytest.mark.parametrize(
