@@ -1,11 +1,11 @@
 """A real device behind a SuperNode: opened from the owner's own node configuration.
 
-``flower-supernode --node-config 'data="/srv/pool.npy" store="/srv/device.db"
+``flower-supernode --node-config 'data="/srv/wavs" frames=8000 store="/srv/device.db"
 labels="/srv/labels.csv" device="ward-3"'``. The server has no say in any of these.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from flwr.app import Context
@@ -15,12 +15,21 @@ from fedask.client.device import Device
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
-from fedask.client.sources.arrays import open_npy
+from fedask.client.sources.index import Index
+from fedask.client.sources.indexed import Look
+from fedask.client.sources.source import open_source
 from fedask.client.store import SqliteStore
+from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
+
+_OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
+
+
+def _is_other(key: str) -> bool:
+    return key in _OTHERS or key.startswith("desk-")
 
 
 @contextmanager
@@ -32,14 +41,16 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     task
         For the class names in the labels file.
     context
-        ``node_config``: ``data`` (.npy of samples), ``store`` (SQLite file, made if
-        missing), ``device`` (its pseudonym), and optionally ``labels`` (CSV of
-        answers) and the ``desk-`` settings of ``DeskSettings.from_node``.
+        ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
+        made if missing; an index of the data stands beside it), ``device`` (its
+        pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
+        the data (see ``open_source``), and the ``desk-`` settings of
+        ``DeskSettings.from_node``.
 
     Raises
     ------
     ConfigError
-        If a key is missing, or a setting of the desk is wrong.
+        If a key is missing, is none that there is, or a setting of the desk is wrong.
     DataError, StoreError
         If a file cannot be used.
     """
@@ -50,16 +61,20 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
             raise ConfigError(msg)
     # Not used here, but to be right before anybody is asked.
     DeskSettings.from_node(node, task.num_classes)
-    store = SqliteStore(Path(str(node["store"])))
-    try:
-        labels = node.get("labels")
+    device_id = parse_device_id(node["device"])
+    options = {key: value for key, value in node.items() if not _is_other(key)}
+    path = Path(str(node["store"]))
+    labels = node.get("labels")
+    with (
+        closing(SqliteStore(path)) as store,
+        closing(Index(path.with_name(path.name + ".index"))) as index,
+    ):
+        look = Look(index=index, now=SystemClock().now())
         yield Device(
-            device_id=parse_device_id(node["device"]),
-            pool=Pool(open_npy(Path(str(node["data"])))),
+            device_id=device_id,
+            pool=Pool(open_source(options, look)),
             store=store,
             oracle=Nobody()
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
         )
-    finally:
-        store.close()

@@ -5,7 +5,8 @@ source's own uids it holds eight bytes per sample, the order of the uids.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from math import prod
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ from fedask.common.ids import Uid
 
 _PIECE = 4096  # uids looked at together
 _FIRST = 64  # samples of a first batch
+
+
+class Broken(NamedTuple):
+    """What a source set aside: where it stands, and why."""
+
+    name: str
+    reason: str
 
 
 class DataSource(Protocol):
@@ -31,9 +39,14 @@ class DataSource(Protocol):
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the raw samples of these rows, in their order: (m, ...).
 
-        An array of their own, which the caller may change.
+        An array of their own, which the caller may change. Samples of several fields
+        are a structured array, texts an array (m,) of str.
         """
         ...
+
+    def broken(self) -> list[Broken]:
+        """Return what was set aside when the source was opened, and why."""
+        return []
 
 
 class Pool:
@@ -135,7 +148,8 @@ class Pool:
             if len(part):
                 raw = self._source.load(self._rows_at(part))
                 if numbers is not None:
-                    step = max(1, min(size, numbers * len(raw) // max(1, raw.size)))
+                    held = raw.size * _numbers(raw.dtype)
+                    step = max(1, min(size, numbers * len(raw) // max(1, held)))
                 yield uids, raw
 
     def _find(
@@ -166,3 +180,13 @@ class _Part(DataSource):
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         return self._pool.load([Uid(uid) for uid in self._uids[rows].tolist()])
+
+
+def _numbers(dtype: np.dtype[Any]) -> int:
+    """Return how many numbers one element holds: characters of a text, all fields."""
+    if dtype.fields is not None:
+        return sum(_numbers(field[0]) for field in dtype.fields.values())
+    if dtype.subdtype is not None:
+        inner, shape = dtype.subdtype
+        return prod(shape) * _numbers(inner)
+    return dtype.itemsize // 4 if dtype.kind == "U" else 1

@@ -47,7 +47,8 @@ class Task:
     transform
         Maps a raw batch ``(n, *raw_shape)``, any dtype, to the float tensor that the
         model takes. By default: convert to float32 and reshape to ``input_shape``;
-        bytes (uint8) are divided by 255.
+        bytes (uint8) are divided by 255. Texts come as ``(n,)`` str, samples of several
+        fields as a structured array, ``raw["image"]``: both need a transform.
     loss
         Maps ``(logits (n, c), targets (n,) int64)`` to a scalar. Default: mean cross
         entropy. Where labels weigh differently (see ``weak.weight``) it is called with
@@ -122,9 +123,19 @@ class Task:
         return factory(self.input_shape, self.num_classes)
 
     def to_inputs(self, raw: NDArray[Any]) -> "torch.Tensor":
-        """Turn a raw batch into what the model takes."""
+        """Turn a raw batch into what the model takes.
+
+        Raises
+        ------
+        ConfigError
+            If the samples are no numbers, and the task has no transform.
+        """
         if self.transform is not None:
             return self.transform(raw)
+        if raw.dtype.kind not in "biuf":
+            what = "texts" if raw.dtype.kind == "U" else f"of type {raw.dtype}"
+            msg = f"the samples are {what:.200}: the task needs a transform= for them"
+            raise ConfigError(msg)
         import torch  # noqa: PLC0415
 
         # A copy: sources may be memory-mapped and read-only, torch wants neither. Into

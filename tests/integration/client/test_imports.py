@@ -41,3 +41,9 @@ def test_the_client_app_brings_nothing_heavy_and_nothing_of_the_server() -> None
 )
 def test_a_labelling_process_needs_no_model(module: str) -> None:
     assert not roots(imported_by(module)) & (FORBIDDEN - {"sqlite3"})
+
+
+def test_the_table_of_kinds_brings_no_model_and_nothing_optional() -> None:
+    found = roots(imported_by("fedask.client.sources.source"))
+
+    assert found & {"torch", "PIL", "pyarrow"} == set()

@@ -1,10 +1,15 @@
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.contract.client.places import look
 
-from fedask.client.sources.arrays import ArraySource, open_npy
+from fedask.client.sources.arrays import ArraySource
+from fedask.client.sources.index import Index
 from fedask.common.errors import DataError
 from fedask.common.ids import content_uid
 
@@ -66,26 +71,69 @@ def test_numbers_that_are_not_finite_are_refused_with_their_row(bad: float) -> N
     assert len(ArraySource(samples, rows=np.array([0, 1, 3])).uids()) == 3
 
 
-def test_a_file_is_mapped_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "pool.npy"
-    np.save(path, IMAGES)
+def held(path: Path) -> list[Any]:
+    source = look({"data": str(path), "kind": "array"}, Index())
+    rows: list[Any] = source.load(np.arange(len(source.uids()))).tolist()
+    return rows
 
-    source = open_npy(path)
 
-    assert isinstance(source._samples, np.memmap)
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+def test_uids_are_those_of_the_content_whatever_the_layout(
+    tmp_path: Path, layout: Callable[[Any], Any]
+) -> None:
+    np.save(tmp_path / "pool.npy", layout(IMAGES))
+
+    source = look({"data": str(tmp_path / "pool.npy")}, Index())
+
     assert source.uids().tolist() == ArraySource(IMAGES).uids().tolist()
     assert source.load(np.array([4, 1])).tolist() == IMAGES[[4, 1]].tolist()
-    with pytest.raises(ValueError, match="read-only"):
-        source._samples[0] = 0
 
 
-def test_uids_are_those_of_the_content_whatever_the_layout(tmp_path: Path) -> None:
-    np.save(tmp_path / "c.npy", IMAGES)
-    np.save(tmp_path / "f.npy", np.asfortranarray(IMAGES))
+def test_an_array_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "pool.npy"
+    np.save(path, np.arange(4_000_000, dtype=np.float64).reshape(4, -1))
+    tracemalloc.start()
+    try:
+        source = look({"data": str(path)}, Index())
+        raw = source.load(np.array([2]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
-    one, two = (open_npy(tmp_path / name).uids() for name in ("c.npy", "f.npy"))
+    assert raw[0, 0] == 2_000_000
+    assert peak < 3.5 * 8_000_000
 
-    assert one.tolist() == two.tolist()
+
+def test_an_array_that_is_cut_short_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pool.npy"
+    np.save(path, np.arange(400_000.0).reshape(4, -1))
+    source = look({"data": str(path)}, Index())
+
+    with path.open("r+b") as file:
+        file.truncate(2_000_000)
+
+    assert source.load(np.array([0])).shape == (1, 100_000)
+    with pytest.raises(DataError, match="cut short"):
+        source.load(np.array([3]))
+
+
+def test_rows_that_are_not_finite_are_set_aside(tmp_path: Path) -> None:
+    samples = np.zeros((4, 3), dtype=np.float32)
+    samples[:, 0] = np.arange(4)
+    samples[2, 1] = np.inf
+    np.save(tmp_path / "pool.npy", samples)
+
+    assert [row[0] for row in held(tmp_path / "pool.npy")] == [0, 1, 3]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedask.client.sources.npy.MAX_UNPACKED_BYTES", 10_000)
+    np.savez_compressed(tmp_path / "pool.npz", x=np.zeros((100, 100)))
+
+    with pytest.raises(DataError, match="more than 10000 bytes"):
+        held(tmp_path / "pool.npz")
 
 
 def write(path: Path, kind: str) -> None:
@@ -108,30 +156,25 @@ def write(path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["missing", "objects", "archive", "text", "nothing", "cut short", "folder"],
+    "kind", ["missing", "objects", "archive", "text", "nothing", "cut short", "folder"]
 )
-def test_a_file_that_is_no_array_is_refused_by_name(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "pool.npy"
+@pytest.mark.parametrize("name", ["pool.npy", "pool.npz"])
+def test_a_file_that_is_no_array_is_refused_by_name(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    path = tmp_path / name
     write(path, kind)
 
-    with pytest.raises(DataError, match=f"cannot read samples from {path}"):
-        open_npy(path)
+    with pytest.raises(DataError, match=f"{path}"):
+        held(path)
 
 
-@pytest.mark.parametrize("shape", [(), (7,)])
+@pytest.mark.parametrize("shape", [(), (7,), (0, 3), (3, 0)])
 def test_an_array_that_counts_no_samples_is_refused(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     path = tmp_path / "pool.npy"
     np.save(path, np.zeros(shape))
 
-    with pytest.raises(DataError, match=f"{path} has shape .* must count samples"):
-        open_npy(path)
-
-
-def test_an_array_of_no_samples_is_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "pool.npy", np.zeros((0, 3)))
-
-    with pytest.raises(DataError, match="no samples"):
-        open_npy(tmp_path / "pool.npy")
+    with pytest.raises(DataError, match=f"no samples in {path}"):
+        held(path)

@@ -144,6 +144,18 @@ def test_what_is_done_to_a_batch_is_not_done_to_the_samples() -> None:
     assert np.array_equal(samples, SAMPLES)
 
 
+def test_batches_count_characters_and_fields_as_numbers() -> None:
+    texts = np.array([f"{number:010d}" for number in range(200)])
+    rows = np.zeros(200, dtype=[("a", "<f4", (4,)), ("b", "<U5"), ("c", "u1")])
+    rows["c"] = np.arange(200)
+
+    for samples in (texts, rows):
+        named = np.array([f"{number:032x}" for number in range(200)])
+        pool = Pool(ArraySource(samples, uids=named))
+
+        assert [len(raw) for _, raw in pool.batches((), 200, 500)] == [64, 50, 50, 36]
+
+
 class Named(DataSource):
     """Names without samples."""
 

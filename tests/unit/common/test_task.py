@@ -174,3 +174,17 @@ def test_a_users_own_transform_is_used_alone() -> None:
     task = Task(classes=TWO, input_shape=(3,), transform=to_ones)
 
     assert torch.equal(task.to_inputs(np.zeros((2, 3), np.uint8)), torch.ones(2, 7))
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (np.array(["a", "b"]), "are texts"),
+        (np.zeros(2, dtype=[("image", "u1", (2,)), ("note", "<U3")]), "'image'"),
+    ],
+)
+def test_samples_that_are_no_numbers_need_a_transform(
+    raw: NDArray[Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{said}.*needs a transform="):
+        Task(classes=TWO).to_inputs(raw)

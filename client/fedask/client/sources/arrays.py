@@ -1,6 +1,8 @@
-"""Samples in one array: in memory, or on disk and memory-mapped."""
+"""Samples in one array: in memory, or on disk and memory-mapped.
 
-from pathlib import Path
+Called by simulations and by tests; a device's own files are read by ``npy``.
+"""
+
 from typing import Any
 
 import numpy as np
@@ -73,22 +75,3 @@ def _named(samples: NDArray[Any], row: int) -> Uid:
         msg = f"row {row} of the samples holds NaN or infinity"
         raise DataError(msg)
     return content_uid(sample)
-
-
-def open_npy(path: Path) -> ArraySource:
-    """Open a ``.npy`` file of samples without reading it into memory.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, is no ``.npy`` file, holds objects, or is empty.
-    """
-    try:
-        samples = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError) as err:
-        msg = f"cannot read samples from {path}: {err}"
-        raise DataError(msg) from err
-    if samples.ndim in {0, 1}:
-        msg = f"{path} has shape {samples.shape}; the first axis must count samples"
-        raise DataError(msg)
-    return ArraySource(samples)
