@@ -129,8 +129,14 @@ def run_case(
             if row.seconds is not None and library != FLOOR:
                 chosen = np.load(folder / "rows.npy")
                 row = replace(row, fault=judge.fault(chosen, case.k))
+            say(f"  {_outcome(row)}")
             rows.append(row)
     return rows
+
+
+def _outcome(row: Row) -> str:
+    took = "no time" if row.seconds is None else f"{1e3 * row.seconds:.1f} ms"
+    return f"{took}, {row.fault}" if row.fault else took
 
 
 def _python(library: str, kind: str, peers: Peers | None) -> list[str]:

@@ -1,6 +1,6 @@
 """``fedask bench``: measure, as ratios in one run."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,6 +96,15 @@ def select_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Sizes about twenty times smaller.")
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=1.0,
+            help="Seconds after which a library is stopped; slow ones take minutes. "
+            "[default: 900, quick: 120]",
+        ),
+    ] = None,
     only: Annotated[
         str, typer.Option("--only", help="Cases whose name holds this.")
     ] = "",
@@ -127,7 +136,10 @@ def select_command(
         say(f"peers in {folder} (the first time this takes minutes)")
         there = install(folder)
         result["peers"] = {"versions": there.versions, "failed": there.failed}
-    result |= compare(there, Limits.quick() if quick else Limits(), only, say)
+    limits = Limits.quick() if quick else Limits()
+    if timeout is not None:
+        limits = replace(limits, timeout_s=timeout)
+    result |= compare(there, limits, only, say)
     if as_json:
         print_json(result)
     else:
