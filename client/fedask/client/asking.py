@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.batchers.batcher import Shortlist
-from fedask.client.first import by_cluster, by_hash, look
+from fedask.client.first import FEWEST_CELLS, by_cluster, by_hash, look
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item
 from fedask.client.rating import AGAIN, class_counts, labels_left
@@ -91,7 +91,7 @@ class Asker:
     def _first(self, cut: Cut, most: int, setting: Setting) -> list[Uid]:
         """Choose the first questions; no label has been given yet."""
         name = setting.policy.traits.first or setting.scenario.ask.first
-        if name == "random" or not most or not len(self._pool):
+        if name == "random" or not most or len(self._pool) <= FEWEST_CELLS:
             return by_hash(self._pool, most, cut.nonce)
         scorer = make_scorer(name)
         viewer = setting.viewer(self._store, scorer.needs | {"features"}, cut.cycle)

@@ -24,7 +24,7 @@ from fedask.client.viewer import Viewer
 from fedask.common.ids import Uid, hash_uids
 
 CANDIDATES = 2048  # of the pool, by hash: enough to see its clusters in
-FEWEST_CELLS = 10  # that a few questions are drawn from
+FEWEST_CELLS = 10  # that a few questions are drawn from; no more samples: no clusters
 
 
 def by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:

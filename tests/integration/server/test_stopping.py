@@ -13,7 +13,13 @@ from fedask.client.device import Device
 from fedask.common.errors import ConfigError
 from fedask.server.checkpoint import CHECKPOINT, RunFolder
 
-LONG = {"ask.cycles": 5, "fleet.devices": 4, "ask.quota": 6, "fleet.store": "sqlite"}
+LONG = {
+    "ask.first": "random",
+    "ask.cycles": 5,
+    "fleet.devices": 4,
+    "ask.quota": 6,
+    "fleet.store": "sqlite",
+}
 ENDS: dict[str, dict[str, Any]] = {
     "budget": {"stop.labels": 20},
     "plateau": {"stop.patience": 1, "stop.min_gain": 0.5},

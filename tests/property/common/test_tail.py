@@ -80,7 +80,7 @@ def test_shares_are_in_proportion_to_what_was_counted(fleet: Fleet, bin_: int) -
 @CHECK
 @given(
     st.integers(1, 12),
-    st.integers(1, 30),
+    st.integers(3, 30),  # of one or two labels a single one is half or all
     st.floats(0.3, 8.0),
     st.integers(0, 2**32 - 1),
 )

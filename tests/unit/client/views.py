@@ -85,5 +85,6 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def rows_of(view: View, rows: NDArray[np.int64]) -> View:
     """Return the view of some of the samples."""
     names = [name for name in ARRAYS if name != "draws"]
-    taken = {name: getattr(view, name)[rows] for name in names}
+    filled = {name: getattr(view, name) for name in names}
+    taken = {name: a[rows] if len(a) else a for name, a in filled.items()}
     return replace(view, **taken, draws=view.draws[:, rows])
