@@ -17,6 +17,7 @@ MAX_SHORTLIST = 1000.0  # times the batch
 MIN_BINS, MAX_BINS = 2, 4096
 WARMUP_SAMPLES = 1024  # of a device's pool in a round of warm-up: four large batches
 MAX_CELLS = 1024
+MAX_PAUSE_S = 31 * 86_400
 MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
 
 
@@ -400,8 +401,17 @@ class RunConfig:
     resume: bool = False  # continue from the checkpoint in ``out``
     evaluate: str = ""  # held-out (simulations), package.module:attr, or "" for none
     round_timeout_s: float = 3600.0  # how long a round waits for devices
+    pause_s: float = (
+        0.0  # after each cycle, for people to answer; simulations need none
+    )
 
     def __post_init__(self) -> None:
+        require(
+            0.0 <= self.pause_s <= MAX_PAUSE_S,
+            "run.pause_s",
+            self.pause_s,
+            f"must be 0 to {MAX_PAUSE_S}, a month",
+        )
         require(
             self.round_timeout_s > 0,
             "run.round_timeout_s",

@@ -1,6 +1,7 @@
 """The ServerApp: ``app = server_app(task)``. Wires a scenario to Flower's loop."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -81,6 +82,8 @@ class Coordinator:
         The Flower strategy that aggregates.
     clock
         Dates the lines of the history.
+    pause
+        Waits so many seconds between cycles.
 
     Raises
     ------
@@ -90,10 +93,16 @@ class Coordinator:
     """
 
     def __init__(
-        self, task: Task, scenario: Scenario, inner: Strategy, clock: Clock
+        self,
+        task: Task,
+        scenario: Scenario,
+        inner: Strategy,
+        clock: Clock,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._task = task
         self._clock = clock
+        self._pause = pause
         self._scenario = scenario
         self._strategy = AskStrategy(inner, scenario, task.num_classes)
         policy = make_policy(scenario.ask, task.num_classes)
@@ -177,8 +186,15 @@ class Coordinator:
             self._save(row)
         if "stopped" in row:
             raise _EndOfRun
+        self._wait(progress.rounds, step)
         shown = ("labels", "accuracy", "loss")
         return MetricRecord({key: row[key] for key in shown if key in row})
+
+    def _wait(self, rounds: int, step: int) -> None:
+        """Leave people time between two cycles; all is saved by then."""
+        pause_s, ends = self._scenario.run.pause_s, self._scenario.train.rounds - 1
+        if pause_s and step == ends and rounds < self._scenario.rounds:
+            self._pause(pause_s)
 
     def _close_cycle(self, row: dict[str, Any]) -> None:
         """Add to the row what is known at the end of a cycle, and why the run ends."""

@@ -148,6 +148,16 @@ class Noon(Clock):
         return datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
+class Away(Nodes):
+    """Nobody is there."""
+
+    @override
+    def send_and_receive(
+        self, messages: Any, *, timeout: float | None = None
+    ) -> list[Message]:
+        return []
+
+
 def test_history_is_dated_by_the_clock_that_is_passed_in(tmp_path: Path) -> None:
     seen: list[int] = []
     scenario = small({"run.out": str(tmp_path / "out"), "ask.cycles": 1})
@@ -167,6 +177,15 @@ def test_history_is_dated_by_the_clock_that_is_passed_in(tmp_path: Path) -> None
     rows = [json.loads(line) for line in lines.splitlines()]
     assert [row["at"] for row in rows] == ["2025-06-01T12:00:00+00:00"] * 2
     assert seen == [DEVICES, 0, DEVICES, 0]  # train, and no evaluation
+
+
+def test_people_get_time_between_cycles_and_not_after_the_last() -> None:
+    pauses: list[float] = []
+    scenario = small({"ask.cycles": 3, "run.pause_s": 60.0})
+    inner = FedAvg(fraction_evaluate=0.0)
+    task = task_of(scenario)
+    Coordinator(task, scenario, inner, Noon(), pauses.append).run(Away(DEVICES))
+    assert pauses == [60.0, 60.0]
 
 
 def test_server_app_takes_a_strategy_and_defaults_of_its_own(tmp_path: Path) -> None:
