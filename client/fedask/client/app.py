@@ -88,8 +88,8 @@ def client_app(
         Run configuration (dotted keys) below what Flower hands over.
     open_device
         Opens the device for one message. By default a SuperNode whose ``--node-config``
-        has ``data`` is a real device (see ``fedask.client.deployment``); without it, it
-        is a simulated one.
+        has ``data`` or ``site`` is a real device (see ``fedask.client.deployment``);
+        without it, it is a simulated one.
     """
     return DeviceApp(_Handler(task, defaults or {}, open_device))
 
@@ -210,7 +210,8 @@ class _Handler:
         task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        target = DEPLOYED if "data" in context.node_config else SIMULATED
+        real = {"data", "site"} & context.node_config.keys()
+        target = DEPLOYED if real else SIMULATED
         open_device: OpenDevice = _load_once(target)
         return open_device(task, scenario, context)
 

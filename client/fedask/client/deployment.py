@@ -1,12 +1,14 @@
 """A real device behind a SuperNode: opened from the owner's own node configuration.
 
 ``flower-supernode --node-config 'data="/srv/wavs" frames=8000 store="/srv/device.db"
-labels="/srv/labels.csv" device="ward-3"'``. The server has no say in any of these.
+labels="/srv/labels.csv" device="ward-3"'``, or ``--node-config 'site="/srv/ward-3"'``
+with the folder that ``fedask device init`` made. The server has no say in any of these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 
@@ -15,6 +17,7 @@ from fedask.client.device import Device
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
+from fedask.client.site.settings import read_site
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
@@ -25,11 +28,24 @@ from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
 
+SITE = "site"
 _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
 
 
 def _is_other(key: str) -> bool:
     return key in _OTHERS or key.startswith("desk-")
+
+
+def _node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the node configuration, with what stands in a site's folder."""
+    if SITE not in node:
+        return node
+    for key in node:
+        if key not in {SITE, "labels"}:
+            msg = f"--node-config {key}: stands in the site's device.toml; leave it out"
+            raise ConfigError(msg)
+    rest = {key: value for key, value in node.items() if key != SITE}
+    return {**read_site(Path(str(node[SITE]))).to_node(), **rest}
 
 
 @contextmanager
@@ -45,7 +61,8 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         made if missing; an index of the data stands beside it), ``device`` (its
         pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
         the data (see ``open_source``), and the ``desk-`` settings of
-        ``DeskSettings.from_node``.
+        ``DeskSettings.from_node``. Or ``site``, a folder with all of these, and
+        ``labels``.
 
     Raises
     ------
@@ -54,7 +71,7 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     DataError, StoreError
         If a file cannot be used.
     """
-    node = context.node_config
+    node = _node_of(context.node_config)
     for key in ("data", "store", "device"):
         if key not in node:
             msg = f"the SuperNode's --node-config has no {key}"

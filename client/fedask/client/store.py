@@ -323,6 +323,12 @@ class SqliteStore(DeviceStore, VerdictStore):
         with self._reading() as db:
             return rows.near(db, uid)
 
+    def problem(self) -> str:
+        """Return what is wrong with the file, or "" if it is sound. Reads all of it."""
+        with self._reading() as db:
+            (told,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        return "" if told == "ok" else str(told)
+
     @override
     def close(self) -> None:
         self._db.close()

@@ -1,4 +1,4 @@
-"""Federated on-device active learning: simulate, compare, start an app.
+"""Federated on-device active learning: simulate, compare, start an app, run a device.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 data
 missing, damaged or unfit; 4 the disk refused; 5 a peer sent something refused; 6
@@ -13,9 +13,10 @@ from typing import Annotated
 
 import typer
 
+from fedask.client.commands import device
+from fedask.client.commands.console import print_json, stderr
 from fedask.common.errors import FedaskError
 from fedask.simulations.commands import bench, compare, new, simulate
-from fedask.simulations.console import print_json, stderr
 
 INTERRUPTED = 130
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate_command)
 app.command("compare")(compare.compare_command)
 app.command("new")(new.new_command)
+app.add_typer(device.app, name="device")
 app.add_typer(bench.app, name="bench")
 
 

@@ -1,17 +1,11 @@
-"""What people see while a command works: progress, tables, errors.
+"""What people see while a simulation works, and of a comparison in the end.
 
-Progress is drawn on standard error and only on a terminal; standard output carries the
-result alone, so that ``--json`` can be piped.
+Progress is drawn on standard error and only on a terminal.
 """
 
-import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -19,33 +13,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
+from fedask.client.commands.console import print_table, stderr, stdout
 from fedask.simulations.reporting.headline import areas_told
 from fedask.simulations.reporting.ranking import mean_area, ranked
 from fedask.simulations.summary import ArmSummary, Summary
-
-_PIPED_WIDTH = 120  # columns
-_WIDEST = 1000  # columns of a piped table
-
-
-def stderr() -> Console:
-    """Return the console for everything that is not the result."""
-    return Console(stderr=True, soft_wrap=True)
-
-
-def stdout() -> Console:
-    """Return the console for the result; wide enough for a table when piped."""
-    console = Console(soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    return console
-
-
-def print_json(value: Any) -> None:  # noqa: ANN401  (whatever json can hold)
-    """Print a result as JSON."""
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
 @contextmanager
@@ -63,23 +35,6 @@ def progress_bar() -> Iterator[Progress]:
         disable=not console.is_terminal,
     ) as progress:
         yield progress
-
-
-def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
-) -> None:
-    """Print a table; the first column is text, the others are figures."""
-    table = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # never markup
-    console = stdout()
-    if not console.is_terminal:  # long names would break lines that are searched
-        unlimited = console.options.update(width=_WIDEST)
-        needed = Measurement.get(console, unlimited, table).maximum
-        console.width = max(console.width, needed)
-    console.print(table)
 
 
 def print_summary(summary: Summary) -> None:

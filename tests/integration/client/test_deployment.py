@@ -178,3 +178,26 @@ def test_the_settings_of_the_desk_are_the_owners() -> None:
     settings = DeskSettings.from_node(node, 3)
 
     assert settings == DeskSettings(classes=3, rule="two", lease_s=60.0)
+
+
+def test_a_site_s_folder_says_all_that_a_node_needs(
+    node: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "device.toml").write_text(
+        'device = "ward-3"\napp = "app"\n[data]\ndata = "pool.npy"\n'
+        '[desk]\nrule = "two"\n'
+    )
+    (device,) = rounds({"site": str(tmp_path), "labels": node["labels"]})
+
+    assert device.device_id == "ward-3"
+    assert len(device.pool) == 60
+    assert [state for state, _ in stored(node)] == [State.TRAINED] * 2
+
+
+def test_a_site_leaves_no_room_for_a_second_opinion(tmp_path: Path) -> None:
+    node = {"site": str(tmp_path), "device": "ward-3"}
+    with (
+        pytest.raises(ConfigError, match=r"--node-config device: .*device\.toml"),
+        open_device(TASK, SCENARIO, context(node)),
+    ):
+        pass

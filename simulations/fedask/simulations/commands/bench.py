@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from fedask.client.commands.console import print_json, print_table, stderr
 from fedask.common.errors import ConfigError
 from fedask.simulations.commands.options import Json
-from fedask.simulations.console import print_json, print_table, stderr
 
 app = typer.Typer(
     help="Measure speed and memory, as ratios against a peer or a floor in one run.",

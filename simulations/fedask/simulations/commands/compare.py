@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from fedask.client.commands.console import print_json, stderr
 from fedask.server.checkpoint import replace_file
 from fedask.simulations.commands.options import (
     Json,
@@ -24,12 +25,7 @@ from fedask.simulations.commands.options import (
     read_settings,
 )
 from fedask.simulations.commands.simulate import note
-from fedask.simulations.console import (
-    print_json,
-    print_summary,
-    progress_bar,
-    stderr,
-)
+from fedask.simulations.console import print_summary, progress_bar
 from fedask.simulations.history import Follower
 from fedask.simulations.programs import Program, open_program
 

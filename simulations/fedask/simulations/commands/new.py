@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedask.simulations.console import stderr
+from fedask.client.commands.console import stderr
 from fedask.simulations.template import write_app
 
 

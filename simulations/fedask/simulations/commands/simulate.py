@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedask.client.commands.console import print_json, print_table, stderr
 from fedask.common.config import Scenario
 from fedask.simulations.commands.options import (
     Json,
@@ -20,7 +21,7 @@ from fedask.simulations.commands.options import (
     clear,
     read_settings,
 )
-from fedask.simulations.console import print_json, print_table, progress_bar, stderr
+from fedask.simulations.console import progress_bar
 from fedask.simulations.history import Follower
 from fedask.simulations.programs import open_program
 

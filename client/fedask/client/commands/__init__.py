@@ -1,0 +1,1 @@
+"""``fedask device``: what an owner does with a device."""

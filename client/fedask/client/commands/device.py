@@ -1,0 +1,18 @@
+"""``fedask device``: set up a device, look at its data, label, look after its store."""
+
+import typer
+
+from fedask.client.commands import doctor, init, status, watch
+
+app = typer.Typer(
+    help="Set up and look after the device that holds the data: its folder, its queue, "
+    "its labels. Every command works on the folder in --site, and any number of them "
+    "may run at once, beside a SuperNode too.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("init")(init.init_command)
+app.command("status")(status.status_command)
+app.command("run-once")(watch.run_once_command)
+app.command("watch")(watch.watch_command)
+app.command("doctor")(doctor.doctor_command)

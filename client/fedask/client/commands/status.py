@@ -1,0 +1,60 @@
+"""``fedask device status``: how a device stands."""
+
+from pathlib import Path
+from typing import Any
+
+from fedask.client.commands.console import print_json, print_table
+from fedask.client.commands.options import Json, SiteFolder
+from fedask.client.queue import State
+from fedask.client.site.site import Site
+from fedask.common.clock import SystemClock
+from fedask.common.errors import DataError
+
+
+def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
+    """Show how a device stands: samples, queue, labels, people, model.
+
+    Example: fedask device status --site ward-3
+    """
+    with Site.at(site, SystemClock()) as opened:
+        found = status_of(opened)
+    if json:
+        print_json(found)
+        return
+    rows = [("samples in the data", _count(found["samples"]))]
+    rows += [(f"queue: {state}", str(n)) for state, n in found["queue"].items()]
+    rows += [(f"labels: {name}", str(n)) for name, n in found["labels"].items()]
+    rows += [(f"verdicts of {who}", str(n)) for who, n in found["people"].items()]
+    rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
+    rows.append(("model", found["model"] or "none yet"))
+    print_table(f"device {found['device']}", ("what", "how much"), rows)
+    if found["problem"]:
+        print_table("needs attention", ("what",), [(found["problem"],)])
+
+
+def status_of(site: Site) -> dict[str, Any]:
+    """Return how a device stands; a problem with the data does not hide the rest."""
+    samples, problem = None, ""
+    try:
+        samples = len(site.pool)
+    except DataError as err:
+        problem = str(err)
+    progress, kept = site.desk.progress(), site.store.scores()
+    return {
+        "device": site.settings.device,
+        "samples": samples,
+        "queue": {state.value: progress.states.get(state, 0) for state in State},
+        "labels": {
+            name: progress.classes.get(index, 0)
+            for index, name in enumerate(site.task.classes)
+        },
+        "people": dict(progress.annotators),
+        "today": progress.today,
+        "cycle": site.store.last_cycle(),
+        "model": None if kept is None else kept[0],
+        "problem": problem,
+    }
+
+
+def _count(number: int | None) -> str:
+    return "cannot be read" if number is None else str(number)

@@ -1,0 +1,1 @@
+"""The place where a device stands: its folder, its settings, what they open."""

@@ -1,0 +1,218 @@
+"""What a deployer gets wrong, looked for one by one. Called by the ``doctor``.
+
+Each check looks at one thing and says what it found; what is wrong comes with what to
+do about it. Nothing is changed, but that a store which is missing is made.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from fedask.client.learner import Learner
+from fedask.client.site.site import Site
+from fedask.common.errors import DataError, FedaskError, StoreError
+from fedask.common.ids import Uid
+
+FEWEST_FREE_BYTES = 200 << 20  # models, scores and a write-ahead log need room
+FEWEST_SAMPLES = 20
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # before it this code did not exist
+_AHEAD = timedelta(minutes=5)
+
+
+class Grade(StrEnum):
+    """How a check ended."""
+
+    GOOD = "good"
+    DOUBTFUL = "doubtful"  # works, but is seldom meant
+    WRONG = "wrong"  # does not work, or is not safe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check found.
+
+    Parameters
+    ----------
+    check
+        Its name.
+    told
+        What was found.
+    mend
+        What to do about it; "" where it is good.
+    """
+
+    check: str
+    grade: Grade
+    told: str
+    mend: str = ""
+
+
+Check = Callable[[Site], Finding]
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    """Run every check; one that fails does not keep the next from being run."""
+    for name, check in CHECKS.items():
+        try:
+            yield check(site)
+        except FedaskError as err:
+            mend = _MENDS.get(type(err), "correct the settings that it names")
+            yield Finding(check=name, grade=Grade.WRONG, told=str(err), mend=mend)
+
+
+_MENDS: dict[type[FedaskError], str] = {
+    DataError: "look at the files of [data] in device.toml",
+    StoreError: "look at the disk, the owner and the rights of the store's folder",
+}
+
+
+def _good(check: str, told: str) -> Finding:
+    return Finding(check=check, grade=Grade.GOOD, told=told)
+
+
+def _folder(site: Site) -> Finding:
+    """Who else may read settings and store."""
+    for path in (site.settings.where, site.settings.store_path):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            return Finding(
+                check="folder",
+                grade=Grade.WRONG,
+                told=f"{path} may be read by other users of this machine",
+                mend=f"chmod 600 {path}",
+            )
+    return _good("folder", f"{site.settings.folder.resolve()} is its owner's alone")
+
+
+def _clock(site: Site) -> Finding:
+    """Whether leases and retention can trust the clock."""
+    now = site.clock.now()
+    said = [v.at for v in site.desk.history(1) if v.at is not None]
+    if now < EARLIEST or any(at > now + _AHEAD for at in said):
+        return Finding(
+            check="clock",
+            grade=Grade.WRONG,
+            told=f"this machine believes it is {now:%Y-%m-%d %H:%M} UTC",
+            mend="set the clock, and let the machine keep it (NTP, a battery)",
+        )
+    return _good("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _task(site: Site) -> Finding:
+    """Whether the user's code imports."""
+    classes = ", ".join(site.task.classes[:5])
+    more = "" if len(site.task.classes) <= 5 else ", ..."  # noqa: PLR2004
+    return _good("task", f"{len(site.task.classes)} classes: {classes}{more}")
+
+
+def _data(site: Site) -> Finding:
+    """Whether there is something to ask."""
+    source = site.open_data()
+    count, broken = len(source.uids()), len(source.broken())
+    told = f"{count} samples in {site.settings.data['data']}"
+    if broken:
+        first = source.broken()[0]
+        return Finding(
+            check="data",
+            grade=Grade.DOUBTFUL,
+            told=f"{told}; {broken} set aside, as {first.name}: {first.reason}",
+            mend="mend or remove them; the others are used",
+        )
+    if count < FEWEST_SAMPLES:
+        return Finding(
+            check="data",
+            grade=Grade.DOUBTFUL,
+            told=f"{told}: too few to choose from",
+            mend="is this the right folder?",
+        )
+    return _good("data", told)
+
+
+def _model(site: Site) -> Finding:
+    """Whether a sample goes through transform and model."""
+    learner = Learner(site.task, site.scenario.train)
+    uid = Uid(str(site.pool.uids[0]))
+    try:
+        learner.predict(site.pool.load([uid]))
+    except FedaskError:
+        raise
+    except Exception as err:  # noqa: BLE001  (the user's transform and model)
+        return Finding(
+            check="model",
+            grade=Grade.WRONG,
+            told=f"a sample does not go through the model: {type(err).__name__}: {err}",
+            mend="correct transform, input_shape or model in the task file",
+        )
+    return _good("model", "a sample goes through transform and model")
+
+
+def _disk(site: Site) -> Finding:
+    """Whether there is room."""
+    free = shutil.disk_usage(site.settings.folder).free
+    told = f"{free >> 20} MiB free"
+    if free < FEWEST_FREE_BYTES:
+        return Finding(
+            check="disk",
+            grade=Grade.WRONG,
+            told=told,
+            mend=f"free at least {FEWEST_FREE_BYTES >> 20} MiB: answers need room",
+        )
+    return _good("disk", told)
+
+
+def _store(site: Site) -> Finding:
+    """Whether the file is sound and can be written."""
+    problem = site.store.problem()
+    if problem:
+        return Finding(
+            check="store",
+            grade=Grade.WRONG,
+            told=f"{site.settings.store_path} is damaged: {problem}",
+            mend="copy the file away, then restore the last backup of it",
+        )
+    waiting = sum(site.desk.progress().states.values())
+    return _good("store", f"sound, {waiting} samples in the queue")
+
+
+def _people(site: Site) -> Finding:
+    """Whether the answers of people can get anywhere."""
+    settings = site.settings.desk_settings(site.task.num_classes)
+    return _good("people", f"rule {settings.rule}, leases of {settings.lease_s:g} s")
+
+
+def _arrivals(site: Site) -> Finding:
+    """Whether what arrives between rounds is asked."""
+    stream = site.scenario.stream
+    if stream.on:
+        return _good("arrivals", f"asked as they come, by {stream.controller}")
+    return _good("arrivals", "wait for the next round (stream.controller is off)")
+
+
+def _owner(site: Site) -> Finding:
+    """Whether the commands and the SuperNode are the same user."""
+    path = site.settings.store_path
+    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+        return Finding(
+            check="owner",
+            grade=Grade.DOUBTFUL,
+            told=f"{path} belongs to user {path.stat().st_uid}, not to you",
+            mend="run doctor, page and SuperNode as the same user",
+        )
+    return _good("owner", "the store is yours")
+
+
+CHECKS: dict[str, Check] = {
+    "folder": _folder,
+    "disk": _disk,
+    "task": _task,
+    "data": _data,
+    "model": _model,
+    "store": _store,
+    "owner": _owner,
+    "clock": _clock,
+    "people": _people,
+    "arrivals": _arrivals,
+}

@@ -1,0 +1,78 @@
+"""Looks at a device's data between rounds, and asks what has arrived.
+
+Called by ``fedask device run-once`` and ``watch``, with the server there or gone. Needs
+nothing but the site: the last model, cut and pace are in the store. Never waits.
+"""
+
+from dataclasses import dataclass
+
+from fedask.client.learner import Learner
+from fedask.client.setting import Setting
+from fedask.client.site.site import Site
+from fedask.client.sources.watching import Watch
+from fedask.client.stream import Stream
+
+BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a look found.
+
+    Parameters
+    ----------
+    samples
+        In the data now.
+    new
+        Seen for the first time by this process.
+    asked
+        Of those, queued for people.
+    """
+
+    samples: int
+    new: int
+    asked: int
+
+
+class Lookout:
+    """Looks again and again.
+
+    Parameters
+    ----------
+    site
+        Of the device; must stay open.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._watch = Watch(lambda: site.open_data(watch=True))
+        self._setting: Setting | None = None
+
+    def look(self) -> Looked:
+        """Look now; with ``stream.controller`` on, ask what is worth it.
+
+        Otherwise new samples wait for the next round, which scores the whole pool.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read. What was found before is kept.
+        StoreError
+            If the disk refuses.
+        """
+        new = asked = 0
+        for uids, raw in self._watch.look(BATCH_SAMPLES):
+            new += len(uids)
+            if self._site.scenario.stream.on:
+                asked += len(self._stream().take(uids, raw, self._site.clock.now()))
+        pool = self._watch.pool
+        return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
+
+    def _stream(self) -> Stream:
+        """Return what asks, over the data as it is now."""
+        site = self._site
+        if self._setting is None:
+            learner = Learner(site.task, site.scenario.train)
+            self._setting = Setting(site.task, site.scenario, learner)
+        pool = self._watch.pool
+        return Stream(site.pool if pool is None else pool, site.store, self._setting)

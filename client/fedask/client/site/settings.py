@@ -1,0 +1,159 @@
+"""The settings of a device's site: ``device.toml`` in its folder.
+
+Read by every command of ``fedask device``, and by a SuperNode that was given the folder
+(``--node-config 'site="/srv/ward-3"'``), so that all processes of a device agree. The
+server has no say in any of it. Never opens data, store or network.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fedask.client.desk_settings import DeskSettings
+from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.ids import DeviceId, parse_device_id
+from fedask.common.registry import nearest
+
+FILE = "device.toml"
+STORE = "device.db"
+MAX_BYTES = 1 << 16
+_TABLES = ("data", "desk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """What the owner of a device decided.
+
+    Parameters
+    ----------
+    folder
+        Where ``device.toml`` stands; other paths are relative to it.
+    device
+        Pseudonym that the server sees.
+    app
+        Folder of the Flower App that the fleet runs (``fedask new``): for the task and
+        its classes.
+    data
+        ``data``, a file or folder of samples, and the options of its kind (see
+        ``sources.source.open_source``).
+    desk
+        Settings of ``DeskSettings``, without ``desk-``.
+    store
+        SQLite file.
+    """
+
+    folder: Path
+    device: DeviceId
+    app: Path
+    data: Mapping[str, Any]
+    desk: Mapping[str, Any] = field(default_factory=dict)
+    store: Path = Path(STORE)
+
+    @property
+    def store_path(self) -> Path:
+        """The store's file."""
+        return self.folder / self.store
+
+    @property
+    def app_path(self) -> Path:
+        """The app's folder."""
+        return self.folder / self.app
+
+    def desk_settings(self, classes: int) -> DeskSettings:
+        """Return how people work together here.
+
+        Raises
+        ------
+        ConfigError
+            If a setting of the desk is wrong.
+        """
+        prefixed = {f"desk-{key}": value for key, value in self.desk.items()}
+        try:
+            return DeskSettings.from_node(prefixed, classes)
+        except ConfigError as err:
+            told = str(err).replace("--node-config desk-", "").replace("'desk-", "'")
+            msg = f"{self.where} [desk]: {told}"
+            raise ConfigError(msg) from err
+
+    def to_node(self) -> dict[str, Any]:
+        """Return the settings as a SuperNode's node configuration says them."""
+        desk = {f"desk-{key}": value for key, value in self.desk.items()}
+        own = {"device": self.device, "store": str(self.store_path)}
+        return {**self.data, **own, **desk}
+
+    @property
+    def where(self) -> Path:
+        """The settings file."""
+        return self.folder / FILE
+
+
+def read_site(folder: Path) -> SiteSettings:
+    """Read the settings of a site.
+
+    Parameters
+    ----------
+    folder
+        That ``fedask device init`` made.
+
+    Raises
+    ------
+    ConfigError
+        If there are none, they are not TOML, or a key is unknown, missing or wrong.
+    """
+    where = folder / FILE
+    try:
+        with where.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as err:
+        msg = f"no device in {folder}: there is no {FILE}. Make one with "
+        msg += "`fedask device init`, or name its folder with --site"
+        raise ConfigError(msg) from err
+    except OSError as err:
+        msg = f"cannot read {where}: {err.strerror}"
+        raise ConfigError(msg) from err
+    if len(text) > MAX_BYTES:
+        msg = f"{where} is larger than {MAX_BYTES} bytes: not a settings file"
+        raise ConfigError(msg)
+    try:
+        tree = tomllib.loads(text.decode())
+    except ValueError as err:  # not UTF-8, not TOML
+        msg = f"cannot read {where}: {err}"
+        raise ConfigError(msg) from err
+    return _checked(folder, tree)
+
+
+def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
+    where = folder / FILE
+    known = {each.name for each in fields(SiteSettings)} - {"folder"}
+    for key, value in tree.items():
+        if key not in known:
+            msg = f"{where}: unknown key {key!r}" + nearest(key, known)
+            raise ConfigError(msg)
+        kind: type = dict if key in _TABLES else str
+        if not isinstance(value, kind):
+            told = "a table" if kind is dict else "a text"
+            msg = f"{where}: {key} = {value!r:.80} must be {told}"
+            raise ConfigError(msg)
+    for key in ("device", "app", "data"):
+        if key not in tree:
+            msg = f"{where} has no {key}"
+            raise ConfigError(msg)
+    if not isinstance(tree["data"].get("data"), str):
+        msg = f"{where}: [data] has no data = PATH"
+        raise ConfigError(msg)
+    try:
+        device = parse_device_id(tree["device"])
+    except ProtocolError as err:
+        msg = f"{where}: {err}"
+        raise ConfigError(msg) from err
+    data = {**tree["data"], "data": str(folder / tree["data"]["data"])}
+    return SiteSettings(
+        folder=folder,
+        device=device,
+        app=Path(tree["app"]),
+        data=data,
+        desk=tree.get("desk", {}),
+        store=Path(tree.get("store", STORE)),
+    )

@@ -1,0 +1,165 @@
+"""What the settings of a site open: task, store, pool, desk. One per process.
+
+Made by every command of ``fedask device``. Everything is opened on first use and
+closed together; the task, and with it the user's code, only where it is needed.
+"""
+
+import sys
+from contextlib import ExitStack, closing
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fedask.client.desk import Desk
+from fedask.client.pool import DataSource, Pool
+from fedask.client.site.settings import SiteSettings, read_site
+from fedask.client.sources.index import Index
+from fedask.client.sources.indexed import Look
+from fedask.client.sources.source import open_source
+from fedask.client.store import SqliteStore
+from fedask.common.clock import Clock
+from fedask.common.config import Scenario, read_scenario
+from fedask.common.errors import ConfigError
+from fedask.common.registry import load_attr
+from fedask.common.task import Task
+
+
+class Site:
+    """A device's folder, opened.
+
+    Parameters
+    ----------
+    settings
+        Of the site.
+    clock
+        For the desk, and to tell which files may still be growing.
+    """
+
+    def __init__(self, settings: SiteSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._opened = ExitStack()
+
+    @classmethod
+    def at(cls, folder: Path, clock: Clock) -> "Site":
+        """Read the settings in a folder.
+
+        Raises
+        ------
+        ConfigError
+            As ``read_site``.
+        """
+        return cls(read_site(folder), clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The fleet's settings, as the app's folder has them.
+
+        Raises
+        ------
+        ConfigError
+            If the app is missing or its settings are wrong.
+        """
+        return read_scenario(self.settings.app_path)
+
+    @cached_property
+    def task(self) -> Task:
+        """What is learned: the user's own code, from the app's folder.
+
+        Raises
+        ------
+        ConfigError
+            If it does not import, or is no task.
+        """
+        folder = str(self.settings.app_path.resolve())
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        name = self.scenario.task.name
+        if ":" not in name:
+            where = self.settings.app_path / "pyproject.toml"
+            msg = f"{where}: task.name = {name!r} must name the task of a device, as "
+            msg += "in 'my_app.task:task'"
+            raise ConfigError(msg)
+        task = load_attr(name)
+        if not isinstance(task, Task):
+            msg = f"{name} is a {type(task).__name__}, not a fedask.common.Task"
+            raise ConfigError(msg)
+        return task
+
+    @cached_property
+    def store(self) -> SqliteStore:
+        """The device's file, made if missing. Of the thread that asks first.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be used.
+        """
+        return self._opened.enter_context(closing(self.open_store()))
+
+    def open_store(self) -> SqliteStore:
+        """Open the device's file once more: every thread needs its own connection.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be used.
+        """
+        return SqliteStore(self.settings.store_path)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where people get samples. Of the thread that asks first."""
+        return self.open_desk(self.store)
+
+    def open_desk(self, store: SqliteStore) -> Desk:
+        """Return a desk over a store that was opened here.
+
+        Raises
+        ------
+        ConfigError
+            If a setting of the desk is wrong.
+        """
+        settings = self.settings.desk_settings(self.task.num_classes)
+        return Desk(store, self.clock, settings)
+
+    @cached_property
+    def index(self) -> Index:
+        """What was found in the files of the device."""
+        path = self.settings.store_path
+        return self._opened.enter_context(
+            closing(Index(path.with_name(path.name + ".index")))
+        )
+
+    def open_data(self, *, watch: bool = False) -> DataSource:
+        """Look at the device's data as it is now.
+
+        Parameters
+        ----------
+        watch
+            Whether files may still be growing.
+
+        Raises
+        ------
+        ConfigError, DataError, StoreError
+            As ``open_source``.
+        """
+        look = Look(index=self.index, now=self.clock.now(), watch=watch)
+        return open_source(self.settings.data, look)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The device's samples as they are now."""
+        return Pool(self.open_data())
