@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client import warmup
 from fedask.client.asking import Asker
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
@@ -21,10 +20,10 @@ from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State, totals
 from fedask.client.rating import Counted, Rater
 from fedask.client.setting import Setting
-from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
-from fedask.client.weak import Weak
-from fedask.common.errors import DataError, ProtocolError, UnavailableError
-from fedask.common.ids import DeviceId, Uid
+from fedask.client.sgd import Lesson, Trained, WarmLesson
+from fedask.client.teaching import Teacher, check_label
+from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
 from fedask.common.weights import Arrays
 
@@ -126,8 +125,7 @@ class Device:
         self._oracle = oracle
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
-        self._weak: Weak | None = None
-        self._known: tuple[object, Labelled] | None = None
+        self._teacher = Teacher(device_id, pool, store)
 
     def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
         """Do everything of a round before training: cut, answers, scores.
@@ -162,18 +160,16 @@ class Device:
         self._asker.answered(items, ask.cycle, setting)
         if ask.score:
             counted = self._rater.score(ask, setting, items)
+            items = self._teacher.look(setting, items, ask.cycle)
         labelled = [item for item in items if item.state in _ANSWERED]
-        weak = self._weak_labels(setting, items)
-        lesson = None
-        if labelled or weak:
-            lesson = self._lesson(setting, labelled, weak, tick, prox)
+        lesson, weight = self._teacher.lesson(setting, items, labelled, tick, prox)
         return Begun(
             items=items,
             labelled=labelled,
             counted=counted,
             refused=refused,
             lesson=lesson,
-            weight=len(labelled) + setting.scenario.weak.counts_as(len(weak)),
+            weight=weight,
             setting=setting,
         )
 
@@ -185,19 +181,11 @@ class Device:
         ProtocolError
             If the run has no such round.
         """
-        config, seed = setting.scenario.train, setting.scenario.seed
+        config = setting.scenario.train
         if step >= config.warmup:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
-        drawn = warmup.draw(self.pool, seed, step)
-        lesson = None
-        if len(drawn) >= warmup.FEWEST:
-            lesson = WarmLesson(
-                inputs=setting.learner.prepare_warmup(self.pool.load(drawn)),
-                lr=decayed(config.lr, step, config.warmup),
-                prox=max(prox, config.prox),
-                stream=("warm-up", seed, self.device_id, step),
-            )
+        lesson, weight = self._teacher.warmup(setting, step, prox)
         items = self.store.items()
         return Begun(
             items=items,
@@ -205,7 +193,7 @@ class Device:
             counted=None,
             refused="",
             lesson=lesson,
-            weight=len(drawn),
+            weight=weight,
             setting=setting,
         )
 
@@ -271,47 +259,8 @@ class Device:
             self.store.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
-                _check_label(uid, label, setting.task.num_classes)
+                check_label(uid, label, setting.task.num_classes)
         return self.store.items()
-
-    def _weak_labels(self, setting: Setting, items: list[Item]) -> dict[Uid, int]:
-        """Return what labelling functions say, while people have said little."""
-        config = setting.scenario.weak
-        if not config.names:
-            return {}
-        if self._weak is None:
-            classes, seed = setting.task.num_classes, setting.scenario.seed
-            self._weak = Weak(config, classes, self.device_id, seed)
-        return self._weak.labels(self.pool, items)
-
-    def _lesson(
-        self,
-        setting: Setting,
-        labelled: list[Item],
-        weak: Mapping[Uid, int],
-        tick: int,
-        prox: float,
-    ) -> Lesson:
-        uids = tuple(item.uid for item in labelled)
-        labels = [int(item.label) for item in labelled if item.label is not None]
-        if self._known is None or self._known[0] != (uids, labels, weak):
-            for uid, label in zip(uids, labels, strict=True):
-                # Another process may have stored it, for a task of other classes.
-                _check_label(uid, label, setting.task.num_classes)
-            weights = None
-            if weak:
-                weights = [1.0] * len(uids)
-                weights += [setting.scenario.weak.weight] * len(weak)
-            raw = self.pool.load([*uids, *weak])
-            inputs = setting.learner.prepare(raw, [*labels, *weak.values()], weights)
-            self._known = ((uids, labels, weak), inputs)
-        config = setting.scenario.train
-        return Lesson(
-            labelled=self._known[1],
-            lr=decayed(config.lr, tick % config.rounds, config.rounds),
-            prox=max(prox, config.prox),
-            stream=("train", setting.scenario.seed, self.device_id, tick),
-        )
 
     def _report(self, begun: Begun, refused: str) -> Report:
         items, cycle = begun.items, self.store.last_cycle()
@@ -339,9 +288,3 @@ class Device:
         if plain:
             self._reported = (items, report)
         return report
-
-
-def _check_label(uid: Uid, label: int, num_classes: int) -> None:
-    if not 0 <= label < num_classes:
-        msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
-        raise DataError(msg)

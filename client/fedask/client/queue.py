@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from fedask.client.precedents import PrecedentStore
+from fedask.client.sure import SureStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
@@ -36,6 +37,9 @@ class Origin(StrEnum):
     CUT = "cut"  # the server's cut
     SCORE = "score"  # the device, for its score, when the sample arrived
     CHANCE = "chance"  # a draw on arrival: an unbiased sample of all that arrives
+    CONTROL = (
+        "control"  # the device, to see whether its model is right where it is sure
+    )
 
 
 ORACLE = Annotator("oracle")  # who answered, where an oracle has no name of its own
@@ -306,7 +310,9 @@ def check_pace(kept: bytes, before: bytes) -> None:
         raise StoreError(msg)
 
 
-class DeviceStore(LabelStore, ScoreStore, ArrivalStore, PrecedentStore, Protocol):
+class DeviceStore(
+    LabelStore, ScoreStore, ArrivalStore, PrecedentStore, SureStore, Protocol
+):
     """All that a device keeps between messages."""
 
     def close(self) -> None:

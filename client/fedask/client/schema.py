@@ -13,9 +13,11 @@ import numpy as np
 
 from fedask.client.precedents import Finding, Precedent
 from fedask.client.queue import Item, Origin, State
+from fedask.client.sure import Sure
 from fedask.common.ids import Uid
 
 COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin, outcome"
+SURE = "uid, label, confidence, control, cycle"
 PRECEDENT = "uid, cycle, experts, descriptors, levels, found, truth, hit"  # its columns
 
 # Version n is what the first n of these make. A released one is never changed.
@@ -125,6 +127,15 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         """UPDATE item SET state = 'queued', leased_until = NULL
             WHERE state = 'leased'""",
     ),
+    (
+        """CREATE TABLE sure (
+            uid TEXT PRIMARY KEY,
+            label INTEGER NOT NULL,
+            confidence REAL NOT NULL,
+            control INTEGER NOT NULL,
+            cycle INTEGER NOT NULL
+        ) WITHOUT ROWID, STRICT""",
+    ),
 )
 SCHEMA_VERSION = len(_STEPS)
 
@@ -179,4 +190,21 @@ def to_precedent(row: Sequence[Any]) -> Precedent:
         descriptors=tuple(np.frombuffer(descriptors, dtype="<f4").tolist()),
         levels=tuple(np.frombuffer(levels, dtype="<f4").tolist()),
         finding=finding,
+    )
+
+
+def from_sure(sure: Sure) -> tuple[object, ...]:
+    """Write a row of ``SURE``."""
+    return (sure.uid, sure.label, sure.confidence, sure.control, sure.cycle)
+
+
+def to_sure(row: Sequence[Any]) -> Sure:
+    """Read a row of ``SURE``."""
+    uid, label, confidence, control, cycle = row
+    return Sure(
+        uid=Uid(uid),
+        label=label,
+        confidence=confidence,
+        control=bool(control),
+        cycle=cycle,
     )

@@ -34,6 +34,7 @@ from fedask.client.queue import (
     check_plain_move,
 )
 from fedask.client.sheet import Book, VerdictStore
+from fedask.client.sure import Sure
 from fedask.client.verdict import Kind, Progress, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -79,6 +80,10 @@ _DROP_PRECEDENTS = """DELETE FROM precedent WHERE uid IN
 _PUT_FINDING = """UPDATE precedent SET found = ?, truth = ?, hit = ?
     WHERE uid = ? AND found IS NULL"""
 _PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608
+_DROP_SURE = "DELETE FROM sure WHERE NOT control"
+_PUT_SURE = f"""INSERT INTO sure ({schema.SURE}) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (uid) DO NOTHING"""  # noqa: S608
+_SURE = f"SELECT {schema.SURE} FROM sure ORDER BY uid"  # noqa: S608
 _CUT, _PACE = "cut", "pace"  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
@@ -301,6 +306,17 @@ class SqliteStore(DeviceStore, VerdictStore):
     def precedents(self) -> list[Precedent]:
         with self._reading() as db:
             return [schema.to_precedent(row) for row in db.execute(_PRECEDENTS)]
+
+    @override
+    def put_sure(self, sure: Sequence[Sure]) -> None:
+        with self._transaction() as db:
+            db.execute(_DROP_SURE)
+            db.executemany(_PUT_SURE, [schema.from_sure(each) for each in sure])
+
+    @override
+    def sure(self) -> list[Sure]:
+        with self._reading() as db:
+            return [schema.to_sure(row) for row in db.execute(_SURE)]
 
     @contextmanager
     @override

@@ -23,6 +23,7 @@ from fedask.client.queue import (
     check_pace,
     check_plain_move,
 )
+from fedask.client.sure import Sure
 from fedask.client.verdict import Kind, Verdict
 from fedask.common.clock import Clock
 from fedask.common.grid import Scored
@@ -37,6 +38,7 @@ class MemoryStore(MemoryDesk, DeviceStore):
     def __init__(self) -> None:
         super().__init__()
         self._last_cycle = 0
+        self._sure: dict[Uid, Sure] = {}
         self._scores: tuple[str, Scored] | None = None
         self._models: dict[str, list[Arrays]] = {}
         self._cut: Cut | None = None
@@ -188,6 +190,15 @@ class MemoryStore(MemoryDesk, DeviceStore):
     @override
     def precedents(self) -> list[Precedent]:
         return [self._precedents[uid] for uid in sorted(self._precedents)]
+
+    @override
+    def put_sure(self, sure: Sequence[Sure]) -> None:
+        controls = {s.uid: s for s in self._sure.values() if s.control}
+        self._sure = {s.uid: s for s in sure} | controls
+
+    @override
+    def sure(self) -> list[Sure]:
+        return [self._sure[uid] for uid in sorted(self._sure)]
 
     @override
     def close(self) -> None:

@@ -17,6 +17,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.registry import nearest
 from fedask.common.sections import (
     AskConfig,
+    AutoConfig,
     DataConfig,
     FleetConfig,
     RunConfig,
@@ -50,6 +51,7 @@ class Scenario:
     stream: StreamConfig = field(default_factory=StreamConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     weak: WeakConfig = field(default_factory=WeakConfig)
+    auto: AutoConfig = field(default_factory=AutoConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -338,6 +338,58 @@ class WeakConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutoConfig:
+    """Labels that a device gives itself where its calibrated model is sure."""
+
+    sure: float = 0.0  # probability from which a sample counts as sure; 0 = off
+    most: int = 256  # such labels of a device at once, the surest first
+    weight: float = 0.5  # of one beside a person's in training: it may be wrong
+    controls: float = (
+        0.1  # share of the sure samples that people are asked all the same
+    )
+    fewest: int = 20  # answered controls before any such label counts
+    window: int = 100  # controls, the latest, that the error is measured on
+    error: float = 0.05  # share of wrong ones above which none counts
+
+    def __post_init__(self) -> None:
+        require(
+            self.sure == 0.0 or 0.5 < self.sure < 1.0,  # noqa: PLR2004
+            "auto.sure",
+            self.sure,
+            "must be 0 (off) or lie between 0.5 and 1",
+        )
+        require(
+            0.0 < self.controls < 1.0,
+            "auto.controls",
+            self.controls,
+            "must lie between 0 and 1: without controls nothing is measured",
+        )
+        require(0.0 <= self.error < 1.0, "auto.error", self.error, "must lie in [0, 1)")
+        require(
+            0.0 < self.weight <= 1.0, "auto.weight", self.weight, "must lie in (0, 1]"
+        )
+        rule = f"must be 1 to {MAX_CAPACITY}"
+        for key in ("most", "fewest", "window"):
+            value = getattr(self, key)
+            require(1 <= value <= MAX_CAPACITY, f"auto.{key}", value, rule)
+        require(
+            self.fewest <= self.window,
+            "auto.fewest",
+            self.fewest,
+            f"must be at most auto.window = {self.window}",
+        )
+
+    @property
+    def on(self) -> bool:
+        """Whether devices label for themselves at all."""
+        return self.sure > 0.0
+
+    def counts_as(self, labels: int) -> int:
+        """Return how many of people's labels so many automatic ones count as."""
+        return math.ceil(round(self.weight * labels, 6))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a device trains on the labels it has."""
 

@@ -14,9 +14,7 @@ from tests.unit.client.world import (
 
 from fedask.client.device import Outcome
 from fedask.client.oracles.oracle import SKIP
-from fedask.client.pool import Pool
 from fedask.client.queue import State
-from fedask.client.sources.arrays import ArraySource
 from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import POLICIES
@@ -211,7 +209,7 @@ def test_a_labelled_sample_that_left_the_pool_is_named() -> None:
     other = World(store=world.store)
     gone = world.queued_in(1)[0]
     left = SAMPLES[[uid != gone for uid in UIDS]]
-    other.device.pool = Pool(ArraySource(left))
+    other.device = other.made(world.store, left)
 
     with pytest.raises(DataError, match="no longer in the pool"):
         other.round(1, 1)

@@ -245,7 +245,7 @@ def test_a_persons_label_replaces_the_weak_one_and_weighs_more() -> None:
     asked = {item.uid: item.label for item in here.store.items()}
     assert asked == {uid: LABELS[uid] for uid in asked}
     # In training: four of people at 1, the rest red at 0.1.
-    known = here.device._known
+    known = here.device._teacher._known
     assert known is not None
     weights, targets = known[1].weights, known[1].targets
     assert weights is not None

@@ -106,10 +106,12 @@ class World:
         self.model = model()
         self.device = self.made(self.store)
 
-    def made(self, store: DeviceStore) -> Device:
+    def made(
+        self, store: DeviceStore, samples: NDArray[np.float32] = SAMPLES
+    ) -> Device:
         return Device(
             device_id=NAME,
-            pool=Pool(ArraySource(SAMPLES)),
+            pool=Pool(ArraySource(samples)),
             store=store,
             oracle=self.people,
         )

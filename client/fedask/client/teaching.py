@@ -1,0 +1,150 @@
+"""Makes the lesson of a round: what a device trains on, and how much it counts.
+
+Called by the device. People's labels come first; beside them, at a lower weight, what
+the auto-label tier and labelling functions say. Nothing of that is stored or sent here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from fedask.client import warmup
+from fedask.client.auto import AutoTier
+from fedask.client.pool import Pool
+from fedask.client.queue import DeviceStore, Item
+from fedask.client.setting import Setting
+from fedask.client.sgd import Labelled, Lesson, WarmLesson, decayed
+from fedask.client.weak import Weak
+from fedask.common.errors import DataError
+from fedask.common.ids import DeviceId, Uid
+
+Soft = Mapping[Uid, tuple[int, float]]  # label, and what it weighs
+
+
+class Teacher:
+    """What one device trains on.
+
+    Parameters
+    ----------
+    device_id, pool, store
+        The device's own.
+    """
+
+    def __init__(self, device_id: DeviceId, pool: Pool, store: DeviceStore) -> None:
+        self._device_id = device_id
+        self._pool = pool
+        self._store = store
+        self._tier = AutoTier(pool, store)
+        self._weak: Weak | None = None
+        self._known: tuple[object, Labelled] | None = None
+
+    def look(self, setting: Setting, items: list[Item], cycle: int) -> list[Item]:
+        """See what the loaded model is sure of, if the tier is wanted.
+
+        Returns the whole queue, with the controls that people are to be asked.
+        """
+        if not setting.scenario.auto.on:
+            return items
+        self._tier.propose(setting, items, cycle)
+        return self._store.items()
+
+    def lesson(
+        self,
+        setting: Setting,
+        items: Sequence[Item],
+        labelled: Sequence[Item],
+        tick: int,
+        prox: float,
+    ) -> tuple[Lesson | None, int]:
+        """Return what to train on, None without a label, and what it counts as.
+
+        Parameters
+        ----------
+        items
+            Everything ever asked.
+        labelled
+            Those of it that were answered.
+
+        Raises
+        ------
+        DataError
+            If a label is not of the task's classes.
+        """
+        scenario = setting.scenario
+        auto, weak = self._auto(setting, items), self._weak_labels(setting, items)
+        weight = len(labelled) + scenario.weak.counts_as(len(weak))
+        weight += scenario.auto.counts_as(len(auto))
+        if not weight:
+            return None, 0
+        soft = {uid: (label, scenario.weak.weight) for uid, label in weak.items()}
+        soft |= {uid: (label, scenario.auto.weight) for uid, label in auto.items()}
+        config = scenario.train
+        lesson = Lesson(
+            labelled=self._prepared(setting, labelled, soft),
+            lr=decayed(config.lr, tick % config.rounds, config.rounds),
+            prox=max(prox, config.prox),
+            stream=("train", scenario.seed, self._device_id, tick),
+        )
+        return lesson, weight
+
+    def warmup(
+        self, setting: Setting, step: int, prox: float
+    ) -> tuple[WarmLesson | None, int]:
+        """Return what to warm up on and how many; None with too few samples."""
+        config, seed = setting.scenario.train, setting.scenario.seed
+        drawn = warmup.draw(self._pool, seed, step)
+        if len(drawn) < warmup.FEWEST:
+            return None, len(drawn)
+        lesson = WarmLesson(
+            inputs=setting.learner.prepare_warmup(self._pool.load(drawn)),
+            lr=decayed(config.lr, step, config.warmup),
+            prox=max(prox, config.prox),
+            stream=("warm-up", seed, self._device_id, step),
+        )
+        return lesson, len(drawn)
+
+    def _auto(self, setting: Setting, items: Sequence[Item]) -> Mapping[Uid, int]:
+        config = setting.scenario.auto
+        return self._tier.labels(config, items) if config.on else {}
+
+    def _weak_labels(
+        self, setting: Setting, items: Sequence[Item]
+    ) -> Mapping[Uid, int]:
+        """Return what labelling functions say, while people have said little."""
+        config = setting.scenario.weak
+        if not config.names:
+            return {}
+        if self._weak is None:
+            classes, seed = setting.task.num_classes, setting.scenario.seed
+            self._weak = Weak(config, classes, self._device_id, seed)
+        return self._weak.labels(self._pool, items)
+
+    def _prepared(
+        self, setting: Setting, labelled: Sequence[Item], soft: Soft
+    ) -> Labelled:
+        """Return the samples as the learner takes them; anew when labels change."""
+        uids = tuple(item.uid for item in labelled)
+        labels = [int(item.label) for item in labelled if item.label is not None]
+        if self._known is None or self._known[0] != (uids, labels, soft):
+            for uid, label in zip(uids, labels, strict=True):
+                # Another process may have stored it, for a task of other classes.
+                check_label(uid, label, setting.task.num_classes)
+            weights = None
+            if soft:
+                weights = [1.0] * len(uids) + [weight for _, weight in soft.values()]
+            raw = self._pool.load([*uids, *soft])
+            labels_too = [*labels, *(label for label, _ in soft.values())]
+            inputs = setting.learner.prepare(raw, labels_too, weights)
+            self._known = ((uids, labels, soft), inputs)
+        return self._known[1]
+
+
+def check_label(uid: Uid, label: int, num_classes: int) -> None:
+    """Refuse a label that is not of the task.
+
+    Raises
+    ------
+    DataError
+        With the sample and the label.
+    """
+    if not 0 <= label < num_classes:
+        msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
+        raise DataError(msg)
