@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fedask.client import warmup
 from fedask.client.asking import Asker
+from fedask.client.erasure import Training
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
@@ -76,6 +77,8 @@ class Begun:
         sum rounded up; in a warm-up its samples.
     setting
         Of the message.
+    training
+        What the lesson holds, for the record.
     """
 
     items: list[Item]
@@ -85,6 +88,7 @@ class Begun:
     lesson: Lesson | WarmLesson | None
     weight: int
     setting: Setting
+    training: Training
 
 
 def always(tick: int) -> bool:  # noqa: ARG001
@@ -128,6 +132,7 @@ class Device:
         self._reported: tuple[list[Item], Report] | None = None
         self._weak: Weak | None = None
         self._known: tuple[object, Labelled] | None = None
+        self._recorded: Training | None = None
 
     def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
         """Do everything of a round before training: cut, answers, scores.
@@ -163,18 +168,21 @@ class Device:
         if ask.score:
             counted = self._rater.score(ask, setting, items)
         labelled = [item for item in items if item.state in _ANSWERED]
+        taught = self._here(labelled)
         weak = self._weak_labels(setting, items)
         lesson = None
-        if labelled or weak:
-            lesson = self._lesson(setting, labelled, weak, tick, prox)
+        if taught or weak:
+            lesson = self._lesson(setting, taught, weak, tick, prox)
+        used = frozenset(item.uid for item in taught) | weak.keys()
         return Begun(
             items=items,
             labelled=labelled,
             counted=counted,
             refused=refused,
             lesson=lesson,
-            weight=len(labelled) + setting.scenario.weak.counts_as(len(weak)),
+            weight=len(taught) + setting.scenario.weak.counts_as(len(weak)),
             setting=setting,
+            training=Training(cycle=ask.cycle, uids=used),
         )
 
     def _warm(self, setting: Setting, step: int, prox: float) -> Begun:
@@ -207,6 +215,7 @@ class Device:
             lesson=lesson,
             weight=len(drawn),
             setting=setting,
+            training=Training(cycle=0, uids=frozenset(drawn)),
         )
 
     def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
@@ -215,15 +224,10 @@ class Device:
         if trained is not None and not trained.usable:
             # The update is worthless, the account of the labels is not.
             refused, trained = DIVERGED, None
-        if trained is not None and isinstance(begun.lesson, Lesson):
-            self.store.trained(
-                {
-                    i.uid: i.label
-                    for i in begun.labelled
-                    if i.state is State.LABELLED and i.label is not None
-                }
-            )
-            self._rater.learned(trained, begun.setting)
+        if trained is not None:
+            self._record(begun)
+            if isinstance(begun.lesson, Lesson):
+                self._rater.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
             return Outcome(report=report, arrays=None, loss=0.0, weight=0)
@@ -234,6 +238,26 @@ class Device:
             weight=begun.weight,
         )
 
+    def _record(self, begun: Begun) -> None:
+        """Note what a model was trained on now."""
+        fresh = {}
+        if isinstance(begun.lesson, Lesson):
+            fresh = {
+                item.uid: item.label
+                for item in begun.labelled
+                if item.state is State.LABELLED and item.label is not None
+            }
+        if fresh or begun.training != self._recorded:
+            self.store.trained(fresh, begun.training)
+            self._recorded = begun.training
+
+    def _here(self, labelled: list[Item]) -> list[Item]:
+        """Leave out what has left the pool to make room: it was trained on before."""
+        dropped = self.pool.dropped
+        if not dropped:
+            return labelled
+        return [item for item in labelled if item.uid not in dropped]
+
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
         """Measure a model on the labels this device holds.
 
@@ -243,7 +267,9 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = [item for item in self.store.items() if item.state in _ANSWERED]
+        labelled = self._here(
+            [item for item in self.store.items() if item.state in _ANSWERED]
+        )
         if not labelled:
             return 0.0, 0
         learner.load(arrays)

@@ -141,20 +141,18 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE forgotten (mark BLOB PRIMARY KEY, used BLOB NOT NULL)
             WITHOUT ROWID, STRICT""",
         # Which samples each cycle's models were trained on (sealed).
-        """CREATE TABLE training (
-            cycle INTEGER NOT NULL,
-            version TEXT NOT NULL,
-            uids BLOB NOT NULL,
-            PRIMARY KEY (cycle, version)
-        ) WITHOUT ROWID, STRICT""",
+        """CREATE TABLE training (cycle INTEGER PRIMARY KEY, uids BLOB NOT NULL)
+            STRICT""",
         """CREATE TABLE payload (
             number INTEGER PRIMARY KEY,
             uid TEXT NOT NULL UNIQUE,
             suffix TEXT NOT NULL,
             size INTEGER NOT NULL,
+            dropped INTEGER NOT NULL DEFAULT 0,
             content BLOB NOT NULL
         ) STRICT""",
-        "CREATE INDEX payload_size ON payload (size)",
+        # All that a list needs, so that none reads a payload.
+        "CREATE INDEX payload_list ON payload (dropped, uid, suffix, size)",
         "DROP TRIGGER verdict_stays",
         "DROP TRIGGER verdict_is_final",
         *(f"DROP INDEX item_{name}" for name in ("waiting", "known", "state")),

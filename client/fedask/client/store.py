@@ -12,12 +12,16 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 from typing_extensions import override
 
 from fedask.client import book as rows
-from fedask.client import schema
+from fedask.client import rotation, schema
 from fedask.client.connection import Connection
+from fedask.client.eraser import Eraser
+from fedask.client.erasure import Erased, Training
 from fedask.client.keyring import Keyring
+from fedask.client.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.precedents import MAX_PRECEDENTS, Finding, Precedent
 from fedask.client.queue import (
     MOVES,
@@ -33,6 +37,7 @@ from fedask.client.queue import (
 )
 from fedask.client.sealer import from_precedent
 from fedask.client.sheet import Book, VerdictStore
+from fedask.client.shelf import Shelf
 from fedask.client.verdict import Kind, Progress, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -79,7 +84,7 @@ _CUT, _PACE = "cut", "pace"  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
-class SqliteStore(Connection, DeviceStore, VerdictStore):
+class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
     """The durable store.
 
     Parameters
@@ -88,6 +93,8 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
         The file; made if missing, in a folder that must exist.
     keyring
         Where the device's key is; by default a key file beside the store.
+    quota
+        Room for payloads.
 
     Raises
     ------
@@ -96,9 +103,17 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
         sealed with another key; and from every method, if the disk refuses.
     """
 
-    def __init__(self, path: Path, keyring: Keyring | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keyring: Keyring | None = None,
+        quota: StoreQuota | None = None,
+    ) -> None:
         self._kept: tuple[int, list[Item], int] | None = None
         super().__init__(path, keyring)
+        self._eraser = Eraser(self._db, self._vault, self._sealer)
+        room = quota or StoreQuota()
+        self._shelf = Shelf(self._db, self._vault, self._eraser, room)
 
     @contextmanager
     @override
@@ -113,7 +128,8 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
             if cycle <= int(db.execute(_LAST_CYCLE).fetchone()[0]):
                 return False
             db.execute(_ADD_CYCLE, (cycle,))
-            db.executemany(_QUEUE, [(uid, cycle) for uid in uids])
+            barred = self._eraser.forgotten(uids)
+            db.executemany(_QUEUE, [(uid, cycle) for uid in uids if uid not in barred])
             kept = self._scores(db)
             if kept is not None:
                 scores = zip(kept[1].scores.tolist(), kept[1].uids, strict=True)
@@ -153,13 +169,21 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
                 db.execute(_MOVE, (to.value, uid))
 
     @override
-    def trained(self, labels: Mapping[Uid, int]) -> None:
-        if labels:
-            with self._transaction() as db:
-                for uid, label in labels.items():
-                    row = db.execute(_LABELLED, (uid,)).fetchone()
-                    if row and self._sealer.label(uid, row[0]) == label:
-                        db.execute(_TRAINED, (uid,))
+    def trained(
+        self, labels: Mapping[Uid, int], training: Training | None = None
+    ) -> None:
+        with self._reading():
+            if training is not None and self._eraser.covers(training):
+                training = None
+        if not labels and training is None:
+            return
+        with self._transaction() as db:
+            for uid, label in labels.items():
+                row = db.execute(_LABELLED, (uid,)).fetchone()
+                if row and self._sealer.label(uid, row[0]) == label:
+                    db.execute(_TRAINED, (uid,))
+            if training is not None:
+                self._eraser.record(training)
 
     @override
     def items(self) -> list[Item]:
@@ -170,10 +194,17 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
         self, version: str, scored: Scored, waiting: Waiting | None = None
     ) -> None:
         with self._transaction() as db:
+            barred = self._eraser.forgotten(scored.uids.tolist())
+            if barred:
+                scored = scored.keep(~np.isin(scored.uids, sorted(barred)))
             db.execute(_PUT_SCORES, (version, *self._sealer.seal_scores(scored)))
             if waiting is not None:
                 rows.rank(db, [(s, uid) for uid, s in waiting.scores.items()])
-                rows.put_near(db, waiting.near)
+                gone = self._eraser.forgotten(
+                    {u for pair in waiting.near for u in pair}
+                )
+                near = [pair for pair in waiting.near if gone.isdisjoint(pair)]
+                rows.put_near(db, near)
 
     @override
     def scores(self) -> tuple[str, Scored] | None:
@@ -216,10 +247,12 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
     ) -> frozenset[Uid]:
         with self._transaction() as db:
             check_pace(_note(db, _PACE), before)
+            barred = self._eraser.forgotten(asked)
             fresh = frozenset(
                 uid
                 for uid, origin in asked.items()
-                if db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
+                if uid not in barred
+                and db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
             )
             db.execute(_PUT_NOTE, (_PACE, pace))
         return fresh
@@ -231,9 +264,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
 
     @override
     def put_asked(self, precedents: Iterable[Precedent]) -> None:
-        rows = [from_precedent(precedent) for precedent in precedents]
+        asked = list(precedents)
         with self._transaction() as db:
-            db.executemany(_PUT_ASKED, rows)
+            barred = self._eraser.forgotten(each.uid for each in asked)
+            fresh = [from_precedent(each) for each in asked if each.uid not in barred]
+            db.executemany(_PUT_ASKED, fresh)
             db.execute(_DROP_PRECEDENTS, (MAX_PRECEDENTS,))
 
     @override
@@ -248,6 +283,47 @@ class SqliteStore(Connection, DeviceStore, VerdictStore):
     def precedents(self) -> list[Precedent]:
         with self._reading() as db:
             return [self._sealer.precedent(row) for row in db.execute(_PRECEDENTS)]
+
+    @override
+    def forget(self, uids: Iterable[Uid]) -> Erased:
+        with self._transaction() as db:
+            cycles = self._eraser.forget(list(uids))
+            models = self._eraser.models() if any(cycles.values()) else ()
+            schema.set_unclean(db, unclean=True)
+        with self._reading():
+            clean = self._clean()
+        return Erased(cycles=cycles, models=models, clean=clean)
+
+    @override
+    def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
+        with self._reading():
+            return self._eraser.forgotten(uids)
+
+    @override
+    def put_payload(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
+        with self._transaction():
+            return self._shelf.put(uid, suffix, content)
+
+    @override
+    def payload(self, uid: Uid) -> bytes:
+        with self._snapshot():
+            return self._shelf.content(uid)
+
+    @override
+    def payloads(self) -> list[Payload]:
+        with self._reading():
+            return self._shelf.payloads()
+
+    @override
+    def dropped(self) -> frozenset[Uid]:
+        with self._reading():
+            return self._shelf.dropped()
+
+    def rotate(self) -> None:
+        """Change the device's key; see ``rotation``."""
+        rotation.rotate(self._vault, self._transaction)
+        with self._reading():
+            self._clean()
 
     @contextmanager
     @override

@@ -97,6 +97,29 @@ class Vault:
             msg += f"{self._path}: one of the two is damaged"
             raise StoreError(msg) from err
 
+    def generations(self, db: sqlite3.Connection) -> int:
+        """Return how many device keys wrap something: two while keys are changed."""
+        return sum(root is not None for _, _, root in db.execute(_ROWS))
+
+    def add_device_key(self, db: sqlite3.Connection) -> None:
+        """Add a device key, in the keyring first, and wrap the root by it as well.
+
+        One that a process added before it was killed is used, rather than a third.
+
+        Raises
+        ------
+        StoreError
+            If the keyring refuses.
+        """
+        generation = self.newest(db)
+        keys = self.keyring.keys()
+        if keys[-1].id == self._devices[generation].id:
+            self.keyring.add(new_key())
+            keys = self.keyring.keys()
+        root = seal(keys[-1], self._secret(), _ROOT)
+        db.execute(_ADD, (generation + 1, keys[-1].id, root))
+        self.open(db)
+
     def key_for(self, purpose: str) -> Key:
         """Return the store's own key for a purpose; it never changes.
 
@@ -106,11 +129,15 @@ class Vault:
             If the vault is not open.
         """
         if purpose not in self._own:
-            if self._root is None:
-                msg = f"the store {self._path} is not open"
-                raise StoreError(msg)
-            self._own[purpose] = derive(self._root, purpose)
+            self._own[purpose] = derive(Key(self._secret()), purpose)
         return self._own[purpose]
+
+    def _secret(self) -> bytes:
+        """Return the root's secret."""
+        if self._root is None:
+            msg = f"the store {self._path} is not open"
+            raise StoreError(msg)
+        return self._root.secret
 
     def name(self, *parts: str) -> bytes:
         """Return the pseudonym under which SQL finds a name; the first part is whose.
