@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedask.client import schema
+from fedask.client import rotation, schema
 from fedask.client.keyfile import KeyFile
 from fedask.client.keyring import Keyring
 from fedask.client.sealer import Sealer
@@ -83,6 +83,8 @@ class Connection:
             with self._transaction() as db:
                 # Asks again, under the lock: another process may have been first.
                 schema.bring_up_to_date(db, self._vault, self._sealer)
+        if self._vault.has_retired:  # a process was killed before the last step
+            rotation.destroy_retired(self._vault, self._transaction)
         if schema.is_unclean(self._db):
             self._clean()
 

@@ -19,17 +19,19 @@ from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
 from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
-from fedask.common.ids import parse_device_id
+from fedask.common.ids import Uid, parse_device_id
 from fedask.common.task import Task
 
 _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
+_PREFIXES = ("desk-", "store-")
 
 
 def _is_other(key: str) -> bool:
-    return key in _OTHERS or key.startswith("desk-")
+    return key in _OTHERS or key.startswith(_PREFIXES)
 
 
 @contextmanager
@@ -44,13 +46,14 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
         made if missing; an index of the data stands beside it), ``device`` (its
         pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
-        the data (see ``open_source``), and the ``desk-`` settings of
-        ``DeskSettings.from_node``.
+        the data (see ``open_source``), the ``desk-`` settings of
+        ``DeskSettings.from_node``, and the ``store-`` settings of
+        ``StoreSettings.from_node``.
 
     Raises
     ------
     ConfigError
-        If a key is missing, is none that there is, or a setting of the desk is wrong.
+        If a key is missing, is none that there is, or a setting is wrong.
     DataError, StoreError
         If a file cannot be used.
     """
@@ -66,15 +69,23 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     path = Path(str(node["store"]))
     labels = node.get("labels")
     with (
-        closing(SqliteStore(path)) as store,
-        closing(Index(path.with_name(path.name + ".index"))) as index,
+        closing(StoreSettings.from_node(node).open(path)) as store,
+        closing(Index(path.with_name(path.name + ".index"), store.index_key)) as index,
     ):
-        look = Look(index=index, now=SystemClock().now())
+        look = Look(index=index, now=SystemClock().now(), payloads=store)
         yield Device(
             device_id=device_id,
-            pool=Pool(open_source(options, look)),
+            pool=_remaining(Pool(open_source(options, look)), store),
             store=store,
             oracle=Nobody()
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
         )
+
+
+def _remaining(pool: Pool, store: SqliteStore) -> Pool:
+    """Leave out what was erased, though its file may still be there."""
+    gone = store.forgotten(pool.uids.tolist())
+    if not gone:
+        return pool
+    return pool.part(Uid(uid) for uid in pool.uids.tolist() if uid not in gone)

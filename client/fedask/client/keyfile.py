@@ -41,18 +41,18 @@ class KeyFile(Keyring):
         self.place = str(path)
 
     @override
-    def keys(self) -> tuple[Key, ...]:
-        data = self._read()
+    def read(self) -> tuple[Key, ...]:
+        data = self._content()
         return () if data is None else self._decode(data)
 
     @override
     def add(self, key: Key) -> None:
-        before = self.keys()
+        before = self.read()
         self._write((*before, key), first=not before)
 
     @override
     def drop(self, key_id: bytes) -> None:
-        before = self.keys()
+        before = self.read()
         after = without(before, key_id, self.place)
         if len(after) < len(before):
             self._write(after, first=False)
@@ -66,7 +66,7 @@ class KeyFile(Keyring):
     def _decode(self, data: bytes) -> tuple[Key, ...]:
         return parse_keys(data.decode("ascii", "replace"), self.place)
 
-    def _read(self) -> bytes | None:
+    def _content(self) -> bytes | None:
         """Return the file's content; None if there is no file."""
         try:
             # A pipe at this place must not block the device.
@@ -180,7 +180,7 @@ class Passphrase:
     def read(cls, path: Path) -> "Passphrase":
         """Read the first line of a file that only its owner may read."""
         reader = KeyFile(path)
-        data = reader._read()  # noqa: SLF001  (the same care as with keys)
+        data = reader._content()  # noqa: SLF001  (the same care as with keys)
         if data is None:
             msg = f"there is no passphrase in {path}"
             raise StoreError(msg)

@@ -24,7 +24,7 @@ class Keyring(Protocol):
 
     place: str  # for people: where the keys are
 
-    def keys(self) -> tuple[Key, ...]:
+    def read(self) -> tuple[Key, ...]:
         """Return the keys, oldest first; none if none was ever added.
 
         Raises
@@ -109,12 +109,12 @@ class FixedKeyring(Keyring):
         self.place = inner.place
 
     @override
-    def keys(self) -> tuple[Key, ...]:
-        return self._inner.keys()
+    def read(self) -> tuple[Key, ...]:
+        return self._inner.read()
 
     @override
     def add(self, key: Key) -> None:
-        if self.keys():
+        if self.read():
             msg = f"the key in {self.place} is shared by several stores: it stays"
             raise StoreError(msg)
         self._inner.add(key)
@@ -159,7 +159,7 @@ class SystemKeyring(Keyring):
         self.place = f"the system keyring (service {SERVICE!r}, name {name!r})"
 
     @override
-    def keys(self) -> tuple[Key, ...]:
+    def read(self) -> tuple[Key, ...]:
         try:
             text = self._backend.get_password(SERVICE, self._name)
         except Exception as err:  # noqa: BLE001  (backends raise anything)
@@ -168,11 +168,11 @@ class SystemKeyring(Keyring):
 
     @override
     def add(self, key: Key) -> None:
-        self._put((*self.keys(), key))
+        self._put((*self.read(), key))
 
     @override
     def drop(self, key_id: bytes) -> None:
-        self._put(without(self.keys(), key_id, self.place))
+        self._put(without(self.read(), key_id, self.place))
 
     def _put(self, keys: Sequence[Key]) -> None:
         if not keys:
@@ -182,7 +182,7 @@ class SystemKeyring(Keyring):
         except Exception as err:  # noqa: BLE001  (backends raise anything)
             raise self._refused(err) from None
         # There is a backend that takes everything and keeps nothing.
-        if [key.id for key in self.keys()] != [key.id for key in keys]:
+        if [key.id for key in self.read()] != [key.id for key in keys]:
             msg = f"{self.place} did not keep the key: choose another backend, or a "
             raise StoreError(msg + "key file")
 

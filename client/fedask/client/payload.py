@@ -1,7 +1,7 @@
 """Samples kept in the device's own file, so that their originals may be deleted.
 
-The seam and its words; kept by ``shelf`` in the store's file, read by ``sources.sealed``.
-A payload is the content of one file, sealed by the key of its sample.
+The seam and its words; kept by ``shelf`` in the store's file, read by
+``sources.sealed``. A payload is the content of one file, sealed by its sample's key.
 """
 
 import re
@@ -22,8 +22,8 @@ class StoreQuota:
 
     What goes first: samples that were trained on or skipped, asked longest ago first;
     then expired ones; then those that were never asked, the oldest first; then queued
-    ones, the lowest score first, which expire. Never a label, and never the payload of a
-    sample that is on somebody's screen, or labelled and not trained on yet.
+    ones, the lowest score first, which expire. Never a label, and never the payload of
+    a sample that is on somebody's screen, or labelled and not trained on yet.
 
     Parameters
     ----------

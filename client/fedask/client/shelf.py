@@ -24,10 +24,13 @@ _MAY_GO = """SELECT payload.uid, size, state = 'queued' FROM payload
     LEFT JOIN item ON item.uid = payload.uid
     WHERE dropped = 0 AND payload.uid <> ?
     AND (state IS NULL OR state IN ('trained', 'skipped', 'expired', 'queued'))
+    AND NOT EXISTS (SELECT 1 FROM lease
+        WHERE lease.uid = payload.uid AND until IS NOT NULL)
     ORDER BY CASE WHEN state IN ('trained', 'skipped') THEN 0
         WHEN state = 'expired' THEN 1 WHEN state IS NULL THEN 2 ELSE 3 END,
         CASE WHEN state = 'queued' THEN priority ELSE cycle END, number"""
 _DROP = "UPDATE payload SET content = x'', size = 0, dropped = 1 WHERE uid = ?"
+_NO_CONTROL = "UPDATE item SET known = 0 WHERE uid = ? AND known = 1"
 _EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
 
@@ -106,6 +109,7 @@ class Shelf:
     def _drop(self, uid: Uid, *, queued: bool) -> None:
         """Let a payload go; nobody can be asked about it any more."""
         self._db.execute(_DROP, (uid,))
+        self._db.execute(_NO_CONTROL, (uid,))
         if queued:
             end_leases(self._db, uid)
             self._db.execute(_EXPIRE, (uid,))

@@ -43,6 +43,7 @@ from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
+from fedask.common.seal import Key
 from fedask.common.weights import Arrays, from_bytes, to_bytes
 
 _ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
@@ -318,6 +319,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
     def dropped(self) -> frozenset[Uid]:
         with self._reading():
             return self._shelf.dropped()
+
+    @property
+    def index_key(self) -> Key:
+        """What seals the index of the data beside this store; it never changes."""
+        return self._vault.key_for("index")
 
     def rotate(self) -> None:
         """Change the device's key; see ``rotation``."""

@@ -269,7 +269,7 @@ class MemoryKeyring(Keyring):
         self._keys: tuple[Key, ...] = ()
 
     @override
-    def keys(self) -> tuple[Key, ...]:
+    def read(self) -> tuple[Key, ...]:
         return self._keys
 
     @override

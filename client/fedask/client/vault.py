@@ -41,6 +41,7 @@ class Vault:
 
     def __init__(self, path: Path, keyring: Keyring) -> None:
         self.keyring = keyring
+        self.has_retired = False  # whether a device key is still to be destroyed
         self._path = path
         self._devices: dict[int, Key] = {}  # by generation
         self._own: dict[str, Key] = {}  # by purpose
@@ -55,15 +56,15 @@ class Vault:
         StoreError
             If the keyring refuses.
         """
-        keys = self.keyring.keys()
+        keys = self.keyring.read()
         if not keys:
             try:
                 self.keyring.add(new_key())
             except StoreError:
                 # Perhaps another store, which shares the keyring, was first.
-                if not self.keyring.keys():
+                if not self.keyring.read():
                     raise
-            keys = self.keyring.keys()
+            keys = self.keyring.read()
         root = seal(keys[-1], new_key().secret, _ROOT)
         db.execute(_ADD, (1, keys[-1].id, root))
         self.open(db)
@@ -76,12 +77,13 @@ class Vault:
         StoreError
             If one is not there, or does not open the store.
         """
-        rows = [row for row in db.execute(_ROWS) if row[2] is not None]
+        all_of_them = db.execute(_ROWS).fetchall()
+        rows = [row for row in all_of_them if row[2] is not None]
+        self.has_retired = len(rows) < len(all_of_them)
         if not rows:
             msg = f"the store {self._path} is damaged: it has no root key"
             raise StoreError(msg)
-        there = self.keyring.keys()
-        keys = {key.id: key for key in there}
+        keys = {key.id: key for key in self.keyring.read()}
         missing = [device for _, device, _ in rows if device not in keys]
         if missing:
             what = "another key than the one in" if keys else "a key that is not in"
@@ -112,10 +114,10 @@ class Vault:
             If the keyring refuses.
         """
         generation = self.newest(db)
-        keys = self.keyring.keys()
+        keys = self.keyring.read()
         if keys[-1].id == self._devices[generation].id:
             self.keyring.add(new_key())
-            keys = self.keyring.keys()
+            keys = self.keyring.read()
         root = seal(keys[-1], self._secret(), _ROOT)
         db.execute(_ADD, (generation + 1, keys[-1].id, root))
         self.open(db)

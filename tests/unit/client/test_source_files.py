@@ -18,7 +18,8 @@ from fedask.client.sources.files import (
     walk,
 )
 from fedask.client.sources.images import ImageReader
-from fedask.client.sources.index import Contents, Index
+from fedask.client.sources.contents import Contents
+from fedask.client.sources.index import Index
 from fedask.common.errors import DataError, FedaskError
 
 NPY = frozenset({".npy"})
