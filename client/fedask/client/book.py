@@ -4,45 +4,52 @@ Nothing here decides anything: what a row becomes is worked out in ``sheet``.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from typing_extensions import override
 
 from fedask.client import schema
 from fedask.client.queue import State
+from fedask.client.sealer import Sealer
 from fedask.client.sheet import Book, Hold, Sheet
-from fedask.client.verdict import Kind, Progress, Verdict
+from fedask.client.verdict import Progress, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
-_VERDICT = "number, uid, annotator, kind, label, at, key, token, undone, control, place"
+_LABEL = schema.COLUMNS.split(", ").index("label")
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
-_OF = f"SELECT {_VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608
+_OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608
 _LAST = (
-    f"SELECT {_VERDICT} FROM verdict "  # noqa: S608
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
     "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number DESC LIMIT ?2"
+)
+_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608
+_CONTROLS = (
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
+    "WHERE control = 1 AND undone IS NULL ORDER BY number"
 )
 _LAST_OF_ONE = _LAST.replace("?1 IS NULL OR ", "")  # so that the index is used
 _BY_KEY = (
-    f"SELECT {_VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608
-    "WHERE annotator = ? AND key = ? AND key <> '' ORDER BY number"
+    f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608
+    "WHERE annotator = ? AND key = ? AND key <> x'' ORDER BY number"
 )
 _STANDING = """SELECT key FROM verdict WHERE annotator = ? AND undone IS NULL
-    AND key <> '' AND NOT EXISTS (SELECT 1 FROM lease
+    AND key <> x'' AND NOT EXISTS (SELECT 1 FROM lease
         WHERE lease.uid = verdict.uid AND lease.annotator = verdict.annotator
         AND until IS NOT NULL)
     ORDER BY number DESC LIMIT 1"""
-_HOLDS = """SELECT annotator, token, until, control FROM lease WHERE uid = ?
-    ORDER BY annotator"""
+_HOLDS = "SELECT annotator, held, until, control FROM lease WHERE uid = ?"
 _PUT_ITEM = """UPDATE item SET state = ?, label = ?, asked = ?, expired = ?,
     leased_until = ?, outcome = ?, taken = ?, votes = ?, known = ? WHERE uid = ?"""
-_PUT_HOLD = """INSERT OR REPLACE INTO lease (uid, annotator, token, until, control)
+_PUT_HOLD = """INSERT OR REPLACE INTO lease (uid, annotator, held, until, control)
     VALUES (?, ?, ?, ?, ?)"""
+_MOVE_HOLD = """UPDATE lease SET until = ?, control = ?
+    WHERE uid = ? AND annotator = ?"""
 _ADD_VERDICT = """INSERT INTO verdict
-    (uid, annotator, kind, label, at, key, token, undone, control, place)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    (uid, annotator, kind, at, key, said, undone, control, place)
+    VALUES (:uid, :annotator, :kind, :at, :key, :said, :undone, :control, :place)"""
 _TAKE_BACK = "UPDATE verdict SET undone = ? WHERE number = ? AND undone IS NULL"
 # INDEXED BY: what SQLite guesses without statistics reads the whole queue.
 _OPEN = """SELECT uid FROM item INDEXED BY item_waiting
@@ -81,10 +88,16 @@ class SqliteBook(Book):
     ----------
     db
         Within a transaction.
+    sealer
+        Of the same one.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, sealer: Sealer) -> None:
         self._db = db
+        self._sealer = sealer
+        # What was read: only what has changed is sealed anew.
+        self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
+        self._holds: dict[tuple[Uid, Annotator], Hold] = {}
 
     @override
     def sheet(self, uid: Uid) -> Sheet:
@@ -92,42 +105,58 @@ class SqliteBook(Book):
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise StoreError(msg)
-        holds = [_to_hold(each) for each in self._db.execute(_HOLDS, (uid,))]
-        return Sheet(
-            item=schema.to_item(row),
-            verdicts=tuple(_to_verdicts(self._db.execute(_OF, (uid,)))),
-            holds=tuple(holds),
-        )
+        item = self._sealer.item(row)
+        self._labels[uid] = (item.label, row[_LABEL])
+        holds = [self._sealer.hold(uid, r) for r in self._db.execute(_HOLDS, (uid,))]
+        holds.sort(key=lambda hold: hold.annotator)
+        self._holds |= {(uid, hold.annotator): hold for hold in holds}
+        verdicts = map(self._sealer.verdict, self._db.execute(_OF, (uid,)))
+        return Sheet(item=item, verdicts=tuple(verdicts), holds=tuple(holds))
 
     @override
     def write(self, sheet: Sheet) -> None:
         item = sheet.item
         for verdict in sheet.verdicts:
             if not verdict.number:
-                self._db.execute(_ADD_VERDICT, _from_verdict(verdict))
+                add_verdict(self._db, self._sealer, verdict)
             elif verdict.undone is not None:
                 row = (schema.to_text(verdict.undone), verdict.number)
                 self._db.execute(_TAKE_BACK, row)
         for hold in sheet.holds:
-            until = _time(hold.until)
-            held = (item.uid, hold.annotator, hold.token, until, hold.control)
-            self._db.execute(_PUT_HOLD, held)
-        standing = (item.state, item.label, item.asked, item.expired)
+            self._write_hold(item.uid, hold)
+        label, sealed = self._labels.get(item.uid, (None, None))
+        if item.label != label:
+            sealed = self._sealer.seal_label(item.uid, item.label)
+        self._labels[item.uid] = (item.label, sealed)
+        standing = (item.state, sealed, item.asked, item.expired)
         until = _time(item.leased_until)
         derived = (len(sheet.running), sheet.votes, sheet.known)
         self._db.execute(
             _PUT_ITEM, (*standing, until, item.outcome, *derived, item.uid)
         )
 
+    def _write_hold(self, uid: Uid, hold: Hold) -> None:
+        before = self._holds.get((uid, hold.annotator))
+        if hold == before:
+            return
+        who, until = self._sealer.who(hold.annotator), _time(hold.until)
+        if before is not None and before.token == hold.token:
+            self._db.execute(_MOVE_HOLD, (until, hold.control, uid, who))
+        else:
+            held = self._sealer.seal_hold(uid, hold)
+            self._db.execute(_PUT_HOLD, (uid, who, held, until, hold.control))
+        self._holds[uid, hold.annotator] = hold
+
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
-        rows = self._db.execute(_OPEN, (quorum, annotator, limit))
+        rows = self._db.execute(_OPEN, (quorum, self._sealer.who(annotator), limit))
         return [Uid(uid) for (uid,) in rows]
 
     @override
     def control_for(self, annotator: Annotator, start: Uid) -> Uid | None:
+        who = self._sealer.who(annotator)
         for first in (start, ""):
-            row = self._db.execute(_CONTROL, (first, annotator)).fetchone()
+            row = self._db.execute(_CONTROL, (first, who)).fetchone()
             if row is not None:
                 return Uid(row[0])
         return None
@@ -139,7 +168,7 @@ class SqliteBook(Book):
         outside: tuple[datetime, datetime] | None = None,
     ) -> list[Uid]:
         if annotator is not None:
-            rows = self._db.execute(_HELD, (annotator,))
+            rows = self._db.execute(_HELD, (self._sealer.who(annotator),))
         elif outside is not None:
             rows = self._db.execute(_OVER, [schema.to_text(time) for time in outside])
         else:
@@ -148,17 +177,21 @@ class SqliteBook(Book):
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+        who = self._sealer.who(annotator)
         if key is not None:
-            return _to_verdicts(self._db.execute(_BY_KEY, (annotator, key)))
-        row = self._db.execute(_STANDING, (annotator,)).fetchone()
+            return self._by_key(who, self._sealer.key(annotator, key))
+        row = self._db.execute(_STANDING, (who,)).fetchone()
         if row is None:
             return []
-        held = {uid for (uid,) in self._db.execute(_HELD, (annotator,))}
+        held = {uid for (uid,) in self._db.execute(_HELD, (who,))}
         return [
             verdict
-            for verdict in _to_verdicts(self._db.execute(_BY_KEY, (annotator, row[0])))
+            for verdict in self._by_key(who, row[0])
             if verdict.undone is None and verdict.uid not in held
         ]
+
+    def _by_key(self, who: bytes, key: bytes) -> list[Verdict]:
+        return list(map(self._sealer.verdict, self._db.execute(_BY_KEY, (who, key))))
 
 
 def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
@@ -168,41 +201,54 @@ def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
 
 
 def verdicts(
-    db: sqlite3.Connection, limit: int, annotator: Annotator | None
+    db: sqlite3.Connection, sealer: Sealer, limit: int, annotator: Annotator | None
 ) -> list[Verdict]:
     """Return the last verdicts, newest first."""
-    query = _LAST if annotator is None else _LAST_OF_ONE
-    return _to_verdicts(db.execute(query, (annotator, max(0, limit))))
+    query, who = _LAST, None
+    if annotator is not None:
+        query, who = _LAST_OF_ONE, sealer.who(annotator)
+    return list(map(sealer.verdict, db.execute(query, (who, max(0, limit)))))
 
 
-def progress(db: sqlite3.Connection, since: datetime) -> Progress:
-    """Count items and verdicts."""
+def progress(db: sqlite3.Connection, sealer: Sealer, since: datetime) -> Progress:
+    """Count items and verdicts. Labels and names are opened to be counted."""
     states = db.execute("SELECT state, count(*) FROM item GROUP BY state ORDER BY 1")
-    classes = db.execute(
-        "SELECT label, count(*) FROM item WHERE state IN ('labelled', 'trained') "
-        "GROUP BY label ORDER BY label"
+    labels = db.execute(
+        "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
     )
+    classes = Counter(sealer.label(uid, label) for uid, label in labels)
     people = db.execute(
-        "SELECT annotator, count(*) FROM verdict WHERE undone IS NULL "
-        "GROUP BY annotator ORDER BY annotator"
-    )
+        "SELECT max(number), count(*) FROM verdict WHERE undone IS NULL "
+        "GROUP BY annotator"
+    ).fetchall()
     (today,) = db.execute(
         "SELECT count(*) FROM verdict WHERE undone IS NULL AND at >= ?",
         (schema.to_text(since),),
     ).fetchone()
-    controls = db.execute(
-        "SELECT annotator, sum(verdict.label = item.label), count(*) "
-        "FROM verdict JOIN item USING (uid) WHERE control = 1 AND undone IS NULL "
-        "AND verdict.label IS NOT NULL AND item.label IS NOT NULL "
-        "GROUP BY annotator ORDER BY annotator"
-    )
+    last = (db.execute(_NUMBER, (number,)).fetchone() for number, _ in people)
+    names = [sealer.verdict(row).annotator for row in last]
+    counts = zip(names, (count for _, count in people), strict=True)
     return Progress(
         states={State(state): count for state, count in states},
-        classes=dict(classes.fetchall()),
-        annotators={Annotator(name): count for name, count in people},
+        classes={k: n for k, n in sorted(classes.items(), key=str) if k is not None},
+        annotators=dict(sorted(counts)),
         today=today,
-        controls={Annotator(name): (right, n) for name, right, n in controls},
+        controls=_controls(db, sealer),
     )
+
+
+def _controls(
+    db: sqlite3.Connection, sealer: Sealer
+) -> dict[Annotator, tuple[int, int]]:
+    """Count, per annotator, the controls that were right, and all with a class."""
+    right: dict[Annotator, tuple[int, int]] = {}
+    for said in map(sealer.verdict, db.execute(_CONTROLS).fetchall()):
+        row = db.execute("SELECT label FROM item WHERE uid = ?", (said.uid,)).fetchone()
+        truth = sealer.label(said.uid, row[0])
+        if said.label is not None and truth is not None:
+            hits, given = right.get(said.annotator, (0, 0))
+            right[said.annotator] = (hits + (said.label == truth), given + 1)
+    return dict(sorted(right.items()))
 
 
 def near(db: sqlite3.Connection, uid: Uid) -> list[Uid]:
@@ -221,61 +267,19 @@ def rank(db: sqlite3.Connection, scores: Iterable[tuple[float, str]]) -> None:
     db.executemany(_RANK, scores)
 
 
-def add_verdict(db: sqlite3.Connection, verdict: Verdict) -> None:
+def add_verdict(db: sqlite3.Connection, sealer: Sealer, verdict: Verdict) -> None:
     """Append a verdict as it is."""
-    db.execute(_ADD_VERDICT, _from_verdict(verdict))
+    at = _time(verdict.at)
+    row = {
+        "uid": verdict.uid,
+        "kind": verdict.kind,
+        "at": at,
+        "undone": _time(verdict.undone),
+        "control": verdict.control,
+        "place": verdict.place,
+    }
+    db.execute(_ADD_VERDICT, row | sealer.seal_verdict(verdict, at))
 
 
 def _time(time: datetime | None) -> str | None:
     return None if time is None else schema.to_text(time)
-
-
-def _from_text(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _from_verdict(verdict: Verdict) -> tuple[object, ...]:
-    said = (verdict.uid, verdict.annotator, verdict.kind, verdict.label)
-    how = (_time(verdict.at), verdict.key, verdict.token, _time(verdict.undone))
-    return (*said, *how, verdict.control, verdict.place)
-
-
-def _to_verdicts(rows: Iterable[Sequence[Any]]) -> list[Verdict]:
-    return [
-        Verdict(
-            number=number,
-            uid=Uid(uid),
-            annotator=Annotator(annotator),
-            kind=Kind(kind),
-            label=label,
-            at=_from_text(at),
-            key=key,
-            token=token,
-            undone=_from_text(undone),
-            control=bool(control),
-            place=place or number,
-        )
-        for (
-            number,
-            uid,
-            annotator,
-            kind,
-            label,
-            at,
-            key,
-            token,
-            undone,
-            control,
-            place,
-        ) in rows
-    ]
-
-
-def _to_hold(row: Sequence[Any]) -> Hold:
-    annotator, token, until, control = row
-    return Hold(
-        annotator=Annotator(annotator),
-        token=token,
-        until=_from_text(until),
-        control=bool(control),
-    )

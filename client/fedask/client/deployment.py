@@ -14,6 +14,7 @@ from flwr.app import Context
 
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
+from fedask.client.erasure import remaining
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
@@ -21,7 +22,7 @@ from fedask.client.site.settings import read_site
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
-from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
@@ -30,10 +31,11 @@ from fedask.common.task import Task
 
 SITE = "site"
 _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
+_PREFIXES = ("desk-", "store-")
 
 
 def _is_other(key: str) -> bool:
-    return key in _OTHERS or key.startswith("desk-")
+    return key in _OTHERS or key.startswith(_PREFIXES)
 
 
 def _node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,14 +62,15 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
         made if missing; an index of the data stands beside it), ``device`` (its
         pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
-        the data (see ``open_source``), and the ``desk-`` settings of
-        ``DeskSettings.from_node``. Or ``site``, a folder with all of these, and
+        the data (see ``open_source``), the ``desk-`` settings of
+        ``DeskSettings.from_node``, and the ``store-`` settings of
+        ``StoreSettings.from_node``. Or ``site``, a folder with all of these, and
         ``labels``.
 
     Raises
     ------
     ConfigError
-        If a key is missing, is none that there is, or a setting of the desk is wrong.
+        If a key is missing, is none that there is, or a setting is wrong.
     DataError, StoreError
         If a file cannot be used.
     """
@@ -83,13 +86,13 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     path = Path(str(node["store"]))
     labels = node.get("labels")
     with (
-        closing(SqliteStore(path)) as store,
-        closing(Index(path.with_name(path.name + ".index"))) as index,
+        closing(StoreSettings.from_node(node).open(path)) as store,
+        closing(Index(path.with_name(path.name + ".index"), store.index_key)) as index,
     ):
-        look = Look(index=index, now=SystemClock().now())
+        look = Look(index=index, now=SystemClock().now(), payloads=store)
         yield Device(
             device_id=device_id,
-            pool=Pool(open_source(options, look)),
+            pool=remaining(Pool(open_source(options, look)), store),
             store=store,
             oracle=Nobody()
             if labels is None

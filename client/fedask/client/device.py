@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.asking import Asker
+from fedask.client.erasure import Training
 from fedask.client.learner import Learner
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
@@ -75,6 +76,8 @@ class Begun:
         sum rounded up; in a warm-up its samples.
     setting
         Of the message.
+    training
+        What the lesson holds, for the record.
     """
 
     items: list[Item]
@@ -84,6 +87,7 @@ class Begun:
     lesson: Lesson | WarmLesson | None
     weight: int
     setting: Setting
+    training: Training
 
 
 def always(tick: int) -> bool:  # noqa: ARG001
@@ -126,6 +130,7 @@ class Device:
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
         self._teacher = Teacher(device_id, pool, store)
+        self._recorded: Training | None = None
 
     def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
         """Do everything of a round before training: cut, answers, scores.
@@ -162,15 +167,16 @@ class Device:
             counted = self._rater.score(ask, setting, items)
             items = self._teacher.look(setting, items, ask.cycle)
         labelled = [item for item in items if item.state in _ANSWERED]
-        lesson, weight = self._teacher.lesson(setting, items, labelled, tick, prox)
+        taught = self._teacher.lesson(setting, items, labelled, tick, prox)
         return Begun(
             items=items,
             labelled=labelled,
             counted=counted,
             refused=refused,
-            lesson=lesson,
-            weight=weight,
+            lesson=taught.lesson,
+            weight=taught.weight,
             setting=setting,
+            training=Training(cycle=ask.cycle, uids=taught.uids),
         )
 
     def _warm(self, setting: Setting, step: int, prox: float) -> Begun:
@@ -185,16 +191,17 @@ class Device:
         if step >= config.warmup:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
-        lesson, weight = self._teacher.warmup(setting, step, prox)
+        taught = self._teacher.warmup(setting, step, prox)
         items = self.store.items()
         return Begun(
             items=items,
             labelled=[item for item in items if item.state in _ANSWERED],
             counted=None,
             refused="",
-            lesson=lesson,
-            weight=weight,
+            lesson=taught.lesson,
+            weight=taught.weight,
             setting=setting,
+            training=Training(cycle=0, uids=taught.uids),
         )
 
     def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
@@ -203,15 +210,10 @@ class Device:
         if trained is not None and not trained.usable:
             # The update is worthless, the account of the labels is not.
             refused, trained = DIVERGED, None
-        if trained is not None and isinstance(begun.lesson, Lesson):
-            self.store.trained(
-                {
-                    i.uid: i.label
-                    for i in begun.labelled
-                    if i.state is State.LABELLED and i.label is not None
-                }
-            )
-            self._rater.learned(trained, begun.setting)
+        if trained is not None:
+            self._record(begun)
+            if isinstance(begun.lesson, Lesson):
+                self._rater.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
             return Outcome(report=report, arrays=None, loss=0.0, weight=0)
@@ -222,6 +224,19 @@ class Device:
             weight=begun.weight,
         )
 
+    def _record(self, begun: Begun) -> None:
+        """Note what a model was trained on now."""
+        fresh = {}
+        if isinstance(begun.lesson, Lesson):
+            fresh = {
+                item.uid: item.label
+                for item in begun.labelled
+                if item.state is State.LABELLED and item.label is not None
+            }
+        if fresh or begun.training != self._recorded:
+            self.store.trained(fresh, begun.training)
+            self._recorded = begun.training
+
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
         """Measure a model on the labels this device holds.
 
@@ -231,7 +246,8 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = [item for item in self.store.items() if item.state in _ANSWERED]
+        answered = [i for i in self.store.items() if i.state in _ANSWERED]
+        labelled = self._teacher.here(answered)
         if not labelled:
             return 0.0, 0
         learner.load(arrays)

@@ -63,7 +63,9 @@ class Grouper:
         items
             Everything ever asked.
         """
-        labels = {i.uid: i.label for i in items if i.label is not None}
+        dropped = pool.dropped
+        known = [i for i in items if i.uid not in dropped]
+        labels = {i.uid: i.label for i in known if i.label is not None}
         prototypes = self._grouping.kind == "prototype"
         uids = sorted(labels)[:MOST_TALLIED] if prototypes else viewer.drawn(pool)
         if not uids:

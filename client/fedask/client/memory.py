@@ -26,14 +26,15 @@ class MemoryDesk(VerdictStore, Book):
     def __init__(self) -> None:
         self._items: dict[Uid, Item] = {}
         self._priority: dict[Uid, float] = {}
-        self._verdicts: list[Verdict] = []
+        self._verdicts: dict[int, Verdict] = {}  # by number
+        self._said = 0  # the last number
         self._holds: dict[Uid, tuple[Hold, ...]] = {}
         self._near: frozenset[tuple[Uid, Uid]] = frozenset()
 
     @contextmanager
     @override
     def book(self) -> Iterator[Book]:
-        before = (dict(self._items), list(self._verdicts), dict(self._holds))
+        before = (dict(self._items), dict(self._verdicts), dict(self._holds))
         try:
             yield self
         except BaseException:
@@ -42,12 +43,12 @@ class MemoryDesk(VerdictStore, Book):
 
     @override
     def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
-        found = [v for v in self._verdicts if annotator in {None, v.annotator}]
+        found = [v for v in self._verdicts.values() if annotator in {None, v.annotator}]
         return found[::-1][: max(0, limit)]
 
     @override
     def progress(self, since: datetime) -> Progress:
-        standing = [v for v in self._verdicts if v.undone is None]
+        standing = [v for v in self._verdicts.values() if v.undone is None]
         right: dict[Annotator, tuple[int, int]] = {}
         for verdict in sorted(standing, key=lambda v: v.annotator):
             truth = self._items[verdict.uid].label
@@ -79,7 +80,7 @@ class MemoryDesk(VerdictStore, Book):
     def sheet(self, uid: Uid) -> Sheet:
         return Sheet(
             item=self._item(uid),
-            verdicts=tuple(v for v in self._verdicts if v.uid == uid),
+            verdicts=tuple(v for v in self._verdicts.values() if v.uid == uid),
             holds=self._holds.get(uid, ()),
         )
 
@@ -89,7 +90,7 @@ class MemoryDesk(VerdictStore, Book):
         self._holds[sheet.item.uid] = sheet.holds
         for verdict in sheet.verdicts:
             if verdict.number:
-                self._verdicts[verdict.number - 1] = verdict
+                self._verdicts[verdict.number] = verdict
             else:
                 self._add_verdict(verdict)
 
@@ -138,7 +139,9 @@ class MemoryDesk(VerdictStore, Book):
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
-        mine = [v for v in self._verdicts if v.annotator == annotator and v.key]
+        mine = [
+            v for v in self._verdicts.values() if v.annotator == annotator and v.key
+        ]
         if key is None:
             held = self.leased(annotator=annotator)
             mine = [v for v in mine if v.undone is None and v.uid not in held]
@@ -146,9 +149,9 @@ class MemoryDesk(VerdictStore, Book):
         return [verdict for verdict in mine if verdict.key == key]
 
     def _add_verdict(self, verdict: Verdict) -> None:
-        number = len(self._verdicts) + 1
-        place = verdict.place or number
-        self._verdicts.append(replace(verdict, number=number, place=place))
+        self._said += 1  # never a number twice, whatever is erased
+        place = verdict.place or self._said
+        self._verdicts[self._said] = replace(verdict, number=self._said, place=place)
 
     def _end_leases(self, uid: Uid) -> None:
         """End whatever people hold of a sample that the device moves."""

@@ -48,6 +48,10 @@ class DataSource(Protocol):
         """Return what was set aside when the source was opened, and why."""
         return []
 
+    def dropped(self) -> frozenset[Uid]:
+        """Return what the source had once and let go to make room: no fault."""
+        return frozenset()
+
 
 class Pool:
     """Samples of a source, once each.
@@ -110,6 +114,11 @@ class Pool:
             msg = f"sample {wanted[~found][0]} is no longer in the pool"
             raise DataError(msg)
         return self._rows_at(places)
+
+    @property
+    def dropped(self) -> frozenset[Uid]:
+        """Samples that the source let go to make room."""
+        return self._source.dropped()
 
     def part(self, uids: Iterable[Uid]) -> "Pool":
         """Return the pool of those of these samples that are here."""
@@ -180,6 +189,10 @@ class _Part(DataSource):
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         return self._pool.load([Uid(uid) for uid in self._uids[rows].tolist()])
+
+    @override
+    def dropped(self) -> frozenset[Uid]:
+        return self._pool.dropped
 
 
 def _numbers(dtype: np.dtype[Any]) -> int:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from fedask.client.erasure import ErasureStore, Training
 from fedask.client.precedents import PrecedentStore
 from fedask.client.sure import SureStore
 from fedask.common.errors import StoreError
@@ -202,11 +203,19 @@ class LabelStore(Protocol):
         """
         ...
 
-    def trained(self, labels: Mapping[Uid, int]) -> None:
+    def trained(
+        self, labels: Mapping[Uid, int], training: Training | None = None
+    ) -> None:
         """Move samples to TRAINED that are LABELLED and still have this label.
 
         Others are left alone: people have corrected them since, so that what a model
         was trained on is not what they say now.
+
+        Parameters
+        ----------
+        training
+            All that the lesson used, to be recorded: when a sample is erased, that
+            says which models learnt from it.
         """
         ...
 
@@ -311,7 +320,13 @@ def check_pace(kept: bytes, before: bytes) -> None:
 
 
 class DeviceStore(
-    LabelStore, ScoreStore, ArrivalStore, PrecedentStore, SureStore, Protocol
+    LabelStore,
+    ScoreStore,
+    ArrivalStore,
+    PrecedentStore,
+    SureStore,
+    ErasureStore,
+    Protocol,
 ):
     """All that a device keeps between messages."""
 

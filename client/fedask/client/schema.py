@@ -1,24 +1,22 @@
-"""The tables of a device's SQLite file, what a row stands for, and older files.
+"""The tables of a device's SQLite file, and older files.
 
 Called by the store. A file that people's answers are in is never refused for its age,
-but brought up to date when it is opened.
+but brought up to date when it is opened. What the columns hold that are secret is the
+business of ``sealer``.
 """
 
 import sqlite3
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-import numpy as np
-
-from fedask.client.precedents import Finding, Precedent
-from fedask.client.queue import Item, Origin, State
-from fedask.client.sure import Sure
-from fedask.common.ids import Uid
+from fedask.client.migration import seal_rows
+from fedask.client.sealer import Sealer
+from fedask.client.vault import Vault
 
 COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin, outcome"
 SURE = "uid, label, confidence, control, cycle"
-PRECEDENT = "uid, cycle, experts, descriptors, levels, found, truth, hit"  # its columns
+PRECEDENT = "uid, cycle, experts, descriptors, levels, found, finding"  # its columns
+VERDICT = "number, uid, annotator, kind, at, key, said, undone, control, place"
+_SEALED = 5  # the version from which on secrets are sealed
 
 # Version n is what the first n of these make. A released one is never changed.
 _STEPS: tuple[tuple[str, ...], ...] = (
@@ -128,9 +126,119 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             WHERE state = 'leased'""",
     ),
     (
+        # The device's key by generation, and the root that it wraps; two rows while
+        # keys are changed. Without a root: to be destroyed in the keyring.
+        """CREATE TABLE vault (
+            generation INTEGER PRIMARY KEY,
+            device BLOB NOT NULL,
+            root BLOB
+        ) STRICT""",
+        """CREATE TABLE sample_key (
+            uid TEXT PRIMARY KEY,
+            wrapped BLOB NOT NULL,
+            generation INTEGER NOT NULL
+        ) WITHOUT ROWID, STRICT""",
+        # Keyed hashes of erased samples, and what they had been used for (sealed).
+        """CREATE TABLE forgotten (mark BLOB PRIMARY KEY, used BLOB NOT NULL)
+            WITHOUT ROWID, STRICT""",
+        # Which samples each cycle's models were trained on (sealed).
+        """CREATE TABLE training (cycle INTEGER PRIMARY KEY, uids BLOB NOT NULL)
+            STRICT""",
+        """CREATE TABLE payload (
+            number INTEGER PRIMARY KEY,
+            uid TEXT NOT NULL UNIQUE,
+            suffix TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            dropped INTEGER NOT NULL DEFAULT 0,
+            content BLOB NOT NULL
+        ) STRICT""",
+        # All that a list needs, so that none reads a payload.
+        "CREATE INDEX payload_list ON payload (dropped, uid, suffix, size)",
+        "DROP TRIGGER verdict_stays",
+        "DROP TRIGGER verdict_is_final",
+        *(f"DROP INDEX item_{name}" for name in ("waiting", "known", "state")),
+        *(f"DROP INDEX verdict_{name}" for name in ("uid", "annotator", "key")),
+        *(f"DROP INDEX lease_{name}" for name in ("until", "held")),
+        *(
+            f"ALTER TABLE {name} RENAME TO plain_{name}"
+            for name in ("item", "verdict", "lease", "precedent", "scoring")
+        ),
+        """CREATE TABLE item (
+            uid TEXT PRIMARY KEY,
+            state TEXT NOT NULL,
+            cycle INTEGER NOT NULL,
+            label BLOB,
+            asked INTEGER NOT NULL DEFAULT 1,
+            expired INTEGER NOT NULL DEFAULT 0,
+            leased_until TEXT,
+            origin TEXT NOT NULL DEFAULT 'cut',
+            priority REAL NOT NULL DEFAULT 1.0,
+            taken INTEGER NOT NULL DEFAULT 0,
+            votes INTEGER NOT NULL DEFAULT 0,
+            known INTEGER NOT NULL DEFAULT 0,
+            outcome TEXT
+        ) WITHOUT ROWID, STRICT""",
+        """CREATE TABLE verdict (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            uid TEXT NOT NULL,
+            annotator BLOB NOT NULL,
+            kind TEXT NOT NULL,
+            at TEXT,
+            key BLOB NOT NULL,
+            said BLOB NOT NULL,
+            undone TEXT,
+            control INTEGER NOT NULL,
+            place INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE lease (
+            uid TEXT NOT NULL,
+            annotator BLOB NOT NULL,
+            held BLOB NOT NULL,
+            until TEXT,
+            control INTEGER NOT NULL,
+            PRIMARY KEY (uid, annotator)
+        ) WITHOUT ROWID, STRICT""",
+        """CREATE TABLE precedent (
+            uid TEXT PRIMARY KEY,
+            cycle INTEGER NOT NULL,
+            experts TEXT NOT NULL,
+            descriptors BLOB NOT NULL,
+            levels BLOB NOT NULL,
+            found INTEGER,
+            finding BLOB
+        ) WITHOUT ROWID, STRICT""",
+        """CREATE TABLE scoring (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            model_version TEXT NOT NULL,
+            uids BLOB NOT NULL,
+            scores BLOB NOT NULL,
+            groups BLOB NOT NULL
+        ) STRICT""",
+        """CREATE INDEX item_waiting ON item (priority DESC, cycle, uid)
+            WHERE state IN ('queued', 'leased')""",
+        "CREATE INDEX item_known ON item (uid) WHERE known = 1",
+        "CREATE INDEX item_state ON item (state)",
+        "CREATE INDEX verdict_uid ON verdict (uid)",
+        "CREATE INDEX verdict_annotator ON verdict (annotator, number)",
+        """CREATE UNIQUE INDEX verdict_key ON verdict (annotator, key, uid)
+            WHERE key <> x''""",
+        "CREATE INDEX lease_until ON lease (until) WHERE until IS NOT NULL",
+        "CREATE INDEX lease_held ON lease (annotator, uid) WHERE until IS NOT NULL",
+        # Only what nobody can read any more, for its sample is being erased, may go.
+        """CREATE TRIGGER verdict_stays BEFORE DELETE ON verdict
+            WHEN EXISTS (SELECT 1 FROM sample_key WHERE uid = OLD.uid)
+            BEGIN SELECT RAISE(ABORT, 'a verdict is kept for ever'); END""",
+        """CREATE TRIGGER verdict_is_final BEFORE UPDATE ON verdict
+            WHEN OLD.undone IS NOT NULL OR (OLD.number, OLD.uid, OLD.annotator,
+                OLD.kind, OLD.at, OLD.key, OLD.said, OLD.control, OLD.place)
+                IS NOT (NEW.number, NEW.uid, NEW.annotator, NEW.kind, NEW.at,
+                NEW.key, NEW.said, NEW.control, NEW.place)
+            BEGIN SELECT RAISE(ABORT, 'a verdict is kept as it was given'); END""",
+    ),
+    (
         """CREATE TABLE sure (
             uid TEXT PRIMARY KEY,
-            label INTEGER NOT NULL,
+            label BLOB NOT NULL,
             confidence REAL NOT NULL,
             control INTEGER NOT NULL,
             cycle INTEGER NOT NULL
@@ -138,73 +246,46 @@ _STEPS: tuple[tuple[str, ...], ...] = (
     ),
 )
 SCHEMA_VERSION = len(_STEPS)
+_UNCLEAN = "unclean"  # name of a note
 
 
-def bring_up_to_date(db: sqlite3.Connection) -> None:
-    """Make the tables that the file lacks. Within a transaction that holds the lock."""
+def bring_up_to_date(db: sqlite3.Connection, vault: Vault, sealer: Sealer) -> None:
+    """Make the tables that the file lacks, and seal what older ones had in clear.
+
+    Within a transaction that holds the lock. An older file is unclean afterwards.
+
+    Raises
+    ------
+    StoreError
+        If the keyring refuses.
+    """
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     for step in _STEPS[version:]:
         for statement in step:
             db.execute(statement)
+    if version >= _SEALED:
+        vault.open(db)
+    else:
+        vault.make(db)
+        seal_rows(db, sealer)
+        if version:
+            set_unclean(db, unclean=True)
     db.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
+
+
+def set_unclean(db: sqlite3.Connection, *, unclean: bool) -> None:
+    """Note whether the file may still show what was deleted."""
+    db.execute("DELETE FROM note WHERE name = ?", (_UNCLEAN,))
+    if unclean:
+        db.execute("INSERT INTO note (name, value) VALUES (?, x'01')", (_UNCLEAN,))
+
+
+def is_unclean(db: sqlite3.Connection) -> bool:
+    """Return what was noted last."""
+    row = db.execute("SELECT 1 FROM note WHERE name = ?", (_UNCLEAN,)).fetchone()
+    return row is not None
 
 
 def to_text(time: datetime) -> str:
     """Write a time so that the order of texts is the order of times."""
     return time.astimezone(UTC).isoformat()
-
-
-def to_item(row: Sequence[object]) -> Item:
-    """Read a row of ``COLUMNS``."""
-    uid, state, cycle, label, asked, expired, until, origin, outcome = row
-    return Item(
-        uid=Uid(str(uid)),
-        state=State(str(state)),
-        cycle=int(str(cycle)),
-        label=None if label is None else int(str(label)),
-        asked=int(str(asked)),
-        expired=int(str(expired)),
-        leased_until=None if until is None else datetime.fromisoformat(str(until)),
-        origin=Origin(str(origin)),
-        outcome=None if outcome is None else State(str(outcome)),
-    )
-
-
-def from_precedent(precedent: Precedent) -> tuple[object, ...]:
-    """Write a precedent without a finding: the first five of ``PRECEDENT``."""
-    numbers = (precedent.descriptors, precedent.levels)
-    blobs = (np.array(each, dtype="<f4").tobytes() for each in numbers)
-    return (precedent.uid, precedent.cycle, precedent.experts, *blobs)
-
-
-def to_precedent(row: Sequence[Any]) -> Precedent:
-    """Read a row of ``PRECEDENT``."""
-    uid, cycle, experts, descriptors, levels, found, truth, hit = row
-    finding = None
-    if found is not None:
-        finding = Finding(cycle=found, truth=truth, hit=bool(hit))
-    return Precedent(
-        uid=Uid(uid),
-        cycle=cycle,
-        experts=experts,
-        descriptors=tuple(np.frombuffer(descriptors, dtype="<f4").tolist()),
-        levels=tuple(np.frombuffer(levels, dtype="<f4").tolist()),
-        finding=finding,
-    )
-
-
-def from_sure(sure: Sure) -> tuple[object, ...]:
-    """Write a row of ``SURE``."""
-    return (sure.uid, sure.label, sure.confidence, sure.control, sure.cycle)
-
-
-def to_sure(row: Sequence[Any]) -> Sure:
-    """Read a row of ``SURE``."""
-    uid, label, confidence, control, cycle = row
-    return Sure(
-        uid=Uid(uid),
-        label=label,
-        confidence=confidence,
-        control=bool(control),
-        cycle=cycle,
-    )

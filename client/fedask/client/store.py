@@ -1,14 +1,11 @@
 """The device's SQLite file: queue, labels, scores. Never touched by the server.
 
-Called by the device, the labelling service and the trainer. WAL with
-``synchronous=FULL``: an answer that was acknowledged survives a power cut.
-Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the file.
-Rows are never deleted on read. One connection per thread.
+Called by the device, the labelling service and the trainer; opened by ``connection``.
+What people said is sealed by ``sealer``. Rows are never deleted on read.
 """
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,7 +16,12 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client import book as rows
-from fedask.client import schema
+from fedask.client import rotation, schema
+from fedask.client.connection import Connection
+from fedask.client.eraser import Eraser
+from fedask.client.erasure import Erased, Training
+from fedask.client.keyring import Keyring
+from fedask.client.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.precedents import MAX_PRECEDENTS, Finding, Precedent
 from fedask.client.queue import (
     MOVES,
@@ -33,17 +35,17 @@ from fedask.client.queue import (
     check_pace,
     check_plain_move,
 )
+from fedask.client.sealer import from_precedent
 from fedask.client.sheet import Book, VerdictStore
+from fedask.client.shelf import Shelf
 from fedask.client.sure import Sure
 from fedask.client.verdict import Kind, Progress, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
+from fedask.common.seal import Key
 from fedask.common.weights import Arrays, from_bytes, to_bytes
-
-BUSY_TIMEOUT_MS = 10_000
-_WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
 
 _ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
@@ -62,8 +64,8 @@ _ANSWER = """UPDATE item SET state = 'labelled', label = ?, leased_until = NULL,
 _MOVE = """UPDATE item SET state = ?1, leased_until = NULL,
     expired = expired + (?1 = 'expired' AND outcome IS NULL),
     outcome = coalesce(outcome, iif(?1 = 'skipped', ?1, NULL)) WHERE uid = ?2"""
-_TRAINED = """UPDATE item SET state = 'trained'
-    WHERE uid = ? AND state = 'labelled' AND label = ?"""
+_LABELLED = "SELECT label FROM item WHERE uid = ? AND state = 'labelled'"
+_TRAINED = "UPDATE item SET state = 'trained' WHERE uid = ?"
 _PUT_SCORES = """INSERT OR REPLACE INTO scoring
     (one, model_version, uids, scores, groups) VALUES (1, ?, ?, ?, ?)"""
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
@@ -77,8 +79,8 @@ _PUT_ASKED = """INSERT INTO precedent (uid, cycle, experts, descriptors, levels)
     WHERE found IS NULL"""
 _DROP_PRECEDENTS = """DELETE FROM precedent WHERE uid IN
     (SELECT uid FROM precedent ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
-_PUT_FINDING = """UPDATE precedent SET found = ?, truth = ?, hit = ?
-    WHERE uid = ? AND found IS NULL"""
+_UNFOUND = "SELECT 1 FROM precedent WHERE uid = ? AND found IS NULL"
+_PUT_FINDING = "UPDATE precedent SET found = ?, finding = ? WHERE uid = ?"
 _PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608
 _DROP_SURE = "DELETE FROM sure WHERE NOT control"
 _PUT_SURE = f"""INSERT INTO sure ({schema.SURE}) VALUES (?, ?, ?, ?, ?)
@@ -88,82 +90,43 @@ _CUT, _PACE = "cut", "pace"  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
-class SqliteStore(DeviceStore, VerdictStore):
+class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
     """The durable store.
 
     Parameters
     ----------
     path
         The file; made if missing, in a folder that must exist.
+    keyring
+        Where the device's key is; by default a key file beside the store.
+    quota
+        Room for payloads.
 
     Raises
     ------
     StoreError
-        If the file cannot be opened, is no fedask store, or is of a newer version; and
-        from every method, if the disk refuses.
+        If the file cannot be opened, is no fedask store, is of a newer version or
+        sealed with another key; and from every method, if the disk refuses.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        keyring: Keyring | None = None,
+        quota: StoreQuota | None = None,
+    ) -> None:
         self._kept: tuple[int, list[Item], int] | None = None
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            try:
-                self._set_up()
-            except BaseException:
-                self._db.close()
-                raise
-        except sqlite3.Error as err:
-            msg = f"cannot open the store {path}: {err}"
-            raise StoreError(msg) from err
-
-    def _set_up(self) -> None:
-        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self._use_wal()
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version == schema.SCHEMA_VERSION:
-            return
-        if version > schema.SCHEMA_VERSION:
-            msg = f"{self._path} was written by a newer fedask (schema {version})"
-            raise StoreError(msg)
-        with self._transaction() as db:
-            # Asks again, under the lock: another process may have been first.
-            schema.bring_up_to_date(db)
-
-    def _use_wal(self) -> None:
-        """Switch the file to WAL, which SQLite does without waiting for its lock.
-
-        Only the processes that open a new file at the same moment meet; each tries
-        again until the first one has switched it.
-        """
-        for tries_left in reversed(range(_WAL_TRIES)):
-            try:
-                self._db.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as err:
-                if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
-                    raise
-                time.sleep(_WAL_PAUSE_S)
-            else:
-                return
+        super().__init__(path, keyring)
+        self._eraser = Eraser(self._db, self._vault, self._sealer)
+        room = quota or StoreQuota()
+        self._shelf = Shelf(self._db, self._vault, self._eraser, room)
 
     @contextmanager
+    @override
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all or nothing; SQLite's errors leave as ours."""
         self._kept = None
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite may have undone it itself
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as err:
-            msg = f"store {self._path}: {err}"
-            raise StoreError(msg) from err
+        with super()._transaction() as db:
+            yield db
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
@@ -171,8 +134,9 @@ class SqliteStore(DeviceStore, VerdictStore):
             if cycle <= int(db.execute(_LAST_CYCLE).fetchone()[0]):
                 return False
             db.execute(_ADD_CYCLE, (cycle,))
-            db.executemany(_QUEUE, [(uid, cycle) for uid in uids])
-            kept = _scores(db)
+            barred = self._eraser.forgotten(uids)
+            db.executemany(_QUEUE, [(uid, cycle) for uid in uids if uid not in barred])
+            kept = self._scores(db)
             if kept is not None:
                 scores = zip(kept[1].scores.tolist(), kept[1].uids, strict=True)
                 added = frozenset(uids)
@@ -190,7 +154,8 @@ class SqliteStore(DeviceStore, VerdictStore):
                 check_move(item, State.LABELLED)
                 label = answers[item.uid]
                 self._give(db, item.uid, annotator, Kind.GIVEN, label)
-                db.execute(_ANSWER, (label, item.uid))
+                sealed = self._sealer.seal_label(item.uid, label)
+                db.execute(_ANSWER, (sealed, item.uid))
         return frozenset(item.uid for item in fresh)
 
     @override
@@ -210,10 +175,21 @@ class SqliteStore(DeviceStore, VerdictStore):
                 db.execute(_MOVE, (to.value, uid))
 
     @override
-    def trained(self, labels: Mapping[Uid, int]) -> None:
-        if labels:
-            with self._transaction() as db:
-                db.executemany(_TRAINED, labels.items())
+    def trained(
+        self, labels: Mapping[Uid, int], training: Training | None = None
+    ) -> None:
+        with self._reading():
+            if training is not None and self._eraser.covers(training):
+                training = None
+        if not labels and training is None:
+            return
+        with self._transaction() as db:
+            for uid, label in labels.items():
+                row = db.execute(_LABELLED, (uid,)).fetchone()
+                if row and self._sealer.label(uid, row[0]) == label:
+                    db.execute(_TRAINED, (uid,))
+            if training is not None:
+                self._eraser.record(training)
 
     @override
     def items(self) -> list[Item]:
@@ -223,22 +199,23 @@ class SqliteStore(DeviceStore, VerdictStore):
     def put_scores(
         self, version: str, scored: Scored, waiting: Waiting | None = None
     ) -> None:
-        row = (
-            version,
-            " ".join(scored.uids.tolist()),
-            scored.scores.astype("<f4").tobytes(),
-            scored.groups.astype("<i4").tobytes(),
-        )
         with self._transaction() as db:
-            db.execute(_PUT_SCORES, row)
+            barred = self._eraser.forgotten(scored.uids.tolist())
+            if barred:
+                scored = scored.keep(~np.isin(scored.uids, sorted(barred)))
+            db.execute(_PUT_SCORES, (version, *self._sealer.seal_scores(scored)))
             if waiting is not None:
                 rows.rank(db, [(s, uid) for uid, s in waiting.scores.items()])
-                rows.put_near(db, waiting.near)
+                gone = self._eraser.forgotten(
+                    {u for pair in waiting.near for u in pair}
+                )
+                near = [pair for pair in waiting.near if gone.isdisjoint(pair)]
+                rows.put_near(db, near)
 
     @override
     def scores(self) -> tuple[str, Scored] | None:
         with self._reading() as db:
-            return _scores(db)
+            return self._scores(db)
 
     @override
     def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
@@ -276,10 +253,12 @@ class SqliteStore(DeviceStore, VerdictStore):
     ) -> frozenset[Uid]:
         with self._transaction() as db:
             check_pace(_note(db, _PACE), before)
+            barred = self._eraser.forgotten(asked)
             fresh = frozenset(
                 uid
                 for uid, origin in asked.items()
-                if db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
+                if uid not in barred
+                and db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
             )
             db.execute(_PUT_NOTE, (_PACE, pace))
         return fresh
@@ -291,48 +270,98 @@ class SqliteStore(DeviceStore, VerdictStore):
 
     @override
     def put_asked(self, precedents: Iterable[Precedent]) -> None:
-        rows = [schema.from_precedent(precedent) for precedent in precedents]
+        asked = list(precedents)
         with self._transaction() as db:
-            db.executemany(_PUT_ASKED, rows)
+            barred = self._eraser.forgotten(each.uid for each in asked)
+            fresh = [from_precedent(each) for each in asked if each.uid not in barred]
+            db.executemany(_PUT_ASKED, fresh)
             db.execute(_DROP_PRECEDENTS, (MAX_PRECEDENTS,))
 
     @override
     def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
         with self._transaction() as db:
             for uid, found in findings.items():
-                db.execute(_PUT_FINDING, (found.cycle, found.truth, found.hit, uid))
+                if db.execute(_UNFOUND, (uid,)).fetchone():
+                    sealed = self._sealer.seal_finding(uid, found.truth, hit=found.hit)
+                    db.execute(_PUT_FINDING, (found.cycle, sealed, uid))
 
     @override
     def precedents(self) -> list[Precedent]:
         with self._reading() as db:
-            return [schema.to_precedent(row) for row in db.execute(_PRECEDENTS)]
+            return [self._sealer.precedent(row) for row in db.execute(_PRECEDENTS)]
+
+    @override
+    def forget(self, uids: Iterable[Uid]) -> Erased:
+        with self._transaction() as db:
+            cycles = self._eraser.forget(list(uids))
+            models = self._eraser.models() if any(cycles.values()) else ()
+            schema.set_unclean(db, unclean=True)
+        with self._reading():
+            clean = self._clean()
+        return Erased(cycles=cycles, models=models, clean=clean)
+
+    @override
+    def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
+        with self._reading():
+            return self._eraser.forgotten(uids)
+
+    @override
+    def put_payload(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
+        with self._transaction():
+            return self._shelf.put(uid, suffix, content)
+
+    @override
+    def payload(self, uid: Uid) -> bytes:
+        with self._snapshot():
+            return self._shelf.content(uid)
+
+    @override
+    def payloads(self) -> list[Payload]:
+        with self._reading():
+            return self._shelf.payloads()
+
+    @override
+    def dropped(self) -> frozenset[Uid]:
+        with self._reading():
+            return self._shelf.dropped()
+
+    @property
+    def index_key(self) -> Key:
+        """What seals the index of the data beside this store; it never changes."""
+        return self._vault.key_for("index")
+
+    def rotate(self) -> None:
+        """Change the device's key; see ``rotation``."""
+        rotation.rotate(self._vault, self._transaction)
+        with self._reading():
+            self._clean()
 
     @override
     def put_sure(self, sure: Sequence[Sure]) -> None:
         with self._transaction() as db:
             db.execute(_DROP_SURE)
-            db.executemany(_PUT_SURE, [schema.from_sure(each) for each in sure])
+            db.executemany(_PUT_SURE, [self._sealer.from_sure(s) for s in sure])
 
     @override
     def sure(self) -> list[Sure]:
         with self._reading() as db:
-            return [schema.to_sure(row) for row in db.execute(_SURE)]
+            return [self._sealer.sure(row) for row in db.execute(_SURE)]
 
     @contextmanager
     @override
     def book(self) -> Iterator[Book]:
         with self._transaction() as db:
-            yield rows.SqliteBook(db)
+            yield rows.SqliteBook(db, self._sealer)
 
     @override
     def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
         with self._reading() as db:
-            return rows.verdicts(db, limit, annotator)
+            return rows.verdicts(db, self._sealer, limit, annotator)
 
     @override
     def progress(self, since: datetime) -> Progress:
         with self._snapshot() as db:
-            return rows.progress(db, since)
+            return rows.progress(db, self._sealer, since)
 
     @override
     def near(self, uid: Uid) -> list[Uid]:
@@ -345,10 +374,6 @@ class SqliteStore(DeviceStore, VerdictStore):
             (told,) = db.execute("PRAGMA quick_check(1)").fetchone()
         return "" if told == "ok" else str(told)
 
-    @override
-    def close(self) -> None:
-        self._db.close()
-
     def _read(self) -> tuple[int, list[Item], int]:
         """Return (version, items, last cycle), read anew only if they may have changed.
 
@@ -358,28 +383,10 @@ class SqliteStore(DeviceStore, VerdictStore):
         with self._reading() as db:
             version = int(db.execute("PRAGMA data_version").fetchone()[0])
             if self._kept is None or self._kept[0] != version:
-                items = [schema.to_item(row) for row in db.execute(_ITEMS)]
+                items = [self._sealer.item(row) for row in db.execute(_ITEMS)]
                 cycle = int(db.execute(_LAST_CYCLE).fetchone()[0])
                 self._kept = (version, items, cycle)
             return self._kept
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Let several reads see the same moment, without keeping writers out."""
-        with self._reading() as db:
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                db.execute("COMMIT")
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            yield self._db
-        except sqlite3.Error as err:
-            msg = f"store {self._path}: {err}"
-            raise StoreError(msg) from err
 
     def _give(
         self,
@@ -391,27 +398,19 @@ class SqliteStore(DeviceStore, VerdictStore):
     ) -> None:
         """Keep what an oracle said, and end what people hold of the sample."""
         said = Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
-        rows.add_verdict(db, said)
+        rows.add_verdict(db, self._sealer, said)
         rows.end_leases(db, uid)
+
+    def _scores(self, db: sqlite3.Connection) -> tuple[str, Scored] | None:
+        row = db.execute(_SCORES).fetchone()
+        return None if row is None else (row[0], self._sealer.scores(row[1:]))
 
     def _item(self, db: sqlite3.Connection, uid: str) -> Item:
         row = db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise StoreError(msg)
-        return schema.to_item(row)
-
-
-def _scores(db: sqlite3.Connection) -> tuple[str, Scored] | None:
-    row = db.execute(_SCORES).fetchone()
-    if row is None:
-        return None
-    version, uids, scores, groups = row
-    return str(version), Scored(
-        np.array(uids.split(), dtype=np.str_),
-        np.frombuffer(scores, dtype="<f4").astype(np.float32),
-        np.frombuffer(groups, dtype="<i4").astype(np.int64),
-    )
+        return self._sealer.item(row)
 
 
 def _note(db: sqlite3.Connection, name: str) -> bytes:

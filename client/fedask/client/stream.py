@@ -125,6 +125,9 @@ class Stream:
             raise DataError(msg)
         before, items = self._store.pace(), self._store.items()
         pace = Pace.from_bytes(before)
+        gone = self._store.forgotten(uids.tolist())
+        stays = ~np.isin(uids, sorted(gone))
+        uids, raw = uids[stays], raw[stays]
         batch = _fresh(uids, raw, {*pace.last, *(item.uid for item in items)})
         if not len(batch.uids):
             return []

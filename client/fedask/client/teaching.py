@@ -5,6 +5,7 @@ the auto-label tier and labelling functions say. Nothing of that is stored or se
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from fedask.client import warmup
 from fedask.client.auto import AutoTier
@@ -17,6 +18,26 @@ from fedask.common.errors import DataError
 from fedask.common.ids import DeviceId, Uid
 
 Soft = Mapping[Uid, tuple[int, float]]  # label, and what it weighs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What a device trains on in a round.
+
+    Parameters
+    ----------
+    lesson
+        None with nothing to train on.
+    weight
+        What the update counts as: people's labels, and others at their weight, each
+        sum rounded up; in a warm-up its samples.
+    uids
+        What the lesson holds, for the record.
+    """
+
+    lesson: Lesson | WarmLesson | None
+    weight: int
+    uids: frozenset[Uid]
 
 
 class Teacher:
@@ -53,8 +74,8 @@ class Teacher:
         labelled: Sequence[Item],
         tick: int,
         prox: float,
-    ) -> tuple[Lesson | None, int]:
-        """Return what to train on, None without a label, and what it counts as.
+    ) -> Taught:
+        """Return what to train on.
 
         Parameters
         ----------
@@ -69,37 +90,44 @@ class Teacher:
             If a label is not of the task's classes.
         """
         scenario = setting.scenario
+        taught = self.here(labelled)
         auto, weak = self._auto(setting, items), self._weak_labels(setting, items)
-        weight = len(labelled) + scenario.weak.counts_as(len(weak))
-        weight += scenario.auto.counts_as(len(auto))
-        if not weight:
-            return None, 0
         soft = {uid: (label, scenario.weak.weight) for uid, label in weak.items()}
         soft |= {uid: (label, scenario.auto.weight) for uid, label in auto.items()}
+        weight = len(taught) + scenario.auto.counts_as(len(auto))
+        weight += scenario.weak.counts_as(len(soft) - len(auto))
+        uids = frozenset(item.uid for item in taught) | soft.keys()
+        if not uids:
+            return Taught(lesson=None, weight=0, uids=uids)
         config = scenario.train
         lesson = Lesson(
-            labelled=self._prepared(setting, labelled, soft),
+            labelled=self._prepared(setting, taught, soft),
             lr=decayed(config.lr, tick % config.rounds, config.rounds),
             prox=max(prox, config.prox),
             stream=("train", scenario.seed, self._device_id, tick),
         )
-        return lesson, weight
+        return Taught(lesson=lesson, weight=weight, uids=uids)
 
-    def warmup(
-        self, setting: Setting, step: int, prox: float
-    ) -> tuple[WarmLesson | None, int]:
-        """Return what to warm up on and how many; None with too few samples."""
+    def warmup(self, setting: Setting, step: int, prox: float) -> Taught:
+        """Return what to warm up on; no lesson with too few samples."""
         config, seed = setting.scenario.train, setting.scenario.seed
         drawn = warmup.draw(self._pool, seed, step)
-        if len(drawn) < warmup.FEWEST:
-            return None, len(drawn)
-        lesson = WarmLesson(
-            inputs=setting.learner.prepare_warmup(self._pool.load(drawn)),
-            lr=decayed(config.lr, step, config.warmup),
-            prox=max(prox, config.prox),
-            stream=("warm-up", seed, self._device_id, step),
-        )
-        return lesson, len(drawn)
+        lesson = None
+        if len(drawn) >= warmup.FEWEST:
+            lesson = WarmLesson(
+                inputs=setting.learner.prepare_warmup(self._pool.load(drawn)),
+                lr=decayed(config.lr, step, config.warmup),
+                prox=max(prox, config.prox),
+                stream=("warm-up", seed, self._device_id, step),
+            )
+        return Taught(lesson=lesson, weight=len(drawn), uids=frozenset(drawn))
+
+    def here(self, labelled: Sequence[Item]) -> Sequence[Item]:
+        """Leave out what has left the pool to make room: it was trained on before."""
+        dropped = self._pool.dropped
+        if not dropped:
+            return labelled
+        return [item for item in labelled if item.uid not in dropped]
 
     def _auto(self, setting: Setting, items: Sequence[Item]) -> Mapping[Uid, int]:
         config = setting.scenario.auto

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 from typing_extensions import override
 
+from fedask.client.erasure import Erased, Training
+from fedask.client.keyring import Keyring, without
 from fedask.client.memory import MemoryDesk
+from fedask.client.pace import Pace
 from fedask.client.precedents import Finding, Precedent, kept
 from fedask.client.queue import (
     MOVES,
@@ -29,6 +33,7 @@ from fedask.common.clock import Clock
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
+from fedask.common.seal import Key
 from fedask.common.weights import Arrays
 
 
@@ -44,6 +49,8 @@ class MemoryStore(MemoryDesk, DeviceStore):
         self._cut: Cut | None = None
         self._pace = b""
         self._precedents: dict[Uid, Precedent] = {}
+        self._trained_in: dict[int, frozenset[Uid]] = {}  # by cycle
+        self._forgotten: dict[Uid, tuple[int, ...]] = {}  # cycles trained in
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
@@ -51,6 +58,8 @@ class MemoryStore(MemoryDesk, DeviceStore):
             return False
         self._last_cycle = cycle
         for uid in uids:
+            if uid in self._forgotten:
+                continue
             known = self._items.get(uid)
             if known is None:
                 self._items[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
@@ -110,11 +119,46 @@ class MemoryStore(MemoryDesk, DeviceStore):
             )
 
     @override
-    def trained(self, labels: Mapping[Uid, int]) -> None:
+    def trained(
+        self, labels: Mapping[Uid, int], training: Training | None = None
+    ) -> None:
         for uid, label in labels.items():
             item = self._items.get(uid)
             if item and (item.state, item.label) == (State.LABELLED, label):
                 self._items[uid] = replace(item, state=State.TRAINED)
+        if training is not None:
+            known = self._trained_in.get(training.cycle, frozenset())
+            used = known | training.uids - self._forgotten.keys()
+            self._trained_in[training.cycle] = used
+
+    @override
+    def forget(self, uids: Iterable[Uid]) -> Erased:
+        wanted = list(uids)
+        for uid in wanted:
+            if uid not in self._forgotten:
+                cycles = [
+                    c for c, used in sorted(self._trained_in.items()) if uid in used
+                ]
+                self._forgotten[uid] = tuple(cycles)
+        kept = (self._items, self._priority, self._holds, self._precedents, self._sure)
+        for each in kept:
+            for uid in wanted:
+                each.pop(uid, None)
+        gone = frozenset(wanted)
+        self._verdicts = {n: v for n, v in self._verdicts.items() if v.uid not in gone}
+        self._trained_in = {c: used - gone for c, used in self._trained_in.items()}
+        self._near = frozenset(p for p in self._near if gone.isdisjoint(p))
+        if self._scores is not None:
+            self.put_scores(*self._scores)
+        if self._pace:
+            self._pace = _without(self._pace, gone)
+        found = {uid: self._forgotten[uid] for uid in wanted}
+        models = tuple(sorted(self._models)) if any(found.values()) else ()
+        return Erased(cycles=found, models=models, clean=True)
+
+    @override
+    def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
+        return frozenset(uid for uid in uids if uid in self._forgotten)
 
     @override
     def items(self) -> list[Item]:
@@ -124,11 +168,15 @@ class MemoryStore(MemoryDesk, DeviceStore):
     def put_scores(
         self, version: str, scored: Scored, waiting: Waiting | None = None
     ) -> None:
+        if self._forgotten:
+            scored = scored.keep(~np.isin(scored.uids, sorted(self._forgotten)))
         self._scores = (version, scored)
         if waiting is not None:
             known = waiting.scores.keys() & self._items.keys()
             self._priority |= {uid: waiting.scores[uid] for uid in known}
-            self._near = frozenset(waiting.near)
+            self._near = frozenset(
+                pair for pair in waiting.near if not self.forgotten(pair)
+            )
 
     @override
     def scores(self) -> tuple[str, Scored] | None:
@@ -159,7 +207,7 @@ class MemoryStore(MemoryDesk, DeviceStore):
         self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
     ) -> frozenset[Uid]:
         check_pace(self._pace, before)
-        fresh = frozenset(asked) - self._items.keys()
+        fresh = frozenset(asked) - self._items.keys() - self._forgotten.keys()
         for uid in fresh:
             self._items[uid] = Item(
                 uid=uid, state=State.QUEUED, cycle=cycle, origin=asked[uid]
@@ -176,7 +224,8 @@ class MemoryStore(MemoryDesk, DeviceStore):
         merged = dict(self._precedents)
         for precedent in precedents:
             before = merged.get(precedent.uid)
-            if before is None or before.finding is None:
+            fresh = before is None or before.finding is None
+            if fresh and precedent.uid not in self._forgotten:
                 merged[precedent.uid] = replace(precedent, finding=None)
         self._precedents = {each.uid: each for each in kept(merged.values())}
 
@@ -212,6 +261,36 @@ class MemoryStore(MemoryDesk, DeviceStore):
             Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
         )
         self._end_leases(uid)
+
+
+def _without(pace: bytes, gone: frozenset[Uid]) -> bytes:
+    """Take samples out of the last batch of a stream."""
+    kept = Pace.from_bytes(pace)
+    if gone.isdisjoint(kept.last):
+        return pace
+    last = tuple(uid for uid in kept.last if uid not in gone)
+    return replace(kept, last=last).to_bytes()
+
+
+class MemoryKeyring(Keyring):
+    """Keys that are lost when the process ends."""
+
+    place = "this process"
+
+    def __init__(self) -> None:
+        self._keys: tuple[Key, ...] = ()
+
+    @override
+    def read(self) -> tuple[Key, ...]:
+        return self._keys
+
+    @override
+    def add(self, key: Key) -> None:
+        self._keys = (*self._keys, key)
+
+    @override
+    def drop(self, key_id: bytes) -> None:
+        self._keys = without(self._keys, key_id, self.place)
 
 
 class FakeClock(Clock):

@@ -186,7 +186,7 @@ class Viewer:
         each, their scores may be compared. These labels were trained on: with few of
         them the temperature hardly leaves 1.
         """
-        labels = {i.uid: i.label for i in items if i.label is not None}
+        labels = {i.uid: i.label for i in _here(pool, items) if i.label is not None}
         if labels:
             logits = self._learner.look(pool.load(list(labels)))[0]
             targets = np.array(list(labels.values()), dtype=np.int64)
@@ -208,6 +208,7 @@ class Viewer:
             (c,) labels per class.
         """
         filled: dict[str, Any] = {}
+        items = _here(pool, items)
         targets = [-1 if i.label is None else i.label for i in items]
         if items and _ANCHORS & self._needs:
             raw = pool.load([item.uid for item in items])
@@ -226,6 +227,12 @@ class Viewer:
             kept = self._store.precedents()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
+
+
+def _here(pool: Pool, items: Sequence[Item]) -> Sequence[Item]:
+    """Leave out what has left the pool to make room."""
+    dropped = pool.dropped
+    return [item for item in items if item.uid not in dropped] if dropped else items
 
 
 def _same(one: Arrays, two: Arrays | None) -> bool:

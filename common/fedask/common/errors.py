@@ -50,3 +50,7 @@ class UnavailableError(FedaskError):
     """Something needed is not there now; retrying may help."""
 
     exit_code: ClassVar[int] = 7
+
+
+class SealError(StoreError):
+    """What was sealed cannot be opened: its key is another one, or it was changed."""

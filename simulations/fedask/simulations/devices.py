@@ -15,6 +15,8 @@ from flwr.app import Context
 from numpy.typing import NDArray
 
 from fedask.client.device import Device, always
+from fedask.client.keyfile import KeyFile
+from fedask.client.keyring import FixedKeyring
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore
 from fedask.client.sources.arrays import ArraySource
@@ -171,7 +173,9 @@ def _store(scenario: Scenario, index: int) -> DeviceStore:
         raise ConfigError(msg)
     folder = Path(scenario.run.out) / "devices"
     folder.mkdir(parents=True, exist_ok=True)
-    return SqliteStore(folder / f"{device_name(index)}.db")
+    # One key for the fleet: a key of its own would cost each device a write more.
+    keyring = FixedKeyring(KeyFile(folder / "fleet.key"))
+    return SqliteStore(folder / f"{device_name(index)}.db", keyring)
 
 
 @contextmanager

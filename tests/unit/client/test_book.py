@@ -8,6 +8,8 @@ from fedask.client import book
 from fedask.client.store import SqliteStore
 from fedask.common.ids import Uid
 
+ANN = b"a pseudonym"
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
@@ -19,12 +21,12 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 @pytest.mark.parametrize(
     ("query", "values", "index"),
     [
-        (book._OPEN, (1, "ann", 1), "item USING INDEX item_waiting"),
-        (book._CONTROL, ("", "ann"), "item USING INDEX item_known"),
-        (book._HELD, ("ann",), "lease USING INDEX lease_held"),
+        (book._OPEN, (1, ANN, 1), "item USING INDEX item_waiting"),
+        (book._CONTROL, ("", ANN), "item USING INDEX item_known"),
+        (book._HELD, (ANN,), "lease USING INDEX lease_held"),
         (book._OVER, ("a", "b"), "lease USING COVERING INDEX lease_until (until>?)"),
-        (book._BY_KEY, ("ann", "k"), "INDEX verdict_key (annotator=? AND key=?)"),
-        (book._STANDING, ("ann",), "INDEX verdict_annotator"),
+        (book._BY_KEY, (ANN, b"k"), "INDEX verdict_key (annotator=? AND key=?)"),
+        (book._STANDING, (ANN,), "INDEX verdict_annotator"),
         (book._OF, ("a",), "INDEX verdict_uid"),
     ],
 )
@@ -44,8 +46,8 @@ def test_no_call_of_the_desk_reads_a_whole_table(
     "change",
     [
         "DELETE FROM verdict",
-        "UPDATE verdict SET label = 0",
-        "UPDATE verdict SET annotator = 'bob'",
+        "UPDATE verdict SET said = x'00'",
+        "UPDATE verdict SET annotator = x'00'",
         "UPDATE verdict SET undone = NULL",
     ],
 )

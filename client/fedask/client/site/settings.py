@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedask.client.desk_settings import DeskSettings
+from fedask.client.store_settings import StoreSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
 from fedask.common.registry import nearest
@@ -19,7 +20,7 @@ from fedask.common.registry import nearest
 FILE = "device.toml"
 STORE = "device.db"
 MAX_BYTES = 1 << 16
-_TABLES = ("data", "desk")
+_TABLES = ("data", "desk", "seal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class SiteSettings:
         Settings of ``DeskSettings``, without ``desk-``.
     store
         SQLite file.
+    seal
+        Settings of ``StoreSettings``: where its key is, how much it may hold.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class SiteSettings:
     data: Mapping[str, Any]
     desk: Mapping[str, Any] = field(default_factory=dict)
     store: Path = Path(STORE)
+    seal: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def store_path(self) -> Path:
@@ -77,11 +81,36 @@ class SiteSettings:
             msg = f"{self.where} [desk]: {told}"
             raise ConfigError(msg) from err
 
+    def store_settings(self) -> StoreSettings:
+        """Return how the store is opened; paths in it are relative to the folder.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is wrong.
+        """
+        try:
+            return StoreSettings.from_node(self._seal())
+        except ConfigError as err:
+            told = str(err).replace("--node-config store-", "")
+            told = told.replace("'store-", "'").replace("store-", "")
+            msg = f"{self.where} [seal]: {told}"
+            raise ConfigError(msg) from err
+
+    def _seal(self) -> dict[str, Any]:
+        paths = {"key", "passphrase"}
+        return {
+            "store-" + key.replace("_", "-"): str(self.folder / str(value))
+            if key in paths
+            else value
+            for key, value in self.seal.items()
+        }
+
     def to_node(self) -> dict[str, Any]:
         """Return the settings as a SuperNode's node configuration says them."""
         desk = {f"desk-{key}": value for key, value in self.desk.items()}
         own = {"device": self.device, "store": str(self.store_path)}
-        return {**self.data, **own, **desk}
+        return {**self.data, **own, **desk, **self._seal()}
 
     @property
     def where(self) -> Path:
@@ -156,4 +185,5 @@ def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
         data=data,
         desk=tree.get("desk", {}),
         store=Path(tree.get("store", STORE)),
+        seal=tree.get("seal", {}),
     )

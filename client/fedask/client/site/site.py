@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from fedask.client.desk import Desk
+from fedask.client.erasure import remaining
 from fedask.client.pool import DataSource, Pool
 from fedask.client.site.settings import SiteSettings, read_site
 from fedask.client.sources.index import Index
@@ -117,7 +118,7 @@ class Site:
         StoreError
             If it cannot be used.
         """
-        return SqliteStore(self.settings.store_path)
+        return self.settings.store_settings().open(self.settings.store_path)
 
     @cached_property
     def desk(self) -> Desk:
@@ -140,7 +141,7 @@ class Site:
         """What was found in the files of the device."""
         path = self.settings.store_path
         return self._opened.enter_context(
-            closing(Index(path.with_name(path.name + ".index")))
+            closing(Index(path.with_name(path.name + ".index"), self.store.index_key))
         )
 
     def open_data(self, *, watch: bool = False) -> DataSource:
@@ -156,10 +157,15 @@ class Site:
         ConfigError, DataError, StoreError
             As ``open_source``.
         """
-        look = Look(index=self.index, now=self.clock.now(), watch=watch)
+        look = Look(
+            index=self.index,
+            now=self.clock.now(),
+            watch=watch,
+            payloads=self.store,
+        )
         return open_source(self.settings.data, look)
 
     @cached_property
     def pool(self) -> Pool:
         """The device's samples as they are now."""
-        return Pool(self.open_data())
+        return remaining(Pool(self.open_data()), self.store)

@@ -4,119 +4,79 @@ One SQLite file beside the device's store, used by ``IndexedSource``. It holds h
 places and reasons, never a sample, and may be deleted at any time: it is made anew.
 Therefore ``synchronous=NORMAL``, unlike the store, and no WAL: transactions are few and
 short, and a file without one needs no care when two processes make it at once.
+
+Names of files, and what hashes of them, are sealed under a key of the store, or kept as
+keyed hashes where only equality counts. An index under another key is emptied.
 """
 
+import json
 import sqlite3
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedask.client.keyfile import KeyFile
 from fedask.client.pool import Broken
-from fedask.client.sources.reader import Found
-from fedask.common.errors import StoreError
+from fedask.client.sources.contents import Contents
+from fedask.common.errors import SealError, StoreError
+from fedask.common.ids import Uid
+from fedask.common.seal import Key, Place, derive, mark, new_key, seal, unseal
 
 BUSY_TIMEOUT_MS = 10_000
-MAX_BROKEN = 1000  # kept per file; a file of nothing else must not fill the disk
 _PENDING_FILES, _PENDING_SAMPLES = 512, 1 << 16  # written at once
-_VERSION = 1  # an index of any other is emptied
+_VERSION = 2  # an index of any other is emptied
 
 _TABLES = (
-    "CREATE TABLE source (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL) STRICT",
+    # What only the right key opens.
+    "CREATE TABLE lock (sealed BLOB NOT NULL) STRICT",
+    "CREATE TABLE source (id INTEGER PRIMARY KEY, mark BLOB UNIQUE NOT NULL) STRICT",
     "CREATE TABLE form (id INTEGER PRIMARY KEY, form TEXT UNIQUE NOT NULL) STRICT",
     """CREATE TABLE file (
         id INTEGER PRIMARY KEY,
         source INTEGER NOT NULL REFERENCES source,
-        name TEXT NOT NULL,
+        mark BLOB NOT NULL,
         size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL,
         uids BLOB NOT NULL,
         places BLOB NOT NULL,
         forms BLOB NOT NULL,
         keys BLOB NOT NULL,
-        UNIQUE (source, name)
+        UNIQUE (source, mark)
     ) STRICT""",
     """CREATE TABLE broken (
         file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE,
-        name TEXT NOT NULL,
-        reason TEXT NOT NULL
+        sealed BLOB NOT NULL
     ) STRICT""",
     # Files that may still be growing, as they looked the last time.
     """CREATE TABLE seen (
         source INTEGER NOT NULL REFERENCES source,
-        name TEXT NOT NULL,
+        mark BLOB NOT NULL,
         size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL,
-        PRIMARY KEY (source, name)
+        PRIMARY KEY (source, mark)
     ) WITHOUT ROWID, STRICT""",
     "CREATE INDEX broken_file ON broken (file)",
 )
 _FIND = """SELECT uids, places, forms, keys FROM file
-    WHERE source = ? AND name = ? AND size = ? AND mtime_ns = ?"""
+    WHERE source = ? AND mark = ? AND size = ? AND mtime_ns = ?"""
 _FIND_ANY = """SELECT uids, places, forms, keys FROM file
-    WHERE source = ? AND name = ?"""
-_SEEN = "SELECT size, mtime_ns FROM seen WHERE source = ? AND name = ?"
+    WHERE source = ? AND mark = ?"""
+_SEEN = "SELECT size, mtime_ns FROM seen WHERE source = ? AND mark = ?"
 _PUT_SEEN = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
-_DROP_SEEN = "DELETE FROM seen WHERE source = ? AND name = ?"
-_DELETE = "DELETE FROM file WHERE source = ? AND name = ?"
-_PUT = """INSERT INTO file (source, name, size, mtime_ns, uids, places, forms, keys)
+_DROP_SEEN = "DELETE FROM seen WHERE source = ? AND mark = ?"
+_DELETE = "DELETE FROM file WHERE source = ? AND mark = ?"
+_PUT = """INSERT INTO file (source, mark, size, mtime_ns, uids, places, forms, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-_PUT_BROKEN = "INSERT INTO broken (file, name, reason) VALUES (?, ?, ?)"
-_BROKEN = """SELECT broken.name, reason FROM broken JOIN file ON file = file.id
-    WHERE source = ? ORDER BY file.name, broken.rowid"""
-
-
-@dataclass(slots=True)
-class Contents:
-    """The samples of a file, or of many, column by column; 40 bytes a sample."""
-
-    uids: bytearray = field(default_factory=bytearray)  # 16 bytes each
-    places: "array[int]" = field(default_factory=lambda: array("q"))  # 2 each
-    forms: "array[int]" = field(default_factory=lambda: array("i"))  # ids of forms
-    keys: "array[int]" = field(default_factory=lambda: array("Q"))
-    broken: list[Broken] = field(default_factory=list)
-    left_out: int = 0  # broken ones beyond MAX_BROKEN
-
-    @classmethod
-    def of(
-        cls, uids: bytes, places: bytes, forms: bytes, keys: bytes
-    ) -> "Contents | None":
-        """Return what was kept, or None if the disk did not keep it well."""
-        lengths = {len(uids), len(places), 4 * len(forms), 2 * len(keys)}
-        if len(lengths) > 1 or len(uids) % 16:
-            return None
-        contents = cls(uids=bytearray(uids))
-        contents.places.frombytes(places)
-        contents.forms.frombytes(forms)
-        contents.keys.frombytes(keys)
-        return contents
-
-    def __len__(self) -> int:
-        return len(self.forms)
-
-    def add(self, found: Found, form: int) -> None:
-        """Add a sample; ``form`` is the id of its form."""
-        self.uids += bytes.fromhex(found.uid)
-        self.places.extend(found.place)
-        self.forms.append(form)
-        self.keys.append(found.key)
-
-    def set_aside(self, broken: Broken) -> None:
-        """Add what is of no use."""
-        if len(self.broken) < MAX_BROKEN:
-            reason = broken.reason.encode("utf-8", "backslashreplace").decode()
-            self.broken.append(Broken(broken.name, reason))
-        else:
-            self.left_out += 1
-
-    def extend(self, other: "Contents") -> None:
-        """Add the samples of another, but not what is broken there."""
-        self.uids += other.uids
-        self.places.extend(other.places)
-        self.forms.extend(other.forms)
-        self.keys.extend(other.keys)
+_PUT_BROKEN = "INSERT INTO broken (file, sealed) VALUES (?, ?)"
+_BROKEN = """SELECT broken.sealed FROM broken JOIN file ON file = file.id
+    WHERE source = ? ORDER BY broken.rowid"""
+_HOLDING = """SELECT id, uids, places, forms, keys FROM file
+    WHERE instr(uids, ?) > 0"""
+_REPLACE = """UPDATE file SET uids = ?, places = ?, forms = ?, keys = ?
+    WHERE id = ?"""
+_LOCK, _KEYS = Place("lock", "sealed"), Place("file", "keys")
+_BROKEN_PLACE = Place("broken", "sealed")
 
 
 class Index:
@@ -127,6 +87,9 @@ class Index:
     path
         The file; made if missing, in a folder that must exist. None keeps all in
         memory.
+    key
+        Seals names: the store's ``index_key``. By default one that stands beside the
+        file, or, in memory, one of its own.
 
     Raises
     ------
@@ -134,11 +97,12 @@ class Index:
         If the file cannot be used; and from every method, if the disk refuses.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, key: Key | None = None) -> None:
         self._path = path
-        self._pending: list[tuple[int, str, tuple[int, int], Contents]] = []
+        self._key = key or _key_beside(path)
+        self._pending: list[tuple[int, bytes, str, tuple[int, int], Contents]] = []
         self._pending_samples = 0
-        self._looks: list[tuple[int, str, int, int]] = []  # to be noted as seen
+        self._looks: list[tuple[int, bytes, int, int]] = []  # to be noted as seen
         self._forms: dict[str, int] = {}
         with self._guarded():
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
@@ -153,21 +117,49 @@ class Index:
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "synchronous = NORMAL",
             "foreign_keys = ON",
+            "secure_delete = ON",
+            "temp_store = MEMORY",
         ):
             self._db.execute(f"PRAGMA {setting}")
+        if self._is_ours():
+            return
         with self._transaction():
-            if self._number("PRAGMA user_version") != _VERSION:
-                for table in ("broken", "seen", "file", "form", "source"):
+            before = self._number("PRAGMA user_version")
+            if not self._is_ours():  # asks again, under the lock
+                for table in ("broken", "seen", "file", "form", "source", "lock"):
                     self._db.execute(f"DROP TABLE IF EXISTS {table}")
                 for statement in _TABLES:
                     self._db.execute(statement)
+                lock = seal(self._key, b"", _LOCK)
+                self._db.execute("INSERT INTO lock (sealed) VALUES (?)", (lock,))
                 self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        if before:
+            self._vacuum()
+
+    def _is_ours(self) -> bool:
+        """Tell whether the index is of this version and under this key."""
+        if self._number("PRAGMA user_version") != _VERSION:
+            return False
+        row = self._db.execute("SELECT sealed FROM lock").fetchone()
+        try:
+            return row is not None and unseal(self._key, row[0], _LOCK) == b""
+        except SealError:
+            return False
+
+    def _vacuum(self) -> None:
+        """Leave nothing of what was deleted in free pages, unless others are busy."""
+        try:
+            self._db.execute("VACUUM")
+        except sqlite3.OperationalError as err:
+            if err.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
 
     def source(self, name: str) -> int:
         """Return the id of a source: its place, kind and options, as text."""
+        known = self._mark("source", name)
         with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO source (name) VALUES (?)", (name,))
-            return self._number("SELECT id FROM source WHERE name = ?", name)
+            db.execute("INSERT OR IGNORE INTO source (mark) VALUES (?)", (known,))
+            return self._number("SELECT id FROM source WHERE mark = ?", known)
 
     def form(self, form: str) -> int:
         """Return the id of a form."""
@@ -186,23 +178,26 @@ class Index:
     def find(self, source: int, name: str, stamp: tuple[int, int]) -> Contents | None:
         """Return what was found in a file that has not changed since, or None."""
         with self._guarded():
-            row = self._db.execute(_FIND, (source, name, *stamp)).fetchone()
-        return None if row is None else Contents.of(*row)
+            known = self._mark("file", name)
+            row = self._db.execute(_FIND, (source, known, *stamp)).fetchone()
+        return None if row is None else self._opened(*row)
 
     def find_any(self, source: int, name: str) -> Contents | None:
         """Return what was found in a file before it changed, or None."""
         with self._guarded():
-            row = self._db.execute(_FIND_ANY, (source, name)).fetchone()
-        return None if row is None else Contents.of(*row)
+            known = self._mark("file", name)
+            row = self._db.execute(_FIND_ANY, (source, known)).fetchone()
+        return None if row is None else self._opened(*row)
 
     def is_seen(self, source: int, name: str, stamp: tuple[int, int]) -> bool:
         """Tell whether a file looked the same before, and note how it looks now.
 
         The note is on disk after ``flush``.
         """
+        known = self._mark("file", name)
         with self._guarded():
-            before = self._db.execute(_SEEN, (source, name)).fetchone()
-        self._looks.append((source, name, *stamp))
+            before = self._db.execute(_SEEN, (source, known)).fetchone()
+        self._looks.append((source, known, *stamp))
         return bool(before == stamp)
 
     def put(
@@ -212,7 +207,8 @@ class Index:
 
         It is on disk after ``flush`` at the latest.
         """
-        self._pending.append((source, name, stamp, contents))
+        known = self._mark("file", name)
+        self._pending.append((source, known, name, stamp, contents))
         self._pending_samples += len(contents)
         if (
             len(self._pending) >= _PENDING_FILES
@@ -226,16 +222,16 @@ class Index:
             return
         with self._transaction() as db:
             db.executemany(_PUT_SEEN, self._looks)
-            for source, name, stamp, found in self._pending:
-                db.execute(_DELETE, (source, name))
-                db.execute(_DROP_SEEN, (source, name))
-                columns = (found.places, found.forms, found.keys)
-                blobs = [bytes(found.uids), *(column.tobytes() for column in columns)]
-                file = db.execute(_PUT, (source, name, *stamp, *blobs)).lastrowid
+            for source, known, name, stamp, found in self._pending:
+                db.execute(_DELETE, (source, known))
+                db.execute(_DROP_SEEN, (source, known))
+                row = (source, known, *stamp, *self._sealed(found))
+                file = db.execute(_PUT, row).lastrowid
                 broken = list(found.broken)
                 if found.left_out:
                     broken.append(Broken(name, f"and {found.left_out} more like these"))
-                db.executemany(_PUT_BROKEN, [(file, *each) for each in broken])
+                sealed = [self._seal_broken(name, each) for each in broken]
+                db.executemany(_PUT_BROKEN, [(file, each) for each in sealed])
         self._pending, self._pending_samples, self._looks = [], 0, []
 
     def keep(self, source: int, names: AbstractSet[str]) -> None:
@@ -245,25 +241,78 @@ class Index:
             count = "SELECT COUNT(*) FROM file WHERE source = ?"
             if self._number(count, source) == len(names):
                 return
-            kept = db.execute("SELECT name FROM file WHERE source = ?", (source,))
-            gone = [(source, n) for (n,) in kept if n not in names]
+            known = {self._mark("file", name) for name in names}
+            kept = db.execute("SELECT mark FROM file WHERE source = ?", (source,))
+            gone = [(source, mark) for (mark,) in kept if mark not in known]
             db.executemany(_DELETE, gone)
             db.executemany(_DROP_SEEN, gone)
 
     def forget(self, source: int, name: str) -> None:
         """Look at a file anew the next time."""
         with self._transaction() as db:
-            db.execute(_DELETE, (source, name))
+            db.execute(_DELETE, (source, self._mark("file", name)))
+
+    def erase(self, uids: Iterable[Uid]) -> None:
+        """Take samples out of all files; a file of nothing else goes whole.
+
+        What is still on the disk is found again by the next look: the owner of the
+        data deletes it there.
+        """
+        self.flush()
+        with self._transaction() as db:
+            for raw in map(bytes.fromhex, uids):
+                for file, *columns in db.execute(_HOLDING, (raw,)).fetchall():
+                    found = self._opened(*columns)
+                    kept = None if found is None else found.without(raw)
+                    if kept:
+                        db.execute(_REPLACE, (*self._sealed(kept), file))
+                    else:
+                        db.execute("DELETE FROM file WHERE id = ?", (file,))
+        with self._guarded():
+            self._vacuum()
 
     def broken(self, source: int) -> list[Broken]:
         """Return what is broken in the files of a source, in the order of names."""
         self.flush()
         with self._guarded():
-            return [Broken(*row) for row in self._db.execute(_BROKEN, (source,))]
+            sealed = self._db.execute(_BROKEN, (source,)).fetchall()
+        opened = [json.loads(unseal(self._key, r, _BROKEN_PLACE)) for (r,) in sealed]
+        opened.sort(key=lambda each: each[0].encode())  # by file; else as they stood
+        return [Broken(name, reason) for _, name, reason in opened]
 
     def close(self) -> None:
         """Close the file; what was not flushed is forgotten."""
         self._db.close()
+
+    def _mark(self, kind: str, name: str) -> bytes:
+        return mark(self._key, kind, name)
+
+    def _seal_broken(self, file: str, broken: Broken) -> bytes:
+        text = json.dumps([file, *broken]).encode()
+        return seal(self._key, text, _BROKEN_PLACE)
+
+    def _sealed(self, found: Contents) -> list[bytes]:
+        """Return the columns; the keys are hashes of names, which could be guessed."""
+        keys = b""  # all zero: nothing names these samples
+        if any(found.keys):
+            keys = seal(self._key, found.keys.tobytes(), _KEYS)
+        return [
+            bytes(found.uids),
+            found.places.tobytes(),
+            found.forms.tobytes(),
+            keys,
+        ]
+
+    def _opened(
+        self, uids: bytes, places: bytes, forms: bytes, keys: bytes
+    ) -> Contents | None:
+        try:
+            plain = unseal(self._key, keys, _KEYS) if keys else None
+        except SealError:  # as if the disk had not kept it well
+            return None
+        if plain is None:
+            plain = bytes(8 * (len(uids) // 16))
+        return Contents.of(uids, places, forms, plain)
 
     def _number(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
@@ -288,3 +337,19 @@ class Index:
             msg = f"cannot use the index {self._path}: {err}; it may be deleted, and "
             msg += "is made anew"
             raise StoreError(msg) from err
+
+
+def _key_beside(path: Path | None) -> Key:
+    """Return the key in a file beside the index, made if missing."""
+    if path is None:
+        return new_key()
+    keyring = KeyFile(path.with_name(path.name + ".key"))
+    keys = keyring.read()
+    if not keys:
+        try:
+            keyring.add(new_key())
+        except StoreError:
+            if not keyring.read():  # else another process was first
+                raise
+        keys = keyring.read()
+    return derive(keys[-1], "index")

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.payload import PayloadStore
 from fedask.client.pool import Broken, DataSource
+from fedask.client.sources.contents import Contents
 from fedask.client.sources.files import BrokenSampleError, File, walk
-from fedask.client.sources.index import Contents, Index
+from fedask.client.sources.index import Index
 from fedask.client.sources.reader import Reader, stack
 from fedask.common.errors import DataError
 
@@ -49,11 +51,14 @@ class Look:
     watch
         Whether files may be still growing: each is left alone until it looks the same
         twice, or has been quiet for a minute.
+    payloads
+        The device's store, if samples may be kept in it.
     """
 
     index: Index
     now: datetime
     watch: bool = False
+    payloads: PayloadStore | None = None
 
 
 class IndexedSource(DataSource):

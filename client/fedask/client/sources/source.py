@@ -21,7 +21,7 @@ from fedask.client.sources.reader import Reader
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.registry import nearest, resolve
 
-JOINED = "joined"
+JOINED, SEALED = "joined", "sealed"
 SOURCES = {
     "array": "fedask.client.sources.npy:ArrayReader",
     "images": "fedask.client.sources.images:ImageReader",
@@ -32,6 +32,7 @@ SOURCES = {
     "table": "fedask.client.sources.tables:TableReader",
     "parquet": "fedask.client.sources.parquet:ParquetReader",
     JOINED: "fedask.client.sources.joined:open_joined",
+    SEALED: "fedask.client.sources.sealed:open_sealed",
 }
 OPTIONS = frozenset({"data", "kind", "watch"})  # of every kind
 
@@ -96,6 +97,9 @@ def open_source(options: Mapping[str, Any], look: Look) -> DataSource:
         _check_options(kind, given, {})
         source: DataSource = resolve("kind of data", kind, SOURCES)(root, look)
         return source
+    if kind == SEALED:
+        sealed: DataSource = resolve("kind of data", kind, SOURCES)(given, look)
+        return sealed
     return IndexedSource(root, make_reader(kind, given), look)
 
 
@@ -128,6 +132,11 @@ def _check_options(
         if type(value) is not known[name]:
             msg = f"{name} = {value!r:.80} must be of type {known[name].__name__}"
             raise ConfigError(msg)
+
+
+def kind_of_suffix(suffix: str) -> str:
+    """Return the kind of which one file is one sample, or "" if there is none."""
+    return {**_SINGLE, ".npy": "images"}.get(suffix, "")
 
 
 def kind_of(root: Path, options: Mapping[str, Any]) -> str:

@@ -1,0 +1,158 @@
+"""A store's SQLite file: opened with its keys, its transactions. Called by the store.
+
+WAL with ``synchronous=FULL``: an answer that was acknowledged survives a power cut.
+Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the file. What
+is deleted is overwritten (``secure_delete``), and nothing is put into temporary files.
+Knows no table but through ``schema``.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fedask.client import rotation, schema
+from fedask.client.keyfile import KeyFile
+from fedask.client.keyring import Keyring
+from fedask.client.sealer import Sealer
+from fedask.client.vault import Vault
+from fedask.common.errors import StoreError
+
+BUSY_TIMEOUT_MS = 10_000
+_TAKEN = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})  # by another process
+_WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
+
+
+class Connection:
+    """One connection to the file; one per thread.
+
+    Parameters
+    ----------
+    path
+        The file; made if missing, in a folder that must exist.
+    keyring
+        Where the device's key is; by default a key file beside the store, its name
+        with ``.key`` at the end. A new store makes its key there.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be opened, is no fedask store, is of a newer version or
+        sealed with another key; nothing is written then.
+    """
+
+    def __init__(self, path: Path, keyring: Keyring | None = None) -> None:
+        self._path = path
+        if keyring is None:
+            keyring = KeyFile(path.with_name(path.name + ".key"))
+        self._vault = Vault(path, keyring)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._sealer = Sealer(self._db, self._vault)
+            try:
+                self._set_up()
+            except BaseException:
+                self._db.close()
+                raise
+        except sqlite3.Error as err:
+            msg = f"cannot open the store {path}: {err}"
+            raise StoreError(msg) from err
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def _set_up(self) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > schema.SCHEMA_VERSION:
+            msg = f"{self._path} was written by a newer fedask (schema {version})"
+            raise StoreError(msg)
+        if version == schema.SCHEMA_VERSION:
+            self._vault.open(self._db)  # before anything is written
+        self._use_wal()
+        for setting in (
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "secure_delete = ON",
+            "temp_store = MEMORY",
+        ):
+            self._db.execute(f"PRAGMA {setting}")
+        if version < schema.SCHEMA_VERSION:
+            with self._transaction() as db:
+                # Asks again, under the lock: another process may have been first.
+                schema.bring_up_to_date(db, self._vault, self._sealer)
+        if self._vault.has_retired:  # a process was killed before the last step
+            rotation.destroy_retired(self._vault, self._transaction)
+        if schema.is_unclean(self._db):
+            self._clean()
+
+    def _use_wal(self) -> None:
+        """Switch the file to WAL, which SQLite does without waiting for its lock.
+
+        Only the processes that open a new file at the same moment meet; each tries
+        again until the first one has switched it.
+        """
+        for tries_left in reversed(range(_WAL_TRIES)):
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as err:
+                if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                    raise
+                time.sleep(_WAL_PAUSE_S)
+            else:
+                return
+
+    def _clean(self) -> bool:
+        """Write the file anew, without what was deleted, and empty the WAL.
+
+        Returns whether that was possible now: while another process reads an older
+        state of the file, that state stays, and the next opening tries again.
+        """
+        try:
+            # Not in memory: it is as large as the file. And sealed, as the file is.
+            self._db.execute("PRAGMA temp_store = FILE")
+            self._db.execute("VACUUM")
+            if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return False
+        except sqlite3.OperationalError as err:
+            if err.sqlite_errorcode & 0xFF not in _TAKEN:
+                raise
+            return False
+        finally:
+            self._db.execute("PRAGMA temp_store = MEMORY")
+        with self._transaction() as db:
+            schema.set_unclean(db, unclean=False)
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all or nothing; SQLite's errors leave as ours."""
+        with self._reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # SQLite may have undone it itself
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Let several reads see the same moment, without keeping writers out."""
+        with self._reading() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._db
+        except sqlite3.Error as err:
+            msg = f"store {self._path}: {err}"
+            raise StoreError(msg) from err

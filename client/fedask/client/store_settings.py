@@ -1,0 +1,110 @@
+"""Where the key of a device's store is, and how much it may hold. Set by its owner."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fedask.client.keyfile import KeyFile, Passphrase, PassphraseFile
+from fedask.client.keyring import Keyring, SystemKeyring
+from fedask.client.payload import StoreQuota
+from fedask.client.store import SqliteStore
+from fedask.common.errors import ConfigError
+from fedask.common.registry import nearest
+
+_PREFIX = "store-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """How a store is opened.
+
+    Parameters
+    ----------
+    key
+        The key file; "" is one beside the store, its name with ``.key`` at the end.
+        That protects a copy of the store alone: better on another medium.
+    passphrase
+        A file whose first line opens the key file, as a service manager hands it to a
+        process; "" = the key file is plain.
+    keyring
+        Name of an entry in the system keyring, instead of a key file.
+    quota_bytes
+        Room for payloads.
+
+    Raises
+    ------
+    ConfigError
+        If two of them exclude each other, or one is out of range.
+    """
+
+    key: str = ""
+    passphrase: str = ""
+    keyring: str = ""
+    quota_bytes: int = StoreQuota().max_bytes
+
+    def __post_init__(self) -> None:
+        StoreQuota(max_bytes=self.quota_bytes)
+        if self.keyring and (self.key or self.passphrase):
+            msg = "store-keyring stands instead of store-key and store-passphrase"
+            raise ConfigError(msg)
+
+    @classmethod
+    def from_node(cls, node: Mapping[str, object]) -> "StoreSettings":
+        """Read ``store-key``, ``-passphrase``, ``-keyring`` and ``-quota-bytes``.
+
+        Parameters
+        ----------
+        node
+            The owner's node configuration; other keys are not looked at, but one that
+            begins with ``store-``.
+
+        Raises
+        ------
+        ConfigError
+            If a key or a value is wrong.
+        """
+        types = {each.name: type(each.default) for each in fields(cls)}
+        chosen: dict[str, Any] = {}
+        for key, value in node.items():
+            if not key.startswith(_PREFIX):
+                continue
+            name = key.removeprefix(_PREFIX).replace("-", "_")
+            if name not in types:
+                known = [_PREFIX + each.replace("_", "-") for each in types]
+                msg = f"--node-config {key}: no such setting" + nearest(key, known)
+                raise ConfigError(msg)
+            if type(value) is not types[name]:
+                msg = f"--node-config {key}: must be of type {types[name].__name__}"
+                raise ConfigError(msg)
+            chosen[name] = value
+        return cls(**chosen)
+
+    def keyring_of(self, store: Path) -> Keyring:
+        """Return where the key of a store is.
+
+        Raises
+        ------
+        ConfigError
+            If the package for the system keyring is missing, or the passphrase is too
+            short.
+        StoreError
+            If the passphrase cannot be read.
+        """
+        if self.keyring:
+            return SystemKeyring(self.keyring)
+        path = Path(self.key) if self.key else store.with_name(store.name + ".key")
+        if self.passphrase:
+            return PassphraseFile(path, Passphrase.read(Path(self.passphrase)))
+        return KeyFile(path)
+
+    def open(self, path: Path) -> SqliteStore:
+        """Open a store.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be opened.
+        """
+        quota = StoreQuota(max_bytes=self.quota_bytes)
+        return SqliteStore(path, self.keyring_of(path), quota)

@@ -1,0 +1,147 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from tests.contract.client.questions import NOON, A, B, C, D, Store, lease
+
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.erasure import Training
+from fedask.client.pace import Pace
+from fedask.client.precedents import Finding, Precedent
+from fedask.client.queue import Origin, State, Waiting
+from fedask.client.testing import FakeClock
+from fedask.client.verdict import Label
+from fedask.common.errors import StoreError
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+
+def scored_of(*uids: Uid) -> Scored:
+    scores = np.linspace(1, 0, len(uids), dtype=np.float32)
+    return Scored(np.array(uids, dtype=np.str_), scores, np.arange(len(uids)))
+
+
+def precedent_of(uid: Uid) -> Precedent:
+    return Precedent(
+        uid=uid, cycle=1, experts="margin", descriptors=(0.5,), levels=(0.25,)
+    )
+
+
+def pace_of(*uids: Uid) -> bytes:
+    return Pace(period=3, last=uids).to_bytes()
+
+
+def fill(store: Store) -> None:
+    """Bring A and B into every corner of a store."""
+    store.add(1, [A, B])
+    store.add_arrivals(1, {C: Origin.CHANCE}, pace_of(A, B, C), b"")
+    waiting = Waiting(scores={A: 0.9, B: 0.8, C: 0.7}, near=[(A, B), (B, C)])
+    store.put_scores("v", scored_of(A, B, C, D), waiting)
+    store.put_asked([precedent_of(A), precedent_of(B)])
+    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=5))
+    for number, given in enumerate(desk.lease("ann", 2)):
+        desk.submit("ann", given.uid, given.token, Label(number), f"{number}")
+    desk.lease("bob", 1)
+    found = Finding(cycle=1, truth=0.25, hit=False)
+    store.put_findings({A: found, B: found})
+    store.put_model("local", {"w": np.zeros(2, np.float32)}, 1)
+    store.trained({A: 0, B: 1}, Training(cycle=1, uids=frozenset({A, B})))
+    store.trained({}, Training(cycle=3, uids=frozenset({A})))
+
+
+def test_nothing_of_an_erased_sample_is_there_and_others_are(store: Store) -> None:
+    fill(store)
+    others = [item for item in store.items() if item.uid != A]
+
+    store.forget([A])
+
+    assert store.items() == others
+    assert [v.uid for v in store.verdicts(9, None)] == [B]
+    assert [p.uid for p in store.precedents()] == [B]
+    kept = store.scores()
+    assert kept is not None
+    assert kept[1].uids.tolist() == [B, C, D]
+    assert kept[1].scores.tolist() == pytest.approx([2 / 3, 1 / 3, 0])
+    assert kept[1].groups.tolist() == [1, 2, 3]
+    assert (store.near(A), store.near(B)) == ([], [C])
+    assert Pace.from_bytes(store.pace()).last == (B, C)
+    progress = store.progress(NOON - timedelta(days=1))
+    assert progress.classes == {1: 1}
+    assert progress.annotators == {"ann": 1}
+    with pytest.raises(StoreError, match="not in the queue"):
+        store.answer({A: 1})
+
+
+def test_it_is_said_which_models_learnt_from_it(store: Store) -> None:
+    fill(store)
+
+    erased = store.forget([A, B, C, D])
+
+    assert erased.cycles == {A: (1, 3), B: (1,), C: (), D: ()}
+    assert erased.models == ("local",)
+    assert erased.clean
+    again = store.forget([A])
+    assert again.cycles == {A: (1, 3)}
+
+
+def test_what_was_never_trained_on_touched_no_model(store: Store) -> None:
+    fill(store)
+
+    erased = store.forget([C])
+
+    assert (erased.cycles, erased.models) == ({C: ()}, ())
+
+
+def test_an_erased_sample_never_comes_back(store: Store) -> None:
+    fill(store)
+    store.forget([A])
+
+    assert store.add(2, [A, D])
+    assert store.add_arrivals(2, {A: Origin.SCORE}, b"", store.pace()) == set()
+    store.put_scores("w", scored_of(D, A), Waiting(scores={A: 1.0}, near=[(A, D)]))
+    store.put_asked([precedent_of(A)])
+    store.trained({A: 0}, Training(cycle=4, uids=frozenset({A, D})))
+
+    assert A not in {item.uid for item in store.items()}
+    assert D in {item.uid for item in store.items()}
+    kept = store.scores()
+    assert kept is not None
+    assert kept[1].uids.tolist() == [D]
+    assert store.near(D) == []
+    assert A not in {p.uid for p in store.precedents()}
+    assert A not in {given.uid for given in lease(store, 9, "cyd")}
+    assert store.forgotten([A, B, D]) == {A}
+    assert store.forget([A]).cycles == {A: (1, 3)}
+    assert store.forget([D]).cycles == {D: (4,)}
+
+
+def test_a_sample_may_be_barred_before_it_arrives(store: Store) -> None:
+    assert store.forget([A]).cycles == {A: ()}
+
+    store.add(1, [A])
+
+    assert store.items() == []
+
+
+def test_numbers_of_verdicts_are_not_given_twice(store: Store) -> None:
+    store.add(1, [A, B])
+    store.answer({A: 1})
+    (first,) = store.verdicts(9, None)
+    store.forget([A])
+
+    store.answer({B: 1})
+
+    assert [v.number for v in store.verdicts(9, None)] == [first.number + 1]
+
+
+def test_a_correction_of_what_was_trained_on_is_recorded_once(store: Store) -> None:
+    store.add(1, [A, B])
+    store.answer({A: 1})
+    for _ in range(2):
+        store.trained({A: 1}, Training(cycle=1, uids=frozenset({A})))
+    store.trained({}, Training(cycle=1, uids=frozenset({B})))
+    store.trained({}, Training(cycle=0, uids=frozenset({B})))
+
+    assert [item.state for item in store.items()] == [State.TRAINED, State.QUEUED]
+    assert store.forget([A, B]).cycles == {A: (1,), B: (0, 1)}
