@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from fedask.client import schema
 from fedask.client.queue import State
+from fedask.client.refusals import UnknownSampleError
 from fedask.client.sheet import Book, Hold, Sheet
 from fedask.client.verdict import Kind, Progress, Verdict
-from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 _VERDICT = "number, uid, annotator, kind, label, at, key, token, undone, control, place"
@@ -91,7 +91,7 @@ class SqliteBook(Book):
         row = self._db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
             msg = f"sample {uid} is not in the queue"
-            raise StoreError(msg)
+            raise UnknownSampleError(msg)
         holds = [_to_hold(each) for each in self._db.execute(_HOLDS, (uid,))]
         return Sheet(
             item=schema.to_item(row),
