@@ -28,10 +28,11 @@ from fedask.client.service.health import Health
 from fedask.client.service.secret import read_private, token_at
 from fedask.client.service.settings import Limits, ServerTls, ServiceSettings
 from fedask.client.service.streams import Streams
+from fedask.client.service.turns import Turns
 from fedask.client.service.v1 import labelling_pb2 as pb
 from fedask.client.service.watcher import Watcher
 from fedask.client.service.workers import Workers
-from fedask.client.store import SqliteStore
+from fedask.client.store import BUSY_TIMEOUT_MS, SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError, UnavailableError
 
@@ -49,11 +50,13 @@ def desks(
     path: Path, clock: Clock, settings: DeskSettings
 ) -> Callable[[], AbstractContextManager[Desk]]:
     """Return what opens a desk over a store, for the thread that calls it."""
+    turn = threading.Lock()
 
     @contextmanager
     def open_desk() -> Iterator[Desk]:
         with closing(SqliteStore(path)) as store:
-            yield Desk(store, clock, settings)
+            turns = Turns(store, turn, BUSY_TIMEOUT_MS / 1e3)
+            yield Desk(turns, clock, settings)
 
     return open_desk
 
