@@ -5,7 +5,9 @@ caller is known, and no error leaves but as a row of the table.
 """
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import NoReturn, Protocol, TypeVar
 
@@ -55,6 +57,10 @@ class Context(Protocol):
         """Tell whether the client is still there."""
         ...
 
+    def cancel(self) -> None:
+        """End the call at once."""
+        ...
+
     def add_callback(self, callback: Callable[[], None]) -> bool:
         """Register what is called at the end; False: it has ended."""
         ...
@@ -102,7 +108,8 @@ class Gate:
                     active=context.is_active,
                     on_end=context.add_callback,
                 )
-                yield from work(wire.parse(kind, raw), call)
+                with ending(left, context.cancel):
+                    yield from work(wire.parse(kind, raw), call)
             except Exception as err:  # noqa: BLE001
                 refuse(name, err, context)
 
@@ -132,6 +139,18 @@ def remaining(context: Context, most_s: float) -> float:
     if left <= 0 or not context.is_active():
         raise OverError
     return min(left, most_s)
+
+
+@contextmanager
+def ending(left_s: float, cancel: Callable[[], None]) -> Iterator[None]:
+    """Cancel a stream that does not end by itself: its client reads nothing."""
+    timer = threading.Timer(left_s, cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def refuse(name: str, err: Exception, context: Context) -> NoReturn:

@@ -43,6 +43,7 @@ GRACE_S = 10.0  # for calls that were begun: as long as the store waits for its 
 _OVERHEAD_BYTES = 64 * 1024  # of a message beside the content
 _METADATA_BYTES = 8 * 1024
 _CONNECTION_CALLS = 64  # at the same time in one connection
+_PING_MS = 20 * 1000
 _IDLE_MS = 10 * 60 * 1000  # then a connection without calls is closed
 
 
@@ -228,6 +229,8 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
         ("grpc.max_concurrent_streams", _CONNECTION_CALLS),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
+        ("grpc.keepalive_time_ms", _PING_MS),  # a client that lost its power is noticed
+        ("grpc.keepalive_timeout_ms", _PING_MS),
         ("grpc.so_reuseport", 0),  # a second service must not share the port unseen
     ]
 
