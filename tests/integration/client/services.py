@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -19,6 +20,7 @@ from fedask.client.service.client import LabellingClient
 from fedask.client.service.front import Guide
 from fedask.client.service.server import SERVICE, LabellingService
 from fedask.client.service.settings import Limits, ServiceSettings
+from fedask.client.service.v1.labelling_pb2_grpc import LabellingStub
 from fedask.client.store import SqliteStore
 from fedask.client.testing import FakeClock
 from fedask.client.verdict import Verdict
@@ -135,6 +137,11 @@ class Place:
         """Connect over the socket."""
         with LabellingClient(self.address, annotator, timeout_s=20.0) as client:
             yield client
+
+
+def stub(channel: grpc.Channel) -> Any:  # noqa: ANN401  (generated, without types)
+    """Return what protoc makes for clients."""
+    return LabellingStub(channel)  # type: ignore[no-untyped-call]
 
 
 def call(

@@ -19,6 +19,7 @@ from tests.integration.client.services import (
     Place,
     call,
     program,
+    stub,
     uid,
 )
 
@@ -29,8 +30,7 @@ from fedask.client.service.client import LabellingClient
 from fedask.client.service.faults import IdleError, ReplacedError
 from fedask.client.service.leased import Content
 from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.service.v1.labelling_pb2_grpc import LabellingStub
-from fedask.client.verdict import Kind
+from fedask.client.verdict import Kind, Receipt
 from fedask.common.errors import ProtocolError, UnavailableError
 
 KILLS = 3
@@ -182,7 +182,7 @@ def test_a_stream_gives_a_sample_for_every_answer_and_for_every_arrival(
 def test_a_stream_shows_signs_of_life_and_ends_at_its_deadline(place: Place) -> None:
     with place.serving(), grpc.insecure_channel(place.address) as channel:
         request = pb.TasksRequest(annotator="ann", window=1)
-        events = list(LabellingStub(channel).Tasks(request, timeout=0.6))
+        events = list(stub(channel).Tasks(request, timeout=0.6))
 
     assert len(events) > 3
     assert {event.WhichOneof("event") for event in events} == {"heartbeat"}
@@ -195,7 +195,7 @@ def test_a_longer_deadline_than_the_limit_counts_as_the_limit(place: Place) -> N
     place.limits = replace(QUICK, stream_s=0.3)
     with place.serving(), grpc.insecure_channel(place.address) as channel:
         request = pb.TasksRequest(annotator="ann", window=1)
-        assert list(LabellingStub(channel).Tasks(request, timeout=50.0))
+        assert list(stub(channel).Tasks(request, timeout=50.0))
 
 
 def test_looking_for_more_does_not_write_to_the_disk(place: Place) -> None:
@@ -203,7 +203,7 @@ def test_looking_for_more_does_not_write_to_the_disk(place: Place) -> None:
     place.limits = replace(QUICK, heartbeat_s=0.01)
     with place.serving(), grpc.insecure_channel(place.address) as channel:
         request = pb.TasksRequest(annotator="ann", window=2)
-        events = iter(LabellingStub(channel).Tasks(request, timeout=20.0))
+        events = iter(stub(channel).Tasks(request, timeout=20.0))
         kinds = [next(events).WhichOneof("event") for _ in range(2)]
         wal = place.path.with_name("device.db-wal")
         size = wal.stat().st_size
@@ -245,7 +245,7 @@ def test_a_client_that_goes_leaves_its_place_to_the_next(place: Place) -> None:
 
 def _gets_a_stream(channel: grpc.Channel) -> bool:
     request = pb.TasksRequest(annotator="ann", window=1)
-    events = LabellingStub(channel).Tasks(request, timeout=20.0)
+    events = stub(channel).Tasks(request, timeout=20.0)
     try:
         return bool(next(events).HasField("heartbeat"))
     except grpc.RpcError as err:
@@ -274,7 +274,7 @@ def test_stopping_ends_streams_and_finishes_what_was_begun(place: Place) -> None
     ):
         (sample,) = client.lease(1)
         request = pb.TasksRequest(annotator="bob", window=1)
-        events = LabellingStub(channel).Tasks(request, timeout=20.0)
+        events = stub(channel).Tasks(request, timeout=20.0)
         next(events)
         showing = pool.submit(client.show, sample)
         assert begun.wait(20)
@@ -422,9 +422,9 @@ def test_other_unknown_calls_are_answered_by_the_transport(place: Place) -> None
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def _answers(place: Place, who: str) -> list[object]:
+def _answers(place: Place, who: str) -> list[Receipt]:
     with place.client(who) as client:
-        receipts = []
+        receipts: list[Receipt] = []
         while held := client.lease(3):
             receipts += [client.label(sample, 1) for sample in held]
         return receipts

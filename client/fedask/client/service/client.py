@@ -5,7 +5,7 @@ what is not may be said again with the same key.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from time import monotonic, sleep
@@ -130,7 +130,7 @@ class LabellingClient:
 
     def tasks(
         self, window: int, *, content: bool = False, for_s: float | None = None
-    ) -> Iterator[Leased]:
+    ) -> Generator[Leased]:
         """Yield samples as they come, while the annotator holds fewer than ``window``.
 
         Goes on through a restart of the service. What was yielded and not answered

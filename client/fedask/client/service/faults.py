@@ -69,10 +69,6 @@ class IdleError(UnavailableError):
     """Nobody answered for the length of a lease."""
 
 
-class OverError(UnavailableError):
-    """The caller does not wait any more."""
-
-
 class StoppingError(UnavailableError):
     """The service is stopping."""
 
@@ -173,9 +169,6 @@ FAULTS: dict[type[FedaskError], Fault] = {
         _S.ABORTED,
         "idle",
         "nobody answered for the length of a lease: open a stream when someone is back",
-    ),
-    OverError: _fault(
-        _S.DEADLINE_EXCEEDED, "over", "the deadline passed before the call was begun"
     ),
     StoppingError: _fault(
         _S.UNAVAILABLE, "stopping", "the service is stopping: try again soon"

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from fedask.client.service import wire
 from fedask.client.service.access import Access, Caller
-from fedask.client.service.faults import REASON, NoDeadlineError, OverError, note
+from fedask.client.service.faults import REASON, NoDeadlineError, note
 from fedask.client.service.settings import Limits
 from fedask.client.service.supply import Call
 
@@ -130,14 +130,10 @@ def remaining(context: Context, most_s: float) -> float:
     ------
     NoDeadlineError
         If they would wait for ever.
-    OverError
-        If they do not wait any more: the call stood in the queue for too long.
     """
     left = context.time_remaining()
     if left is None or math.isnan(left) or left > _LONGEST_S:
         raise NoDeadlineError
-    if left <= 0 or not context.is_active():
-        raise OverError
     return min(left, most_s)
 
 
