@@ -40,6 +40,7 @@ from fedask.common.ids import Annotator
 SECRET = "ann-said-cat"  # noqa: S105   # what an inner error may quote
 CHECK = "/grpc.health.v1.Health/Check"
 FUZZ = 60  # inputs per method
+DOCUMENT = Path(__file__).parents[3] / "docs" / "labelling-service.md"
 METHODS = [
     method.name for method in pb.DESCRIPTOR.services_by_name["Labelling"].methods
 ]
@@ -403,3 +404,14 @@ def reason(err: grpc.RpcError) -> Fault | None:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(folder=tmp_path)
+
+
+def test_the_documentation_has_the_table_as_it_is() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    written = [line for line in text.splitlines() if line.startswith("| `")]
+    statuses = tuple(f"| `{status.name}`" for status in grpc.StatusCode)
+
+    assert [line for line in written if line.startswith(statuses)] == [
+        f"| `{f.status.name}` | `{f.reason}` | {f.message} | `{kind.__name__}` |"
+        for kind, f in FAULTS.items()
+    ]
