@@ -33,7 +33,7 @@ from fedask.client.service.v1 import labelling_pb2 as pb
 from fedask.client.verdict import Kind, Receipt
 from fedask.common.errors import ProtocolError, UnavailableError
 
-KILLS = 3
+KILLS = 2
 MINUTE = timedelta(minutes=1)
 
 
