@@ -198,6 +198,41 @@ def test_a_longer_deadline_than_the_limit_counts_as_the_limit(place: Place) -> N
         assert list(stub(channel).Tasks(request, timeout=50.0))
 
 
+def test_a_client_that_reads_nothing_loses_its_place_at_the_limit(
+    place: Place,
+) -> None:
+    place.queue(1)
+    place.exhibit.contents[uid(1)] = bytes(QUICK.content_bytes)  # waits to be read
+    place.limits = replace(QUICK, streams=1, stream_s=0.3)
+    request = pb.TasksRequest(annotator="bob", window=1, content=True)
+    with place.serving(), grpc.insecure_channel(place.address) as channel:
+        events = stub(channel).Tasks(request, timeout=50.0)
+        next(events)
+
+        with grpc.insecure_channel(place.address) as other:
+            assert any(_gets_a_stream(other) for _ in range(5000))
+        events.cancel()
+
+
+def test_a_call_that_goes_on_for_longer_than_the_limit_is_cancelled(
+    place: Place,
+) -> None:
+    place.queue(1)
+    place.limits = replace(QUICK, call_s=0.2)
+    go_on = threading.Event()
+
+    def slow(_: object) -> tuple[Part, ...]:
+        assert go_on.wait(20)
+        return ()
+
+    place.exhibit.parts = slow  # type: ignore[method-assign,assignment]
+    with place.serving(), place.client() as client:
+        (sample,) = client.lease(1)
+        with pytest.raises(UnavailableError, match="CANCELLED"):
+            client.show(sample)
+        go_on.set()
+
+
 def test_looking_for_more_does_not_write_to_the_disk(place: Place) -> None:
     place.queue(1)
     place.limits = replace(QUICK, heartbeat_s=0.01)

@@ -10,6 +10,7 @@ from fedask.client.service.settings import Limits
 from fedask.client.testing import FakeClock
 from fedask.common.errors import ConfigError, FedaskError
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "labelling-service.md"
 CLOCK = FakeClock(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
 LEAST = """
 store = "device.db"
@@ -110,3 +111,14 @@ def test_what_a_plan_names_must_be_there(
 
     with pytest.raises(ConfigError, match=message):
         read_plan(written(tmp_path, text)).open(CLOCK)
+
+
+def test_the_plan_of_the_documentation_is_read(tmp_path: Path) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    (tmp_path / "guidelines.txt").write_text("")
+    start = text.index("```toml") + len("```toml")
+
+    plan = read_plan(written(tmp_path, text[start : text.index("```", start)]))
+
+    assert plan.service.address == "unix:/run/fedask/desk"
+    assert plan.desk == {"rule": "two", "lease_s": 600}

@@ -95,6 +95,11 @@ def test_a_limit_of_nothing_is_refused(name: str, value: float) -> None:
         Limits(**{name: value})  # type: ignore[arg-type]
 
 
+def test_more_content_than_a_client_receives_is_refused() -> None:
+    with pytest.raises(ConfigError, match="content_bytes"):
+        Limits(content_bytes=1 << 28)
+
+
 def test_a_client_goes_beyond_this_machine_with_certificates_only() -> None:
     with pytest.raises(ConfigError, match="needs certificates"):
         connect("192.168.1.7:50051", None, None)

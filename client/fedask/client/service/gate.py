@@ -83,8 +83,9 @@ class Gate:
 
         def handle(raw: bytes, context: Context) -> Message:
             try:
-                caller, _ = self._admit(context, self._limits.call_s)
-                return work(wire.parse(kind, raw), caller)
+                caller, left = self._admit(context, self._limits.call_s)
+                with ending(left, context):
+                    return work(wire.parse(kind, raw), caller)
             except Exception as err:  # noqa: BLE001  (nothing leaves but the table)
                 return refuse(name, err, context)
 
@@ -108,7 +109,7 @@ class Gate:
                     active=context.is_active,
                     on_end=context.add_callback,
                 )
-                with ending(left, context.cancel):
+                with ending(left, context):
                     yield from work(wire.parse(kind, raw), call)
             except Exception as err:  # noqa: BLE001
                 refuse(name, err, context)
@@ -138,9 +139,16 @@ def remaining(context: Context, most_s: float) -> float:
 
 
 @contextmanager
-def ending(left_s: float, cancel: Callable[[], None]) -> Iterator[None]:
-    """Cancel a stream that does not end by itself: its client reads nothing."""
-    timer = threading.Timer(left_s, cancel)
+def ending(left_s: float, context: Context) -> Iterator[None]:
+    """Cancel a call that goes on for longer than the service bears.
+
+    Only where its own deadline comes later does it take a thread to watch over it.
+    """
+    own = context.time_remaining()
+    if own is not None and own <= left_s:
+        yield
+        return
+    timer = threading.Timer(left_s, context.cancel)
     timer.daemon = True
     timer.start()
     try:

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Labelling"].full_name
 GRACE_S = 10.0  # for calls that were begun: as long as the store waits for its lock
-_OVERHEAD_BYTES = 64 * 1024  # of a message beside the content
+_OVERHEAD_BYTES = 1024**2  # of a message beside the content: a thousand leases
 _METADATA_BYTES = 8 * 1024
 _CONNECTION_CALLS = 64  # at the same time in one connection
 _PING_MS = 20 * 1000

@@ -12,6 +12,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.ids import Annotator, parse_annotator
 
 _KIB = 1024
+MAX_CONTENT_BYTES = 255 * _KIB**2  # one MiB less than our client receives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,9 @@ class Limits:
             if not value > 0:
                 msg = f"service: {name} = {value!r} must be more than 0"
                 raise ConfigError(msg)
+        if self.content_bytes > MAX_CONTENT_BYTES:
+            msg = f"service: content_bytes = {self.content_bytes} is more than a client"
+            raise ConfigError(msg + f" takes, {MAX_CONTENT_BYTES}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
