@@ -25,7 +25,7 @@ from tests.integration.client.services import (
 
 from fedask.client.exhibit import Medium, Part
 from fedask.client.queue import Origin, State
-from fedask.client.refusals import NotLastError
+from fedask.client.refusals import LeaseError, NotLastError
 from fedask.client.service.client import LabellingClient
 from fedask.client.service.faults import IdleError, ReplacedError
 from fedask.client.service.leased import Content
@@ -101,6 +101,18 @@ def test_content_comes_along_as_far_as_it_fits(place: Place) -> None:
         (later,) = client.show(leases[1])
 
     assert later.content == b"b" * 60
+
+
+def test_only_what_one_was_given_is_shown(place: Place) -> None:
+    place.queue(1, 2)
+    place.exhibit.contents = {uid(1): b"one", uid(2): b"two"}
+    with place.serving(), place.client() as ann, place.client("bob") as bob:
+        (mine,), (other,) = ann.lease(1), bob.lease(1)
+        for stranger in (other, replace(mine, uid=other.uid), replace(mine, token="")):
+            with pytest.raises(LeaseError):
+                ann.show(stranger)
+
+        assert ann.show(mine)[0].content == b"one"
 
 
 def test_near_duplicates_are_shown_and_get_the_same_label(place: Place) -> None:

@@ -39,8 +39,7 @@ def doorway(path: Path) -> Iterator[None]:
         except BlockingIOError as err:
             msg = f"another service listens at {path}"
             raise UnavailableError(msg) from err
-        path.unlink(missing_ok=True)  # of a service that was killed
-        yield
+        yield  # gRPC removes the socket of a service that was killed
         path.unlink(missing_ok=True)
     finally:
         os.close(handle)
