@@ -174,6 +174,7 @@ def test_a_stream_gives_a_sample_for_every_answer_and_for_every_arrival(
     place: Place,
 ) -> None:
     place.queue(1, 2, 3)
+    place.limits = replace(QUICK, heartbeat_s=1000.0)  # it must not look by chance
     with place.serving(), place.client() as client:
         tasks = client.tasks(2)
         one, two = islice(tasks, 2)
