@@ -284,10 +284,19 @@ def test_who_answers_nothing_for_a_whole_lease_gets_nothing_more(place: Place) -
 
 
 def test_a_client_that_goes_leaves_its_place_to_the_next(place: Place) -> None:
-    place.limits = replace(QUICK, streams=1, heartbeat_s=30.0)
-    with place.serving(), grpc.insecure_channel(place.address) as channel:
-        for _ in range(5):
-            # Free as soon as the service has seen that the one before went.
+    place.limits = replace(QUICK, streams=1, heartbeat_s=1000.0)
+    request = pb.TasksRequest(annotator="bob", window=1)
+    with (
+        place.serving(),
+        place.client() as client,
+        grpc.insecure_channel(place.address) as channel,
+    ):
+        for _ in range(3):
+            events = stub(channel).Tasks(request, timeout=50.0)
+            next(events)
+            client.statistics()  # meanwhile the stream has begun to wait
+            events.cancel()
+            # Free as soon as the service has seen that it went.
             assert any(_gets_a_stream(channel) for _ in range(2000))
 
 
