@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check proto bench clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
 $(VENV)/.simulation: pyproject.toml
@@ -27,7 +27,18 @@ demo: $(VENV)/.simulation
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# What protoc makes of the labelling service, under a folder; committed under client.
+generate = $(BIN)/python -m grpc_tools.protoc -I client --python_out=$(1) \
+    --pyi_out=$(1) --grpc_python_out=$(1) client/fedask/client/service/v1/labelling.proto
+
+proto: $(VENV)/.dev
+	$(call generate,client)
+
 check: $(VENV)/.dev
+	rm -rf build/proto && mkdir -p build/proto
+	$(call generate,build/proto)
+	cd build/proto && find . -type f | while read -r file; do \
+	    cmp "$$file" "../../client/$$file" || { echo "run: make proto"; exit 1; }; done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -12,10 +12,10 @@ from typing_extensions import override
 
 from fedask.client import schema
 from fedask.client.queue import State
+from fedask.client.refusals import UnknownSampleError
 from fedask.client.sealer import Sealer
 from fedask.client.sheet import Book, Hold, Sheet
 from fedask.client.verdict import Progress, Verdict
-from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 _LABEL = schema.COLUMNS.split(", ").index("label")
@@ -104,7 +104,7 @@ class SqliteBook(Book):
         row = self._db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
             msg = f"sample {uid} is not in the queue"
-            raise StoreError(msg)
+            raise UnknownSampleError(msg)
         item = self._sealer.item(row)
         self._labels[uid] = (item.label, row[_LABEL])
         holds = [self._sealer.hold(uid, r) for r in self._db.execute(_HOLDS, (uid,))]

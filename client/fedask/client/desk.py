@@ -24,6 +24,12 @@ from datetime import UTC, datetime, time, timedelta
 
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State
+from fedask.client.refusals import (
+    KeyReusedError,
+    LeaseError,
+    NotLastError,
+    NotNearError,
+)
 from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
 from fedask.client.verdict import (
     SKIP,
@@ -113,6 +119,30 @@ class Desk:
             given += self._new(book, who, limit - len(held), now)
         return given
 
+    def lacks(self, annotator: str, limit: int) -> bool:
+        """Tell whether ``lease`` would give this annotator anything they do not hold.
+
+        Gives and prolongs nothing, so that it may be asked again and again.
+        """
+        who = parse_annotator(annotator)
+        with self._open() as (book, _):
+            room = len(book.leased(annotator=who)) < limit
+            return room and bool(book.open_for(who, 1, self._rule.quorum))
+
+    def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
+        """Refuse whoever was not given this sample with this token.
+
+        Raises
+        ------
+        ProtocolError
+            If the token is of another lease.
+        StoreError
+            If the sample is not in the queue.
+        """
+        who = parse_annotator(annotator)
+        with self._open() as (book, _):
+            _leased(book, who, uid, token)
+
     def submit(
         self,
         annotator: str,
@@ -160,20 +190,33 @@ class Desk:
                     book.write(self._said(sheet, fresh, now))
             return _receipt(book.given(who, key), uid)
 
-    def undo(self, annotator: str) -> Uid | None:
+    def undo(self, annotator: str, key: str | None = None) -> Uid | None:
         """Take back an annotator's last answer and give them the sample again.
 
         With it go the verdicts on near-duplicates. One that a model was trained on
         stands until it is answered anew: then the sample is trained on again.
 
+        Parameters
+        ----------
+        key
+            That the answer was given under: once it is taken back, the same call again
+            changes nothing. None: whatever the last answer is.
+
         Returns
         -------
         Uid
             Of the sample; None if there is nothing to take back.
+
+        Raises
+        ------
+        ProtocolError
+            If the key is not that of the last answer.
         """
         who = parse_annotator(annotator)
         with self._open() as (book, now):
             last = book.given(who, None)
+            if key is not None and (not last or last[0].key != key):
+                return _taken_back(book, who, key)
             for verdict in last:
                 sheet = book.sheet(verdict.uid)
                 old = sheet.hold_of(who)
@@ -308,18 +351,12 @@ class Desk:
         self, book: Book, who: Annotator, uid: Uid, token: str, also: Sequence[Uid]
     ) -> list[Sheet]:
         """Return the sheets that a verdict is for, the sample's own first."""
-        sheet = book.sheet(uid)
-        hold = sheet.hold_of(who)
-        if hold is None or not hmac.compare_digest(hold.token.encode(), token.encode()):
-            msg = (
-                f"sample {uid} was not leased to {who} with this token: lease it again"
-            )
-            raise ProtocolError(msg)
+        sheet = _leased(book, who, uid, token)
         near = self._store.near(uid) if also else []
         wrong = sorted(set(also) - set(near))
         if wrong:
             msg = f"sample {wrong[0]:.40} is no near-duplicate of {uid} that waits"
-            raise ProtocolError(msg)
+            raise NotNearError(msg)
         return [sheet, *(book.sheet(other) for other in sorted(set(also)))]
 
     def _verdict(
@@ -351,12 +388,33 @@ class Desk:
         return sheet.settled(self._rule)
 
 
+def _leased(book: Book, who: Annotator, uid: Uid, token: str) -> Sheet:
+    """Return the sheet of a sample, if the token is of its lease to them."""
+    sheet = book.sheet(uid)
+    hold = sheet.hold_of(who)
+    if hold is None or not hmac.compare_digest(hold.token.encode(), token.encode()):
+        msg = f"sample {uid} was not leased to {who} with this token: lease it again"
+        raise LeaseError(msg)
+    return sheet
+
+
+def _taken_back(book: Book, who: Annotator, key: str) -> Uid:
+    """Return the sample whose answer under a key is taken back, or about to be."""
+    given = book.given(who, key)
+    if given:
+        hold = book.sheet(given[0].uid).hold_of(who)
+        if given[0].undone is not None or (hold is not None and hold.until is not None):
+            return given[0].uid
+    msg = "the answer under this key is not the last one: only that can be taken back"
+    raise NotLastError(msg)
+
+
 def _receipt(verdicts: Sequence[Verdict], uid: Uid) -> Receipt:
     """Write the receipt for what was kept under one key."""
     first, *shared = verdicts
     if first.uid != uid or first.at is None:
         msg = f"this key was used for sample {first.uid}: every answer needs its own"
-        raise ProtocolError(msg)
+        raise KeyReusedError(msg)
     return Receipt(
         number=first.number,
         uid=uid,

@@ -48,3 +48,21 @@ def test_bench_desk_prints_a_table() -> None:
     assert done.returncode == 0, done.stderr
     assert "50 samples wait" in done.stdout
     assert "submit, rule two" in done.stdout
+
+
+def test_bench_service_keeps_every_answer_once() -> None:
+    done = fedask("bench", "service", "--samples", "64", "--clients", "8", "--json")
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [row["window"] for row in result["windows"]] == [1, 16]
+    for row in result["windows"]:
+        assert (row["acknowledged"], row["lost"], row["twice"]) == (64, 0, 0)
+        assert row["labels_per_s"] > 0
+
+
+def test_bench_service_prints_a_table() -> None:
+    done = fedask("bench", "service", "--samples", "8", "--clients", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert "8 samples, 2 apps" in done.stdout

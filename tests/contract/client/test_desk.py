@@ -18,6 +18,7 @@ from tests.contract.client.questions import (
 from fedask.client.desk import Desk
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State, Waiting, totals
+from fedask.client.refusals import LeaseError, NotLastError, UnknownSampleError
 from fedask.client.testing import FakeClock
 from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Lease, Receipt, Said
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
@@ -618,3 +619,63 @@ def test_an_answer_that_was_paid_for_and_taken_back_does_not_run_out(
     office.store.add(2, [A])
     office.says("ann", 2)
     assert totals(office.store.items()) == (2, 1, 0, 0)
+
+
+def test_the_desk_tells_whether_a_lease_would_give_more_and_changes_nothing(
+    office: Office,
+) -> None:
+    office.store.add(1, [A, B])
+    assert office.desk.lacks("ann", 1)
+    (lease,) = office.desk.lease("ann", 1)
+    office.clock.time += MINUTE / 2
+
+    assert not office.desk.lacks("ann", 1)  # holds as many
+    assert office.desk.lacks("ann", 2)
+    assert office.desk.lacks("bob", 1)
+    office.takes("bob")
+    assert not office.desk.lacks("ann", 2)  # nothing is left
+    assert not office.desk.lacks("cyd", 1)
+    office.clock.time += MINUTE / 2 + timedelta(seconds=1)
+    assert office.desk.lacks("cyd", 1)  # ann's was not prolonged by asking
+    office.answers("ann", 1, lease)
+    assert not office.desk.lacks("ann", 1)
+
+
+def test_a_lease_is_checked_by_sample_annotator_and_token(office: Office) -> None:
+    office.store.add(1, [A, B])
+    one, two = office.desk.lease("ann", 2)
+    office.clock.time += 2 * MINUTE
+
+    office.desk.check_lease("ann", A, one.token)  # over, but it was theirs
+    for who, uid, token in (("bob", A, one.token), ("ann", A, two.token)):
+        with pytest.raises(LeaseError, match="lease it again"):
+            office.desk.check_lease(who, uid, token)
+    with pytest.raises(UnknownSampleError):
+        office.desk.check_lease("ann", C, one.token)
+
+
+def test_undo_by_key_takes_back_that_answer_once(office: Office) -> None:
+    office.store.add(1, [A, B])
+    one, two = office.desk.lease("ann", 2)
+    office.desk.submit("ann", A, one.token, Label(1), "a")
+    office.desk.submit("ann", B, two.token, Label(1), "b")
+
+    for key in ("a", "c"):
+        with pytest.raises(NotLastError):
+            office.desk.undo("ann", key)
+    with pytest.raises(NotLastError):
+        office.desk.undo("bob", "b")
+    assert [office.desk.undo("ann", "b") for _ in range(3)] == [B, B, B]
+    assert states(office.store) == {A: State.LABELLED, B: State.LEASED}
+    assert office.desk.undo("ann", "a") == A
+
+
+def test_undo_by_key_of_a_trained_sample_may_be_repeated(office: Office) -> None:
+    office.store.add(1, [A, B])
+    one, two = office.desk.lease("ann", 2)
+    office.desk.submit("ann", B, two.token, Label(1), "b")
+    office.desk.submit("ann", A, one.token, Label(1), "a")
+    office.store.trained({A: 1})
+
+    assert [office.desk.undo("ann", "a") for _ in range(3)] == [A, A, A]
+    assert states(office.store)[B] is State.LABELLED

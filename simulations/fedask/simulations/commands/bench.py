@@ -177,6 +177,38 @@ def desk_command(
         print_desk(result)
 
 
+@app.command("service")
+def service_command(
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Leased and answered.")
+    ] = 10_000,
+    clients: Annotated[
+        int, typer.Option("--clients", min=1, max=64, help="Apps at the same time.")
+    ] = 8,
+    as_json: Json = False,
+) -> None:
+    """Measure the labelling service: answers per second from several apps at once.
+
+    The service is a process of its own behind a unix socket, the apps are threads.
+    Every lease and every answer waits for the disk: disk is a bare write and fsync
+    (TMPDIR chooses it). lost, twice: answers that are not in the store exactly once.
+
+    Example: fedask bench service --json
+    """
+    from fedask.simulations.bench.service import measure  # noqa: PLC0415
+    from fedask.simulations.summarise import machine  # noqa: PLC0415
+
+    def say(text: str) -> None:
+        stderr().print(f"{text} ...", markup=False)
+
+    result: dict[str, Any] = {"machine": machine()}
+    result |= measure(samples, clients, say)
+    if as_json:
+        print_json(result)
+    else:
+        print_service(result)
+
+
 def read_sizes(text: str) -> list[int]:
     """Parse a list of fleet sizes.
 
@@ -264,6 +296,39 @@ def print_selection(result: dict[str, Any]) -> None:
             ),
             [tuple(_cell(value) for value in row.values()) for row in result["pool"]],
         )
+
+
+def print_service(result: dict[str, Any]) -> None:
+    """Print the benchmark of the service as a table, one row per window."""
+    disk = result["disk"]
+    print_table(
+        f"{result['samples']} samples, {result['clients']} apps; a bare fsync takes "
+        f"{disk['p50_ms']} ms (p99 {disk['p99_ms']})",
+        (
+            "at a time",
+            "labels/s",
+            "lease ms",
+            "p99",
+            "submit ms",
+            "p99",
+            "lost",
+            "twice",
+        ),
+        [
+            (
+                str(row["window"]),
+                str(row["labels_per_s"]),
+                *(
+                    str(row[call][each])
+                    for call in ("lease", "submit")
+                    for each in ("p50_ms", "p99_ms")
+                ),
+                str(row["lost"]),
+                str(row["twice"]),
+            )
+            for row in result["windows"]
+        ],
+    )
 
 
 def print_desk(result: dict[str, Any]) -> None:

@@ -1,0 +1,27 @@
+"""What the desk refuses, by reason, for callers that must tell one from another.
+
+Raised by the desk and its books; read by whatever turns errors into answers for a
+client. Each is a child of the class that says who must act.
+"""
+
+from fedask.common.errors import ProtocolError, StoreError
+
+
+class LeaseError(ProtocolError):
+    """The token is not of the annotator's lease: lease the sample again."""
+
+
+class KeyReusedError(ProtocolError):
+    """The idempotency key was used for another sample: every answer needs its own."""
+
+
+class NotNearError(ProtocolError):
+    """A sample to share the label with is no near-duplicate that waits."""
+
+
+class NotLastError(ProtocolError):
+    """Only the last answer can be taken back, and this is not it."""
+
+
+class UnknownSampleError(StoreError):
+    """The sample is not in the queue."""

@@ -1,0 +1,1 @@
+"""The messages of ``fedask.labelling.v1``, generated from ``labelling.proto``."""

@@ -1,0 +1,24 @@
+import threading
+
+import pytest
+
+from fedask.client.service.faults import BusyStoreError
+from fedask.client.service.turns import Turns
+from fedask.client.testing import MemoryStore
+
+
+def test_who_waits_for_too_long_is_told_that_the_store_is_busy() -> None:
+    turn = threading.Lock()
+    turns = Turns(MemoryStore(), turn, wait_s=0.01)
+    with turn, pytest.raises(BusyStoreError), turns.book():
+        pass
+
+    with turns.book() as book:  # and is served when it is free
+        assert book.leased() == []
+
+
+def test_the_turn_is_given_on_after_a_failure() -> None:
+    turns = Turns(MemoryStore(), threading.Lock(), wait_s=0.01)
+    for _ in range(2):
+        with pytest.raises(KeyError), turns.book():
+            raise KeyError
