@@ -12,9 +12,8 @@ from typing_extensions import override
 
 from fedask.client import schema
 from fedask.client.queue import State
-from fedask.client.sheet import Book, Hold, Sheet
+from fedask.client.sheet import Book, Hold, NotQueuedError, Sheet
 from fedask.client.verdict import Kind, Progress, Verdict
-from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 _VERDICT = "number, uid, annotator, kind, label, at, key, token, undone, control, place"
@@ -90,8 +89,7 @@ class SqliteBook(Book):
     def sheet(self, uid: Uid) -> Sheet:
         row = self._db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
-            msg = f"sample {uid} is not in the queue"
-            raise StoreError(msg)
+            raise NotQueuedError(uid)
         holds = [_to_hold(each) for each in self._db.execute(_HOLDS, (uid,))]
         return Sheet(
             item=schema.to_item(row),

@@ -12,9 +12,8 @@ from datetime import datetime
 from typing_extensions import override
 
 from fedask.client.queue import Item, State
-from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
+from fedask.client.sheet import Book, Hold, NotQueuedError, Sheet, VerdictStore
 from fedask.client.verdict import Progress, Verdict
-from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 WAITING = frozenset({State.QUEUED, State.LEASED})
@@ -161,5 +160,4 @@ class MemoryDesk(VerdictStore, Book):
         try:
             return self._items[uid]
         except KeyError:
-            msg = f"sample {uid} is not in the queue"
-            raise StoreError(msg) from None
+            raise NotQueuedError(uid) from None

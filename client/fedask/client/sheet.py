@@ -12,9 +12,17 @@ from typing import Protocol
 
 from fedask.client.queue import Item, State
 from fedask.client.verdict import Kind, Progress, Rule, Verdict
+from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 _CLOSED = frozenset({State.LABELLED, State.TRAINED, State.SKIPPED})
+
+
+class NotQueuedError(StoreError):
+    """A sample is not in the queue."""
+
+    def __init__(self, uid: Uid) -> None:
+        super().__init__(f"sample {uid} is not in the queue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +145,7 @@ class Book(Protocol):
 
         Raises
         ------
-        StoreError
+        NotQueuedError
             If it is not in the queue.
         """
         ...
