@@ -17,7 +17,7 @@ nor is it given to a second person at once.
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -186,10 +186,21 @@ class Desk:
             If one of them is nothing that a person may have said: see
             ``taking.check_verdict``.
         """
+        self.check(verdicts)
         with self._open() as (book, now):
-            for verdict in verdicts:
-                check_verdict(verdict, self._settings.classes, now)
             return [self._take(book, verdict, now) for verdict in verdicts]
+
+    def check(self, verdicts: Iterable[Verdict]) -> None:
+        """Refuse what ``take`` would refuse; nothing is kept.
+
+        Raises
+        ------
+        ProtocolError
+            As ``take``.
+        """
+        now = self._clock.now()
+        for verdict in verdicts:
+            check_verdict(verdict, self._settings.classes, now)
 
     def undo(self, annotator: str) -> Uid | None:
         """Take back an annotator's last answer and give them the sample again.

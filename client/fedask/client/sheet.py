@@ -213,3 +213,10 @@ class VerdictStore(Protocol):
     def near(self, uid: Uid) -> list[Uid]:
         """Return its near-duplicates that are waiting, by uid."""
         ...
+
+    def waiting(self) -> list[tuple[Uid, float]]:
+        """Return what waits for people, in the order it is given out, with its score.
+
+        The score is 1 until a model has seen the sample.
+        """
+        ...

@@ -324,6 +324,11 @@ class SqliteStore(DeviceStore, VerdictStore):
             return rows.near(db, uid)
 
     @override
+    def waiting(self) -> list[tuple[Uid, float]]:
+        with self._reading() as db:
+            return rows.waiting(db)
+
+    @override
     def close(self) -> None:
         self._db.close()
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
+import numpy as np
 import pytest
 from tests.contract.client.questions import MINUTE, NOON, A, B, C, Store, only, states
 
@@ -12,6 +13,7 @@ from fedask.client.taking import AHEAD, MAX_KEY, Taken
 from fedask.client.testing import FakeClock
 from fedask.client.verdict import Kind, Label, Verdict
 from fedask.common.errors import ProtocolError
+from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 
 ANN, BOB, CYD = Annotator("ann"), Annotator("bob"), Annotator("cyd")
@@ -228,3 +230,14 @@ def test_a_running_control_lease_outlives_an_import(store: Store) -> None:
     (again,) = office.lease("ann", 1)
 
     assert again == lease
+
+
+def test_what_waits_is_listed_in_the_order_it_is_given_out(store: Store) -> None:
+    uids = np.array([B, C], dtype=np.str_)
+    scored = Scored(uids, np.array([0.5, 0.25], dtype=np.float32), np.zeros(2, int))
+    store.put_scores("m", scored)
+    store.add(1, [A, B, C])
+    desk(store).take([said(uid=C)])
+
+    assert store.waiting() == [(A, 1.0), (B, 0.5)]
+    assert [lease.uid for lease in desk(store).lease("bob", 9)] == [A, B]
