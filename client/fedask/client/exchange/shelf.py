@@ -91,7 +91,7 @@ class Shelf:
     ) -> None:
         self._store = store
         self._exhibit = exhibit
-        self._classes = classes
+        self.classes = classes
         self._contents = Contents() if contents is None else contents
         self._guess = guess
 
@@ -145,14 +145,14 @@ class Shelf:
                 task["predictions"] = [_prediction(*guesses[uid], to_name)]
             if verdicts := said.get(uid):
                 task["annotations"] = [
-                    to_annotation(verdict, self._classes, to_name)
+                    to_annotation(verdict, self.classes, to_name)
                     for verdict in verdicts
                 ]
             yield Task(uid=uid, fields=fields, json=task)
 
     def config(self, fields: Sequence[Field]) -> str:
         """Return the labelling configuration for these fields."""
-        return labelling_config(self._classes, fields)
+        return labelling_config(self.classes, fields)
 
     def _said(self) -> dict[Uid, list[Verdict]]:
         """Return the verdicts that stand, oldest first; controls left out."""
@@ -180,8 +180,8 @@ class Shelf:
             strict=True,
         )
         for uid, score, group in rows:
-            known = self._guess is Guess.CLASS and group < len(self._classes)
-            found[Uid(uid)] = (version, score, self._classes[group] if known else None)
+            known = self._guess is Guess.CLASS and group < len(self.classes)
+            found[Uid(uid)] = (version, score, self.classes[group] if known else None)
         return found
 
 

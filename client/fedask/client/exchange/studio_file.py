@@ -139,7 +139,12 @@ def _no_number(name: str) -> object:
 
 
 def read_tasks(
-    told: object, reading: Reading, asides: Asides, where: str
+    told: object,
+    reading: Reading,
+    asides: Asides,
+    where: str,
+    *,
+    strict: bool = True,
 ) -> list[list[Verdict]]:
     """Read the annotations of tasks: those of one sample together, oldest first.
 
@@ -151,6 +156,8 @@ def read_tasks(
         Takes the tasks that are of no sample of fedask.
     where
         For messages.
+    strict
+        Refuse all of it for a wrong annotation, instead of setting that one aside.
 
     Raises
     ------
@@ -168,17 +175,18 @@ def read_tasks(
         if uid is None:
             asides.add(f"task {number}", NO_UID)
             continue
-        for place, annotation in enumerate(_annotations(task, where, number)):
-            count += 1
-            try:
-                verdict = from_annotation(annotation, uid, reading)
-            except DataError as err:
-                wrong.append(f"task {number}, annotation {place}: {err}")
-            else:
-                samples.setdefault(uid, []).append(verdict)
+        annotations = _annotations(task, where, number)
+        count += len(annotations)
         if count > MOST_VERDICTS:
             msg = f"{where} has more than {MOST_VERDICTS} annotations: part it"
             raise DataError(msg)
+        verdicts, reasons = _verdicts(annotations, uid, reading)
+        samples.setdefault(uid, []).extend(verdicts)
+        for reason in reasons:
+            if strict:
+                wrong.append(f"task {number}, {reason}")
+            else:
+                asides.add(uid, reason)
     if wrong:
         first = "; ".join(wrong[:_NAMED])
         msg = f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
@@ -186,6 +194,19 @@ def read_tasks(
     for verdicts in samples.values():
         verdicts.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
     return list(samples.values())
+
+
+def _verdicts(
+    annotations: list[Any], uid: Uid, reading: Reading
+) -> tuple[list[Verdict], list[str]]:
+    """Read the annotations of a task; returns what is wrong with the others."""
+    verdicts, reasons = [], []
+    for place, annotation in enumerate(annotations):
+        try:
+            verdicts.append(from_annotation(annotation, uid, reading))
+        except DataError as err:
+            reasons.append(f"annotation {place}: {err}")
+    return verdicts, reasons
 
 
 def refuse_wrong(desk: Desk, samples: list[list[Verdict]], where: str) -> None:
