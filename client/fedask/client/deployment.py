@@ -12,9 +12,12 @@ from flwr.app import Context
 
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
+from fedask.client.eligibility import GuardedSource
+from fedask.client.eligibility_settings import PREFIX
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
+from fedask.client.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
@@ -29,11 +32,16 @@ _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its 
 
 
 def _is_other(key: str) -> bool:
-    return key in _OTHERS or key.startswith("desk-")
+    return key in _OTHERS or key.startswith(("desk-", PREFIX))
 
 
 @contextmanager
-def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[Device]:  # noqa: ARG001
+def open_device(
+    task: Task,
+    scenario: Scenario,  # noqa: ARG001
+    context: Context,
+    machine: Machine = MACHINE,
+) -> Iterator[Device]:
     """Open the device for one message and close it again.
 
     Parameters
@@ -44,15 +52,20 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
         made if missing; an index of the data stands beside it), ``device`` (its
         pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
-        the data (see ``open_source``), and the ``desk-`` settings of
-        ``DeskSettings.from_node``.
+        the data (see ``open_source``), the ``desk-`` settings of
+        ``DeskSettings.from_node`` and the ``eligible-`` settings of
+        ``EligibilitySettings.from_node``.
+    machine
+        What the device's sensors look at.
 
     Raises
     ------
     ConfigError
-        If a key is missing, is none that there is, or a setting of the desk is wrong.
+        If a key is missing, is none that there is, or a setting is wrong.
     DataError, StoreError
         If a file cannot be used.
+    UnavailableError
+        If the device may not train now; from the device, when it no longer may.
     """
     node = context.node_config
     for key in ("data", "store", "device"):
@@ -66,15 +79,17 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     path = Path(str(node["store"]))
     labels = node.get("labels")
     with (
+        make_guard(node, machine) as guard,
         closing(SqliteStore(path)) as store,
         closing(Index(path.with_name(path.name + ".index"))) as index,
     ):
         look = Look(index=index, now=SystemClock().now())
         yield Device(
             device_id=device_id,
-            pool=Pool(open_source(options, look)),
+            pool=Pool(GuardedSource(open_source(options, look), guard.check)),
             store=store,
             oracle=Nobody()
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
+            proceed=guard.check,
         )
