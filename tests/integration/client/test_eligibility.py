@@ -1,4 +1,4 @@
-"""Real rounds through the ClientApp of a real device, on digits, stopped by a sensor."""
+"""Rounds of a real device's ClientApp, on digits, that a sensor stops."""
 
 import threading
 import time

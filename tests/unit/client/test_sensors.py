@@ -260,7 +260,7 @@ def network(
     ],
 )
 def test_a_network_is_a_default_route_that_is_up(
-    tmp_path: Path, state: str, tables: dict[str, str], found: Reason | None
+    tmp_path: Path, state: str, tables: dict[str, Any], found: Reason | None
 ) -> None:
     assert reason(network(tmp_path, state, **tables)) is found
 
