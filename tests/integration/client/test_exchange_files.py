@@ -182,7 +182,7 @@ def test_what_label_studio_exports_is_read(store: Store, tmp_path: Path) -> None
         {"id": 9, "completed_by": 3, "was_cancelled": True},
         {"id": 10, "completed_by": {"email": "dan@site.org"}, "ground_truth": True},
     )
-    reading = replace(READING, people={"3": "cyd"})
+    reading = replace(READING, people={"3": "cyd"}, ground_truth=True)
 
     assert import_annotations(desk(store, "majority:9"), path, reading).kept == 4
     said = {v.annotator: (v.kind.value, v.label) for v in acts(store)}
@@ -193,6 +193,17 @@ def test_what_label_studio_exports_is_read(store: Store, tmp_path: Path) -> None
         "dan@site.org": ("given", 0),
     }
     assert acts(store)[0].at == NOON.replace(hour=11, second=1, microsecond=500000)
+
+
+def test_a_mark_of_ground_truth_is_an_opinion_unless_it_is_to_be_believed(
+    store: Store, tmp_path: Path
+) -> None:
+    path = studio(tmp_path / "a.json", {"ground_truth": True})
+
+    assert import_annotations(desk(store), path, READING).kept == 1
+
+    assert acts(store)[0].kind.value == "label"
+    assert store.items()[0].state is State.QUEUED  # two must agree
 
 
 def test_an_annotation_that_was_changed_is_a_correction(

@@ -18,6 +18,7 @@ from tests.integration.client.samples import (
 )
 from typing_extensions import override
 
+from fedask.client.exchange.account import Account
 from fedask.client.exchange.link import (
     TOKEN_VARIABLE,
     Address,
@@ -63,8 +64,9 @@ class Site:
     def shelf(self, **options: Any) -> Shelf:  # noqa: ANN401
         return Shelf(self.store, Shown(), CLASSES, **options)
 
-    def pull(self, **people: str) -> Any:  # noqa: ANN401
-        return self.studio.pull(desk(self.store), CLASSES, people)
+    def pull(self, *, ground_truth: bool = False, **people: str) -> Account:
+        office = desk(self.store)
+        return self.studio.pull(office, CLASSES, people, ground_truth=ground_truth)
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ def test_an_annotation_that_was_changed_is_a_correction(
 
     fake.tasks[1]["annotations"][0] |= {"result": chosen("=dog"), **at(2)}
 
-    assert site.pull().kept == 1
+    assert site.pull(ground_truth=True).kept == 1
     assert next(i.label for i in site.store.items()) == 1
 
 

@@ -9,6 +9,7 @@ has kept whole samples; the same import again finishes it, because what is kept 
 by its key.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from fedask.client.desk import Desk
 from fedask.client.taking import Taken
 from fedask.client.verdict import Verdict
 from fedask.common.errors import StoreError
+
+_log = logging.getLogger(__name__)
 
 MOST_NAMED = 100  # of what is set aside: the rest is only counted
 _TOGETHER = 200  # verdicts of a transaction: some 40 ms on a slow disk
@@ -111,6 +114,8 @@ def bring_in(
         for verdict, became in zip(batch, taken, strict=True):
             if became is Taken.UNKNOWN:
                 asides.add(verdict.uid, NOT_QUEUED)
+    told = {became.value: number for became, number in counts.items()}
+    _log.info("verdicts_imported", extra={**told, "aside": asides.count})
     return Account(
         kept=counts[Taken.KEPT],
         known=counts[Taken.KNOWN],

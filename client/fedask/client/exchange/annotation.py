@@ -7,8 +7,8 @@ another tool: nothing of it is believed before it is checked.
 | --- | --- |
 | ``was_cancelled`` | SKIP |
 | no result | UNSURE: somebody looked and chose no class |
-| one choice, ``ground_truth`` | GIVEN: settles the sample at once |
 | one choice | LABEL: an opinion under the rule of agreement |
+| one choice, ``ground_truth``, if that is to be believed | GIVEN: settles it at once |
 
 ``completed_by`` is the annotator, ``updated_at`` the time: an annotation that was
 changed is a newer verdict of the same annotator. Its id, its time and the name of its
@@ -50,11 +50,15 @@ class Reading:
         account as text; "" for nobody named) to the annotator here. Others go by their
         e-mail address; a number alone says nothing and is refused, or one person would
         count as two.
+    ground_truth
+        Whether to believe this mark. Whoever may annotate in Label Studio may set it,
+        and would settle a sample alone where the site asks for two to agree.
     """
 
     classes: Sequence[str]
     source: str
     people: Mapping[str, str] = field(default_factory=dict)
+    ground_truth: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.source) <= MAX_KEY:
@@ -191,7 +195,7 @@ def from_annotation(told: object, uid: Uid, reading: Reading) -> Verdict:
     kind = Kind.LABEL if label is not None else Kind.UNSURE
     if _flag(told, "was_cancelled"):
         kind, label = Kind.SKIP, None
-    elif label is not None and _flag(told, "ground_truth"):
+    elif _flag(told, "ground_truth") and label is not None and reading.ground_truth:
         kind = Kind.GIVEN
     ours = told.get(_OURS)
     if isinstance(ours, Mapping) and _agrees(ours, kind, label, reading):
@@ -214,7 +218,7 @@ def _agrees(
         return False
     name = None if label is None else reading.classes[label]
     said = Kind(ours["kind"])
-    alike = said is kind or {said, kind} == {Kind.SHARED, Kind.LABEL}
+    alike = said is kind or {said, kind} <= _CLASSED
     return alike and ours.get("label") == name
 
 

@@ -10,6 +10,7 @@ the labelling configuration of a project that has none.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from fedask.client.exchange.studio_file import read_tasks, uid_of
 from fedask.client.verdict import Verdict
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
 from fedask.common.ids import Uid
+
+_log = logging.getLogger(__name__)
 
 _PAGE = 64  # tasks; a power of two, so that half of it divides what was read
 _TOGETHER, _BYTES = 50, 16 * 2**20  # tasks and bytes of one import; it takes 200 MB
@@ -96,6 +99,7 @@ class Studio:
                 agreed = True
             self._send(batch)
             pushed += len(batch)
+        _log.info("tasks_pushed", extra={"tasks": pushed, "aside": asides.count})
         return Pushed(
             pushed=pushed,
             present=len(wanted) - len(missing),
@@ -104,7 +108,12 @@ class Studio:
         )
 
     def pull(
-        self, desk: Desk, classes: Sequence[str], people: Mapping[str, str]
+        self,
+        desk: Desk,
+        classes: Sequence[str],
+        people: Mapping[str, str],
+        *,
+        ground_truth: bool = False,
     ) -> Account:
         """Keep the annotations of the project.
 
@@ -113,7 +122,7 @@ class Studio:
 
         Parameters
         ----------
-        people
+        people, ground_truth
             See ``Reading``; others go by their e-mail address on the server.
 
         Raises
@@ -124,7 +133,12 @@ class Studio:
             If the disk refuses.
         """
         names = {**self._addresses(), **people}
-        reading = Reading(classes=classes, source=self._source, people=names)
+        reading = Reading(
+            classes=classes,
+            source=self._source,
+            people=names,
+            ground_truth=ground_truth,
+        )
         told = [task for task in self._tasks(full=True) if task["annotations"]]
         asides = Asides()
         samples = read_tasks(told, reading, asides, "the project", strict=False)

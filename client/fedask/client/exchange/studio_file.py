@@ -6,6 +6,7 @@ owner alone, and where it goes is for the owner to answer for.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from fedask.client.exchange.shelf import Shelf, Which
 from fedask.client.verdict import Verdict
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Uid, is_uid
+
+_log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 * 2**20  # of a file; parsed, it may take many times that
 MOST_VERDICTS = 1_000_000  # of a file
@@ -80,6 +83,7 @@ def export_tasks(shelf: Shelf, which: Which, path: Path) -> Exported:
     write_whole(path, lines())
     if config:
         write_whole(path.with_suffix(".xml"), [config.encode()])
+    _log.info("tasks_exported", extra={"tasks": len(seen), "aside": asides.count})
     return Exported(
         tasks=len(seen),
         config=config,

@@ -11,6 +11,7 @@ is what it says, so the same line again, in whatever file, changes nothing.
 
 import csv
 import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,8 @@ from fedask.client.verdict import Kind, Verdict
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import is_uid
 from fedask.common.registry import nearest
+
+_log = logging.getLogger(__name__)
 
 COLUMNS = ("uid", "label", "annotator", "at", "kind")
 MOST_BYTES = 256 * 2**20  # of a file: some two million lines
@@ -58,6 +61,7 @@ def export_table(store: VerdictStore, classes: Sequence[str], path: Path) -> int
     ]
     rows = (_row(verdict, classes) for verdict in said)
     write_whole(path, _lines(rows))
+    _log.info("verdicts_exported", extra={"verdicts": len(said)})
     return len(said)
 
 
