@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # that a real device never imports the simulations.
 DEPLOYED = "fedask.client.deployment:open_device"
 SIMULATED = "fedask.simulations.devices:open_device"
+# Asked first, so that a device that may not train answers before it imports torch.
+ELIGIBLE = "fedask.client.sensors.machine:refuse_unless_eligible"
 
 OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
@@ -126,7 +128,7 @@ class _Turn:
     def finish(self, trained: "Trained | None" = None) -> RecordDict:
         """Train, if that is still to be done, and report."""
         if trained is None and self.begun.lesson is not None:
-            trained = self.learner.train(self.begun.lesson)
+            trained = self.learner.train(self.begun.lesson, self.device.proceed)
         return write_reply(self.device.finish(self.begun, trained))
 
 
@@ -150,6 +152,7 @@ class _Handler:
             return self._begin(opened, message, context).finish()
 
     def _begin(self, opened: ExitStack, message: Message, context: Context) -> _Turn:
+        self._refuse_unless_eligible(context)
         setting = self._prepare(context)
         given = read_train(message.content)
         setting.learner.load(_decode(setting.learner, given.model))
@@ -187,12 +190,18 @@ class _Handler:
             return err
 
     def evaluate(self, message: Message, context: Context) -> RecordDict:
+        self._refuse_unless_eligible(context)
         setting = self._prepare(context)
         arrays = _decode(setting.learner, read_model(message.content))
         with self._open(setting, context) as device:
             accuracy, count = device.evaluate(setting.learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
         return RecordDict({"metrics": metrics})
+
+    def _refuse_unless_eligible(self, context: Context) -> None:
+        node = context.node_config
+        if self._open_device is None and "data" in node:
+            _load_once(ELIGIBLE)(node)
 
     def _prepare(self, context: Context) -> "Setting":
         config = context.run_config
@@ -221,7 +230,7 @@ def _scenario(flat: tuple[tuple[str, Any], ...], run_id: int) -> Scenario:
     return Scenario.of_run(dict(flat), run_id)
 
 
-_load_once = lru_cache(maxsize=2)(load_attr)  # looking a module up costs 20 us
+_load_once = lru_cache(maxsize=3)(load_attr)  # looking a module up costs 20 us
 
 
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}

@@ -78,6 +78,8 @@ _CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
 _NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
     WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
 _ADD_NEAR = "INSERT OR IGNORE INTO near (uid, other) VALUES (?1, ?2), (?2, ?1)"
+_WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
+    WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""
 _RANK = "UPDATE item SET priority = ? WHERE uid = ? AND priority <> ?1"
 
 
@@ -254,6 +256,11 @@ def _controls(
 def near(db: sqlite3.Connection, uid: Uid) -> list[Uid]:
     """Return the near-duplicates of a sample that wait, by uid."""
     return [Uid(other) for (other,) in db.execute(_NEAR, (uid,))]
+
+
+def waiting(db: sqlite3.Connection) -> list[tuple[Uid, float]]:
+    """Return what waits with its score, in the order it is given out."""
+    return [(Uid(uid), score) for uid, score in db.execute(_WAITING)]
 
 
 def put_near(db: sqlite3.Connection, pairs: Iterable[tuple[Uid, Uid]]) -> None:

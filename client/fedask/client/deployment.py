@@ -14,10 +14,13 @@ from flwr.app import Context
 
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
+from fedask.client.eligibility import GuardedSource
+from fedask.client.eligibility_settings import PREFIX
 from fedask.client.erasure import remaining
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
+from fedask.client.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.site.settings import read_site
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
@@ -31,7 +34,7 @@ from fedask.common.task import Task
 
 SITE = "site"
 _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
-_PREFIXES = ("desk-", "store-")
+_PREFIXES = ("desk-", "store-", PREFIX)
 
 
 def _is_other(key: str) -> bool:
@@ -51,7 +54,12 @@ def _node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @contextmanager
-def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[Device]:  # noqa: ARG001
+def open_device(
+    task: Task,
+    scenario: Scenario,  # noqa: ARG001
+    context: Context,
+    machine: Machine = MACHINE,
+) -> Iterator[Device]:
     """Open the device for one message and close it again.
 
     Parameters
@@ -63,9 +71,12 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         made if missing; an index of the data stands beside it), ``device`` (its
         pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
         the data (see ``open_source``), the ``desk-`` settings of
-        ``DeskSettings.from_node``, and the ``store-`` settings of
-        ``StoreSettings.from_node``. Or ``site``, a folder with all of these, and
+        ``DeskSettings.from_node``, the ``store-`` settings of
+        ``StoreSettings.from_node`` and the ``eligible-`` settings of
+        ``EligibilitySettings.from_node``. Or ``site``, a folder with all of these, and
         ``labels``.
+    machine
+        What the device's sensors look at.
 
     Raises
     ------
@@ -73,6 +84,8 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         If a key is missing, is none that there is, or a setting is wrong.
     DataError, StoreError
         If a file cannot be used.
+    UnavailableError
+        If the device may not train now; from the device, when it no longer may.
     """
     node = _node_of(context.node_config)
     for key in ("data", "store", "device"):
@@ -86,15 +99,19 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     path = Path(str(node["store"]))
     labels = node.get("labels")
     with (
+        make_guard(node, machine) as guard,
         closing(StoreSettings.from_node(node).open(path)) as store,
         closing(Index(path.with_name(path.name + ".index"), store.index_key)) as index,
     ):
         look = Look(index=index, now=SystemClock().now(), payloads=store)
         yield Device(
             device_id=device_id,
-            pool=remaining(Pool(open_source(options, look)), store),
+            pool=remaining(
+                Pool(GuardedSource(open_source(options, look), guard.check)), store
+            ),
             store=store,
             oracle=Nobody()
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
+            proceed=guard.check,
         )

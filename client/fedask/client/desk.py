@@ -17,7 +17,7 @@ nor is it given to a second person at once.
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -29,8 +29,10 @@ from fedask.client.refusals import (
     LeaseError,
     NotLastError,
     NotNearError,
+    UnknownSampleError,
 )
 from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
+from fedask.client.taking import Taken, check_key, check_verdict, judged
 from fedask.client.verdict import (
     SKIP,
     UNSURE,
@@ -48,7 +50,6 @@ from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator, stable_seed, unit_hash
 
 MAX_HELD = 1000  # leases of one annotator
-MAX_KEY = 128  # characters
 _TOKEN_BYTES = 16
 
 
@@ -189,6 +190,48 @@ class Desk:
                         )
                     book.write(self._said(sheet, fresh, now))
             return _receipt(book.given(who, key), uid)
+
+    def take(self, verdicts: Sequence[Verdict]) -> list[Taken]:
+        """Keep verdicts that people gave elsewhere, without a lease.
+
+        All of them, or none. The same key of the same annotator on the same sample
+        changes nothing when it comes again, even if the verdict was taken back in the
+        meantime. A newer verdict of an annotator replaces their older one, whichever
+        comes first. ``undo`` takes back what was taken last, like any other answer.
+
+        Parameters
+        ----------
+        verdicts
+            Each with sample, annotator, kind, label, time (None: nobody knows) and key.
+            GIVEN settles its sample at once; LABEL and SHARED are an opinion under the
+            rule of agreement.
+
+        Returns
+        -------
+        list
+            What became of each, in their order.
+
+        Raises
+        ------
+        ProtocolError
+            If one of them is nothing that a person may have said: see
+            ``taking.check_verdict``.
+        """
+        self.check(verdicts)
+        with self._open() as (book, now):
+            return [self._take(book, verdict, now) for verdict in verdicts]
+
+    def check(self, verdicts: Iterable[Verdict]) -> None:
+        """Refuse what ``take`` would refuse; nothing is kept.
+
+        Raises
+        ------
+        ProtocolError
+            As ``take``.
+        """
+        now = self._clock.now()
+        for verdict in verdicts:
+            check_verdict(verdict, self._settings.classes, now)
 
     def undo(self, annotator: str, key: str | None = None) -> Uid | None:
         """Take back an annotator's last answer and give them the sample again.
@@ -333,9 +376,7 @@ class Desk:
 
     def _check(self, verdict: Said, key: str, also: Sequence[Uid]) -> None:
         """Refuse what no client should send."""
-        if not 1 <= len(key) <= MAX_KEY:
-            msg = f"an idempotency key must have 1 to {MAX_KEY} characters"
-            raise ProtocolError(msg)
+        check_key(key)
         if isinstance(verdict, Label):
             if not 0 <= verdict.index < self._settings.classes:
                 msg = f"label {verdict.index} is not one of {self._settings.classes} "
@@ -359,6 +400,19 @@ class Desk:
             raise NotNearError(msg)
         return [sheet, *(book.sheet(other) for other in sorted(set(also)))]
 
+    def _take(self, book: Book, verdict: Verdict, now: datetime) -> Taken:
+        known = book.given(verdict.annotator, verdict.key)
+        if any(each.uid == verdict.uid for each in known):
+            return Taken.KNOWN
+        try:
+            sheet = book.sheet(verdict.uid)
+        except UnknownSampleError:
+            return Taken.UNKNOWN
+        taken = judged(sheet, verdict)
+        if taken is Taken.KEPT:
+            book.write(self._said(sheet, verdict, now))
+        return taken
+
     def _verdict(
         self, sheet: Sheet, who: Annotator, said: Said, key: str, now: datetime
     ) -> Verdict:
@@ -377,7 +431,7 @@ class Desk:
     def _said(self, sheet: Sheet, fresh: Verdict, now: datetime) -> Sheet:
         """Add a verdict, in the place of the same annotator's before; end the lease."""
         hold = sheet.hold_of(fresh.annotator)
-        if hold is not None:
+        if hold is not None and hold.control == fresh.control:
             sheet = sheet.with_hold(replace(hold, until=None))
         for before in sheet.verdicts:
             mine = before.annotator == fresh.annotator and before.undone is None

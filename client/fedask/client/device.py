@@ -90,6 +90,10 @@ class Begun:
     training: Training
 
 
+def unhindered() -> None:
+    """Go on: nothing stops a device that nobody guards."""
+
+
 def always(tick: int) -> bool:  # noqa: ARG001
     """Answer every round: the presence of a real device is not ours to decide."""
     return True
@@ -110,6 +114,8 @@ class Device:
         Who answers.
     present
         Whether it takes part in round ``tick``; simulations let devices miss rounds.
+    proceed
+        Called between two steps of training; raises when the device must stop.
     """
 
     def __init__(
@@ -120,10 +126,12 @@ class Device:
         store: DeviceStore,
         oracle: Oracle,
         present: Callable[[int], bool] = always,
+        proceed: Callable[[], None] = unhindered,
     ) -> None:
         self.device_id = device_id
         self.pool = pool
         self.store = store
+        self.proceed = proceed
         self._rater = Rater(pool, store)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle

@@ -4,7 +4,7 @@ One learner serves one device at a time; in a simulation all devices of a proces
 it, since a model's weights arrive with every message anyway.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf, isfinite
 from typing import Any
@@ -84,8 +84,18 @@ class Learner:
         """How many lessons are worth giving to ``train_together`` at once."""
         return self._cohort.most
 
-    def train(self, lesson: Lesson | WarmLesson) -> Trained:
+    def train(
+        self,
+        lesson: Lesson | WarmLesson,
+        proceed: Callable[[], None] = lambda: None,
+    ) -> Trained:
         """Run ``config.steps`` steps of SGD from the loaded model, which stays loaded.
+
+        Parameters
+        ----------
+        proceed
+            Called before each step; what it raises ends the training, and the learner
+            is as before.
 
         Raises
         ------
@@ -105,6 +115,7 @@ class Learner:
         loss = torch.zeros(())  # replaced by the first of at least one step
         with _drawing(lesson):
             for loss in losses:  # each is taken after the step of the last
+                proceed()
                 # Zeros for a layer that the output does not use.
                 grads = torch.autograd.grad(loss, params, materialize_grads=True)
                 descent.step(list(grads))

@@ -77,6 +77,10 @@ class MemoryDesk(VerdictStore, Book):
         )
 
     @override
+    def waiting(self) -> list[tuple[Uid, float]]:
+        return [(i.uid, self._priority.get(i.uid, 1.0)) for i in self._in_order()]
+
+    @override
     def sheet(self, uid: Uid) -> Sheet:
         return Sheet(
             item=self._item(uid),
@@ -103,8 +107,7 @@ class MemoryDesk(VerdictStore, Book):
             room = max(1, quorum - sheet.votes) - len(sheet.running)
             return room > 0 and not has and not holds
 
-        waiting = [i for i in self._items.values() if i.state in WAITING]
-        waiting.sort(key=lambda i: (-self._priority.get(i.uid, 1.0), i.cycle, i.uid))
+        waiting = self._in_order()
         found = (item.uid for item in waiting if is_open(self.sheet(item.uid)))
         return [uid for uid, _ in zip(found, range(limit), strict=False)]
 
@@ -147,6 +150,12 @@ class MemoryDesk(VerdictStore, Book):
             mine = [v for v in mine if v.undone is None and v.uid not in held]
             key = mine[-1].key if mine else ""
         return [verdict for verdict in mine if verdict.key == key]
+
+    def _in_order(self) -> list[Item]:
+        """Return what waits, in the order it is given out."""
+        waiting = [i for i in self._items.values() if i.state in WAITING]
+        waiting.sort(key=lambda i: (-self._priority.get(i.uid, 1.0), i.cycle, i.uid))
+        return waiting
 
     def _add_verdict(self, verdict: Verdict) -> None:
         self._said += 1  # never a number twice, whatever is erased

@@ -137,7 +137,7 @@ class Book(Protocol):
 
         Raises
         ------
-        StoreError
+        UnknownSampleError
             If it is not in the queue.
         """
         ...
@@ -204,4 +204,11 @@ class VerdictStore(Protocol):
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return its near-duplicates that are waiting, by uid."""
+        ...
+
+    def waiting(self) -> list[tuple[Uid, float]]:
+        """Return what waits for people, in the order it is given out, with its score.
+
+        The score is 1 until a model has seen the sample.
+        """
         ...

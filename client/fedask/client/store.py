@@ -368,6 +368,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
         with self._reading() as db:
             return rows.near(db, uid)
 
+    @override
+    def waiting(self) -> list[tuple[Uid, float]]:
+        with self._reading() as db:
+            return rows.waiting(db)
+
     def problem(self) -> str:
         """Return what is wrong with the file, or "" if it is sound. Reads all of it."""
         with self._reading() as db:

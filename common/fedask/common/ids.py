@@ -6,7 +6,7 @@ Python ``hash``, no process state, the same on every machine.
 
 import hashlib
 import re
-from typing import NewType
+from typing import NewType, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ Annotator = NewType("Annotator", str)  # who labels, as the site calls them
 DeviceId = NewType("DeviceId", str)  # pseudonym of a device, chosen by its owner
 ModelVersion = NewType("ModelVersion", str)  # 16 hex digits: BLAKE2b-64 of all arrays
 
+_UID = re.compile(r"[0-9a-f]{32}")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ANNOTATOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _MODEL_VERSION = re.compile(r"[0-9a-f]{16}")
@@ -37,6 +38,11 @@ def content_uid(sample: NDArray[np.generic]) -> Uid:
     digest.update(f"{array.dtype.str}{array.shape}".encode())
     digest.update(array.data)
     return Uid(digest.hexdigest())
+
+
+def is_uid(text: object) -> TypeGuard[Uid]:
+    """Tell whether something from outside has the form of a uid."""
+    return isinstance(text, str) and _UID.fullmatch(text) is not None
 
 
 def parse_device_id(text: object) -> DeviceId:

@@ -61,3 +61,7 @@ class Turns(VerdictStore):
     @override
     def near(self, uid: Uid) -> list[Uid]:
         return self._store.near(uid)
+
+    @override
+    def waiting(self) -> list[tuple[Uid, float]]:
+        return self._store.waiting()

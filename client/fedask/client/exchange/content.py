@@ -1,0 +1,99 @@
+"""The content of a sample's parts as Label Studio reads it.
+
+Called by the export. Text and series always stand in the task itself. Pictures and
+sounds do too, as ``data:`` URIs, which needs nothing but the task. Or they lie in a
+folder, for large samples: Label Studio then reads them from its own disk, by
+local-files URLs, if it runs with ``LOCAL_FILES_SERVING_ENABLED`` and may read them
+(they are written for their owner alone).
+"""
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fedask.client.exchange.config import Field, key_of
+from fedask.client.exchange.disk import write_whole
+from fedask.client.exhibit import Medium, Part
+from fedask.common.errors import DataError
+from fedask.common.ids import Uid
+
+_SUFFIX = {Medium.IMAGE: "png", Medium.AUDIO: "wav"}
+_LOCAL = "/data/local-files/?d="  # of Label Studio, when it may serve local files
+_TIME = "step"
+
+
+class Contents:
+    """Turns parts into the ``data`` of tasks.
+
+    Parameters
+    ----------
+    folder
+        Where files go; None embeds them.
+    served
+        The folder's path below Label Studio's ``LOCAL_FILES_DOCUMENT_ROOT``.
+    """
+
+    def __init__(self, folder: Path | None = None, served: str = "") -> None:
+        self._folder = folder
+        self._served = served
+
+    def data(
+        self, uid: Uid, parts: Sequence[Part]
+    ) -> tuple[tuple[Field, ...], dict[str, Any]]:
+        """Return the fields of a sample and what to put into them.
+
+        Raises
+        ------
+        DataError
+            If a series cannot be read.
+        StoreError
+            If a file cannot be written.
+        """
+        fields: list[Field] = []
+        data: dict[str, Any] = {}
+        for number, part in enumerate(parts):
+            columns: tuple[str, ...] = ()
+            key = key_of(part.name)
+            if part.medium is Medium.SERIES:
+                columns, data[key] = _series(part)
+            elif part.medium is Medium.TEXT:
+                data[key] = _text(part)
+            else:
+                data[key] = self._file(uid, number, part)
+            fields.append(Field(key=key, medium=part.medium, columns=columns))
+        return tuple(fields), data
+
+    def _file(self, uid: Uid, number: int, part: Part) -> str:
+        if self._folder is None:
+            encoded = base64.b64encode(part.content).decode()
+            return f"data:{part.medium.value};base64,{encoded}"
+        name = f"{uid}-{number}.{_SUFFIX[part.medium]}"
+        write_whole(self._folder / name, [part.content])
+        return _LOCAL + quote(f"{self._served.strip('/')}/{name}".lstrip("/"))
+
+
+def _text(part: Part) -> str:
+    """Return a text as HTML that shows it as it is: a sample must not run as a page."""
+    shown = html.escape(part.content.decode("utf-8", errors="replace"))
+    return f'<div style="white-space: pre-wrap">{shown}</div>'
+
+
+def _series(part: Part) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
+    """Return the columns of a series, a count of steps first, and their values."""
+    try:
+        told = json.loads(part.content)
+        names = [str(name) for name in told["names"]]
+        rows = [[float(value) for value in row] for row in told["rows"]]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+        values = dict(zip(names, map(list, columns), strict=True))
+    except (ValueError, KeyError, TypeError) as err:
+        msg = f"the series {part.name!r} is not names and rows of numbers"
+        raise DataError(msg) from err
+    time = _TIME
+    while time in values:
+        time += "_"
+    return (time, *values), {time: list(range(len(rows))), **values}

@@ -1,0 +1,1 @@
+"""What a device can tell about itself: power, load, network, heat, disk, time."""

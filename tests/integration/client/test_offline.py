@@ -1,0 +1,186 @@
+"""A device that loses the server for weeks, and what it has done when it is back."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.client.arrivals import MONDAY
+from tests.unit.client.world import (
+    LABELS,
+    NAME,
+    SAMPLES,
+    TASK,
+    World,
+    first_cut,
+    whole_cut,
+)
+
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.device import Device
+from fedask.client.offline import OWN, train_offline
+from fedask.client.oracles.oracle import Nobody
+from fedask.client.pool import Pool
+from fedask.client.queue import Origin, State
+from fedask.client.setting import Setting
+from fedask.client.sources.arrays import ArraySource
+from fedask.client.sources.watching import Watch
+from fedask.client.store import SqliteStore
+from fedask.client.stream import Stream
+from fedask.client.testing import FakeClock
+from fedask.client.verdict import Label
+from fedask.client.viewer import GLOBAL
+from fedask.common.errors import StoreError, UnavailableError
+
+VALUES = {"stream.controller": "biqf", "stream.explore": 0.2, "ask.capacity": 4}
+FIRST, PER_DAY, DAYS = 18, 2, 21
+
+
+class Ward:
+    """The device: its data grow, its file stays, its processes come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "device.db"
+        self.count = FIRST
+        self.watch = Watch(lambda: ArraySource(SAMPLES[: self.count]))
+
+    def opened(self, store: SqliteStore) -> World:
+        """Return the server's side of the device as it is now."""
+        world = World(VALUES, store)
+        world.device = Device(
+            device_id=NAME,
+            pool=Pool(ArraySource(SAMPLES[: self.count])),
+            store=store,
+            oracle=Nobody(),
+        )
+        return world
+
+    def connected(self, store: SqliteStore) -> World:
+        """Go through a cycle with the server, and a cut at the end."""
+        world = self.opened(store)
+        world.round(1, 0, cut=first_cut())
+        self.labels(store, MONDAY)
+        world.round(1, 2, score=world.version)
+        world.round(2, 0, cut=whole_cut(2, world.version))
+        list(self.watch.look(100))
+        return world
+
+    def arrive(self, store: SqliteStore, now: datetime) -> None:
+        """Let new samples arrive, and ask those that are worth it."""
+        self.count += PER_DAY
+        world = self.opened(store)
+        setting = Setting(TASK, world.scenario, world.learner)
+        for uids, raw in self.watch.look(100):
+            assert self.watch.pool is not None
+            Stream(self.watch.pool, store, setting).take(uids, raw, now)
+
+    def labels(self, store: SqliteStore, now: datetime) -> int:
+        """Let a person answer all that waits."""
+        desk = Desk(store, FakeClock(now), DeskSettings(classes=3))
+        leases = desk.lease("ann", 100)
+        for lease in leases:
+            said = Label(LABELS[lease.uid])
+            desk.submit("ann", lease.uid, lease.token, said, f"key-{lease.uid}")
+        return len(leases)
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Ward:
+    return Ward(tmp_path)
+
+
+@pytest.fixture
+def store(ward: Ward) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(ward.path)) as made:
+        yield made
+
+
+def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
+    with closing(SqliteStore(ward.path)) as store:
+        ward.connected(store)
+        before = len(store.items())
+
+    answered, own = 0, []
+    for day in range(DAYS):
+        now = MONDAY + timedelta(days=day + 1)
+        with closing(SqliteStore(ward.path)) as store:  # a process of its own
+            ward.arrive(store, now)
+        with closing(SqliteStore(ward.path)) as store:
+            answered += ward.labels(store, now)
+            world = ward.opened(store)
+            setting = Setting(TASK, world.scenario, world.learner)
+            made = train_offline(world.device, setting)
+            assert made is not None
+            own.append(made)
+
+    with closing(SqliteStore(ward.path)) as store:
+        asked = [i for i in store.items() if i.origin is not Origin.CUT]
+        assert len(asked) >= DAYS // 3
+        assert answered >= len(asked)
+        assert any(not np.array_equal(own[0][name], own[-1][name]) for name in own[0])
+
+        report = ward.opened(store).round(2, 1).report
+
+        assert report.asked == before + len(asked)
+        assert report.answered == len(store.items())
+        assert {item.state for item in store.items()} == {State.TRAINED}
+
+
+def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
+    ward: Ward, store: SqliteStore
+) -> None:
+    world = ward.connected(store)
+    setting = Setting(TASK, world.scenario, world.learner)
+    ward.labels(store, MONDAY)
+    items = store.items()
+
+    made = train_offline(world.device, setting)
+    again = train_offline(world.device, setting)
+
+    assert made is not None
+    assert again is not None
+    (kept,) = store.models(OWN)
+    (shared,) = store.models(GLOBAL)
+    for name, array in made.items():
+        np.testing.assert_array_equal(kept[name], array)
+        np.testing.assert_array_equal(again[name], array)
+    assert any(not np.array_equal(kept[name], shared[name]) for name in shared)
+    assert store.items() == items
+    accuracy, count = world.device.evaluate(world.learner, kept)
+    assert count == len(items)
+    assert accuracy > world.device.evaluate(world.learner, shared)[0]
+
+
+def test_a_device_that_was_never_connected_trains_nothing(
+    ward: Ward, store: SqliteStore
+) -> None:
+    world = ward.opened(store)
+    setting = Setting(TASK, world.scenario, world.learner)
+
+    assert train_offline(world.device, setting) is None
+    assert store.models(OWN) == []
+
+
+def test_a_store_of_another_task_is_refused(ward: Ward, store: SqliteStore) -> None:
+    world = ward.connected(store)
+    store.put_model(GLOBAL, {"weight": np.zeros((2, 2), np.float32)}, keep=1)
+
+    with pytest.raises(StoreError, match="not one of this task"):
+        train_offline(world.device, Setting(TASK, world.scenario, world.learner))
+
+
+def test_a_guard_stops_it_and_nothing_is_kept(ward: Ward, store: SqliteStore) -> None:
+    world = ward.connected(store)
+
+    def stop() -> None:
+        msg = "not eligible: too-hot"
+        raise UnavailableError(msg)
+
+    world.device.proceed = stop
+    with pytest.raises(UnavailableError, match="too-hot"):
+        train_offline(world.device, Setting(TASK, world.scenario, world.learner))
+
+    assert store.models(OWN) == []

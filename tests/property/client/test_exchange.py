@@ -1,0 +1,147 @@
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.exchange.annotation import Reading, from_annotation, to_annotation
+from fedask.client.exchange.studio_file import parse
+from fedask.client.exchange.table import export_table, import_table
+from fedask.client.taking import Taken
+from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.verdict import Kind, Verdict
+from fedask.common.errors import DataError
+from fedask.common.ids import Annotator, Uid
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+UIDS = [Uid(f"{number:032x}") for number in range(3)]
+CLASSES = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1),
+    min_size=3,
+    max_size=3,
+    unique=True,
+)
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
+BEGIN, END = (datetime.fromisoformat(day) for day in ("2000-01-01", "2026-02-01"))
+TIMES = st.none() | st.datetimes(BEGIN, END, timezones=ZONES)
+
+
+@st.composite
+def verdicts(draw: st.DrawFn) -> Verdict:
+    kind = draw(st.sampled_from(Kind))
+    classed = kind not in {Kind.SKIP, Kind.UNSURE}
+    at = draw(TIMES)
+    return Verdict(
+        uid=draw(st.sampled_from(UIDS)),
+        annotator=Annotator(
+            draw(st.from_regex("[a-z0-9][a-zA-Z0-9._@-]{0,9}", fullmatch=True))
+        ),
+        kind=kind,
+        label=draw(st.integers(0, 2)) if classed else None,
+        at=None if at is None else at.astimezone(UTC),
+        key=draw(st.text(min_size=1, max_size=20)),
+    )
+
+
+@given(verdicts(), CLASSES, st.booleans())
+def test_a_verdict_is_what_its_annotation_says(
+    verdict: Verdict, classes: list[str], believed: bool
+) -> None:
+    reading = Reading(classes=classes, source="x", ground_truth=believed)
+    written = json.dumps(to_annotation(verdict, classes, "show"))
+
+    assert from_annotation(json.loads(written), verdict.uid, reading) == verdict
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "result",
+                    "type",
+                    "value",
+                    "choices",
+                    "completed_by",
+                    "email",
+                    "fedask",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_anything_else_is_refused_and_never_breaks(told: object) -> None:
+    reading = Reading(classes=["a"], source="x")
+    try:
+        verdict = from_annotation(told, UIDS[0], reading)
+    except DataError:
+        return
+    assert verdict.uid == UIDS[0]
+
+
+@given(st.binary(max_size=50))
+def test_any_bytes_are_json_or_refused(content: bytes) -> None:
+    try:
+        parse(content, "x")
+    except DataError:
+        return
+
+
+def desk(store: MemoryStore) -> Desk:
+    return Desk(store, FakeClock(NOW), DeskSettings(classes=3, rule="majority:5"))
+
+
+@settings(max_examples=40)
+@given(st.lists(verdicts(), max_size=6), CLASSES)
+def test_a_table_brings_the_same_elsewhere(
+    said: list[Verdict], classes: list[str]
+) -> None:
+    here, there = MemoryStore(), MemoryStore()
+    for store in (here, there):
+        store.add(1, UIDS)
+    desk(here).take(said)
+    with TemporaryDirectory() as folder:
+        one, two = Path(folder, "one.csv"), Path(folder, "two.csv")
+        export_table(here, classes, one)
+        account = import_table(desk(there), one, Reading(classes=classes, source="x"))
+        export_table(there, classes, two)
+
+        assert two.read_bytes() == one.read_bytes()
+    assert account.late == account.aside == 0
+    assert [(i.uid, i.state, i.label) for i in there.items()] == [
+        (i.uid, i.state, i.label) for i in here.items()
+    ]
+
+
+@settings(max_examples=60)
+@given(st.lists(verdicts(), max_size=6, unique_by=lambda v: (v.annotator, v.key)))
+def test_taking_twice_and_backwards_leaves_the_newest(said: list[Verdict]) -> None:
+    one, two = MemoryStore(), MemoryStore()
+    for store in (one, two):
+        store.add(1, UIDS)
+    desk(one).take(said)
+    again = desk(one).take(said)
+    desk(two).take(said[::-1])
+
+    assert set(again) <= {Taken.KNOWN, Taken.LATE}
+    assert newest(one) == newest(two)
+
+
+def newest(store: MemoryStore) -> set[tuple[Uid, Annotator, datetime | None]]:
+    """Return what stands, one of every annotator and sample."""
+    standing = [v for v in store.verdicts(99, None) if v.undone is None]
+    found = {(v.uid, v.annotator, v.at) for v in standing}
+    assert len(found) == len(standing)
+    return found
