@@ -23,7 +23,7 @@ from fedask.common.errors import StoreError
 _log = logging.getLogger(__name__)
 
 MOST_NAMED = 100  # of what is set aside: the rest is only counted
-_TOGETHER = 200  # verdicts of a transaction: some 40 ms on a slow disk
+_TOGETHER = 200  # verdicts of a transaction: some 0.1 s, in which others wait
 
 NOT_QUEUED = "the sample was never asked on this device"
 

@@ -24,7 +24,8 @@ from fedask.common.ids import Uid, is_uid
 
 _log = logging.getLogger(__name__)
 
-MOST_BYTES = 64 * 2**20  # of a file; parsed, it may take many times that
+MOST_BYTES = 256 * 2**20  # of a file: Label Studio imports no more either
+MOST_VALUES = 10_000_000  # in it: parsed, each takes some hundred bytes of memory
 MOST_VERDICTS = 1_000_000  # of a file
 _NAMED = 5  # wrong annotations in one message
 
@@ -127,8 +128,11 @@ def parse(content: bytes, where: str) -> object:
     Raises
     ------
     DataError
-        If it is none.
+        If it is none, or holds more than ``MOST_VALUES`` values.
     """
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        msg = f"{where} holds more than {MOST_VALUES} values: part it"
+        raise DataError(msg)
     try:
         told: object = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
