@@ -3,7 +3,7 @@
 Called by whoever serves the people of one device, as often as they like: a push sends
 what is not there, found by ``meta.uid``, and a pull keeps what is not known. Both may
 be cut short anywhere and be called again. Written after the API and the source of Label
-Studio 1.23 (docs/adr/0010-exchange.md).
+Studio 1.23 (docs/adr/0012-exchange.md).
 
 Never sends an annotation, and never changes or deletes what is on the server, but for
 the labelling configuration of a project that has none.
