@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from fedask.client.sources.reader import uid_of
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import Uid
 
 MAX_PAYLOAD_BYTES = 1 << 28  # the largest file that a reader takes
@@ -122,3 +122,15 @@ def check_payload(uid: Uid, suffix: str, content: bytes) -> None:
 def not_there(uid: Uid) -> DataError:
     """Return the error of a payload that cannot be returned."""
     return DataError(f"the payload of sample {uid} is not in the store (any more)")
+
+
+def was_erased(uid: Uid) -> StoreError:
+    """Return the error of a payload that must not come back."""
+    return StoreError(f"sample {uid} was erased: its payload is not taken in again")
+
+
+def no_room(size: int, quota: StoreQuota) -> StoreError:
+    """Return the error of a payload for which nothing may go."""
+    msg = f"no room for a payload of {size} bytes: the quota of {quota.max_bytes} "
+    msg += "bytes is taken by samples that must stay until they are trained on"
+    return StoreError(msg)

@@ -8,9 +8,15 @@ import sqlite3
 
 from fedask.client.book import end_leases
 from fedask.client.eraser import Eraser
-from fedask.client.payload import Payload, StoreQuota, check_payload, not_there
+from fedask.client.payload import (
+    Payload,
+    StoreQuota,
+    check_payload,
+    no_room,
+    not_there,
+    was_erased,
+)
 from fedask.client.vault import Vault
-from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 from fedask.common.seal import Place
 
@@ -62,8 +68,7 @@ class Shelf:
         """Keep a payload; return those that went for it."""
         check_payload(uid, suffix, content)
         if self._eraser.forgotten([uid]):
-            msg = f"sample {uid} was erased: its payload is not taken in again"
-            raise StoreError(msg)
+            raise was_erased(uid)
         if self._db.execute(_HAS, (uid,)).fetchone():
             return []
         gone = self._make_room(uid, len(content))
@@ -99,10 +104,7 @@ class Shelf:
                 gone.append(Uid(other))
                 over -= freed
         if over > 0:
-            msg = f"no room for a payload of {size} bytes: the quota of "
-            msg += f"{self._quota.max_bytes} bytes is taken by samples that must stay "
-            msg += "until they are trained on"
-            raise StoreError(msg)
+            raise no_room(size, self._quota)
         self._eraser.drop_scores(gone)
         return gone
 

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from fedask.client.erasure import Erased, Training
 from fedask.client.keyring import Keyring, without
-from fedask.client.memory import MemoryDesk
+from fedask.client.memory_shelf import MemoryShelf
 from fedask.client.pace import Pace
+from fedask.client.payload import StoreQuota
 from fedask.client.precedents import Finding, Precedent, kept
 from fedask.client.queue import (
     MOVES,
@@ -37,11 +38,11 @@ from fedask.common.seal import Key
 from fedask.common.weights import Arrays
 
 
-class MemoryStore(MemoryDesk, DeviceStore):
+class MemoryStore(MemoryShelf, DeviceStore):
     """The store of a device that forgets when the process ends."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, quota: StoreQuota | None = None) -> None:
+        super().__init__(quota)
         self._last_cycle = 0
         self._sure: dict[Uid, Sure] = {}
         self._scores: tuple[str, Scored] | None = None
@@ -50,7 +51,6 @@ class MemoryStore(MemoryDesk, DeviceStore):
         self._pace = b""
         self._precedents: dict[Uid, Precedent] = {}
         self._trained_in: dict[int, frozenset[Uid]] = {}  # by cycle
-        self._forgotten: dict[Uid, tuple[int, ...]] = {}  # cycles trained in
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
@@ -145,11 +145,12 @@ class MemoryStore(MemoryDesk, DeviceStore):
             for uid in wanted:
                 each.pop(uid, None)
         gone = frozenset(wanted)
+        self._payloads = {u: p for u, p in self._payloads.items() if u not in gone}
+        self._dropped -= gone
         self._verdicts = {n: v for n, v in self._verdicts.items() if v.uid not in gone}
         self._trained_in = {c: used - gone for c, used in self._trained_in.items()}
         self._near = frozenset(p for p in self._near if gone.isdisjoint(p))
-        if self._scores is not None:
-            self.put_scores(*self._scores)
+        self._drop_scores(wanted)
         if self._pace:
             self._pace = _without(self._pace, gone)
         found = {uid: self._forgotten[uid] for uid in wanted}
@@ -168,9 +169,8 @@ class MemoryStore(MemoryDesk, DeviceStore):
     def put_scores(
         self, version: str, scored: Scored, waiting: Waiting | None = None
     ) -> None:
-        if self._forgotten:
-            scored = scored.keep(~np.isin(scored.uids, sorted(self._forgotten)))
         self._scores = (version, scored)
+        self._drop_scores(list(self._forgotten))
         if waiting is not None:
             known = waiting.scores.keys() & self._items.keys()
             self._priority |= {uid: waiting.scores[uid] for uid in known}
@@ -252,6 +252,13 @@ class MemoryStore(MemoryDesk, DeviceStore):
     @override
     def close(self) -> None:
         pass
+
+    @override
+    def _drop_scores(self, uids: list[Uid]) -> None:
+        if self._scores is not None and uids:
+            version, scored = self._scores
+            stays = ~np.isin(scored.uids, sorted(uids))
+            self._scores = (version, scored if stays.all() else scored.keep(stays))
 
     def _give(
         self, uid: Uid, annotator: Annotator, kind: Kind, label: int | None

@@ -1,0 +1,207 @@
+"""Nothing of an erased sample is in any file, though others moved around it."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.integration.client.canary import forms_of, found_in
+
+from fedask.client import connection
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.erasure import Training
+from fedask.client.pool import Pool
+from fedask.client.queue import Waiting
+from fedask.client.sources.index import Index
+from fedask.client.sources.indexed import Look
+from fedask.client.sources.reader import uid_of
+from fedask.client.sources.source import open_source
+from fedask.client.store import SqliteStore
+from fedask.client.testing import FakeClock
+from fedask.client.verdict import Label
+from fedask.common.errors import SealError
+from fedask.common.grid import Scored
+from fedask.common.ids import Uid
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MANY, FEW = 400, 20  # samples in the queue, and of those the ones with all there is
+UIDS = [uid_of(f"text {number}".encode()) for number in range(MANY)]
+GONE = UIDS[7:FEW:4]
+
+
+def fill(store: SqliteStore) -> None:
+    store.add(1, UIDS)
+    scores = np.linspace(1, 0, MANY, dtype=np.float32)
+    scored = Scored(np.array(UIDS), scores, np.zeros(MANY, np.int64))
+    near = [(UIDS[i], UIDS[i + 1]) for i in range(MANY - 1)]
+    store.put_scores("v", scored, Waiting(scores=dict.fromkeys(UIDS, 0.5), near=near))
+    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=MANY))
+    for number, lease in enumerate(desk.lease("ann", MANY)):
+        if lease.uid in UIDS[:FEW]:
+            desk.submit("ann", lease.uid, lease.token, Label(number), f"{number}")
+    for number, uid in enumerate(UIDS[:FEW]):
+        store.put_payload(uid, ".txt", f"text {number}".encode())
+    store.trained({}, Training(cycle=1, uids=frozenset(UIDS)))
+
+
+def traces_of(store: SqliteStore, uids: list[Uid]) -> list[tuple[str, bytes]]:
+    """Return all that could tell of a sample: its name, its key, what was sealed."""
+    found = [form for uid in uids for form in forms_of(uid.encode())]
+    found += [(f"bytes of {uid}", bytes.fromhex(uid)) for uid in uids]
+    for query in (
+        "SELECT wrapped FROM sample_key WHERE uid = ?",
+        "SELECT label FROM item WHERE uid = ?",
+        "SELECT said FROM verdict WHERE uid = ?",
+        "SELECT held FROM lease WHERE uid = ?",
+        "SELECT content FROM payload WHERE uid = ?",
+    ):
+        for uid in uids:
+            blobs = store._db.execute(query, (uid,)).fetchall()
+            assert blobs, query
+            found += [(f"{query} {uid}", blob) for (blob,) in blobs]
+    return found
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if each.is_file()]
+
+
+def test_no_page_remembers_an_erased_sample(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "device.db")) as store:
+        fill(store)
+        traces = traces_of(store, GONE)
+        assert {name for _, name in found_in(files_of(tmp_path), traces)} >= {
+            name for name, _ in traces if name.startswith("SELECT")
+        }
+
+        assert store.forget(GONE).clean
+
+        assert found_in(files_of(tmp_path), traces) == []
+        assert len(store.items()) == MANY - len(GONE)
+    assert found_in(files_of(tmp_path), traces) == []
+
+
+def test_beside_a_reader_it_is_said_that_pages_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "device.db"
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 10)
+    with closing(SqliteStore(path)) as store:
+        fill(store)
+        traces = traces_of(store, GONE)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM item").fetchone()
+
+        assert not store.forget(GONE).clean
+
+        assert not {item.uid for item in store.items()} & set(GONE)
+        other.execute("COMMIT")
+        other.close()
+    with closing(SqliteStore(path)):
+        assert found_in(files_of(tmp_path), traces) == []
+
+
+def test_a_row_that_is_put_back_from_a_copy_does_not_open(tmp_path: Path) -> None:
+    """Somebody who kept the rows, but not the key of the sample, has nothing."""
+    with closing(SqliteStore(tmp_path / "device.db")) as store:
+        fill(store)
+        uid = GONE[0]
+        row = store._db.execute(
+            "SELECT * FROM payload WHERE uid = ?", (uid,)
+        ).fetchone()
+        store.forget([uid])
+
+        store._db.execute("INSERT INTO payload VALUES (?, ?, ?, ?, ?, ?)", row)
+
+        with pytest.raises(SealError):
+            store.payload(uid)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("item", "label"), ("verdict", "said"), ("payload", "content")],
+)
+def test_rows_cannot_be_given_what_belongs_to_others(
+    tmp_path: Path, table: str, column: str
+) -> None:
+    path = tmp_path / "device.db"
+    with closing(SqliteStore(path)) as store:
+        fill(store)
+        one, two = GONE[:2]
+        query = f"SELECT {column} FROM {table} WHERE uid = ?"  # noqa: S608
+        (stolen,) = store._db.execute(query, (one,)).fetchone()
+        store._db.execute("DROP TRIGGER verdict_is_final")
+        change = f"UPDATE {table} SET {column} = ? WHERE uid = ?"  # noqa: S608
+        store._db.execute(change, (stolen, two))
+
+    def read() -> None:
+        with closing(SqliteStore(path)) as store:
+            store.payload(two)
+            store.verdicts(MANY, None)
+            store.items()
+
+    with pytest.raises(SealError):
+        read()
+
+
+def test_a_verdict_cannot_be_given_to_another_annotator(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "device.db")) as store:
+        fill(store)
+        store._db.execute("DROP TRIGGER verdict_is_final")
+        store._db.execute("UPDATE verdict SET control = 1 WHERE number = 1")
+
+        with pytest.raises(SealError):
+            store.verdicts(MANY, None)
+
+
+def test_an_index_forgets_a_sample_and_keeps_its_neighbours(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "many.csv").write_text("text\nfirst\nsecond\nthird\n")
+    (data / "more.csv").write_text("text\nfourth\n")
+    store = SqliteStore(tmp_path / "device.db")
+    index = Index(tmp_path / "device.db.index", store.index_key)
+    look = Look(index=index, now=NOON)
+    options = {"data": str(data), "kind": "texts"}
+    pool = Pool(open_source(options, look))
+    first, second, third, fourth = (Uid(uid) for uid in pool.uids.tolist())
+    traces = [("uid", bytes.fromhex(uid)) for uid in (second, fourth)]
+    index.flush()
+    assert found_in(files_of(tmp_path), traces)
+
+    index.erase([second, fourth])
+
+    assert found_in(files_of(tmp_path), traces) == []
+    (data / "more.csv").unlink()
+    after = Pool(open_source(options, look))
+    assert after.uids.tolist() == [first, third]
+    assert after.load([third]).tolist() == ["third"]
+    index.close()
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["another key", "damaged", "first version"])
+def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "one.txt").write_text("first")
+    path = tmp_path / "index"
+    options = {"data": str(tmp_path / "data")}
+    with closing(Index(path)) as index:
+        open_source(options, Look(index=index, now=NOON))
+    if damage == "another key":
+        (tmp_path / "index.key").unlink()
+    else:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            if damage == "first version":
+                db.execute("PRAGMA user_version = 1")
+            else:
+                db.execute("UPDATE lock SET sealed = x'00'")
+
+    with closing(Index(path)) as index:
+        assert index._db.execute("SELECT count(*) FROM file").fetchone() == (0,)
+        source = open_source(options, Look(index=index, now=NOON))
+        assert source.load(np.arange(1)).tolist() == ["first"]
