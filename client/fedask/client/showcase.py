@@ -8,6 +8,7 @@ What an array is taken for follows from the kind of data that the owner named, o
 its type and shape; ``show=`` in the options of the data overrules both.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +34,9 @@ MEDIA = {
 DEFAULT_RATE_HZ = 16_000
 MAX_RATE_HZ = 768_000
 _CHANNELS = (1, 3, 4)  # of an image: grey, RGB, RGB and opacity
-_PLOTTED_CHANNELS = 12  # a table with more columns than this, and few rows, is a picture
+_PLOTTED_CHANNELS = (
+    12  # a table with more columns than this, and few rows, is a picture
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +73,16 @@ class Show:
         if name == "image" and detail:
             height, _, width = detail.partition("x")
             if _is_count(height) and _is_count(width):
-                size = {"height": int(height), "width": int(width)}
-                return replace(self, medium=Medium.IMAGE, **size)
+                image = replace(self, medium=Medium.IMAGE)
+                return replace(image, height=int(height), width=int(width))
         elif name == "audio" and detail:
             if _is_count(detail) and int(detail) <= MAX_RATE_HZ:
                 return replace(self, medium=Medium.AUDIO, rate_hz=int(detail))
         elif name in MEDIA and text == name:
             return replace(self, medium=MEDIA[name])
-        msg = f"show = {text!r:.40} must be image, image:HEIGHTxWIDTH, audio, audio:HZ, "
+        msg = (
+            f"show = {text!r:.40} must be image, image:HEIGHTxWIDTH, audio, audio:HZ, "
+        )
         raise ConfigError(msg + "series or text")
 
 
@@ -197,7 +202,8 @@ def _channels_at(shape: tuple[int, ...]) -> int | None:
 def _as_sound(array: NDArray[Any]) -> NDArray[Any]:
     """Return (frames,): the mean of the channels, of which there are fewer."""
     if array.ndim == 2:  # noqa: PLR2004
-        return array.mean(axis=int(array.shape[0] > array.shape[1]))
+        mixed: NDArray[Any] = array.mean(axis=int(array.shape[0] > array.shape[1]))
+        return mixed
     if array.ndim != 1:
         msg = f"a sample of shape {array.shape} is no sound: say another show="
         raise DataError(msg)
@@ -239,4 +245,5 @@ def _utf8(text: str) -> bytes:
 
 
 def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text[:9]) and len(text) < 7  # noqa: PLR2004
+    """Return whether this is a whole number from 1 to 999999."""
+    return re.fullmatch(r"[1-9][0-9]{0,5}", text) is not None

@@ -50,10 +50,8 @@ def shows_of(options: Mapping[str, Any]) -> dict[str, Show]:
     if "show" in options:
         msg = f"show = {options['show']!r:.40}: say it for each part, in {root}"
         raise ConfigError(msg)
-    shows = {}
-    for name, part in joined_parts(root).items():
-        shows.update({name: each for each in shows_of(part).values()})
-    return shows
+    # A part has no parts of its own.
+    return {name: shows_of(part)[ONLY] for name, part in joined_parts(root).items()}
 
 
 def _show(root: Path, kind: str, options: Mapping[str, Any]) -> Show:

@@ -1,4 +1,4 @@
-"""Drives a real Chromium over the DevTools protocol: keys, tabs, screenshots, and what it complains of.
+"""Drives a real Chromium over the DevTools protocol, and hears what it complains of.
 
 Called by the acceptance tests of the labelling page.
 """
@@ -52,10 +52,10 @@ class Browser:
         self._number = 0
         self._tabs: dict[str, Tab] = {}
 
-    def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
+    def call(self, method: str, session: str = "", **params: object) -> dict[str, Any]:
         self._number += 1
         number = self._number
-        message = {"id": number, "method": method, "params": params}
+        message: dict[str, object] = {"id": number, "method": method, "params": params}
         if session:
             message["sessionId"] = session
         self._socket.send(json.dumps(message))
@@ -109,7 +109,7 @@ class Tab:
         self.urls: list[str] = []
         self.complaints: list[str] = []
 
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, **params: object) -> dict[str, Any]:
         return self._browser.call(method, self._session, **params)
 
     def heard(self, method: str, params: Mapping[str, Any]) -> None:
@@ -132,7 +132,7 @@ class Tab:
         self.call("Page.reload")
         self.wait("!window.stale && document.readyState === 'complete'")
 
-    def run(self, expression: str) -> Any:
+    def run(self, expression: str) -> Any:  # noqa: ANN401  (JSON)
         """Return the value of an expression; of a promise, what it becomes."""
         told = self.call(
             "Runtime.evaluate",
@@ -144,7 +144,7 @@ class Tab:
             raise AssertionError(f"{expression}: {told['exceptionDetails']}")
         return told["result"].get("value")
 
-    def wait(self, expression: str, timeout_s: float = WAIT_S) -> Any:
+    def wait(self, expression: str, timeout_s: float = WAIT_S) -> Any:  # noqa: ANN401
         """Return the value of an expression as soon as it is true."""
         until = monotonic() + timeout_s
         while True:

@@ -1,4 +1,4 @@
-"""A site with a device and its labelling page, on loopback. Called by the page's tests."""
+"""A site with a device and its labelling page, on loopback. For the page's tests."""
 
 import socket
 import threading
@@ -37,7 +37,7 @@ class Site:
     The page can be stopped and started again at the same address.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self,
         folder: Path,
         samples: NDArray[Any],
@@ -45,7 +45,7 @@ class Site:
         shows: Mapping[str, Show] | None = None,
         near: Sequence[tuple[int, int]] = (),
         helps: Helps | None = None,
-        **settings: Any,
+        **settings: Any,  # noqa: ANN401  (of PageSettings)
     ) -> None:
         self.path = folder / "device.db"
         self.clock = FakeClock(NOON)

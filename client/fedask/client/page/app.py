@@ -41,7 +41,7 @@ _MAX_PARTS = 1000
 _log = logging.getLogger(__name__)
 
 
-def labelling_page(  # noqa: PLR0913, PLR0917  (what a page is made of)
+def labelling_page(
     desk_factory: DeskFactory,
     exhibit: Exhibit,
     settings: PageSettings,
@@ -88,7 +88,9 @@ def labelling_page(  # noqa: PLR0913, PLR0917  (what a page is made of)
 
     # No documents of the interface: nobody should find their way by reading them.
     app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(_pages(settings, door, room))
+    templates = _Templates(settings)
+    app.include_router(_pages(door, templates))
+    app.include_router(_sign_in(door, room, templates))
     app.include_router(_desk(settings, door, room, helps))
     app.include_router(_samples(door, room))
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
@@ -99,46 +101,69 @@ def labelling_page(  # noqa: PLR0913, PLR0917  (what a page is made of)
     return app
 
 
-def _pages(settings: PageSettings, door: Door, room: Room) -> APIRouter:
+class _Templates:
+    """The pages, filled in. Every value is escaped."""
+
+    def __init__(self, settings: PageSettings) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=select_autoescape(default=True),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._shared = {
+            "title": settings.title,
+            "logins": settings.logins is not None,
+            "guidelines": read_guidelines(settings.guidelines),
+        }
+
+    def page(self, name: str, status: int = 200, **values: object) -> HTMLResponse:
+        html = self._templates.get_template(name).render({**self._shared, **values})
+        return HTMLResponse(html, status)
+
+
+def _pages(door: Door, templates: _Templates) -> APIRouter:
     """Answer what a browser shows in its address bar."""
     router = APIRouter()
-    templates = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    guidelines = read_guidelines(settings.guidelines)
-    shared = {"title": settings.title, "logins": settings.logins is not None}
-
-    def page(name: str, status: int = 200, **values: object) -> HTMLResponse:
-        html = templates.get_template(name).render({**shared, **values})
-        return HTMLResponse(html, status)
 
     @router.get("/")
     async def start(request: Request) -> Response:
-        if "token" in request.query_params:
-            cookie = door.follow(request.query_params["token"])
-            if cookie is not None:
-                # A page, not a redirect: a browser that came from elsewhere would
-                # follow that one without its new cookie.
-                reply = page("enter.html")
-                door.let_in(reply, cookie)
-                return reply
+        cookie = door.follow(request.query_params.get("token", ""))
+        if cookie is not None:
+            # A page, not a redirect: a browser that came from elsewhere would follow
+            # that one without its new cookie.
+            reply = templates.page("enter.html")
+            door.let_in(reply, cookie)
+            return reply
         session = door.find(request)
         if session is not None:
             if "token" in request.query_params:
                 return RedirectResponse("/", 303)
-            return page("page.html", who=session.annotator, guidelines=guidelines)
+            return templates.page("page.html", who=session.annotator)
         if door.link is None:
             return RedirectResponse("/login", 303)
-        return page("closed.html", 403)
+        return templates.page("closed.html", 403)
+
+    return router
+
+
+def _sign_in(door: Door, room: Room, templates: _Templates) -> APIRouter:
+    """Let people in by name and password, and out again."""
+    router = APIRouter()
+
+    def form(request: Request, status: int = 200, **values: object) -> Response:
+        return door.form(
+            request,
+            lambda secret: templates.page(
+                "login.html", status, secret=secret, **values
+            ),
+        )
 
     @router.get("/login")
     async def ask_login(request: Request) -> Response:
         if door.link is not None or door.find(request) is not None:
             return RedirectResponse("/", 303)
-        return door.form(request, lambda secret: page("login.html", secret=secret))
+        return form(request)
 
     @router.post("/login")
     async def login(request: Request) -> Response:
@@ -153,13 +178,8 @@ def _pages(settings: PageSettings, door: Door, room: Room) -> APIRouter:
             door.let_in(reply, entry.cookie)
             return reply
         wait_s = math.ceil(entry.wait.total_seconds())
-        values = {"name": name, "failed": True, "wait_s": wait_s}
-        return door.form(
-            request,
-            lambda secret: page(
-                "login.html", 429 if wait_s else 403, secret=secret, **values
-            ),
-        )
+        status = 429 if wait_s else 403
+        return form(request, status, name=name, failed=True, wait_s=wait_s)
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:
@@ -173,9 +193,7 @@ def _pages(settings: PageSettings, door: Door, room: Room) -> APIRouter:
     return router
 
 
-def _desk(
-    settings: PageSettings, door: Door, room: Room, helps: Helps
-) -> APIRouter:
+def _desk(settings: PageSettings, door: Door, room: Room, helps: Helps) -> APIRouter:
     """Answer what the page asks the desk."""
     router = APIRouter(prefix="/api")
 

@@ -53,7 +53,7 @@ class Attempts:
         if found is None or found.count < FREE[key[0]]:
             return timedelta(0)
         doublings = min(found.count - FREE[key[0]], 10)
-        length = min(LONGEST_WAIT, FIRST_WAIT * 2**doublings)
+        length = min(LONGEST_WAIT, FIRST_WAIT * (1 << doublings))
         # A clock that was set back must not lock people out for as long as it went.
         left = min(length, found.last + length - now)
         return max(timedelta(0), left)

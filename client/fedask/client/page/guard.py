@@ -12,18 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedask.client.page.settings import PageSettings
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS: Mapping[str, str] = {
     "content-security-policy": POLICY,
@@ -33,7 +25,7 @@ HEADERS: Mapping[str, str] = {
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), usb=()",
     "x-robots-tag": "noindex, nofollow",
 }
 _METHODS = frozenset({"GET", "HEAD", "POST"})
@@ -65,7 +57,9 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        headers = {
+            k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]
+        }
         is_static = scope["path"].startswith("/static/")
         reply = _Reply(send, "no-cache" if is_static else "no-store")
         refused = self._refusal(scope, headers)
@@ -80,7 +74,7 @@ class Guard:
             await reply.refuse(413, "too large")
         except Exception as err:  # noqa: BLE001  (whatever it is, nothing of it leaves)
             # Neither its message nor its traceback: both may quote what a person sent.
-            _log.error("page failed", extra={"error": type(err).__name__})  # noqa: TRY400
+            _log.error("page failed", extra={"error": type(err).__name__})
             await reply.refuse(500, "something went wrong at the device")
 
     def _refusal(
@@ -166,8 +160,10 @@ class _Reply:
 
 def _name_of(host: str) -> str:
     """Return the name in a Host header, lower case, without its port."""
+    if "@" in host:
+        return ""
     try:
         parts = urlsplit(f"//{host}")
-        return (parts.hostname or "") if parts.netloc == host and "@" not in host else ""
     except ValueError:
         return ""
+    return (parts.hostname or "") if parts.netloc == host else ""

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from fedask.common.errors import ConfigError
 
 MAX_BYTES = 1 << 18
-_SPAN = re.compile(r"\*\*(?P<strong>[^*\n]+)\*\*|\*(?P<em>[^*\n]+)\*|`(?P<code>[^`\n]+)`")
+_SPAN = re.compile(
+    r"\*\*(?P<strong>[^*\n]+)\*\*|\*(?P<em>[^*\n]+)\*|`(?P<code>[^`\n]+)`"
+)
 _HEADING = re.compile(r"(#{1,4})\s+(.+)")
 _BULLET = re.compile(r"\s{0,3}[-*+]\s+(.+)")
 _NUMBER = re.compile(r"\s{0,3}\d{1,3}[.)]\s+(.+)")

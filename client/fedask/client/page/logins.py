@@ -75,7 +75,7 @@ class Logins:
         return parse_annotator(name) if right and login is not None else None
 
     def stamp(self, annotator: str) -> str | None:
-        """Return what changes when the password does; None if there is no such login."""
+        """Return what changes when the password does; None if there is no login."""
         login = self._look().get(annotator)
         return None if login is None else login.stamp
 

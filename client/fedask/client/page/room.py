@@ -35,7 +35,9 @@ class Room:
         What else there is.
     """
 
-    def __init__(self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Helps) -> None:
+    def __init__(
+        self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Helps
+    ) -> None:
         self._desk = Worker("desk", desk_factory)
         self._exhibit = Worker("exhibit", lambda: nullcontext(exhibit))
         self._helps = helps

@@ -102,7 +102,9 @@ class Sessions:
         self._write(now)
         return cookie
 
-    def find(self, cookie: str, stamp_of: Callable[[str], str | None]) -> Session | None:
+    def find(
+        self, cookie: str, stamp_of: Callable[[str], str | None]
+    ) -> Session | None:
         """Return the session of a cookie, and count this as use; None if it is over.
 
         Parameters
@@ -148,7 +150,7 @@ class Sessions:
 
 
 def csrf_of(cookie: str) -> str:
-    """Return what a request must bring besides the cookie: only the page can know it."""
+    """Return what a request must bring besides the cookie: the page alone knows it."""
     return hmac.new(cookie.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 

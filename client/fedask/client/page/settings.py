@@ -96,7 +96,10 @@ class PageSettings:
             raise ConfigError(msg)
         lacks = [
             what
-            for what, there in (("a TLS certificate", self.tls), ("logins", self.logins))
+            for what, there in (
+                ("a TLS certificate", self.tls),
+                ("logins", self.logins),
+            )
             if not there
         ]
         if lacks and not is_loopback(self.host):

@@ -107,7 +107,7 @@ def _said(value: object) -> Said:
 
 
 def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
-    """Write a lease for the browser that holds it. Why it was asked is not its matter."""
+    """Write a lease for the browser that holds it; why it was asked is left out."""
     return {
         "uid": lease.uid,
         "token": lease.token,

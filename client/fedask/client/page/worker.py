@@ -29,7 +29,9 @@ class Worker(Generic[T]):
         Opens it, in that thread; it is closed there too.
     """
 
-    def __init__(self, name: str, opened: Callable[[], AbstractContextManager[T]]) -> None:
+    def __init__(
+        self, name: str, opened: Callable[[], AbstractContextManager[T]]
+    ) -> None:
         self._name = name
         self._opened = opened
         self._thread: ThreadPoolExecutor | None = None

@@ -3,7 +3,7 @@
 import { make } from "./media.js";
 
 const FEW = 10;
-const MOST_SHOWN = 60;
+const MOST_SHOWN = 100;
 
 const plain = (text) =>
   text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[\s_./-]+/g, " ").trim();

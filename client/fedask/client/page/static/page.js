@@ -10,7 +10,7 @@ import { beOnly } from "./only.js";
 import { Progress } from "./progress.js";
 import { allDone, broken, elsewhere, loading, signedOut, unreachable } from "./notes.js";
 
-const STEADY_MS = 180; // a second click of a double one, or a key held down, is no answer
+const STEADY_MS = 140; // a second click of a double one, or a key held down, is no answer
 const RENEW_MS = 240000; // leases last minutes: while somebody looks, they go on
 const ASK_AGAIN_MS = 10000;
 const SETTINGS = "fedask.keys";
@@ -210,7 +210,9 @@ class Page {
 
   share(entry, also) {
     for (const uid of also) this.deck.settle(uid);
-    if (!this.outbox.share(entry, also)) {
+    if (this.outbox.share(entry, also)) {
+      entry.also = also;
+    } else {
       const again = { ...entry, key: newKey(), also };
       this.given.push(again);
       this.outbox.add(again);
@@ -258,7 +260,8 @@ class Page {
   async takeBack() {
     const last = this.given.at(-1);
     if (last && this.outbox.takeBack(last.uid) && !this.wasSent(last.uid)) {
-      this.given = this.given.filter((entry) => entry.uid !== last.uid);
+      this.forget(last.uid);
+      await this.refill();
       this.broughtBack(last.uid);
       return;
     }
@@ -281,14 +284,20 @@ class Page {
       this.say("There is nothing to take back.", false);
       return;
     }
-    this.given = this.given.filter((entry) => entry.uid !== reply.uid);
-    this.deck.settled.delete(reply.uid);
+    this.forget(reply.uid);
     await this.refill();
     this.broughtBack(reply.uid);
   }
 
   wasSent(uid) {
     return this.given.some((entry) => entry.uid === uid && entry.kept);
+  }
+
+  // What was said of a sample and its look-alikes holds no longer: all may be asked again.
+  forget(uid) {
+    const gone = this.given.filter((entry) => entry.uid === uid);
+    for (const each of [uid, ...gone.flatMap((entry) => entry.also || [])]) this.deck.settled.delete(each);
+    this.given = this.given.filter((entry) => entry.uid !== uid);
   }
 
   broughtBack(uid) {

@@ -55,9 +55,11 @@ export class Progress {
     if (chip.hidden) return;
     const since = new Date(gain.since);
     const days = (Date.now() - since) / 86400000;
-    const form = days < 6.5 ? { weekday: "long" } : { day: "numeric", month: "long" };
+    const form = (size) => (days < 6.5 ? { weekday: size } : { day: "numeric", month: size });
+    const day = (size) => since.toLocaleDateString("en", form(size));
     const points = gain.points === 1 ? "point" : "points";
     const name = gain.measure.charAt(0).toUpperCase() + gain.measure.slice(1);
-    chip.textContent = `${name} +${gain.points} ${points} since ${since.toLocaleDateString("en", form)}`;
+    chip.replaceChildren(make("span", "long", `${name} +${gain.points} ${points} since ${day("long")}`),
+      make("span", "brief", `+${gain.points} ${points} since ${day("short")}`));
   }
 }

@@ -13,7 +13,7 @@ export function svg(tag, attributes = {}, ...inside) {
   return element;
 }
 
-const written = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+const written = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(3))));
 
 function range(values) {
   let [low, high] = [Infinity, -Infinity];
