@@ -195,8 +195,8 @@ def _size(show: Show) -> tuple[int, int]:
 
 
 def _channels_at(shape: tuple[int, ...]) -> int | None:
-    """Return which axis holds the channels: the last, or the first as torch has it."""
-    return next((at for at in (2, 0) if shape[at] in _CHANNELS), None)
+    """Return which axis holds the channels: the first, as sources have it, or the last."""
+    return next((at for at in (0, 2) if shape[at] in _CHANNELS), None)
 
 
 def _as_sound(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """A person at the labelling page: reads, answers by key, waits. For the page's tests."""
 
-from tests.acceptance.client.chrome import Browser, Tab
+from tests.acceptance.client.chrome import Browser
 from tests.acceptance.client.site import Site
 
 READY = "document.querySelector('#answers')?.dataset.ready === 'true'"

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from tests.acceptance.client.chrome import Browser
+from tests.acceptance.client.person import READY, UID, Person
+from tests.acceptance.client.site import Site
 from typing_extensions import override
 
 from fedask.client.page.helps import Gain, Gains, Guesses, Helps
 from fedask.client.page.logins import add_login
 from fedask.common.ids import Uid
-from tests.acceptance.client.chrome import Browser
-from tests.acceptance.client.person import READY, UID, Person
-from tests.acceptance.client.site import Site
 
 CLASSES = ("red", "green", "blue", "grey", "black")
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from fedask.client.exhibit import Medium
-from fedask.client.showcase import ONLY, Show
 from tests.acceptance.client.chrome import Browser
 from tests.acceptance.client.person import READY, Person
 from tests.acceptance.client.site import Site
+
+from fedask.client.exhibit import Medium
+from fedask.client.showcase import ONLY, Show
 
 CLASSES = ("one", "two")
 LINES = np.arange(4)

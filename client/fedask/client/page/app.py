@@ -117,8 +117,8 @@ class _Templates:
             "guidelines": read_guidelines(settings.guidelines),
         }
 
-    def page(self, name: str, status: int = 200, **values: object) -> HTMLResponse:
-        html = self._templates.get_template(name).render({**self._shared, **values})
+    def page(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        html = self._templates.get_template(template).render({**self._shared, **values})
         return HTMLResponse(html, status)
 
 

@@ -4,6 +4,7 @@ Called by the command line, or by a service manager. SIGTERM and Ctrl-C end it o
 answers that are on their way are kept.
 """
 
+import logging
 import ssl
 from collections.abc import Callable
 
@@ -43,6 +44,9 @@ def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
         except (OSError, ssl.SSLError) as err:
             msg = f"page: cannot use {certificate} with {key}: {err}"
             raise ConfigError(msg) from err
+    # Its lines would hold one-time tokens and names of samples: not even for whoever
+    # puts a handler of their own on it.
+    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -50,7 +54,7 @@ def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
         ssl_certfile=None if certificate is None else str(certificate),
         ssl_keyfile=None if key is None else str(key),
         log_config=None,
-        access_log=False,  # its lines would hold tokens and names of samples
+        access_log=False,
         server_header=False,
         proxy_headers=False,  # whoever sends them could be anybody
         ws="none",
