@@ -4,9 +4,10 @@
 labels="/srv/labels.csv" device="ward-3"'``. The server has no say in any of these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 
@@ -29,7 +30,12 @@ _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its 
 
 
 def _is_other(key: str) -> bool:
-    return key in _OTHERS or key.startswith("desk-")
+    return key in _OTHERS or key.startswith(("desk-", "page-"))
+
+
+def data_options(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the data in a node configuration: see ``open_source``."""
+    return {key: value for key, value in node.items() if not _is_other(key)}
 
 
 @contextmanager
@@ -45,7 +51,8 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
         made if missing; an index of the data stands beside it), ``device`` (its
         pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
         the data (see ``open_source``), and the ``desk-`` settings of
-        ``DeskSettings.from_node``.
+        ``DeskSettings.from_node``. Those that begin with ``page-`` are for the
+        labelling page, a process of its own.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def open_device(task: Task, scenario: Scenario, context: Context) -> Iterator[De
     # Not used here, but to be right before anybody is asked.
     DeskSettings.from_node(node, task.num_classes)
     device_id = parse_device_id(node["device"])
-    options = {key: value for key, value in node.items() if not _is_other(key)}
+    options = data_options(node)
     path = Path(str(node["store"]))
     labels = node.get("labels")
     with (

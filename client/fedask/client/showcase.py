@@ -195,7 +195,7 @@ def _size(show: Show) -> tuple[int, int]:
 
 
 def _channels_at(shape: tuple[int, ...]) -> int | None:
-    """Return which axis holds the channels: the first, as sources have it, or the last."""
+    """Return which axis holds the channels: first, as sources have it, or last."""
     return next((at for at in (0, 2) if shape[at] in _CHANNELS), None)
 
 

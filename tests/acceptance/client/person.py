@@ -1,4 +1,4 @@
-"""A person at the labelling page: reads, answers by key, waits. For the page's tests."""
+"""A person at the labelling page: reads, answers by key. For the page's tests."""
 
 from tests.acceptance.client.chrome import Browser
 from tests.acceptance.client.site import Site

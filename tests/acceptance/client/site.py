@@ -3,13 +3,14 @@
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
+from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from fedask.client.desk import Desk
@@ -69,8 +70,7 @@ class Site:
         none = Scored(kept[:0], np.zeros(0, np.float32), np.zeros(0, np.int64))
         store.put_scores("0" * 16, none, Waiting(scores=scores, near=pairs))
         store.close()
-        self._server: Any = None
-        self._thread: threading.Thread | None = None
+        self._open = ExitStack()
 
     @contextmanager
     def desk(self) -> Iterator[Desk]:
@@ -92,21 +92,11 @@ class Site:
             self.tokens.append,
             self.helps,
         )
-        self._server = server_of(app, self.settings)
-        self._thread = threading.Thread(target=self._server.run)
-        self._thread.start()
-        until = monotonic() + 20
-        while not self._server.started and monotonic() < until:
-            self._thread.join(0.01)
-        assert self._server.started
+        self._open.enter_context(running(app, self.settings))
 
     def stop(self) -> None:
         """Stop the page as a signal would."""
-        if self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(20)
-            assert not self._thread.is_alive()
-            self._thread = None
+        self._open.close()
 
     @contextmanager
     def running(self) -> Iterator["Site"]:
@@ -134,6 +124,24 @@ class Site:
         """Return all that was ever said, newest first."""
         with self.desk() as desk:
             return desk.history(10_000)
+
+
+@contextmanager
+def running(app: FastAPI, settings: PageSettings) -> Iterator[None]:
+    """Run a page in a thread, from when it answers until it has ended."""
+    server = server_of(app, settings)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until = monotonic() + 20
+        while not server.started and thread.is_alive() and monotonic() < until:
+            thread.join(0.01)
+        assert server.started
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ OTHER_HOSTS = (
     "127.0.0.1/x",
     "[::1",
     "localhost.evil.example:80",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104  (a name that must not do)
 )
 FORGED = (
     {"x-csrf-token": ""},

@@ -1,4 +1,4 @@
-"""The labelling page as a process: TLS, signals, a port that is taken, a disk that fails."""
+"""The labelling page as a process: TLS, signals, a taken port, a failing disk."""
 
 import signal
 import socket
@@ -202,7 +202,8 @@ class Broken(Desk):
 
     @override
     def lease(self, annotator: str, limit: int) -> list[Lease]:
-        return [{}["secret of " + annotator]]
+        none: dict[str, Lease] = {}
+        return [none["secret of " + annotator]]
 
 
 def test_a_fault_says_nothing_of_the_inside_and_keeps_the_headers(

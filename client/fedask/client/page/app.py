@@ -206,6 +206,7 @@ def _desk(settings: PageSettings, door: Door, room: Room, helps: Helps) -> APIRo
                 "csrf": door.csrf(request),
                 "classes": list(settings.classes),
                 "ahead": settings.ahead,
+                "idle_s": settings.idle_s,
                 "guess": helps.guesses is not None,
             }
         )

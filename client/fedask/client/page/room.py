@@ -4,8 +4,8 @@ Called by the app. Nobody gets to see a sample that was not given to them.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from fedask.client.desk import Desk
 from fedask.client.exhibit import Exhibit, Part
@@ -22,6 +22,15 @@ MAX_KEPT_BYTES = 64 << 20  # of drawn samples
 _LOOKED_BACK = 50  # verdicts, for the one to be taken back
 
 
+@contextmanager
+def _opened(exhibit: Exhibit) -> Iterator[Exhibit]:
+    if isinstance(exhibit, AbstractContextManager):
+        with exhibit:
+            yield exhibit
+    else:
+        yield exhibit
+
+
 class Room:
     """The desk and the samples, each in its own thread.
 
@@ -30,7 +39,8 @@ class Room:
     desk_factory
         Opens a desk over a connection of its own, for the thread that calls it.
     exhibit
-        Shows samples; called from one thread that is not the caller's.
+        Shows samples; called from one thread that is not the caller's. If it is a
+        context manager, it is entered and left there.
     helps
         What else there is.
     """
@@ -39,7 +49,7 @@ class Room:
         self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Helps
     ) -> None:
         self._desk = Worker("desk", desk_factory)
-        self._exhibit = Worker("exhibit", lambda: nullcontext(exhibit))
+        self._exhibit = Worker("exhibit", lambda: _opened(exhibit))
         self._helps = helps
         self._shown: dict[Annotator, OrderedDict[Uid, None]] = {}
         self._kept: OrderedDict[Uid, tuple[Part, ...]] = OrderedDict()

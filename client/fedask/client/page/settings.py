@@ -4,13 +4,17 @@ Read by the app and by ``serve``. Refuses every set-up in which somebody could l
 or look at samples, who should not.
 """
 
+import dataclasses
 import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
+from fedask.common.registry import nearest
 
 MAX_AHEAD = 20
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -89,6 +93,41 @@ class PageSettings:
                 msg = f"page: {name} = {getattr(self, name)!r:.80} is out of range"
                 raise ConfigError(msg)
 
+    @classmethod
+    def from_node(
+        cls, node: Mapping[str, object], classes: Sequence[str]
+    ) -> "PageSettings":
+        """Read the ``page-`` settings: each field but ``classes``, with hyphens.
+
+        Parameters
+        ----------
+        node
+            The owner's node configuration; ``page-names`` is a list with commas, and
+            sessions are kept beside the ``store`` unless ``page-sessions`` says where.
+        classes
+            Of the task.
+
+        Raises
+        ------
+        ConfigError
+            If a key or a value is wrong.
+        """
+        known = {field.name: field.type for field in dataclasses.fields(cls)}
+        del known["classes"]
+        chosen: dict[str, Any] = {}
+        if "store" in node:
+            chosen["sessions"] = Path(f"{node['store']}.sessions")
+        for key, value in node.items():
+            name = key.removeprefix("page-").replace("-", "_")
+            if not key.startswith("page-"):
+                continue
+            if name not in known:
+                keys = [f"page-{each}".replace("_", "-") for each in known]
+                msg = f"--node-config {key}: no such setting" + nearest(key, keys)
+                raise ConfigError(msg)
+            chosen[name] = _read(key, value, known[name])
+        return cls(classes=tuple(classes), **chosen)
+
     def _check_access(self) -> None:
         """Refuse to be open to others without TLS and logins."""
         if (self.certificate is None) != (self.private_key is None):
@@ -127,6 +166,17 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (
         _is_address(host) and ipaddress.ip_address(host).is_loopback
     )
+
+
+def _read(key: str, value: object, wanted: object) -> object:
+    """Return a value of the node configuration as the type of a field."""
+    kind = {int: int, float: float}.get(wanted, str)  # type: ignore[call-overload]
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        msg = f"--node-config {key} = {value!r:.80}: must be {kind.__name__}"
+        raise ConfigError(msg)
+    if wanted == tuple[str, ...]:
+        return tuple(each.strip() for each in str(value).split(","))
+    return Path(str(value)) if wanted == Path | None else value
 
 
 def _is_address(text: str) -> bool:

@@ -33,8 +33,9 @@ async function call(method, path, body) {
     reply = await once(method, path, body);
   }
   if (reply.status === 401 || reply.status === 403) throw new SignedOut();
-  if (reply.status >= 500 || reply.status === 429) throw new Gone();
-  if (!reply.ok) throw new Refused(String(reply.status));
+  if (reply.status === 409 || reply.status === 410) throw new Refused(String(reply.status));
+  // Anything else is no verdict on what was sent: it is kept, and sent again.
+  if (!reply.ok) throw new Gone();
   return reply;
 }
 

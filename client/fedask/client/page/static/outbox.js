@@ -68,6 +68,12 @@ export class Outbox {
     return !this.list.some((entry) => entry.uid === uid);
   }
 
+  // By its key: another tab may have sent some meanwhile.
+  drop(entry) {
+    this.list = this.list.filter(({ key }) => key !== entry.key);
+    this.keep();
+  }
+
   keep() {
     try {
       localStorage.setItem(this.place, JSON.stringify(this.list));
@@ -96,8 +102,7 @@ export class Outbox {
         if (!this.active) break;
         pause = FIRST_PAUSE_MS;
         this.events.gone(false);
-        this.list.shift();
-        this.keep();
+        this.drop(entry);
         this.events.sent(entry, receipt);
       } catch (err) {
         if (!this.active) break;
@@ -113,8 +118,7 @@ export class Outbox {
           });
           pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
         } else {
-          this.list.shift();
-          this.keep();
+          this.drop(entry);
           this.events.refused(entry);
         }
       }

@@ -13,6 +13,7 @@ import { allDone, broken, elsewhere, loading, signedOut, unreachable } from "./n
 const STEADY_MS = 140; // a second click of a double one, or a key held down, is no answer
 const RENEW_MS = 240000; // leases last minutes: while somebody looks, they go on
 const ASK_AGAIN_MS = 10000;
+const AWAY_MS = 600000; // nobody touches anything: the page asks for nothing more by itself
 const SETTINGS = "fedask.keys";
 const $ = (id) => document.getElementById(id);
 
@@ -20,6 +21,7 @@ class Page {
   constructor(told) {
     this.told = told;
     this.active = false;
+    this.touchedAt = performance.now();
     this.on = null; // the card on the screen
     this.shownAt = 0;
     this.acts = {};
@@ -67,8 +69,12 @@ class Page {
     this.banner();
     this.render();
     this.say(isGone ? "The device does not answer. Go on: answers are kept here." : "Connected again.");
-    if (!isGone) this.refill();
-    else this.lookAgain();
+    if (isGone) {
+      this.lookAgain();
+      return;
+    }
+    this.outbox.hurry();
+    this.refill();
   }
 
   // While the device is gone and nothing waits to be sent, nothing else would notice its return.
@@ -346,8 +352,10 @@ class Page {
     this.wireKeys();
     addEventListener("online", () => this.outbox.hurry());
     document.addEventListener("visibilitychange", () => !document.hidden && this.refill());
-    setInterval(() => !document.hidden && this.refill(), RENEW_MS);
-    setInterval(() => !document.hidden && !this.deck.first && this.refill(), ASK_AGAIN_MS);
+    setInterval(() => this.isHere() && this.refill(), RENEW_MS);
+    setInterval(() => this.isHere() && !this.deck.first && this.refill(), ASK_AGAIN_MS);
+    setInterval(() => this.leave(), ASK_AGAIN_MS);
+    for (const event of ["keydown", "pointerdown"]) document.addEventListener(event, () => this.touched(), { capture: true });
     addEventListener("beforeunload", (event) => {
       if (this.outbox.size && !this.outbox.safe) event.preventDefault();
     });
@@ -393,6 +401,25 @@ class Page {
       else return;
       event.preventDefault();
     });
+  }
+
+  isHere() {
+    return !document.hidden && performance.now() - this.touchedAt < AWAY_MS;
+  }
+
+  touched() {
+    const wasAway = !this.isHere();
+    this.touchedAt = performance.now();
+    if (wasAway) this.refill();
+  }
+
+  // An unattended screen shows nothing for longer than the site allows.
+  async leave() {
+    if (!this.active || this.isOut || performance.now() - this.touchedAt < 1000 * this.told.idle_s) return;
+    this.deck.clear();
+    this.offer.close();
+    this.setOut();
+    await post("/logout").catch(() => {});
   }
 
   openDialog(name) {
