@@ -163,7 +163,8 @@ CONTRAST = """(() => {
     if (!own || !e.checkVisibility()) continue;
     if (e.closest('.heard, :disabled, .toast, .jump')) continue;
     const [a, b] = [light(rgb(getComputedStyle(e).color)), light(behind(e))].sort();
-    if ((Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5) poor.push(e.outerHTML);
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(e.outerHTML);
   }
   return poor;
 })()"""

@@ -14,10 +14,10 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from fastapi import FastAPI
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from fedask.client.deployment import data_options
 from fedask.client.desk import Desk
