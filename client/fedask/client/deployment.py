@@ -34,7 +34,7 @@ from fedask.common.task import Task
 
 SITE = "site"
 _OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
-_PREFIXES = ("desk-", "store-", PREFIX)
+_PREFIXES = ("desk-", "store-", "page-", PREFIX)
 
 
 def _is_other(key: str) -> bool:
@@ -51,6 +51,11 @@ def _node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
             raise ConfigError(msg)
     rest = {key: value for key, value in node.items() if key != SITE}
     return {**read_site(Path(str(node[SITE]))).to_node(), **rest}
+
+
+def data_options(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the data in a node configuration: see ``open_source``."""
+    return {key: value for key, value in node.items() if not _is_other(key)}
 
 
 @contextmanager
@@ -74,7 +79,8 @@ def open_device(
         ``DeskSettings.from_node``, the ``store-`` settings of
         ``StoreSettings.from_node`` and the ``eligible-`` settings of
         ``EligibilitySettings.from_node``. Or ``site``, a folder with all of these, and
-        ``labels``.
+        ``labels``. Those that begin with ``page-`` are for the labelling page, a
+        process of its own.
     machine
         What the device's sensors look at.
 
@@ -95,7 +101,7 @@ def open_device(
     # Not used here, but to be right before anybody is asked.
     DeskSettings.from_node(node, task.num_classes)
     device_id = parse_device_id(node["device"])
-    options = {key: value for key, value in node.items() if not _is_other(key)}
+    options = data_options(node)
     path = Path(str(node["store"]))
     labels = node.get("labels")
     with (

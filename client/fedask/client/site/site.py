@@ -13,7 +13,9 @@ from typing import Self
 
 from fedask.client.desk import Desk
 from fedask.client.erasure import remaining
+from fedask.client.exhibit import Exhibit
 from fedask.client.pool import DataSource, Pool
+from fedask.client.showing import DeviceExhibit
 from fedask.client.site.settings import SiteSettings, read_site
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
@@ -164,6 +166,18 @@ class Site:
             payloads=self.store,
         )
         return open_source(self.settings.data, look)
+
+    @cached_property
+    def exhibit(self) -> Exhibit:
+        """What people are shown. Of the thread that asks first.
+
+        Raises
+        ------
+        ConfigError, DataError
+            If ``show`` is none that there is, or the data cannot be read.
+        """
+        shown = DeviceExhibit(self.settings.to_node(), self.clock)
+        return self._opened.enter_context(shown)
 
     @cached_property
     def pool(self) -> Pool:

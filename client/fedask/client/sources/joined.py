@@ -134,6 +134,20 @@ def open_joined(path: Path, look: Look) -> JoinedSource:
     DataError, StoreError
         If it cannot be read, or from the parts.
     """
+    parts = joined_parts(path)
+    return JoinedSource({n: _part(path, n, part, look) for n, part in parts.items()})
+
+
+def joined_parts(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the options of each part that a TOML file names, its ``data`` absolute.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no TOML, names fewer than two parts, or one that cannot be.
+    DataError
+        If it cannot be read.
+    """
     try:
         tables = tomllib.loads(read_whole(path, MAX_TOML_BYTES).decode())
     except (OSError, BrokenSampleError) as err:
@@ -145,11 +159,10 @@ def open_joined(path: Path, look: Look) -> JoinedSource:
     if len(tables) < _FEWEST:
         msg = f"{path} must have a table for each of at least two parts"
         raise ConfigError(msg)
-    parts = {name: _part(path, name, table, look) for name, table in tables.items()}
-    return JoinedSource(parts)
+    return {name: _options(path, name, table) for name, table in tables.items()}
 
 
-def _part(path: Path, name: str, table: object, look: Look) -> KeyedSource:
+def _options(path: Path, name: str, table: object) -> dict[str, Any]:
     if not isinstance(table, dict) or "data" not in table:
         msg = f"{path}: [{name}] has no data"
         raise ConfigError(msg)
@@ -159,8 +172,11 @@ def _part(path: Path, name: str, table: object, look: Look) -> KeyedSource:
     if table.get("kind") == JOINED or str(table["data"]).endswith(".toml"):
         msg = f"{path}: [{name}] cannot be joined itself"
         raise ConfigError(msg)
-    data = path.resolve().parent / str(table["data"])
-    source = open_source({**table, "data": str(data)}, look)
+    return {**table, "data": str(path.resolve().parent / str(table["data"]))}
+
+
+def _part(path: Path, name: str, options: Mapping[str, Any], look: Look) -> KeyedSource:
+    source = open_source(options, look)
     if not isinstance(source, IndexedSource):  # for the types: there is no other
         msg = f"{path}: [{name}] cannot be a part"
         raise ConfigError(msg)

@@ -34,7 +34,7 @@ SOURCES = {
     JOINED: "fedask.client.sources.joined:open_joined",
     SEALED: "fedask.client.sources.sealed:open_sealed",
 }
-OPTIONS = frozenset({"data", "kind", "watch"})  # of every kind
+OPTIONS = frozenset({"data", "kind", "watch", "show"})  # of every kind
 
 # By suffix; a csv file is "texts" where a column is named. In a folder, files that are
 # a sample each come before files of many samples, which may be lists of labels.
@@ -69,7 +69,8 @@ def open_source(options: Mapping[str, Any], look: Look) -> DataSource:
     ----------
     options
         ``data``, a file or folder; ``kind``, told from the path by default; ``watch``,
-        whether files may still be growing; and the options of the kind.
+        whether files may still be growing; ``show``, for people (see ``shows``); and
+        the options of the kind.
     look
         With the index, which must stay open. Its ``watch`` is replaced.
 

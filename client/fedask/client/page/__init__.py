@@ -1,0 +1,1 @@
+"""The labelling page: where the people of a device give answers in a browser."""

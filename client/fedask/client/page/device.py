@@ -1,0 +1,90 @@
+"""The labelling page of a real device, from the owner's own node configuration.
+
+Called by whoever starts the page: a process of its own beside the SuperNode, over the
+same store, with the same ``--node-config``. The server has no say in any of it. ::
+
+    from task import task
+    from fedask.client.page.device import run_page
+
+    run_page(task, {"data": "/srv/wavs", "store": "/srv/device.db"}, print)
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from fedask.client.desk import Desk
+from fedask.client.desk_settings import DeskSettings
+from fedask.client.page.app import labelling_page
+from fedask.client.page.helps import Helps
+from fedask.client.page.serve import address_of, serve
+from fedask.client.page.settings import PageSettings
+from fedask.client.showing import DeviceExhibit
+from fedask.client.store_settings import StoreSettings
+from fedask.common.clock import Clock, SystemClock
+from fedask.common.errors import ConfigError
+from fedask.common.task import Task
+
+
+def run_page(
+    task: Task,
+    node: Mapping[str, object],
+    announce: Callable[[str], None],
+    helps: Helps | None = None,
+) -> None:
+    """Run the page of a device until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    task
+        With the names of the classes.
+    node
+        As for the SuperNode: ``data`` and its options, ``store``, and the ``desk-`` and
+        ``page-`` settings.
+    announce
+        Shown each link that lets one in, where there are no logins. Never a log.
+    helps
+        What else may be shown.
+
+    Raises
+    ------
+    ConfigError
+        If a key is missing or wrong, or the page cannot be started.
+    """
+    clock = SystemClock()
+    settings = PageSettings.from_node(node, task.classes)
+    app = page_of_device(
+        node,
+        settings,
+        clock,
+        lambda token: announce(address_of(settings, token)),
+        helps,
+    )
+    serve(app, settings)
+
+
+def page_of_device(
+    node: Mapping[str, object],
+    settings: PageSettings,
+    clock: Clock,
+    announce: Callable[[str], None],
+    helps: Helps | None = None,
+) -> FastAPI:
+    """Make the page of a device; see ``run_page`` and ``labelling_page``."""
+    for key in ("data", "store"):
+        if key not in node:
+            msg = f"the page of a device needs {key} in its configuration"
+            raise ConfigError(msg)
+    path = Path(str(node["store"]))
+    store_settings = StoreSettings.from_node(node)
+    desk_settings = DeskSettings.from_node(node, len(settings.classes))
+
+    @contextmanager
+    def desk() -> Iterator[Desk]:
+        with closing(store_settings.open(path)) as store:
+            yield Desk(store, clock, desk_settings)
+
+    exhibit = DeviceExhibit(node, clock)
+    return labelling_page(desk, exhibit, settings, clock, announce, helps)

@@ -1,0 +1,81 @@
+// Shows the parts of a sample: images, sounds, texts, readings. Builds elements, never HTML.
+
+import { get } from "./api.js";
+import { picture } from "./picture.js";
+import { sound, wavOf } from "./sound.js";
+import { series } from "./series.js";
+
+const MEDIA = {
+  "image/png": {
+    word: "Image",
+    fetch: async (path) => {
+      const url = URL.createObjectURL(await get(path, "blob"));
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      return { url, width: image.naturalWidth, height: image.naturalHeight };
+    },
+    show: picture,
+  },
+  "audio/wav": {
+    word: "Sound",
+    fetch: async (path) => wavOf(await get(path, "arrayBuffer")),
+    show: sound,
+  },
+  "text/plain": { word: "Text", fetch: async (path) => ({ text: await get(path, "text") }), show: words },
+  "application/json": { word: "Readings", fetch: (path) => get(path), show: series },
+};
+
+export async function load(part, path) {
+  const medium = MEDIA[part.medium];
+  if (!medium) throw new TypeError(part.medium);
+  return { ...part, data: await medium.fetch(path) };
+}
+
+export function unload(part) {
+  if (part.data && part.data.url) URL.revokeObjectURL(part.data.url);
+}
+
+// What a screen reader says of a sample.
+export function spoken(parts) {
+  return parts
+    .map(({ name, medium, data }) => {
+      const what = medium === "text/plain" ? data.text.slice(0, 400) : MEDIA[medium].word;
+      return name ? `${name}: ${what}` : what;
+    })
+    .join(". ");
+}
+
+export function make(tag, className = "", ...inside) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...inside);
+  return element;
+}
+
+// Returns the element, and what keys can do with it: zoom(by), play().
+export function show(parts) {
+  const view = make("div", "view");
+  if (parts.length > 1) view.classList.add("many");
+  if (parts.length > 1 && parts.some(({ medium }) => medium !== "application/json")) view.classList.add("wide");
+  const acts = {};
+  for (const part of parts) {
+    const figure = make("figure", "part");
+    if (part.name) figure.append(make("figcaption", "", part.name.replaceAll("_", " ")));
+    const shown = MEDIA[part.medium].show(part.data, part.name || MEDIA[part.medium].word);
+    figure.append(shown.element);
+    view.append(figure);
+    if (shown.zoom && !acts.zoom) acts.zoom = shown.zoom;
+    if (shown.play && !acts.play) acts.play = shown.play;
+    if (shown.stop) acts.stop = shown.stop;
+  }
+  return { view, acts };
+}
+
+function words({ text }) {
+  const paragraph = make("p", "", text);
+  paragraph.dir = "auto";
+  const element = make("div", `words ${text.length < 280 ? "short" : text.length > 900 ? "long" : ""}`, paragraph);
+  if (text.length > 280) element.tabIndex = 0; // so that keys can scroll it
+  return { element };
+}

@@ -1,0 +1,73 @@
+import wave
+from pathlib import Path
+
+import pytest
+
+from fedask.client.exhibit import Medium
+from fedask.client.showcase import ONLY, Show
+from fedask.client.shows import shows_of
+from fedask.common.errors import ConfigError
+
+
+def put_wav(path: Path, rate_hz: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(bytes(8))
+
+
+def test_the_rate_of_sounds_is_that_of_most_files(tmp_path: Path) -> None:
+    for name, rate_hz in (("a", 8000), ("b", 22_050), ("c", 8000)):
+        put_wav(tmp_path / f"{name}.wav", rate_hz)
+    (tmp_path / "d.wav").write_bytes(b"broken")
+    shows = shows_of({"data": str(tmp_path)})
+    assert shows == {ONLY: Show(medium=Medium.AUDIO, rate_hz=8000)}
+
+
+def test_a_rate_that_the_owner_names_is_taken(tmp_path: Path) -> None:
+    put_wav(tmp_path / "a.wav", 8000)
+    assert shows_of({"data": str(tmp_path), "rate": 16_000})[ONLY].rate_hz == 16_000
+    told = shows_of({"data": str(tmp_path), "show": "audio:11025"})
+    assert told[ONLY].rate_hz == 11_025
+
+
+def test_names_of_channels_are_the_numeric_columns_of_a_window(tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("run,x,y\n1,2,3\n")
+    shows = shows_of({"data": str(tmp_path), "window": "run"})
+    assert shows == {ONLY: Show(medium=Medium.SERIES, names=("x", "y"))}
+    chosen = shows_of({"data": str(tmp_path), "columns": "y, x"})
+    assert chosen == {ONLY: Show(names=("y", "x"))}
+
+
+def test_texts_are_told_from_their_kind(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text\nhello\n")
+    shows = shows_of({"data": str(tmp_path), "kind": "texts"})
+    assert shows == {ONLY: Show(medium=Medium.TEXT)}
+
+
+def test_show_overrules_the_kind(tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("x,y\n2,3\n")
+    shows = shows_of({"data": str(tmp_path), "show": "image:1x2"})
+    assert shows == {
+        ONLY: Show(medium=Medium.IMAGE, height=1, width=2, names=("x", "y"))
+    }
+    with pytest.raises(ConfigError, match="must be image"):
+        shows_of({"data": str(tmp_path), "show": "film"})
+
+
+def test_each_part_of_joined_data_is_shown_by_its_own_kind(tmp_path: Path) -> None:
+    (tmp_path / "voices").mkdir()
+    put_wav(tmp_path / "voices" / "a.wav", 8000)
+    (tmp_path / "notes.csv").write_text("id,text\na,hello\n")
+    (tmp_path / "all.toml").write_text(
+        '[voice]\ndata = "voices"\n'
+        '[note]\ndata = "notes.csv"\nid = "id"\ncolumn = "text"\n'
+    )
+    shows = shows_of({"data": str(tmp_path / "all.toml")})
+    assert shows == {
+        "voice": Show(medium=Medium.AUDIO, rate_hz=8000),
+        "note": Show(medium=Medium.TEXT),
+    }
+    with pytest.raises(ConfigError, match="for each part"):
+        shows_of({"data": str(tmp_path / "all.toml"), "show": "text"})
