@@ -2,7 +2,7 @@
 
 import typer
 
-from fedask.client.commands import doctor, init, status, watch
+from fedask.client.commands import doctor, init, label, serve, status, watch
 
 app = typer.Typer(
     help="Set up and look after the device that holds the data: its folder, its queue, "
@@ -12,7 +12,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("init")(init.init_command)
+app.command("doctor")(doctor.doctor_command)
 app.command("status")(status.status_command)
+app.command("serve")(serve.serve_command)
+app.command("login")(serve.login_command)
+app.command("label")(label.label_command)
 app.command("run-once")(watch.run_once_command)
 app.command("watch")(watch.watch_command)
-app.command("doctor")(doctor.doctor_command)

@@ -6,7 +6,8 @@ server has no say in any of it. Never opens data, store or network.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from fedask.common.registry import nearest
 FILE = "device.toml"
 STORE = "device.db"
 MAX_BYTES = 1 << 16
-_TABLES = ("data", "desk", "seal")
+_TABLES = ("data", "desk", "seal", "page", "eligible")
+_PATHS = {  # settings of a table that are paths, relative to the folder
+    "seal": ("key", "passphrase"),
+    "page": ("certificate", "private_key", "logins", "sessions", "guidelines"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,10 @@ class SiteSettings:
         SQLite file.
     seal
         Settings of ``StoreSettings``: where its key is, how much it may hold.
+    page
+        Settings of ``PageSettings``.
+    eligible
+        Settings of ``EligibilitySettings``: when the device may train.
     """
 
     folder: Path
@@ -54,6 +63,8 @@ class SiteSettings:
     desk: Mapping[str, Any] = field(default_factory=dict)
     store: Path = Path(STORE)
     seal: Mapping[str, Any] = field(default_factory=dict)
+    page: Mapping[str, Any] = field(default_factory=dict)
+    eligible: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def store_path(self) -> Path:
@@ -73,44 +84,53 @@ class SiteSettings:
         ConfigError
             If a setting of the desk is wrong.
         """
-        prefixed = {f"desk-{key}": value for key, value in self.desk.items()}
-        try:
-            return DeskSettings.from_node(prefixed, classes)
-        except ConfigError as err:
-            told = str(err).replace("--node-config desk-", "").replace("'desk-", "'")
-            msg = f"{self.where} [desk]: {told}"
-            raise ConfigError(msg) from err
+        with self.told("desk"):
+            return DeskSettings.from_node(self._node("desk", "desk-"), classes)
 
     def store_settings(self) -> StoreSettings:
-        """Return how the store is opened; paths in it are relative to the folder.
+        """Return how the store is opened.
 
         Raises
         ------
         ConfigError
             If a setting is wrong.
         """
-        try:
-            return StoreSettings.from_node(self._seal())
-        except ConfigError as err:
-            told = str(err).replace("--node-config store-", "")
-            told = told.replace("'store-", "'").replace("store-", "")
-            msg = f"{self.where} [seal]: {told}"
-            raise ConfigError(msg) from err
-
-    def _seal(self) -> dict[str, Any]:
-        paths = {"key", "passphrase"}
-        return {
-            "store-" + key.replace("_", "-"): str(self.folder / str(value))
-            if key in paths
-            else value
-            for key, value in self.seal.items()
-        }
+        with self.told("seal"):
+            return StoreSettings.from_node(self._node("seal", "store-"))
 
     def to_node(self) -> dict[str, Any]:
         """Return the settings as a SuperNode's node configuration says them."""
-        desk = {f"desk-{key}": value for key, value in self.desk.items()}
         own = {"device": self.device, "store": str(self.store_path)}
-        return {**self.data, **own, **desk, **self._seal()}
+        return {
+            **self.data,
+            **own,
+            **self._node("desk", "desk-"),
+            **self._node("seal", "store-"),
+            **self._node("page", "page-"),
+            **self._node("eligible", "eligible-"),
+        }
+
+    def _node(self, table: str, prefix: str) -> dict[str, Any]:
+        """Return a table as keys of a node configuration."""
+        paths = _PATHS.get(table, ())
+        return {
+            prefix + key.replace("_", "-"): str(self.folder / value)
+            if key in paths and isinstance(value, str)
+            else value
+            for key, value in getattr(self, table).items()
+        }
+
+    @contextmanager
+    def told(self, table: str) -> Iterator[None]:
+        """Tell of a wrong setting where it stands, not how a node would say it."""
+        prefix = {"seal": "store"}.get(table, table)
+        try:
+            yield
+        except ConfigError as err:
+            told = str(err).replace(f"--node-config {prefix}-", "")
+            told = told.replace(f"'{prefix}-", "'").replace(f"{prefix}: ", "")
+            msg = f"{self.where} [{table}]: {told}"
+            raise ConfigError(msg) from err
 
     @property
     def where(self) -> Path:
@@ -185,5 +205,5 @@ def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
         data=data,
         desk=tree.get("desk", {}),
         store=Path(tree.get("store", STORE)),
-        seal=tree.get("seal", {}),
+        **{name: tree.get(name, {}) for name in ("seal", "page", "eligible")},
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fedask.client.keyfile import KeyFile
 from fedask.client.pool import Broken
+from fedask.client.private import make_private
 from fedask.client.sources.contents import Contents
 from fedask.common.errors import SealError, StoreError
 from fedask.common.ids import Uid
@@ -104,6 +105,8 @@ class Index:
         self._pending_samples = 0
         self._looks: list[tuple[int, bytes, int, int]] = []  # to be noted as seen
         self._forms: dict[str, int] = {}
+        if path is not None:
+            make_private(path)
         with self._guarded():
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
             try:

@@ -1,0 +1,71 @@
+"""``fedask device serve`` and ``login``: the labelling page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedask.client.commands.console import stderr
+from fedask.client.commands.options import SiteFolder
+from fedask.client.page.logins import add_login
+from fedask.client.page.settings import PageSettings
+from fedask.client.site.site import Site
+from fedask.common.clock import SystemClock
+from fedask.common.errors import ConfigError
+
+
+def serve_command(
+    site: SiteFolder = Path(),
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the page, instead of that in device.toml.", min=0),
+    ] = None,
+) -> None:
+    """Serve the labelling page until SIGTERM or Ctrl-C, and print the link to it.
+
+    By default for this machine alone. For others, set host, certificate, private_key
+    and logins in the [page] table of device.toml, and let people in with `fedask
+    device login NAME`.
+
+    Example: fedask device serve --site ward-3
+    """
+    # Only this command needs FastAPI.
+    from fedask.client.page.device import page_of_device  # noqa: PLC0415
+    from fedask.client.page.serve import address_of, serve  # noqa: PLC0415
+
+    clock = SystemClock()
+    with Site.at(site, clock) as opened:
+        node = opened.settings.to_node()
+        if port is not None:
+            node["page-port"] = port
+        with opened.settings.told("page"):
+            settings = PageSettings.from_node(node, opened.task.classes)
+
+        def announce(token: str) -> None:
+            link = address_of(settings, token)
+            stderr().print(f"open {link}", markup=False, highlight=False)
+
+        if settings.logins is not None:
+            announce("")
+        serve(page_of_device(node, settings, clock, announce), settings)
+
+
+def login_command(
+    name: Annotated[str, typer.Argument(help="As it will stand beside their answers.")],
+    site: SiteFolder = Path(),
+) -> None:
+    """Let somebody sign in to the page, or give them a new password.
+
+    Example: fedask device login ann --site ward-3
+    """
+    with Site.at(site, SystemClock()) as opened:
+        node = opened.settings.to_node()
+        with opened.settings.told("page"):
+            settings = PageSettings.from_node(node, opened.task.classes)
+    if settings.logins is None:
+        msg = f"{opened.settings.where} [page] has no logins: add logins = "
+        raise ConfigError(msg + '"logins.json"')
+    password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
+    add_login(settings.logins, name, password)
+    stderr().print(f"{name} may sign in", markup=False)
