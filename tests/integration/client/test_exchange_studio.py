@@ -471,17 +471,29 @@ def test_a_page_that_is_none_is_refused(
         site.studio.push(site.shelf())
 
 
-def test_a_project_that_shrinks_while_it_is_read_is_read_again(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+def test_a_project_that_changes_while_it_is_read_is_read_again(
+    fake: FakeStudio, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.studio.push(site.shelf())
     pages = FakeStudio._page
     shown: list[int] = []
 
-    def shrinking(self: FakeStudio, query: Any) -> Any:  # noqa: ANN401
+    def changing(self: FakeStudio, query: Any) -> Any:  # noqa: ANN401
+        """Leave out a task the first time, as a page does when one is deleted."""
         shown.append(1)
         told = pages(self, query)
-        return {**told, "total": 9} if len(shown) == 1 else told
+        return {**told, "tasks": told["tasks"][len(shown) == 1 :]}
 
-    monkeypatch.setattr(FakeStudio, "_page", shrinking)
+    monkeypatch.setattr(FakeStudio, "_page", changing)
     assert site.studio.push(site.shelf()).pushed == 0
+    assert fake.uids() == UIDS
+
+
+def test_a_project_that_never_stands_still_is_left_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"tasks": [], "total": 1}
+    monkeypatch.setattr(FakeStudio, "_page", lambda *_: told)
+
+    with pytest.raises(UnavailableError, match="changed while it was read"):
+        site.studio.push(site.shelf())

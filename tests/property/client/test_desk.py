@@ -21,11 +21,12 @@ from fedask.client.desk import Desk
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State, Waiting, totals
 from fedask.client.store import SqliteStore
+from fedask.client.taking import Taken
 from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Receipt
+from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Receipt, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import Annotator, Uid
 
 UIDS = [Uid(letter * 32) for letter in "abcdefgh"]
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -74,6 +75,8 @@ class Office(RuleBasedStateMachine):
         self.scores: dict[Uid, float] = {}
         self.tokens: dict[tuple[str, Uid], str] = {}
         self.acts: list[tuple[Act, Receipt]] = []
+        self.brought = count()
+        self.kept: list[str] = []  # keys of what other tools brought
         self.before = (0, 0, 0, 0)
         self.add(UIDS[:5])
 
@@ -148,6 +151,30 @@ class Office(RuleBasedStateMachine):
         for desk in self.both():
             assert desk.submit(*act) == receipt
 
+    @rule(who=person, uid=one_uid, said=verdict, ago=st.sampled_from([0, 0, 0, 90]))
+    def another_tool_brings(
+        self, who: str, uid: Uid, said: str | int, ago: int
+    ) -> None:
+        """A verdict without a lease, given just now or a while ago; then it again."""
+        given = SAID[said]
+        brought = Verdict(
+            uid=uid,
+            annotator=Annotator(who),
+            kind=Kind.LABEL if isinstance(given, Label) else given,
+            label=given.index if isinstance(given, Label) else None,
+            at=self.clock.time - timedelta(seconds=ago),
+            key=f"tool-{next(self.brought)}",
+        )
+        one, two = (desk.take([brought]) for desk in self.both())
+        assert one == two
+        assert (one == [Taken.UNKNOWN]) == (uid not in self.clerk.papers)
+        self.clerk.tick(self.clock.time)
+        if one == [Taken.KEPT]:
+            self.clerk.submit(who, uid, said, self.clock.time)
+            self.kept.append(brought.key)
+        again = [Taken.KNOWN] if one == [Taken.KEPT] else one
+        assert [desk.take([brought]) for desk in self.both()] == [again, again]
+
     @rule(who=person)
     def undo(self, who: str) -> None:
         expected = self.clerk.undo(who, self.clock.time)
@@ -209,7 +236,9 @@ class Office(RuleBasedStateMachine):
     def no_verdict_is_lost_and_none_counts_twice(self) -> None:
         kept = [store.verdicts(10**6, None) for store in self.stores]
         assert kept[0] == kept[1] == kept[2]
-        people = [v for v in reversed(kept[0]) if v.key]
+        tools = [v.key for v in reversed(kept[0]) if v.key.startswith("tool")]
+        assert tools == self.kept
+        people = [v for v in reversed(kept[0]) if v.key and v.key not in tools]
         assert len(people) == len(self.acts)
         for stored, (act, receipt) in zip(people, self.acts, strict=True):
             who, uid, token, said, key = act
