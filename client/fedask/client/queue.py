@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fedask.client.precedents import PrecedentStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
-from fedask.common.records import Cut
-from fedask.common.weights import Arrays
+
+if TYPE_CHECKING:  # they import Flower, which an app that only labels does not need
+    from fedask.common.records import Cut
+    from fedask.common.weights import Arrays
 
 
 class State(StrEnum):
@@ -238,14 +240,14 @@ class ScoreStore(Protocol):
         """Return the last cycle whose cut was applied; 0 = none."""
         ...
 
-    def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
+    def put_model(self, kind: str, arrays: "Arrays", keep: int) -> None:
         """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.
 
         The arrays must not change afterwards.
         """
         ...
 
-    def models(self, kind: str) -> list[Arrays]:
+    def models(self, kind: str) -> list["Arrays"]:
         """Return the models kept of a kind, oldest first."""
         ...
 
@@ -253,11 +255,11 @@ class ScoreStore(Protocol):
 class ArrivalStore(Protocol):
     """Keeps what a stream of new samples needs between batches."""
 
-    def put_cut(self, cut: Cut) -> None:
+    def put_cut(self, cut: "Cut") -> None:
         """Keep the last cut, in place of the one before."""
         ...
 
-    def cut(self) -> Cut | None:
+    def cut(self) -> "Cut | None":
         """Return the last cut, or None before the first."""
         ...
 
