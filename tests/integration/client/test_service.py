@@ -196,7 +196,7 @@ def test_a_stream_gives_a_sample_for_every_answer_and_for_every_arrival(
 def test_a_stream_shows_signs_of_life_and_ends_at_its_deadline(place: Place) -> None:
     with place.serving(), grpc.insecure_channel(place.address) as channel:
         request = pb.TasksRequest(annotator="ann", window=1)
-        events = list(stub(channel).Tasks(request, timeout=0.6))
+        events = list(stub(channel).Tasks(request, timeout=1.0))
 
     assert len(events) > 3
     assert {event.WhichOneof("event") for event in events} == {"heartbeat"}
@@ -232,6 +232,8 @@ def test_a_call_that_goes_on_for_longer_than_the_limit_is_cancelled(
     place: Place,
 ) -> None:
     place.queue(1)
+    with place.serving(), place.client() as client:
+        (sample,) = client.lease(1)
     place.limits = replace(QUICK, call_s=0.2)
     go_on = threading.Event()
 
@@ -241,7 +243,6 @@ def test_a_call_that_goes_on_for_longer_than_the_limit_is_cancelled(
 
     place.exhibit.parts = slow  # type: ignore[method-assign,assignment]
     with place.serving(), place.client() as client:
-        (sample,) = client.lease(1)
         with pytest.raises(UnavailableError, match="CANCELLED"):
             client.show(sample)
         go_on.set()
