@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fedask.client.erasure import ErasureStore, Training
 from fedask.client.precedents import PrecedentStore
@@ -17,8 +17,10 @@ from fedask.client.sure import SureStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
-from fedask.common.records import Cut
-from fedask.common.weights import Arrays
+
+if TYPE_CHECKING:  # they import Flower, which an app that only labels does not need
+    from fedask.common.records import Cut
+    from fedask.common.weights import Arrays
 
 
 class State(StrEnum):
@@ -251,14 +253,14 @@ class ScoreStore(Protocol):
         """Return the last cycle whose cut was applied; 0 = none."""
         ...
 
-    def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
+    def put_model(self, kind: str, arrays: "Arrays", keep: int) -> None:
         """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.
 
         The arrays must not change afterwards.
         """
         ...
 
-    def models(self, kind: str) -> list[Arrays]:
+    def models(self, kind: str) -> list["Arrays"]:
         """Return the models kept of a kind, oldest first."""
         ...
 
@@ -266,11 +268,11 @@ class ScoreStore(Protocol):
 class ArrivalStore(Protocol):
     """Keeps what a stream of new samples needs between batches."""
 
-    def put_cut(self, cut: Cut) -> None:
+    def put_cut(self, cut: "Cut") -> None:
         """Keep the last cut, in place of the one before."""
         ...
 
-    def cut(self) -> Cut | None:
+    def cut(self) -> "Cut | None":
         """Return the last cut, or None before the first."""
         ...
 

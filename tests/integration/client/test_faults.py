@@ -138,6 +138,13 @@ def replaced(scene: Scene) -> None:
     list(first)
 
 
+def released(scene: Scene) -> None:
+    events = scene.streams()
+    next(events)
+    scene.calls("Release", pb.ReleaseRequest(annotator="ann"))
+    list(events)
+
+
 def idle(scene: Scene) -> None:
     events = scene.streams()
     while not next(events).HasField("lease"):
@@ -190,6 +197,7 @@ PROVOCATIONS: dict[type[FedaskError], Callable[[Scene], object]] = {
     faults.TooLargeError: too_large,
     faults.CrowdedError: crowded,
     faults.ReplacedError: replaced,
+    faults.ReleasedError: released,
     faults.IdleError: idle,
     faults.StoppingError: stopping,
     faults.BusyStoreError: busy,

@@ -47,3 +47,13 @@ def test_the_table_of_kinds_brings_no_model_and_nothing_optional() -> None:
     found = roots(imported_by("fedask.client.sources.source"))
 
     assert found & {"torch", "PIL", "pyarrow"} == set()
+
+
+def test_an_app_that_labels_brings_neither_flower_nor_a_model() -> None:
+    command = [sys.executable, "-c"]
+    program = "import sys, fedask.client.service.client; print(*sys.modules)"
+    done = subprocess.run(  # noqa: S603  (our own text)
+        [*command, program], capture_output=True, text=True, check=True, timeout=50
+    )
+
+    assert not roots(set(done.stdout.split())) & (FORBIDDEN - {"sqlite3"} | {"flwr"})

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -195,7 +196,7 @@ def test_a_stream_gives_a_sample_for_every_answer_and_for_every_arrival(
 def test_a_stream_shows_signs_of_life_and_ends_at_its_deadline(place: Place) -> None:
     with place.serving(), grpc.insecure_channel(place.address) as channel:
         request = pb.TasksRequest(annotator="ann", window=1)
-        events = list(stub(channel).Tasks(request, timeout=0.6))
+        events = list(stub(channel).Tasks(request, timeout=1.0))
 
     assert len(events) > 3
     assert {event.WhichOneof("event") for event in events} == {"heartbeat"}
@@ -223,7 +224,7 @@ def test_a_client_that_reads_nothing_loses_its_place_at_the_limit(
         next(events)
 
         with grpc.insecure_channel(place.address) as other:
-            assert any(_gets_a_stream(other) for _ in range(5000))
+            stream_when_free(other).cancel()
         events.cancel()
 
 
@@ -231,6 +232,8 @@ def test_a_call_that_goes_on_for_longer_than_the_limit_is_cancelled(
     place: Place,
 ) -> None:
     place.queue(1)
+    with place.serving(), place.client() as client:
+        (sample,) = client.lease(1)
     place.limits = replace(QUICK, call_s=0.2)
     go_on = threading.Event()
 
@@ -240,7 +243,6 @@ def test_a_call_that_goes_on_for_longer_than_the_limit_is_cancelled(
 
     place.exhibit.parts = slow  # type: ignore[method-assign,assignment]
     with place.serving(), place.client() as client:
-        (sample,) = client.lease(1)
         with pytest.raises(UnavailableError, match="CANCELLED"):
             client.show(sample)
         go_on.set()
@@ -259,6 +261,17 @@ def test_looking_for_more_does_not_write_to_the_disk(place: Place) -> None:
         assert wal.stat().st_size == size
 
     assert kinds == ["heartbeat", "lease"]
+
+
+def test_what_is_released_is_not_taken_again_by_the_stream(place: Place) -> None:
+    place.queue(1)
+    with place.serving(), place.client() as client:
+        tasks = client.tasks(1)
+        next(tasks)
+        client.release()
+
+        assert list(tasks) == []
+        assert place.leased("ann") == []
 
 
 def test_a_newer_stream_of_the_same_annotator_ends_the_older(place: Place) -> None:
@@ -285,32 +298,30 @@ def test_who_answers_nothing_for_a_whole_lease_gets_nothing_more(place: Place) -
 
 def test_a_client_that_goes_leaves_its_place_to_the_next(place: Place) -> None:
     place.limits = replace(QUICK, streams=1, heartbeat_s=1000.0)
-    request = pb.TasksRequest(annotator="bob", window=1)
     with (
         place.serving(),
         place.client() as client,
         grpc.insecure_channel(place.address) as channel,
     ):
-        for _ in range(3):
-            events = stub(channel).Tasks(request, timeout=50.0)
-            next(events)
+        for _ in range(4):
+            events = stream_when_free(channel)
             client.statistics()  # meanwhile the stream has begun to wait
             events.cancel()
-            # Free as soon as the service has seen that it went.
-            assert any(_gets_a_stream(channel) for _ in range(2000))
 
 
-def _gets_a_stream(channel: grpc.Channel) -> bool:
+def stream_when_free(channel: grpc.Channel) -> Any:  # noqa: ANN401
+    """Open a stream as soon as the service has seen that the last client went."""
     request = pb.TasksRequest(annotator="ann", window=1)
-    events = stub(channel).Tasks(request, timeout=20.0)
-    try:
-        return bool(next(events).HasField("heartbeat"))
-    except grpc.RpcError as err:
-        if err.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-            raise
-        return False
-    finally:
-        events.cancel()
+    for _ in range(5000):
+        events = stub(channel).Tasks(request, timeout=50.0)
+        try:
+            next(events)
+        except grpc.RpcError as err:
+            if err.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+        else:
+            return events
+    pytest.fail("the place stays taken")
 
 
 def test_stopping_ends_streams_and_finishes_what_was_begun(place: Place) -> None:
@@ -381,6 +392,24 @@ def test_a_client_repeats_with_the_same_key_until_the_service_is_back(
 
     assert len(place.verdicts()) == 1
     assert pauses[:3] == [0.05, 0.1, 0.2]
+
+
+def test_tasks_go_on_after_a_restart_and_give_nothing_twice(place: Place) -> None:
+    place.queue(1)
+    with place.client() as client:
+        tasks = client.tasks(2)
+        with place.serving():
+            first = next(tasks)
+        with place.serving():
+            place.queue(2)
+            second = next(tasks)
+            client.label(first, 1)
+            client.label(second, 1)
+            assert client.undo() == second.uid
+            third = next(tasks)  # on the screen again
+        tasks.close()
+
+    assert [each.uid for each in (first, second, third)] == [uid(1), uid(2), uid(2)]
 
 
 def test_a_client_gives_up_when_its_time_is_over(place: Place) -> None:

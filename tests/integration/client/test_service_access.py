@@ -2,6 +2,7 @@
 
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -304,3 +305,21 @@ def test_a_key_that_others_may_read_is_refused_by_both_sides(
         pass
     with pytest.raises(ConfigError, match="chmod 600"):
         LabellingClient("127.0.0.1:1", tls=as_person(person, authority))
+
+
+@pytest.mark.parametrize("wrong", ["certificate", "key", "clients", "other key"])
+def test_certificates_that_cannot_be_used_are_told(
+    place: Place, authority: Authority, tmp_path: Path, wrong: str
+) -> None:
+    settings = encrypted(authority, ann="ann")
+    assert settings.tls is not None
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_text("nonsense")
+    nonsense.chmod(0o600)
+    change = {wrong: nonsense}
+    if wrong == "other key":
+        change = {"key": authority.person("ann").key}
+    settings = replace(settings, tls=replace(settings.tls, **change))
+
+    with pytest.raises(ConfigError, match="cannot be used"), place.serving(settings):
+        pass

@@ -20,6 +20,7 @@ from fedask.client.exhibit import Part
 from fedask.client.service import leased as words
 from fedask.client.service import wire
 from fedask.client.service.channel import ClientTls, connect
+from fedask.client.service.faults import ReleasedError
 from fedask.client.service.gate import serialise
 from fedask.client.service.leased import Description, Leased, Statistics
 from fedask.client.service.patience import Patience, failure, status_of
@@ -139,8 +140,8 @@ class LabellingClient:
         Parameters
         ----------
         for_s
-            Seconds to go on; None: until the annotator is idle for as long as a lease
-            runs (IdleError) or the caller stops.
+            Seconds to go on; None: until the annotator releases what they hold, or is
+            idle for as long as a lease runs (IdleError), or the caller stops.
         """
         request = pb.TasksRequest(
             annotator=self._annotator, window=window, content=content
@@ -158,6 +159,8 @@ class LabellingClient:
                     self._out.add(sample.uid)
                     yield sample
             except grpc.RpcError as err:
+                if isinstance(failure(err), ReleasedError):
+                    return
                 if status_of(err) is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     patience.wait(err)
             again = True

@@ -65,6 +65,10 @@ class ReplacedError(UnavailableError):
     """The same annotator opened a newer stream."""
 
 
+class ReleasedError(UnavailableError):
+    """The annotator gave everything back."""
+
+
 class IdleError(UnavailableError):
     """Nobody answered for the length of a lease."""
 
@@ -164,6 +168,11 @@ FAULTS: dict[type[FedaskError], Fault] = {
     ),
     ReplacedError: _fault(
         _S.ABORTED, "replaced", "the same annotator opened a newer stream"
+    ),
+    ReleasedError: _fault(
+        _S.ABORTED,
+        "released",
+        "the annotator gave everything back: open a stream when they go on",
     ),
     IdleError: _fault(
         _S.ABORTED,

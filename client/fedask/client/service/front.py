@@ -132,7 +132,7 @@ class Front:
             request.key,
             [Uid(wire.short(uid)) for uid in request.also],
         )
-        self._streams.acted(who)
+        self._streams.acted(who, (receipt.uid, *receipt.shared))
         return wire.to_receipt(receipt)
 
     def undo(self, request: pb.UndoRequest, caller: Caller) -> pb.UndoResponse:
@@ -145,8 +145,8 @@ class Front:
     def release(self, request: pb.ReleaseRequest, caller: Caller) -> pb.ReleaseResponse:
         """Take samples back."""
         who = caller.name(request.annotator)
+        self._streams.release(who)
         self._desk().release(who)
-        self._streams.acted(who)
         return pb.ReleaseResponse()
 
     def statistics(

@@ -7,6 +7,7 @@ other machines without certificates on both sides.
 
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -191,11 +192,11 @@ class LabellingService:
             )
 
             stack.enter_context(doorway(path))
-            _listen(server, self._place.target, None)
+            _listen(server, self._place, None)
             close_to_others(path)
             self.address = self._settings.address
             return
-        port = _listen(server, self._place.target, self._settings.tls)
+        port = _listen(server, self._place, self._settings.tls)
         self.address = Address(host=self._place.host, port=port).target
 
 
@@ -236,23 +237,36 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.Server, target: str, tls: ServerTls | None) -> int:
+def _listen(server: grpc.Server, place: Address, tls: ServerTls | None) -> int:
     """Bind, and return the port.
 
     Raises
     ------
+    ConfigError
+        If the certificates cannot be used.
     UnavailableError
         If the address is taken, or not of this machine.
     """
     try:
         if tls is None:
-            return int(server.add_insecure_port(target))
-        return int(server.add_secure_port(target, _credentials(tls)))
-    except RuntimeError as err:
-        msg = f"cannot listen at {target}: it is taken, or not of this machine"
-        if tls is not None:
-            msg += ", or the certificate and the key do not belong together"
+            return int(server.add_insecure_port(place.target))
+        return int(server.add_secure_port(place.target, _credentials(tls)))
+    except RuntimeError as err:  # gRPC tells one from the other on stderr alone
+        if tls is not None and _is_free(place):
+            msg = f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
+            msg += "no PEM, or the certificate is not of this key"
+            raise ConfigError(msg) from err
+        msg = f"cannot listen at {place.target}: it is taken, or not of this machine"
         raise UnavailableError(msg) from err
+
+
+def _is_free(place: Address) -> bool:
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    try:
+        socket.create_server((place.host, place.port), family=family).close()
+    except OSError:
+        return False
+    return True
 
 
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:

@@ -4,12 +4,12 @@ Called by the front from the threads that serve, and by the server when it stops
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from fedask.client.service.faults import CrowdedError, ReplacedError
+from fedask.client.service.faults import CrowdedError, ReleasedError, ReplacedError
 from fedask.common.errors import FedaskError
-from fedask.common.ids import Annotator
+from fedask.common.ids import Annotator, Uid
 
 
 class Stream:
@@ -18,23 +18,27 @@ class Stream:
     def __init__(self) -> None:
         self._woken = threading.Event()
         self._why: FedaskError | None = None
-        self._acts = 0
+        self._lock = threading.Lock()
+        self._acted = False
+        self._answered: set[Uid] = set()
 
-    @property
-    def acts(self) -> int:
-        """How often the annotator has done something."""
-        return self._acts
-
-    def wake(self, *, acted: bool = False) -> None:
-        """Let it look for more.
-
-        Parameters
-        ----------
-        acted
-            Whether it was the annotator who did something.
-        """
-        self._acts += acted
+    def wake(self) -> None:
+        """Let it look for more."""
         self._woken.set()
+
+    def acted(self, answered: Iterable[Uid]) -> None:
+        """Let it know that its annotator did something, and what they answered."""
+        with self._lock:
+            self._acted = True
+            self._answered.update(answered)
+        self._woken.set()
+
+    def news(self) -> tuple[bool, set[Uid]]:
+        """Return whether the annotator did something since, and what they answered."""
+        with self._lock:
+            news = (self._acted, self._answered)
+            self._acted, self._answered = False, set()
+        return news
 
     def end(self, why: FedaskError) -> None:
         """Let it end with an error; the first one counts."""
@@ -103,12 +107,22 @@ class Streams:
                 if self._open.get(annotator) is stream:
                     del self._open[annotator]
 
-    def acted(self, annotator: Annotator) -> None:
-        """Wake the stream of somebody who did something."""
+    def acted(self, annotator: Annotator, answered: Iterable[Uid] = ()) -> None:
+        """Tell the stream of an annotator, if there is one, what they did."""
         with self._lock:
             stream = self._open.get(annotator)
         if stream is not None:
-            stream.wake(acted=True)
+            stream.acted(answered)
+
+    def release(self, annotator: Annotator) -> None:
+        """End the stream of an annotator who gives everything back.
+
+        Before they do: it would take all of it again.
+        """
+        with self._lock:
+            stream = self._open.get(annotator)
+        if stream is not None:
+            stream.end(ReleasedError())
 
     def wake(self) -> None:
         """Wake all: something has changed."""

@@ -6,7 +6,7 @@ for the length of a lease is away: their stream ends, so that what they held goe
 somebody else and not to them again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -68,33 +68,35 @@ class Supply:
         self._desk = desk
         self._clock = clock
         self._length = timedelta(seconds=lease_s)
-        self._shown: dict[Uid, datetime] | None = None
-        self._acts = 0
+        self._shown: dict[Uid, datetime] = {}
         self._last = clock.now()
 
-    def more(self, acts: int) -> list[Lease]:
+    def more(self, *, acted: bool, answered: Iterable[Uid]) -> list[Lease]:
         """Return leases that the annotator does not have on the screen.
 
         Parameters
         ----------
-        acts
-            How often the annotator has done something since the stream was opened.
+        acted
+            Whether they did something since the last call, or this is the first.
+        answered
+            What has left the screen since.
 
         Raises
         ------
         IdleError
             If they have done nothing for the length of a lease.
         """
-        now, shown = self._clock.now(), self._shown or {}
-        if acts != self._acts:
-            self._acts, self._last = acts, now
-        elif shown and now - self._last > self._length:
+        now = self._clock.now()
+        for uid in answered:
+            self._shown.pop(uid, None)
+        if acted:
+            self._last = now
+        elif self._shown and now - self._last > self._length:
             raise IdleError
-        if self._shown is not None and not self._desk.lacks(
-            self._annotator, self._window
-        ):
+        if not acted and not self._desk.lacks(self._annotator, self._window):
             return []
         held = self._desk.lease(self._annotator, self._window)
+        shown = self._shown
         fresh = [e for e in held if e.uid not in shown or shown[e.uid] < now]
         self._shown = {lease.uid: lease.until for lease in held}
         if fresh:
@@ -112,8 +114,11 @@ def supplied(
     """
     yield None
     beat = monotonic()
+    acted = True
     while call.active() and (left := call.ends - monotonic()) > 0:
-        given = supply.more(stream.acts)
+        did, answered = stream.news()
+        given = supply.more(acted=acted or did, answered=answered)
+        acted = False
         yield from given
         if given:
             beat = monotonic()

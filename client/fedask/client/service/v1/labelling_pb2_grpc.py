@@ -125,7 +125,8 @@ class LabellingServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Gives back all that the annotator holds; answers on their way are still taken.
+        """Gives back all that the annotator holds, and ends their stream; answers on their
+        way are still taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
