@@ -169,7 +169,8 @@ CONTRAST = """(() => {
   return poor;
 })()"""
 SMALL = """[...document.querySelectorAll('button')].filter((e) => e.checkVisibility())
-  .filter((e) => Math.min(e.offsetWidth, e.offsetHeight) < 44).map((e) => e.outerHTML)"""
+  .filter((e) => Math.min(e.offsetWidth, e.offsetHeight) < 44)
+  .map((e) => e.outerHTML)"""
 NAMELESS = """[...document.querySelectorAll('button, input, dialog')]
   .filter((e) => !(e.textContent.trim() || e.ariaLabel || e.labels?.length))
   .map((e) => e.outerHTML)"""
