@@ -168,8 +168,7 @@ CONTRAST = """(() => {
   }
   return poor;
 })()"""
-SMALL = """[...document.querySelectorAll('button')]
-  .filter((e) => e.checkVisibility())
+SMALL = """[...document.querySelectorAll('button')].filter((e) => e.checkVisibility())
   .filter((e) => Math.min(e.offsetWidth, e.offsetHeight) < 44)
   .map((e) => e.outerHTML)"""
 NAMELESS = """[...document.querySelectorAll('button, input, dialog')]

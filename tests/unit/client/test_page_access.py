@@ -209,8 +209,18 @@ def test_success_is_no_fresh_start_for_guesses_at_others() -> None:
     attempts = Attempts()
     for at in range(FREE["address"]):
         attempts.failed(f"name{at}", "6.6.6.6", NOON)
+        attempts.failed("own", "6.6.6.6", NOON)
         attempts.succeeded("own", "6.6.6.6")
     assert attempts.wait("anna", "6.6.6.6", NOON) > NO_WAIT
+
+
+def test_many_people_who_sign_in_at_one_machine_never_wait() -> None:
+    attempts = Attempts()
+    for at in range(2 * FREE["name"]):
+        for name in ("anna", f"name{at}"):
+            assert attempts.wait(name, "1.2.3.4", NOON) == NO_WAIT
+            attempts.failed(name, "1.2.3.4", NOON)  # until the password is checked
+            attempts.succeeded(name, "1.2.3.4")
 
 
 def test_a_clock_set_back_does_not_lock_out_for_longer() -> None:
@@ -241,7 +251,14 @@ def test_a_page_for_other_machines_needs_tls_and_logins(host: str, lacks: str) -
     given = {"both": {}, "tls": logins, "logins": tls}[lacks]
     with pytest.raises(ConfigError, match="lets other machines in"):
         PageSettings(classes=("a", "b"), host=host, **given)  # type: ignore[arg-type]
-    PageSettings(classes=("a", "b"), host=host, **tls, **logins)  # type: ignore[arg-type]
+    named = {**tls, **logins, "names": ("ward3",)}
+    PageSettings(classes=("a", "b"), host=host, **named)  # type: ignore[arg-type]
+
+
+def test_a_page_at_every_address_needs_a_name_to_be_reached_by() -> None:
+    files = {"certificate": Path("c"), "private_key": Path("k"), "logins": Path("l")}
+    with pytest.raises(ConfigError, match="needs names"):
+        PageSettings(classes=("a", "b"), host="0.0.0.0", **files)  # type: ignore[arg-type]  # noqa: S104
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])

@@ -45,8 +45,14 @@ class Attempts:
             self._failed.popitem(last=False)
 
     def succeeded(self, name: str, address: str) -> None:
-        """Forget the failures of this person at this machine, of nobody else."""
-        self._failed.pop(("both", name, address), None)
+        """Take back what ``failed`` has just counted; others' failures stay.
+
+        Those of this person at this machine are forgotten.
+        """
+        for key in _keys(name, address):
+            before = self._failed.pop(key, None)
+            if before is not None and key[0] != "both" and before.count > 1:
+                self._failed[key] = _Failures(before.count - 1, before.last)
 
     def _wait(self, key: _Key, now: datetime) -> timedelta:
         found = self._failed.get(key)

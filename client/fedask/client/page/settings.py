@@ -145,6 +145,11 @@ class PageSettings:
             msg = f"page: host = {self.host} lets other machines in, which needs "
             msg += " and ".join(lacks) + "; or set host = 127.0.0.1"
             raise ConfigError(msg)
+        if not self.hosts:
+            msg = (
+                f"page: host = {self.host} is every address, which needs names: those "
+            )
+            raise ConfigError(msg + "by which people reach it")
 
     @property
     def tls(self) -> bool:

@@ -60,6 +60,7 @@ class Page {
     this.deck.clear();
     this.offer.close();
     this.on = null;
+    this.canAnswer(false);
     this.stage(elsewhere(() => this.tab.take()));
   }
 
