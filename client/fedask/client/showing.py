@@ -3,7 +3,8 @@
 Called by whatever people label with: the page, the service, the terminal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -96,3 +97,37 @@ class DeviceExhibit(Exhibit):
         look = Look(index=index, now=self._looked_at, payloads=store)
         pool = remaining(Pool(open_source(self._options, look)), store)
         return Showcase(pool, self._shows)
+
+
+class OneThread(Exhibit):
+    """Lets several threads look through an exhibit that belongs to one.
+
+    Parameters
+    ----------
+    make
+        Makes the exhibit, in its own thread, at the first look.
+    """
+
+    def __init__(self, make: Callable[[], DeviceExhibit]) -> None:
+        self._make = make
+        self._exhibit: DeviceExhibit | None = None
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="exhibit")
+
+    @override
+    def parts(self, uid: Uid) -> tuple[Part, ...]:
+        return self._worker.submit(self._parts, uid).result()
+
+    def close(self) -> None:
+        """Let go of files and connections, once what was asked is shown."""
+        self._worker.submit(self._leave).result()
+        self._worker.shutdown()
+
+    def _parts(self, uid: Uid) -> tuple[Part, ...]:
+        if self._exhibit is None:
+            self._exhibit = self._make()
+        return self._exhibit.parts(uid)
+
+    def _leave(self) -> None:
+        if self._exhibit is not None:
+            self._exhibit.__exit__(None, None, None)
+            self._exhibit = None

@@ -11,26 +11,42 @@ from fedask.client.store import SqliteStore
 from fedask.common.ids import Uid
 
 UID = Uid("a" * 32)
-PLAN = """
-store = "device.db"
-app = "."
-task = "ward_task:task"
+SITE = """
+device = "ward-3"
+app = "app"
+[data]
+data = "notes"
+kind = "documents"
+[service]
 guidelines = "guidelines.txt"
 address = "127.0.0.1:0"
 token = "token"
 annotators = ["ann"]
 """
+PROJECT = """
+[tool.flwr.app.config.task]
+name = "ward_task:task"
+"""
+COMMAND = [sys.executable, "-m", "fedask.simulations.cli"]
+COMMAND += ["device", "serve", "--grpc", "--site"]
+
+
+def made(folder: Path, settings: str = SITE) -> None:
+    (folder / "app").mkdir()
+    (folder / "app" / "pyproject.toml").write_text(PROJECT)
+    (folder / "app" / "ward_task.py").write_text(
+        "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"
+    )
+    (folder / "notes").mkdir()
+    (folder / "notes" / "1.txt").write_text("a note")
+    (folder / "guidelines.txt").write_text("Look twice.")
+    (folder / "device.toml").write_text(settings)
 
 
 def started(folder: Path) -> subprocess.Popen[str]:
-    (folder / "ward_task.py").write_text(
-        "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"
-    )
-    (folder / "guidelines.txt").write_text("Look twice.")
-    (folder / "service.toml").write_text(PLAN)
-    command = [sys.executable, "-m", "fedask.client.service"]
+    made(folder)
     return subprocess.Popen(  # noqa: S603  (our own program)
-        [*command, str(folder / "service.toml")],
+        [*COMMAND, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,15 +78,16 @@ def test_an_owner_starts_the_service_an_app_answers_and_the_log_names_nobody(
         assert store.verdicts(9, None)[0].number == receipt.number
 
 
-def test_a_wrong_file_is_told_in_one_line(tmp_path: Path) -> None:
-    plan = tmp_path / "service.toml"
-    plan.write_text(PLAN.replace("127.0.0.1:0", "192.168.1.7:1"))
-    command = [sys.executable, "-m", "fedask.client.service", str(plan)]
-    (tmp_path / "guidelines.txt").write_text("")
+def test_wrong_settings_are_told_in_one_line(tmp_path: Path) -> None:
+    made(tmp_path, SITE.replace("127.0.0.1:0", "192.168.1.7:1"))
     done = subprocess.run(  # noqa: S603  (our own program)
-        command, capture_output=True, text=True, check=False, timeout=30
+        [*COMMAND, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "ConfigError: service address 192.168.1.7:1 is beyond" in done.stderr
+    assert "address 192.168.1.7:1 is beyond" in done.stderr

@@ -5,6 +5,7 @@ so that ``--json`` can be piped.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,16 @@ from rich.text import Text
 
 _PIPED_WIDTH = 120  # columns
 _WIDEST = 1000  # columns of a piped table
+
+
+def log_to_stderr() -> None:
+    """Write what a service has to say to standard error, a line each, with the time."""
+    log = logging.getLogger("fedask")
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
 
 
 def stderr() -> Console:

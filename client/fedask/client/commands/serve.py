@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.commands.console import stderr
+from fedask.client.commands.console import log_to_stderr, stderr, stdout
 from fedask.client.commands.options import SiteFolder
 from fedask.client.page.logins import add_login
 from fedask.client.page.settings import PageSettings
@@ -21,6 +21,9 @@ def serve_command(
         int | None,
         typer.Option(help="Port of the page, instead of that in device.toml.", min=0),
     ] = None,
+    grpc: Annotated[
+        bool, typer.Option("--grpc", help="Serve the gRPC service for apps instead.")
+    ] = False,
 ) -> None:
     """Serve the labelling page until SIGTERM or Ctrl-C, and print the link to it.
 
@@ -30,6 +33,9 @@ def serve_command(
 
     Example: fedask device serve --site ward-3
     """
+    if grpc:
+        _serve_grpc(site)
+        return
     # Only this command needs FastAPI.
     from fedask.client.page.device import page_of_device  # noqa: PLC0415
     from fedask.client.page.serve import address_of, serve  # noqa: PLC0415
@@ -49,6 +55,20 @@ def serve_command(
         if settings.logins is not None:
             announce("")
         serve(page_of_device(node, settings, clock, announce), settings)
+
+
+def _serve_grpc(folder: Path) -> None:
+    """Run the labelling service that [service] in device.toml describes."""
+    from fedask.client.service.plan import service_of  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.service.server import serve  # noqa: PLC0415
+
+    log_to_stderr()
+
+    def tell(address: str) -> None:
+        stdout().print(f"listening at {address}", markup=False, highlight=False)
+
+    with Site.at(folder, SystemClock()) as opened:
+        serve(service_of(opened), tell)
 
 
 def login_command(

@@ -1,163 +1,100 @@
-"""The owner's file for a labelling service: what to serve, where, and for whom.
+"""The labelling service of a site: the ``[service]`` table of its ``device.toml``.
 
-Read once at the start, by ``python -m fedask.client.service``. Unknown keys are
-refused; paths count from the folder of the file.
+Read once at the start, by ``fedask device serve --grpc``. Unknown keys are refused;
+paths count from the folder of the file. ::
 
-.. code:: toml
-
-    store = "/srv/fedask/device.db"   # the SuperNode's
-    app = "/srv/fedask/my-app"        # folder that holds the package of the task
-    task = "my_app.task:task"
-    guidelines = "guidelines.txt"
-    address = "unix:/run/fedask/desk"
-    [desk]
-    rule = "two"
+    [service]
+    address = "unix:desk/socket"
+    annotators = ["ann", "bob"]
 """
 
-import sys
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.exhibit import Exhibit
 from fedask.client.service.front import Guide
 from fedask.client.service.server import LabellingService
 from fedask.client.service.settings import Limits, ServerTls, ServiceSettings
-from fedask.common.clock import Clock
+from fedask.client.showing import OneThread
+from fedask.client.site.site import Site
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
-from fedask.common.registry import load_attr, nearest
-from fedask.common.task import Task
+from fedask.common.registry import nearest
 
-_MAX_BYTES = 1 << 20  # of the file, and of the guidelines
+_MAX_BYTES = 1 << 20  # of the guidelines
+_UNIX = "unix:"
 _KEYS: dict[str, type] = {
-    "store": str,
-    "app": str,
-    "task": str,
-    "guidelines": str,
-    "exhibit": str,
     "address": str,
     "token": str,
     "annotators": list,
+    "guidelines": str,
     "tls": dict,
     "people": dict,
     "limits": dict,
-    "desk": dict,
 }
-_NEEDED = ("store", "task", "address")
-_T = TypeVar("_T", Limits, DeskSettings, ServerTls)
+_T = TypeVar("_T", Limits, ServerTls)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a file says.
-
-    Parameters
-    ----------
-    app
-        Folder from which ``task`` and ``exhibit`` are imported; None: from anywhere.
-    task
-        ``package.module:attr`` of a Task: its classes are those of the labels.
-    guidelines
-        Text.
-    exhibit
-        ``package.module:attr`` of what makes an Exhibit; "": nothing to show.
-    desk
-        Options of the desk, beside the number of classes.
-    """
-
-    store: Path
-    app: Path | None
-    task: str
-    guidelines: str
-    exhibit: str
-    service: ServiceSettings
-    desk: Mapping[str, Any]
-
-    def open(self, clock: Clock) -> LabellingService:
-        """Import what is named, and make the service; it does not listen yet.
-
-        Raises
-        ------
-        ConfigError
-            If something named is not there, or is not what it should be.
-        """
-        if self.app is not None and str(self.app) not in sys.path:
-            sys.path.insert(0, str(self.app))
-        task = load_attr(self.task)
-        if not isinstance(task, Task):
-            msg = f"task = {self.task!r} is a {type(task).__name__}, not a Task"
-            raise ConfigError(msg)
-        shown: Exhibit | None = load_attr(self.exhibit)() if self.exhibit else None
-        desk = _settings(
-            DeskSettings, {**self.desk, "classes": task.num_classes}, "desk"
-        )
-        guide = Guide(
-            classes=tuple(task.classes),
-            guidelines=self.guidelines,
-            version=version("fedask"),
-        )
-        return LabellingService(
-            store=self.store,
-            settings=self.service,
-            desk=desk,
-            guide=guide,
-            exhibit=shown,
-            clock=clock,
-        )
-
-
-def read_plan(path: Path) -> Plan:
-    """Read a file.
+def service_of(site: Site) -> LabellingService:
+    """Make the service of a site; it does not listen yet.
 
     Raises
     ------
     ConfigError
-        If it cannot be read, or a key or a value is wrong.
+        If there is no address, or a key or a value is wrong.
     ProtocolError
         If an annotator's name is none.
+    DataError
+        If the data cannot be read.
     """
-    try:
-        tree = tomllib.loads(_text(path))
-    except ValueError as err:  # not TOML, or a number too long
-        msg = f"cannot read {path}: {err}"
-        raise ConfigError(msg) from err
-    _check(tree, _KEYS, f"{path}: ")
-    for key in _NEEDED:
-        if key not in tree:
-            msg = f"{path} has no {key}"
-            raise ConfigError(msg)
-    folder = path.absolute().parent
-    app, guidelines = tree.get("app"), tree.get("guidelines")
-    if "classes" in tree.get("desk", {}):
-        msg = f"{path}: desk.classes is the task's to say: leave it out"
-        raise ConfigError(msg)
-    return Plan(
-        store=folder / tree["store"],
-        app=None if app is None else folder / app,
-        task=tree["task"],
-        guidelines="" if guidelines is None else _text(folder / guidelines),
-        exhibit=tree.get("exhibit", ""),
-        service=_service(tree, folder),
-        desk=tree.get("desk", {}),
+    table, folder = site.settings.service, site.settings.folder.absolute()
+    with site.settings.told("service"):
+        settings = service_settings(table, folder)
+        guidelines = table.get("guidelines")
+        text = "" if guidelines is None else _text(folder / guidelines)
+    guide = Guide(
+        classes=tuple(site.task.classes), guidelines=text, version=version("fedask")
+    )
+    return LabellingService(
+        store=site.settings.store_path,
+        sealing=site.settings.store_settings(),
+        settings=settings,
+        desk=site.settings.desk_settings(site.task.num_classes),
+        guide=guide,
+        exhibit=OneThread(site.new_exhibit),
+        clock=site.clock,
     )
 
 
-def _service(tree: Mapping[str, Any], folder: Path) -> ServiceSettings:
-    people, annotators = tree.get("people", {}), tree.get("annotators", [])
-    token, tls = tree.get("token"), tree.get("tls")
+def service_settings(table: Mapping[str, Any], folder: Path) -> ServiceSettings:
+    """Read the table.
+
+    Raises
+    ------
+    ConfigError
+        If a key or a value is missing or wrong.
+    ProtocolError
+        If an annotator's name is none.
+    """
+    _check(table, _KEYS, "")
+    if "address" not in table:
+        msg = 'no address: say where it listens, as in address = "unix:desk/socket"'
+        raise ConfigError(msg)
+    people, annotators = table.get("people", {}), table.get("annotators", [])
+    token, tls = table.get("token"), table.get("tls")
     _check(people, dict.fromkeys(people, str), "people.")
+    address = table["address"]
+    if address.startswith(_UNIX):
+        address = f"{_UNIX}{folder / address.removeprefix(_UNIX)}"
     return ServiceSettings(
-        address=tree["address"],
+        address=address,
         token=None if token is None else folder / token,
         tls=None if tls is None else _settings(ServerTls, tls, "tls", folder),
         people=people,
         annotators=frozenset(parse_annotator(name) for name in annotators),
-        limits=_settings(Limits, tree.get("limits", {}), "limits"),
+        limits=_settings(Limits, table.get("limits", {}), "limits"),
     )
 
 

@@ -34,13 +34,14 @@ from fedask.client.service.turns import Turns
 from fedask.client.service.v1 import labelling_pb2 as pb
 from fedask.client.service.watcher import Watcher
 from fedask.client.service.workers import Workers
-from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Labelling"].full_name
+_BESIDE = StoreSettings()  # the key lies beside the store
 GRACE_S = 10.0  # for calls that were begun: as long as the store waits for its lock
 _OVERHEAD_BYTES = 1024**2  # of a message beside the content: a thousand leases
 _METADATA_BYTES = 8 * 1024
@@ -50,14 +51,14 @@ _IDLE_MS = 10 * 60 * 1000  # then a connection without calls is closed
 
 
 def desks(
-    path: Path, clock: Clock, settings: DeskSettings
+    path: Path, sealing: StoreSettings, clock: Clock, settings: DeskSettings
 ) -> Callable[[], AbstractContextManager[Desk]]:
     """Return what opens a desk over a store, for the thread that calls it."""
     turn = threading.Lock()
 
     @contextmanager
     def open_desk() -> Iterator[Desk]:
-        with closing(SqliteStore(path)) as store:
+        with closing(sealing.open(path)) as store:
             turns = Turns(store, turn, BUSY_TIMEOUT_MS / 1e3)
             yield Desk(turns, clock, settings)
 
@@ -71,6 +72,8 @@ class LabellingService:
     ----------
     store
         The device's file; made if missing.
+    sealing
+        How it is opened.
     settings
         Where it listens, and for whom.
     desk
@@ -92,10 +95,11 @@ class LabellingService:
         If the address is taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what a service is made of, in one place)
         self,
         *,
         store: Path,
+        sealing: StoreSettings = _BESIDE,
         settings: ServiceSettings,
         desk: DeskSettings,
         guide: Guide,
@@ -110,7 +114,7 @@ class LabellingService:
         self._place = Address.parse(settings.address)
         self._streams = Streams(self._limits.streams)
         self._health = Health(frozenset({SERVICE}), self._limits.call_s)
-        self._open_desk = desks(store, clock, desk)
+        self._open_desk = desks(store, sealing, clock, desk)
         self._watcher = Watcher(store, self._limits.look_s, self._streams.wake)
         self._stack = ExitStack()
         self._stop = threading.Lock()

@@ -21,7 +21,7 @@ from fedask.common.registry import nearest
 FILE = "device.toml"
 STORE = "device.db"
 MAX_BYTES = 1 << 16
-_TABLES = ("data", "desk", "seal", "page", "eligible")
+_TABLES = ("data", "desk", "seal", "page", "eligible", "service")
 _PATHS = {  # settings of a table that are paths, relative to the folder
     "seal": ("key", "passphrase"),
     "page": ("certificate", "private_key", "logins", "sessions", "guidelines"),
@@ -54,6 +54,8 @@ class SiteSettings:
         Settings of ``PageSettings``.
     eligible
         Settings of ``EligibilitySettings``: when the device may train.
+    service
+        Settings of the labelling service: see ``service.plan``.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class SiteSettings:
     seal: Mapping[str, Any] = field(default_factory=dict)
     page: Mapping[str, Any] = field(default_factory=dict)
     eligible: Mapping[str, Any] = field(default_factory=dict)
+    service: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def store_path(self) -> Path:
@@ -205,5 +208,5 @@ def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
         data=data,
         desk=tree.get("desk", {}),
         store=Path(tree.get("store", STORE)),
-        **{name: tree.get(name, {}) for name in ("seal", "page", "eligible")},
+        **{name: tree.get(name, {}) for name in _TABLES[2:]},
     )

@@ -176,8 +176,11 @@ class Site:
         ConfigError, DataError
             If ``show`` is none that there is, or the data cannot be read.
         """
-        shown = DeviceExhibit(self.settings.to_node(), self.clock)
-        return self._opened.enter_context(shown)
+        return self._opened.enter_context(self.new_exhibit())
+
+    def new_exhibit(self) -> DeviceExhibit:
+        """Return what shows samples, for the thread that asks; to be entered there."""
+        return DeviceExhibit(self.settings.to_node(), self.clock)
 
     @cached_property
     def pool(self) -> Pool:
