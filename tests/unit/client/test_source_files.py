@@ -10,6 +10,7 @@ import pytest
 from tests.contract.client.places import LONG_AGO_NS, look
 
 from fedask.client.pool import Broken
+from fedask.client.sources.contents import Contents
 from fedask.client.sources.files import (
     BrokenSampleError,
     File,
@@ -18,7 +19,6 @@ from fedask.client.sources.files import (
     walk,
 )
 from fedask.client.sources.images import ImageReader
-from fedask.client.sources.contents import Contents
 from fedask.client.sources.index import Index
 from fedask.common.errors import DataError, FedaskError
 

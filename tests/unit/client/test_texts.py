@@ -6,7 +6,8 @@ import pytest
 from tests.contract.client.places import look
 
 from fedask.client.sources import texts
-from fedask.client.sources.index import MAX_BROKEN, Index
+from fedask.client.sources.contents import MAX_BROKEN
+from fedask.client.sources.index import Index
 from fedask.client.sources.rows import MAX_ROW_BYTES
 from fedask.common.errors import DataError
 
