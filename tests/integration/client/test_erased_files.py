@@ -79,6 +79,9 @@ def test_no_page_remembers_an_erased_sample(tmp_path: Path) -> None:
 
         assert store.forget(GONE).clean
 
+        left = Training(cycle=1, uids=frozenset(UIDS) - frozenset(GONE))
+        assert store._eraser.covers(left)
+        assert not store._eraser.covers(Training(cycle=1, uids=frozenset(GONE[:1])))
         assert found_in(files_of(tmp_path), traces) == []
         assert len(store.items()) == MANY - len(GONE)
     assert found_in(files_of(tmp_path), traces) == []
@@ -156,6 +159,20 @@ def test_a_verdict_cannot_be_given_to_another_annotator(tmp_path: Path) -> None:
 
         with pytest.raises(SealError):
             store.verdicts(MANY, None)
+
+
+def test_the_length_of_what_was_said_tells_no_name(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "device.db")) as store:
+        store.add(1, UIDS[:2])
+        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=1000))
+        for name, label in (("al", 1), ("annemarie.schwarzenbach", 999)):
+            (lease,) = desk.lease(name, 1)
+            desk.submit(name, lease.uid, lease.token, Label(label), "k")
+
+        for query in ("said FROM verdict", "held FROM lease", "label FROM item"):
+            rows = store._db.execute(f"SELECT {query}").fetchall()
+            assert len({len(sealed) for (sealed,) in rows}) == 1
+            assert len(rows) == 2
 
 
 def test_an_index_forgets_a_sample_and_keeps_its_neighbours(tmp_path: Path) -> None:

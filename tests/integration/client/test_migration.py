@@ -57,6 +57,7 @@ def write_fourth(path: Path) -> None:
     """Make a file as the fourth version did, with pages that were freed in it."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA secure_delete = OFF")  # as most SQLites are built
     for step in schema._STEPS[:4]:
         for statement in step:
             db.execute(statement)
@@ -68,6 +69,11 @@ def write_fourth(path: Path) -> None:
         "INSERT INTO item (uid, state, cycle, label) VALUES (?, 'labelled', 3, ?)",
         [(f"{number:032x}", LABEL) for number in range(MANY)],
     )
+    db.executemany(
+        "INSERT INTO lease VALUES (?, ?, 't', NULL, 0)",
+        [(f"{number:032x}", WHO * 3000) for number in range(40)],
+    )
+    db.execute("DELETE FROM lease WHERE token = 't'")  # freed, and not overwritten
     groups = np.array([LABEL, LABEL], dtype="<i4").tobytes()
     scores = np.array([0.5, 0.25], dtype="<f4").tobytes()
     row = ("00ff", f"{B} {C}", scores, groups)

@@ -184,10 +184,10 @@ def test_a_process_that_was_open_meanwhile_goes_on(path: Path) -> None:
         store.rotate()
         store.rotate()
 
-        check(other)
         fresh = uid_of(b"fresh")
         other.put_payload(fresh, ".bin", b"fresh")  # under the key of now
         assert store.payload(fresh) == b"fresh"
+        check(other)
     with closing(SqliteStore(path)) as again:
         check(again)
         assert again.payload(fresh) == b"fresh"
