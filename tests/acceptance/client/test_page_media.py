@@ -180,7 +180,7 @@ SCREENS = tuple(
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-@pytest.mark.parametrize("make", [images, sounds, joined])
+@pytest.mark.parametrize("make", [sounds, joined])
 def test_the_page_is_legible_and_touchable_on_phone_and_desktop(
     browser: Browser, tmp_path: Path, make: Callable[[], NDArray[Any]]
 ) -> None:

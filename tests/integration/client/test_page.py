@@ -1,6 +1,7 @@
 """The labelling page over loopback: who gets in, what is refused, what is kept."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -110,12 +111,19 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def two_logins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("logins") / "logins.json"
+    for name in ("anna", "ben"):
+        add_login(path, name, GOOD)
+    return path
+
+
 @pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Site]:
+def ward(tmp_path: Path, two_logins: Path) -> Iterator[Site]:
     """A page with logins."""
     logins = tmp_path / "logins.json"
-    for name in ("anna", "ben"):
-        add_login(logins, name, GOOD)
+    shutil.copy(two_logins, logins)
     with Site(tmp_path, SAMPLES, CLASSES, logins=logins).running() as found:
         yield found
 
