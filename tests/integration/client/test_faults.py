@@ -14,7 +14,7 @@ import grpc
 import pytest
 from tests.integration.client.services import CLASSES, LEASE_S, QUICK, Place, call, uid
 
-from fedask.client import store
+from fedask.client import connection
 from fedask.client.refusals import (
     KeyReusedError,
     LeaseError,
@@ -242,7 +242,7 @@ def test_a_failure_is_told_as_the_table_has_it_and_nothing_besides(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(store, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 50)
     place = Place(folder=tmp_path)
     with scene_for(place, kind) as scene, pytest.raises(grpc.RpcError) as refused:
         PROVOCATIONS[kind](scene)

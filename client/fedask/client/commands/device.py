@@ -2,7 +2,17 @@
 
 import typer
 
-from fedask.client.commands import doctor, init, label, serve, status, watch
+from fedask.client.commands import (
+    doctor,
+    exchange,
+    init,
+    keep,
+    label,
+    serve,
+    status,
+    studio,
+    watch,
+)
 
 app = typer.Typer(
     help="Set up and look after the device that holds the data: its folder, its queue, "
@@ -19,3 +29,10 @@ app.command("login")(serve.login_command)
 app.command("label")(label.label_command)
 app.command("run-once")(watch.run_once_command)
 app.command("watch")(watch.watch_command)
+app.command("add")(keep.add_command)
+app.command("export")(exchange.export_command)
+app.command("import")(exchange.import_command)
+app.command("push")(studio.push_command)
+app.command("pull")(studio.pull_command)
+app.command("forget")(keep.forget_command)
+app.command("rotate-key")(keep.rotate_key_command)

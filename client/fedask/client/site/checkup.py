@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from fedask.client.learner import Learner
 from fedask.client.site.site import Site
 from fedask.common.errors import DataError, FedaskError, StoreError
 from fedask.common.ids import Uid
@@ -133,6 +132,8 @@ def _data(site: Site) -> Finding:
 
 def _model(site: Site) -> Finding:
     """Whether a sample goes through transform and model."""
+    from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+
     learner = Learner(site.task, site.scenario.train)
     uid = Uid(str(site.pool.uids[0]))
     try:

@@ -5,12 +5,14 @@ nothing but the site: the last model, cut and pace are in the store. Never waits
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fedask.client.learner import Learner
-from fedask.client.setting import Setting
 from fedask.client.site.site import Site
 from fedask.client.sources.watching import Watch
-from fedask.client.stream import Stream
+
+if TYPE_CHECKING:
+    from fedask.client.setting import Setting
+    from fedask.client.stream import Stream
 
 BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
 
@@ -68,8 +70,12 @@ class Lookout:
         pool = self._watch.pool
         return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
 
-    def _stream(self) -> Stream:
+    def _stream(self) -> "Stream":
         """Return what asks, over the data as it is now."""
+        from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+        from fedask.client.setting import Setting  # noqa: PLC0415
+        from fedask.client.stream import Stream  # noqa: PLC0415
+
         site = self._site
         if self._setting is None:
             learner = Learner(site.task, site.scenario.train)

@@ -1,0 +1,139 @@
+"""``fedask device export`` and ``import``: files of other labelling tools."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedask.client.commands.console import print_json, stderr
+from fedask.client.commands.options import Json, SiteFolder
+from fedask.client.exchange.account import Account, Aside
+from fedask.client.exchange.annotation import Reading
+from fedask.client.exchange.content import Contents
+from fedask.client.exchange.shelf import Guess, Shelf, Which
+from fedask.client.exchange.studio_file import export_tasks, import_annotations
+from fedask.client.exchange.table import export_table, import_table
+from fedask.client.site.site import Site
+from fedask.common.clock import SystemClock
+from fedask.common.errors import ConfigError
+
+_TABLE = ".csv"
+
+
+_Which = Annotated[Which, typer.Option("--samples", help="Which samples.")]
+Show = Annotated[
+    Guess,
+    typer.Option(help="What people see of the model: nothing, its score, its class."),
+]
+People = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--person",
+        metavar="THERE=HERE",
+        help="A name in the other tool, and the annotator here. May be repeated.",
+    ),
+]
+Truth = Annotated[
+    bool,
+    typer.Option(
+        "--ground-truth", help="Believe that mark: it settles a sample at once."
+    ),
+]
+
+
+def export_command(
+    path: Annotated[Path, typer.Argument(help="JSON for Label Studio, or a .csv.")],
+    site: SiteFolder = Path(),
+    *,
+    which: _Which = Which.WAITING,
+    guess: Show = Guess.SCORE,
+    files: Annotated[
+        Path | None,
+        typer.Option(help="Write images and sounds there, not into the JSON."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write samples as tasks for Label Studio, or what people said as a table.
+
+    A .csv holds the verdicts that stand: uid, label, annotator, at, kind. JSON holds
+    tasks, with a labelling configuration (.xml) beside it. These files hold samples
+    and names in clear.
+
+    Example: fedask device export tasks.json --site ward-3
+    """
+    with Site.at(site, SystemClock()) as opened:
+        if path.suffix == _TABLE:
+            count = export_table(opened.store, opened.task.classes, path)
+            tell({"verdicts": count}, (), json=json)
+            return
+        contents = Contents() if files is None else Contents(folder=files)
+        shelf = shelf_of(opened, guess, contents)
+        done = export_tasks(shelf, which, path)
+    tell({"tasks": done.tasks, "aside": done.aside}, done.asides, json=json)
+
+
+def import_command(
+    path: Annotated[Path, typer.Argument(help="JSON of Label Studio, or a .csv.")],
+    site: SiteFolder = Path(),
+    *,
+    source: Annotated[
+        str,
+        typer.Option(help="Where it is from: the same word at every import."),
+    ] = "",
+    person: People = None,
+    ground_truth: Truth = False,
+    json: Json = False,
+) -> None:
+    """Keep what people said in another tool. The same file twice changes nothing.
+
+    A file with a wrong entry is refused whole; samples that this device never asked
+    are set aside and counted.
+
+    Example: fedask device import annotations.json --site ward-3 --person 3=ann
+    """
+    with Site.at(site, SystemClock()) as opened:
+        reading = Reading(
+            classes=opened.task.classes,
+            source=source or path.suffix.removeprefix(".") or "file",
+            people=people_of(person),
+            ground_truth=ground_truth,
+        )
+        bring = import_table if path.suffix == _TABLE else import_annotations
+        account = bring(opened.desk, path, reading)
+    tell_account(account, json=json)
+
+
+def shelf_of(site: Site, guess: Guess, contents: Contents) -> Shelf:
+    """Return the samples of a site, as tasks."""
+    classes = site.task.classes
+    return Shelf(site.store, site.exhibit, classes, contents=contents, guess=guess)
+
+
+def people_of(told: list[str] | None) -> dict[str, str]:
+    """Read the values of ``--person``."""
+    people = {}
+    for each in told or ():
+        there, equals, here = each.rpartition("=")
+        if not equals or not here:
+            msg = f"--person {each!r} must be written THERE=HERE"
+            raise ConfigError(msg)
+        people[there] = here
+    return people
+
+
+def tell_account(account: Account, *, json: bool) -> None:
+    """Say what became of every entry of an import."""
+    told = {key: value for key, value in asdict(account).items() if key != "asides"}
+    tell(told, account.asides, json=json)
+
+
+def tell(told: dict[str, int], asides: tuple[Aside, ...], *, json: bool) -> None:
+    """Say what became of every entry."""
+    if json:
+        print_json({**told, "asides": [asdict(each) for each in asides]})
+        return
+    console = stderr()
+    console.print(", ".join(f"{key} {value}" for key, value in told.items()))
+    for aside in asides:
+        console.print(f"  set aside: {aside.where}: {aside.reason}", markup=False)

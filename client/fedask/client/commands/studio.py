@@ -1,0 +1,90 @@
+"""``fedask device push`` and ``pull``: a Label Studio server on the site."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedask.client.commands.exchange import (
+    People,
+    Show,
+    Truth,
+    people_of,
+    shelf_of,
+    tell,
+    tell_account,
+)
+from fedask.client.commands.options import Json, SiteFolder
+from fedask.client.exchange.content import Contents
+from fedask.client.exchange.shelf import Guess
+from fedask.client.site.site import Site
+from fedask.common.clock import SystemClock
+
+_Url = Annotated[str, typer.Argument(help="Of the Label Studio server.")]
+_Project = Annotated[int, typer.Argument(help="Its number there.")]
+_Token = Annotated[
+    Path | None,
+    typer.Option(help="File with the token. [default: $FEDASK_LABEL_STUDIO_TOKEN]"),
+]
+
+
+def push_command(
+    url: _Url,
+    project: _Project,
+    site: SiteFolder = Path(),
+    *,
+    token: _Token = None,
+    guess: Show = Guess.SCORE,
+    json: Json = False,
+) -> None:
+    """Send what waits to a project on the site. Again sends only what is new.
+
+    Example: fedask device push https://labels.site 7 --site ward-3
+    """
+    from fedask.client.exchange.link import (  # noqa: PLC0415  (imports httpx)
+        Address,
+        Link,
+        read_token,
+    )
+    from fedask.client.exchange.studio import Studio  # noqa: PLC0415
+
+    clock = SystemClock()
+    address = Address(url=url, token=read_token(token))
+    with Site.at(site, clock) as opened, Link(address, clock) as link:
+        studio = Studio(link, project, url)
+        pushed = studio.push(shelf_of(opened, guess, Contents()))
+    told = {"pushed": pushed.pushed, "present": pushed.present, "aside": pushed.aside}
+    tell(told, pushed.asides, json=json)
+
+
+def pull_command(
+    url: _Url,
+    project: _Project,
+    site: SiteFolder = Path(),
+    *,
+    token: _Token = None,
+    person: People = None,
+    ground_truth: Truth = False,
+    json: Json = False,
+) -> None:
+    """Keep what people said in a project on the site.
+
+    Example: fedask device pull https://labels.site 7 --site ward-3
+    """
+    from fedask.client.exchange.link import (  # noqa: PLC0415  (imports httpx)
+        Address,
+        Link,
+        read_token,
+    )
+    from fedask.client.exchange.studio import Studio  # noqa: PLC0415
+
+    clock = SystemClock()
+    address = Address(url=url, token=read_token(token))
+    with Site.at(site, clock) as opened, Link(address, clock) as link:
+        account = Studio(link, project, url).pull(
+            opened.desk,
+            opened.task.classes,
+            people_of(person),
+            ground_truth=ground_truth,
+        )
+    tell_account(account, json=json)
