@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
+from fedask.client.audit import Event
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State
 from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
@@ -38,12 +39,13 @@ from fedask.client.verdict import (
     Verdict,
 )
 from fedask.common.clock import Clock
-from fedask.common.errors import ProtocolError
+from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator, stable_seed, unit_hash
 
 MAX_HELD = 1000  # leases of one annotator
 MAX_KEY = 128  # characters
 _TOKEN_BYTES = 16
+_EVENTS: dict[Said, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
 
 
 def new_token() -> str:
@@ -110,8 +112,10 @@ class Desk:
         with self._open() as (book, now):
             held = [book.sheet(uid) for uid in book.leased(annotator=who)]
             given = [self._renew(book, who, sheet, now) for sheet in held]
-            given += self._new(book, who, limit - len(held), now)
-        return given
+            fresh = self._new(book, who, limit - len(held), now)
+            if fresh:
+                book.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
+        return given + fresh
 
     def submit(
         self,
@@ -143,6 +147,8 @@ class Desk:
         ProtocolError
             If the token is of another lease, the key of another sample, the label no
             class, or one of ``also`` is no near-duplicate or got no label.
+        PrivacyError
+            If the right to use the sample has ended.
         StoreError
             If the sample is not in the queue.
         """
@@ -152,12 +158,16 @@ class Desk:
             if not book.given(who, key):
                 sheets = self._for_verdict(book, who, uid, token, also)
                 for sheet in sheets:
+                    _check_right(book, sheet.item.uid, now)
+                for sheet in sheets:
                     fresh = self._verdict(sheet, who, verdict, key, now)
                     if sheet.item.uid != uid:
                         fresh = replace(
                             fresh, kind=Kind.SHARED, token="", control=False
                         )
                     book.write(self._said(sheet, fresh, now))
+                event = _EVENTS.get(verdict, Event.LABELLED)
+                book.record(event, [sheet.item.uid for sheet in sheets], now, who)
             return _receipt(book.given(who, key), uid)
 
     def undo(self, annotator: str) -> Uid | None:
@@ -185,14 +195,23 @@ class Desk:
                 )
                 if verdict.control or sheet.item.state is not State.TRAINED:
                     sheet = sheet.without(verdict, now)
-                book.write(sheet.with_hold(hold).settled(self._rule))
+                if book.may_show(verdict.uid, now):
+                    sheet = sheet.with_hold(hold).settled(self._rule)
+                else:  # taken back, but not to be seen again
+                    sheet = sheet.settled(self._rule).withdrawn()
+                book.write(sheet)
+            if last:
+                book.record(Event.UNDONE, [v.uid for v in last], now, who)
         return last[0].uid if last else None
 
     def release(self, annotator: str) -> None:
         """Give back all that an annotator holds; answers on their way are taken."""
         who = parse_annotator(annotator)
-        with self._open() as (book, _):
-            for uid in book.leased(annotator=who):
+        with self._open() as (book, now):
+            held = book.leased(annotator=who)
+            if held:
+                book.record(Event.RELEASED, held, now, who)
+            for uid in held:
                 sheet = book.sheet(uid)
                 for hold in sheet.holds:
                     if hold.annotator == who:
@@ -232,14 +251,24 @@ class Desk:
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return waiting samples so close to this one that one answer may serve all."""
+        with self._open():  # what waited too long does not wait now
+            pass
         return self._store.near(uid)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Book, datetime]]:
-        """Begin a transaction in which no lease is over or too long."""
+        """Begin a transaction in which no lease is over or too long.
+
+        What may not be shown any more is on no screen, and waits no longer.
+        """
         now = self._clock.now()
         latest = now + self._length
         with self._store.book() as book:
+            gone = book.lapsed(now)
+            for uid in gone:
+                book.write(book.sheet(uid).withdrawn())
+            if gone:
+                book.record(Event.EXPIRED, gone, now)
             for uid in book.leased(outside=(now, latest)):
                 sheet = book.sheet(uid)
                 for hold in sheet.holds:
@@ -261,7 +290,7 @@ class Desk:
             uid = None
             if unit_hash("control", token) < self._settings.controls:
                 start = Uid(f"{stable_seed('start', token):016x}")
-                uid = book.control_for(who, start)
+                uid = book.control_for(who, start, now)
             control = uid is not None
             sheet = book.sheet(waiting.pop(0) if uid is None else uid)
             old = sheet.hold_of(who)
@@ -349,6 +378,13 @@ class Desk:
                 sheet = sheet.without(before, now)
         sheet = replace(sheet, verdicts=(*sheet.verdicts, fresh))
         return sheet.settled(self._rule)
+
+
+def _check_right(book: Book, uid: Uid, now: datetime) -> None:
+    """Refuse a verdict on what may not be used any more: it could not be either."""
+    if not book.may_show(uid, now):
+        msg = f"sample {uid} may not be used any more: its right to be has ended"
+        raise PrivacyError(msg)
 
 
 def _receipt(verdicts: Sequence[Verdict], uid: Uid) -> Receipt:

@@ -6,7 +6,7 @@ repeated message or a killed process changes nothing that was given by a person.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, State, totals
 from fedask.client.rating import Counted, Rater
+from fedask.client.rating import present as in_pool
 from fedask.client.setting import Setting
 from fedask.client.sgd import Labelled, Lesson, Trained, WarmLesson, decayed
 from fedask.client.weak import Weak
@@ -107,6 +108,9 @@ class Device:
         Who answers.
     present
         Whether it takes part in round ``tick``; simulations let devices miss rounds.
+    lessons
+        The samples it may train on, where not all may be: answers about others are
+        kept, and of no use. None: ``pool``, and a sample that is gone is an error.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class Device:
         store: DeviceStore,
         oracle: Oracle,
         present: Callable[[int], bool] = always,
+        lessons: Pool | None = None,
     ) -> None:
         self.device_id = device_id
         self.pool = pool
@@ -124,6 +129,8 @@ class Device:
         self._rater = Rater(pool, store)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
+        self._lessons = pool if lessons is None else lessons
+        self._whole = lessons is None
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
         self._weak: Weak | None = None
@@ -162,7 +169,7 @@ class Device:
         self._asker.answered(items, ask.cycle, setting)
         if ask.score:
             counted = self._rater.score(ask, setting, items)
-        labelled = [item for item in items if item.state in _ANSWERED]
+        labelled = self._usable(items)
         weak = self._weak_labels(setting, items)
         lesson = None
         if labelled or weak:
@@ -189,11 +196,11 @@ class Device:
         if step >= config.warmup:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
-        drawn = warmup.draw(self.pool, seed, step)
+        drawn = warmup.draw(self._lessons, seed, step)
         lesson = None
         if len(drawn) >= warmup.FEWEST:
             lesson = WarmLesson(
-                inputs=setting.learner.prepare_warmup(self.pool.load(drawn)),
+                inputs=setting.learner.prepare_warmup(self._lessons.load(drawn)),
                 lr=decayed(config.lr, step, config.warmup),
                 prox=max(prox, config.prox),
                 stream=("warm-up", seed, self.device_id, step),
@@ -201,7 +208,7 @@ class Device:
         items = self.store.items()
         return Begun(
             items=items,
-            labelled=[item for item in items if item.state in _ANSWERED],
+            labelled=self._usable(items),
             counted=None,
             refused="",
             lesson=lesson,
@@ -243,11 +250,11 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = [item for item in self.store.items() if item.state in _ANSWERED]
+        labelled = self._usable(self.store.items())
         if not labelled:
             return 0.0, 0
         learner.load(arrays)
-        probs = learner.predict(self.pool.load([item.uid for item in labelled]))
+        probs = learner.predict(self._lessons.load([item.uid for item in labelled]))
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
@@ -282,7 +289,13 @@ class Device:
         if self._weak is None:
             classes, seed = setting.task.num_classes, setting.scenario.seed
             self._weak = Weak(config, classes, self.device_id, seed)
-        return self._weak.labels(self.pool, items)
+        items = items if self._whole else in_pool(self._lessons, items)
+        return self._weak.labels(self._lessons, items)
+
+    def _usable(self, items: Sequence[Item]) -> list[Item]:
+        """Return what was answered and may be trained on."""
+        answered = [item for item in items if item.state in _ANSWERED]
+        return answered if self._whole else in_pool(self._lessons, answered)
 
     def _lesson(
         self,
@@ -302,7 +315,7 @@ class Device:
             if weak:
                 weights = [1.0] * len(uids)
                 weights += [setting.scenario.weak.weight] * len(weak)
-            raw = self.pool.load([*uids, *weak])
+            raw = self._lessons.load([*uids, *weak])
             inputs = setting.learner.prepare(raw, [*labels, *weak.values()], weights)
             self._known = ((uids, labels, weak), inputs)
         config = setting.scenario.train

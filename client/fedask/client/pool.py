@@ -111,6 +111,10 @@ class Pool:
             raise DataError(msg)
         return self._rows_at(places)
 
+    def has(self, uids: Sequence[Uid]) -> NDArray[np.bool_]:
+        """Tell which of these samples are in the pool: (m,)."""
+        return self._find(np.array(uids, dtype=np.str_))[1]
+
     def part(self, uids: Iterable[Uid]) -> "Pool":
         """Return the pool of those of these samples that are here."""
         wanted = np.array(sorted(set(uids)), dtype=np.str_)

@@ -16,10 +16,13 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client import book as rows
-from fedask.client import schema
+from fedask.client import right_rows, schema
+from fedask.client.audit import MOVED, NO_AUDIT, Audit, Event, Fact
+from fedask.client.permitted import Permits
 from fedask.client.precedents import MAX_PRECEDENTS, Finding, Precedent
 from fedask.client.queue import (
     MOVES,
@@ -33,9 +36,10 @@ from fedask.client.queue import (
     check_pace,
     check_plain_move,
 )
+from fedask.client.seen import seen
 from fedask.client.sheet import Book, VerdictStore
 from fedask.client.verdict import Kind, Progress, Verdict
-from fedask.common.errors import StoreError
+from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
@@ -46,12 +50,13 @@ _WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
 
 _ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
-_QUEUE = """INSERT INTO item (uid, state, cycle) VALUES (?, 'queued', ?)
-    ON CONFLICT (uid) DO UPDATE
-    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut'
+_QUEUE = """INSERT INTO item (uid, state, cycle, right_until)
+    VALUES (?, 'queued', ?, ?) ON CONFLICT (uid) DO UPDATE
+    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut',
+        right_until = excluded.right_until
     WHERE state = 'expired'"""
-_ARRIVE = """INSERT INTO item (uid, state, cycle, origin) VALUES (?, 'queued', ?, ?)
-    ON CONFLICT (uid) DO NOTHING"""
+_ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
+    VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""
 _PUT_NOTE = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
 _NOTE = "SELECT value FROM note WHERE name = ?"
 _LAST_CYCLE = "SELECT COALESCE(MAX(cycle), 0) FROM cycle"
@@ -79,7 +84,7 @@ _DROP_PRECEDENTS = """DELETE FROM precedent WHERE uid IN
 _PUT_FINDING = """UPDATE precedent SET found = ?, truth = ?, hit = ?
     WHERE uid = ? AND found IS NULL"""
 _PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608
-_CUT, _PACE = "cut", "pace"  # names of notes
+_CUT, _PACE, _RIGHTS = "cut", "pace", right_rows.NOTE  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
@@ -90,16 +95,20 @@ class SqliteStore(DeviceStore, VerdictStore):
     ----------
     path
         The file; made if missing, in a folder that must exist.
+    audit
+        Records every change. Without one, a file that has a log can only be read.
 
     Raises
     ------
     StoreError
-        If the file cannot be opened, is no fedask store, or is of a newer version; and
-        from every method, if the disk refuses.
+        If the file cannot be opened, is no fedask store, or is of a newer version, or
+        its log is not what its head says; and from every method, if the disk refuses.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, audit: Audit = NO_AUDIT) -> None:
         self._path = path
+        self._audit = audit
+        self._permits: Permits | None = None
         self._kept: tuple[int, list[Item], int] | None = None
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
@@ -118,14 +127,15 @@ class SqliteStore(DeviceStore, VerdictStore):
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version == schema.SCHEMA_VERSION:
+        if version == schema.SCHEMA_VERSION and self._audit is NO_AUDIT:
             return
         if version > schema.SCHEMA_VERSION:
             msg = f"{self._path} was written by a newer fedask (schema {version})"
             raise StoreError(msg)
-        with self._transaction() as db:
+        with self._transaction(opening=True) as db:
             # Asks again, under the lock: another process may have been first.
             schema.bring_up_to_date(db)
+            self._audit.open(db)
 
     def _use_wal(self) -> None:
         """Switch the file to WAL, which SQLite does without waiting for its lock.
@@ -144,18 +154,22 @@ class SqliteStore(DeviceStore, VerdictStore):
                 return
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, opening: bool = False) -> Iterator[sqlite3.Connection]:
         """Commit all or nothing; SQLite's errors leave as ours."""
         self._kept = None
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                if not opening:
+                    self._audit.check_open(self._db)
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:  # SQLite may have undone it itself
                     self._db.execute("ROLLBACK")
+                self._audit.settle(committed=False)
                 raise
+            self._audit.settle(committed=True)
         except sqlite3.Error as err:
             msg = f"store {self._path}: {err}"
             raise StoreError(msg) from err
@@ -166,7 +180,10 @@ class SqliteStore(DeviceStore, VerdictStore):
             if cycle <= int(db.execute(_LAST_CYCLE).fetchone()[0]):
                 return False
             db.execute(_ADD_CYCLE, (cycle,))
-            db.executemany(_QUEUE, [(uid, cycle) for uid in uids])
+            ends = right_rows.ends(db, self._permits, uids)
+            queued = zip(uids, ends, strict=True)
+            db.executemany(_QUEUE, [(uid, cycle, end) for uid, end in queued])
+            self._audit.append(db, Event.QUEUED, uids=uids, cycle=cycle)
             kept = _scores(db)
             if kept is not None:
                 scores = zip(kept[1].scores.tolist(), kept[1].uids, strict=True)
@@ -186,6 +203,11 @@ class SqliteStore(DeviceStore, VerdictStore):
                 label = answers[item.uid]
                 self._give(db, item.uid, annotator, Kind.GIVEN, label)
                 db.execute(_ANSWER, (label, item.uid))
+            told = [item.uid for item in fresh]
+            if told:
+                self._audit.append(
+                    db, Event.LABELLED, uids=told, annotator=annotator, source="oracle"
+                )
         return frozenset(item.uid for item in fresh)
 
     @override
@@ -194,6 +216,7 @@ class SqliteStore(DeviceStore, VerdictStore):
         if not wanted:
             return
         with self._transaction() as db:
+            moved = []
             for uid in wanted:
                 item = self._item(db, uid)
                 if item.state is to or (meanwhile and to not in MOVES[item.state]):
@@ -203,12 +226,21 @@ class SqliteStore(DeviceStore, VerdictStore):
                     self._give(db, uid, ORACLE, Kind.SKIP, None)
                 rows.end_leases(db, uid)
                 db.execute(_MOVE, (to.value, uid))
+                moved.append(uid)
+            if moved:
+                self._audit.append(db, MOVED[to], uids=moved)
 
     @override
     def trained(self, labels: Mapping[Uid, int]) -> None:
         if labels:
             with self._transaction() as db:
-                db.executemany(_TRAINED, labels.items())
+                changed = [
+                    uid
+                    for uid, label in labels.items()
+                    if db.execute(_TRAINED, (uid, label)).rowcount
+                ]
+                if changed:
+                    self._audit.append(db, Event.TRAINED, uids=changed)
 
     @override
     def items(self) -> list[Item]:
@@ -226,6 +258,7 @@ class SqliteStore(DeviceStore, VerdictStore):
         )
         with self._transaction() as db:
             db.execute(_PUT_SCORES, row)
+            self._audit.append(db, Event.SCORED, kept=len(scored))
             if waiting is not None:
                 rows.rank(db, [(s, uid) for uid, s in waiting.scores.items()])
                 rows.put_near(db, waiting.near)
@@ -271,11 +304,17 @@ class SqliteStore(DeviceStore, VerdictStore):
     ) -> frozenset[Uid]:
         with self._transaction() as db:
             check_pace(_note(db, _PACE), before)
+            ends = right_rows.ends(db, self._permits, list(asked))
             fresh = frozenset(
                 uid
-                for uid, origin in asked.items()
-                if db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
+                for (uid, origin), end in zip(asked.items(), ends, strict=True)
+                if db.execute(_ARRIVE, (uid, cycle, origin.value, end)).rowcount
             )
+            if fresh:
+                uids = [uid for uid in asked if uid in fresh]
+                self._audit.append(
+                    db, Event.QUEUED, uids=uids, cycle=cycle, source="arrival"
+                )
             db.execute(_PUT_NOTE, (_PACE, pace))
         return fresh
 
@@ -305,8 +344,61 @@ class SqliteStore(DeviceStore, VerdictStore):
     @contextmanager
     @override
     def book(self) -> Iterator[Book]:
+        try:
+            with self._transaction() as db:
+                yield rows.SqliteBook(db, self._audit)
+        except (ProtocolError, PrivacyError):
+            if self._audit is not NO_AUDIT:
+                self.record(Event.REFUSED, at=None, place="desk")
+            raise
+
+    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
+        """Apply permits to all that was ever asked, and to what is asked from now on.
+
+        Questions that are not permitted any more expire, whoever has them on the
+        screen; answers stay, but pools over ``Permitted`` do not know their samples.
+
+        Parameters
+        ----------
+        permits
+            Of the samples as they are now; ``Anything`` ends all restrictions.
+        now
+            Aware.
+
+        Returns
+        -------
+        list
+            The uids that expired.
+        """
         with self._transaction() as db:
-            yield rows.SqliteBook(db)
+            gone = right_rows.judge(db, permits)
+            if _note(db, _RIGHTS) != permits.digest.encode():
+                db.execute(_PUT_NOTE, (_RIGHTS, permits.digest.encode()))
+                policy = permits.digest or "open"
+                self._audit.append(db, Event.RIGHTS_CHANGED, at=now, policy=policy)
+            if gone:
+                self._audit.append(
+                    db, Event.EXPIRED, uids=gone, at=now, reason="rights"
+                )
+        self._permits = permits
+        return gone
+
+    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+        """Return when this device first saw each sample: see ``SeenStore``."""
+        with self._transaction() as db:
+            return seen(db, uids, now)
+
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        *,
+        at: datetime | None,
+        **facts: Fact,
+    ) -> None:
+        """Record what changes nothing here: an export, a refusal."""
+        with self._transaction() as db:
+            self._audit.append(db, event, uids=uids, annotator=None, at=at, **facts)
 
     @override
     def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:

@@ -3,13 +3,30 @@
 Each passes the same contract test as the real one. Nothing here survives the process.
 """
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.memory import MemoryDesk
+from fedask.client.audit import (
+    MOVED,
+    NO_AUDIT,
+    Audit,
+    AuditKey,
+    Entry,
+    Event,
+    Fact,
+    Head,
+    NoAudit,
+    genesis,
+    next_entry,
+)
+from fedask.client.memory import WAITING, MemoryDesk
+from fedask.client.permitted import Permits
 from fedask.client.precedents import Finding, Precedent, kept
 from fedask.client.queue import (
     MOVES,
@@ -25,17 +42,25 @@ from fedask.client.queue import (
 )
 from fedask.client.verdict import Kind, Verdict
 from fedask.common.clock import Clock
+from fedask.common.errors import PrivacyError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
 from fedask.common.weights import Arrays
 
+_NEVER = datetime.min.replace(tzinfo=UTC)  # the end of a right that there is not
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
 
 class MemoryStore(MemoryDesk, DeviceStore):
     """The store of a device that forgets when the process ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, audit: Audit = NO_AUDIT) -> None:
         super().__init__()
+        self._audit = audit
+        self._permits: Permits | None = None
+        self._policy = ""
+        self._seen: dict[str, int] = {}
         self._last_cycle = 0
         self._scores: tuple[str, Scored] | None = None
         self._models: dict[str, list[Arrays]] = {}
@@ -47,6 +72,7 @@ class MemoryStore(MemoryDesk, DeviceStore):
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
         if cycle <= self._last_cycle:
             return False
+        self._permit(uids)
         self._last_cycle = cycle
         for uid in uids:
             known = self._items.get(uid)
@@ -64,6 +90,7 @@ class MemoryStore(MemoryDesk, DeviceStore):
             _, kept = self._scores
             scores = zip(kept.uids.tolist(), kept.scores.tolist(), strict=True)
             self._priority |= {Uid(uid): s for uid, s in scores if uid in set(uids)}
+        self._record(Event.QUEUED, uids, cycle=cycle)
         return True
 
     @override
@@ -84,7 +111,10 @@ class MemoryStore(MemoryDesk, DeviceStore):
                 leased_until=None,
                 outcome=item.outcome or State.LABELLED,
             )
-        return frozenset(item.uid for item in fresh)
+        told = [item.uid for item in fresh]
+        if told:
+            self._record(Event.LABELLED, told, annotator, source="oracle")
+        return frozenset(told)
 
     @override
     def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
@@ -106,13 +136,19 @@ class MemoryStore(MemoryDesk, DeviceStore):
                 expired=item.expired + (to is State.EXPIRED and item.outcome is None),
                 outcome=item.outcome or skipped,
             )
+        if moving:
+            self._record(MOVED[to], [item.uid for item in moving])
 
     @override
     def trained(self, labels: Mapping[Uid, int]) -> None:
+        changed = []
         for uid, label in labels.items():
             item = self._items.get(uid)
             if item and (item.state, item.label) == (State.LABELLED, label):
                 self._items[uid] = replace(item, state=State.TRAINED)
+                changed.append(uid)
+        if changed:
+            self._record(Event.TRAINED, changed)
 
     @override
     def items(self) -> list[Item]:
@@ -123,6 +159,7 @@ class MemoryStore(MemoryDesk, DeviceStore):
         self, version: str, scored: Scored, waiting: Waiting | None = None
     ) -> None:
         self._scores = (version, scored)
+        self._record(Event.SCORED, kept=len(scored))
         if waiting is not None:
             known = waiting.scores.keys() & self._items.keys()
             self._priority |= {uid: waiting.scores[uid] for uid in known}
@@ -158,11 +195,15 @@ class MemoryStore(MemoryDesk, DeviceStore):
     ) -> frozenset[Uid]:
         check_pace(self._pace, before)
         fresh = frozenset(asked) - self._items.keys()
+        self._permit([uid for uid in asked if uid in fresh])
         for uid in fresh:
             self._items[uid] = Item(
                 uid=uid, state=State.QUEUED, cycle=cycle, origin=asked[uid]
             )
         self._pace = pace
+        if fresh:
+            uids = [uid for uid in asked if uid in fresh]
+            self._record(Event.QUEUED, uids, cycle=cycle, source="arrival")
         return fresh
 
     @override
@@ -189,6 +230,61 @@ class MemoryStore(MemoryDesk, DeviceStore):
     def precedents(self) -> list[Precedent]:
         return [self._precedents[uid] for uid in sorted(self._precedents)]
 
+    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
+        """Apply permits: see ``SqliteStore.use_rights``."""
+        uids = sorted(self._items)
+        ends = permits.until(uids) if permits.digest else [_FOREVER] * len(uids)
+        judged = zip(uids, ends, strict=True)
+        self._right_until = {uid: _NEVER if e is None else e for uid, e in judged}
+        gone = []
+        for uid, end in self._right_until.items():
+            sheet = self.sheet(uid)
+            if end == _NEVER:
+                self.write(sheet.withdrawn())
+                gone += [uid] if sheet.item.state in WAITING else []
+        if self._policy != permits.digest:
+            self._policy = permits.digest
+            policy = permits.digest or "open"
+            self._record(Event.RIGHTS_CHANGED, at=now, policy=policy)
+        if gone:
+            self._record(Event.EXPIRED, gone, at=now, reason="rights")
+        self._permits = permits
+        return gone
+
+    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+        """Return when each sample was first seen: see ``SeenStore``."""
+        second = int(now.timestamp())
+        self._seen = {uid: min(at, second) for uid, at in self._seen.items()}
+        times = [self._seen.setdefault(uid, second) for uid in uids.tolist()]
+        return np.array(times, dtype=np.int64)
+
+    def _permit(self, uids: Sequence[Uid]) -> None:
+        """Keep until when samples that are to be queued may be asked."""
+        if self._permits is None or not self._permits.digest:
+            return
+        ends = self._permits.until(uids)
+        for uid, end in zip(uids, ends, strict=True):
+            if end is None:
+                msg = f"sample {uid} may not be asked: it has no right to be"
+                raise PrivacyError(msg)
+        again = self._items.keys() - {
+            uid for uid, item in self._items.items() if item.state is State.EXPIRED
+        }
+        pairs = zip(uids, ends, strict=True)
+        self._right_until |= {u: e for u, e in pairs if e and u not in again}
+
+    def _record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        annotator: Annotator | None = None,
+        *,
+        at: datetime | None = None,
+        **facts: Fact,
+    ) -> None:
+        self._audit.append(None, event, uids=uids, annotator=annotator, at=at, **facts)
+        self._audit.settle(committed=True)
+
     @override
     def close(self) -> None:
         pass
@@ -201,6 +297,49 @@ class MemoryStore(MemoryDesk, DeviceStore):
             Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
         )
         self._end_leases(uid)
+
+
+class MemoryAudit(NoAudit):
+    """A log that is forgotten when the process ends; the same entries as in a file.
+
+    Parameters
+    ----------
+    key
+        At least 32 bytes.
+    clock
+        Says when, where the caller does not.
+    """
+
+    def __init__(self, key: bytes, clock: Clock) -> None:
+        self._key = AuditKey(key)
+        self._clock = clock
+        self._pending: list[Entry] = []
+        self.entries: list[Entry] = []
+
+    @override
+    def append(
+        self,
+        db: sqlite3.Connection | None,
+        event: Event,
+        *,
+        uids: Sequence[Uid] = (),
+        annotator: Annotator | None = None,
+        at: datetime | None = None,
+        **facts: Fact,
+    ) -> None:
+        time = (self._clock.now() if at is None else at).astimezone(UTC).isoformat()
+        for body in self._key.bodies(uids, annotator, facts):
+            last = [*self.entries, *self._pending][-1:]
+            tip = Head(number=0, hash=genesis(bytes(16)))
+            if last:
+                tip = Head(number=last[0].number, hash=last[0].hash)
+            self._pending.append(next_entry(tip, self._key, time, event, body))
+
+    @override
+    def settle(self, *, committed: bool) -> None:
+        if committed:
+            self.entries += self._pending
+        self._pending = []
 
 
 class FakeClock(Clock):

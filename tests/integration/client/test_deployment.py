@@ -15,11 +15,12 @@ from tests.unit.client.world import (
     first_cut,
 )
 
-from fedask.client.deployment import open_device
+from fedask.client.deployment import open_device, open_store
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
 from fedask.client.queue import State
 from fedask.client.store import SqliteStore
+from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 
 
@@ -32,6 +33,7 @@ def node(tmp_path: Path) -> dict[str, Any]:
         "data": str(tmp_path / "pool.npy"),
         "store": str(tmp_path / "device.db"),
         "device": "ward-3",
+        "rights": "open",
         "labels": str(tmp_path / "labels.csv"),
     }
 
@@ -96,7 +98,7 @@ def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -
     del node["labels"]
     rounds(node)
     assert [state for state, _ in stored(node)] == [State.QUEUED] * 2
-    store = SqliteStore(Path(node["store"]))
+    store = open_store(node, SystemClock(), "test")
     store.answer({store.items()[0].uid: 1})
     store.close()
 
@@ -108,7 +110,7 @@ def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -
     ]
 
 
-@pytest.mark.parametrize("key", ["data", "store", "device"])
+@pytest.mark.parametrize("key", ["data", "store", "device", "rights"])
 def test_a_missing_key_is_named(node: dict[str, Any], key: str) -> None:
     del node[key]
 
