@@ -44,6 +44,10 @@ from fedask.common.ids import Annotator, Uid
 COLUMNS = "number, at, event, body, previous, hash, mac"
 _APPEND = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _FROM = f"SELECT {COLUMNS} FROM audit WHERE number >= ? ORDER BY number"  # noqa: S608
+_NEXT = (
+    f"SELECT {COLUMNS} FROM audit WHERE number > ? "  # noqa: S608
+    "ORDER BY number LIMIT 1"
+)
 _LAST = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
 _HASH = "SELECT hash FROM audit WHERE number = ?"
 
@@ -248,6 +252,22 @@ def accept(store: Path, db: sqlite3.Connection, key: bytes, at: datetime) -> Hea
     head = Head(number=entry.number, hash=entry.hash)
     replace_head(path, KeptHead(log_id=log_id, head=head), made)
     return head
+
+
+def one_by_one(db: sqlite3.Connection) -> Iterator[Entry]:
+    """Yield all entries, each read when its turn comes: for a file that may be broken.
+
+    Raises
+    ------
+    StoreError
+        As ``entries``.
+    sqlite3.Error
+        If the next one cannot be read.
+    """
+    after = -(1 << 63)
+    while (row := db.execute(_NEXT, (after,)).fetchone()) is not None:
+        yield _to_entry(row)
+        after = row[0]
 
 
 def entries(db: sqlite3.Connection, first: int = 1) -> Iterator[Entry]:

@@ -70,7 +70,7 @@ _LAPSED = """SELECT uid FROM item INDEXED BY item_right
     WHERE right_until <= ?1 AND right_until IS NOT NULL
     AND state IN ('queued', 'leased')
     UNION SELECT item.uid FROM lease INDEXED BY lease_until CROSS JOIN item
-    WHERE lease.until IS NOT NULL AND item.uid = lease.uid
+    WHERE lease.until > '' AND item.uid = lease.uid
     AND item.right_until <= ?1 ORDER BY 1"""
 _MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
 _ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"

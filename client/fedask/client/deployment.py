@@ -32,7 +32,7 @@ from fedask.client.sources.source import open_source
 from fedask.client.store import SqliteStore
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, StoreError
 from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
 
@@ -122,6 +122,9 @@ def open_store(node: Mapping[str, object], clock: Clock, process: str) -> Sqlite
     """
     path = Path(str(node["store"]))
     named = node.get("audit-key")
+    if not path.parent.is_dir():  # before a key is made for it
+        msg = f"cannot open the store {path}: there is no such folder"
+        raise StoreError(msg)
     beside = path.with_name(path.name + ".audit-key")
     key = file_key(beside if named is None else Path(str(named)), make=named is None)
     return SqliteStore(path, SqliteAudit(path, key, clock, process=process))

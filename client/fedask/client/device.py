@@ -129,8 +129,7 @@ class Device:
         self._rater = Rater(pool, store)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
-        self._lessons = pool if lessons is None else lessons
-        self._whole = lessons is None
+        self._others = lessons
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
         self._weak: Weak | None = None
@@ -289,13 +288,19 @@ class Device:
         if self._weak is None:
             classes, seed = setting.task.num_classes, setting.scenario.seed
             self._weak = Weak(config, classes, self.device_id, seed)
-        items = items if self._whole else in_pool(self._lessons, items)
+        if self._others is not None:
+            items = in_pool(self._others, items)
         return self._weak.labels(self._lessons, items)
+
+    @property
+    def _lessons(self) -> Pool:
+        """The samples it may train on."""
+        return self.pool if self._others is None else self._others
 
     def _usable(self, items: Sequence[Item]) -> list[Item]:
         """Return what was answered and may be trained on."""
         answered = [item for item in items if item.state in _ANSWERED]
-        return answered if self._whole else in_pool(self._lessons, answered)
+        return answered if self._others is None else in_pool(self._others, answered)
 
     def _lesson(
         self,
