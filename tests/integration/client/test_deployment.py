@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.unit.client.world import (
     first_cut,
 )
 
+from fedask.client.audit_check import verify
+from fedask.client.audit_log import entries
 from fedask.client.deployment import open_device, open_store
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
@@ -180,3 +183,115 @@ def test_the_settings_of_the_desk_are_the_owners() -> None:
     settings = DeskSettings.from_node(node, 3)
 
     assert settings == DeskSettings(classes=3, rule="two", lease_s=60.0)
+
+
+POLICY = """
+[[rule]]
+when = {consent = "yes"}
+may = ["score", "show", "train"]
+"""
+
+
+def put_policy(node: dict[str, Any], consents: dict[int, str]) -> None:
+    """Write a policy, and what is said of some samples by row."""
+    folder = Path(node["store"]).parent
+    (folder / "rights.toml").write_text(POLICY)
+    node["rights"] = str(folder / "rights.toml")
+    rows = [f"{UIDS[row]},{consent}" for row, consent in consents.items()]
+    text = "\n".join(["uid,consent", *rows])
+    (folder / "provenance.csv").write_text(text)
+
+
+def test_a_device_asks_only_what_its_site_permits(node: dict[str, Any]) -> None:
+    put_policy(node, {3: "yes", 5: "yes", 7: "no", 9: ""})
+
+    (device,) = rounds(node)
+
+    assert sorted(device.pool.uids.tolist()) == sorted([UIDS[3], UIDS[5]])
+    with open_store_of(node) as store:
+        assert {item.uid for item in store.items()} == {UIDS[3], UIDS[5]}
+
+
+def test_a_withdrawn_consent_takes_a_sample_out_of_everything(
+    node: dict[str, Any],
+) -> None:
+    put_policy(node, {3: "yes", 5: "yes"})
+    rounds(node)
+    put_policy(node, {3: "withdrawn", 5: "yes"})
+    with open_device(TASK, SCENARIO, context(node)) as device:
+        world = World()
+        world.device = device
+        outcome = world.round(1, 1)
+
+    assert outcome.weight == 1  # of two labels
+    assert sum(outcome.report.class_counts) == 1
+    assert outcome.report.answered == 2  # both were paid for
+
+
+def test_a_device_of_which_nothing_may_be_used_does_nothing(
+    node: dict[str, Any],
+) -> None:
+    put_policy(node, {})
+
+    with open_device(TASK, SCENARIO, context(node)) as device:
+        world = World()
+        world.device = device
+        first = world.round(1, 0, cut=first_cut(), score=world.version)
+        second = world.round(1, 1)
+
+    assert (first.weight, second.weight, first.report.asked) == (0, 0, 0)
+    assert first.report.grid is not None
+    assert not first.report.grid.any()
+
+
+@pytest.mark.parametrize("rights", ["", "Open", "/no/such/rights.toml", "."])
+def test_rights_that_are_none_are_refused(node: dict[str, Any], rights: str) -> None:
+    node["rights"] = rights
+
+    with pytest.raises(ConfigError, match="cannot read the policy of rights"):
+        rounds(node)
+    assert not Path(node["store"]).exists()
+
+
+def test_every_message_leaves_its_entries_in_the_log(
+    node: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    put_policy(node, {3: "yes", 5: "yes", 7: "no"})
+    caplog.set_level("DEBUG", logger="fedask")
+
+    rounds(node, 2)
+
+    path = Path(node["store"])
+    key = path.with_name("device.db.audit-key")
+    assert key.stat().st_mode & 0o777 == 0o600
+    found = verify(path, keys=[key.read_bytes()])
+    assert found.ok
+    with open_store_of(node) as store:
+        said = [entry.event for entry in entries(store._db)]
+    assert said[:3] == ["opened", "rights changed", "queued"]
+    assert {"labelled", "trained"} <= set(said)
+    assert "60 samples, 2 may be asked, 2 trained on, 0 past" in caplog.text
+    for secret in (UIDS[3], UIDS[5], UIDS[7], *CLASSES):
+        assert secret not in caplog.text
+
+
+def test_a_key_that_others_may_read_is_refused(
+    node: dict[str, Any], tmp_path: Path
+) -> None:
+    node["audit-key"] = str(tmp_path / "key")
+    with pytest.raises(ConfigError, match="cannot read the audit key"):
+        rounds(node)
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    (tmp_path / "key").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        rounds(node)
+    (tmp_path / "key").chmod(0o400)
+    rounds(node)
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "key").write_bytes(b"k" * 31)
+    with pytest.raises(ConfigError, match="has 31 bytes"):
+        rounds(node)
+
+
+def open_store_of(node: dict[str, Any]) -> "closing[SqliteStore]":
+    return closing(open_store(node, SystemClock(), "test"))
