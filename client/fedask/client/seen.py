@@ -15,7 +15,6 @@ from fedask.common.errors import DataError
 _ALL = "SELECT at, uids FROM arrival ORDER BY number"
 _ADD = "INSERT INTO arrival (at, uids) VALUES (?, ?)"
 _NOT_LATER = "UPDATE arrival SET at = ?1 WHERE at > ?1"
-_TYPE = "S16"  # compared byte by byte, zeros at the end included
 
 
 def seen(
@@ -32,25 +31,29 @@ def seen(
     wanted = packed(uids)
     db.execute(_NOT_LATER, (second,))
     rows = db.execute(_ALL).fetchall()
-    known = np.frombuffer(b"".join(blob for _, blob in rows), dtype=_TYPE)
+    known = np.frombuffer(b"".join(blob for _, blob in rows), dtype=">u8")
+    known = known.astype(np.uint64).reshape(-1, 2)
     times = np.array([at for at, _ in rows], dtype=np.int64)
     times = np.repeat(times, [len(blob) // 16 for _, blob in rows])
-    first = np.full(len(wanted), second, dtype=np.int64)
-    is_new = np.ones(len(wanted), dtype=np.bool_)
-    if len(known):
-        order = np.argsort(known, kind="stable")
-        at = np.searchsorted(known, wanted, sorter=order)
-        places = order[np.minimum(at, len(known) - 1)]
-        is_new = known[places] != wanted
-        first[~is_new] = times[places[~is_new]]
-    fresh = np.unique(wanted[is_new])
+    both = np.concatenate([known, wanted])
+    # Known ones first among equals: the sort is stable.
+    order = np.lexsort((both[:, 1], both[:, 0]))
+    ranked = both[order]
+    starts = np.ones(len(both), dtype=np.bool_)
+    starts[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+    leaders = order[starts][np.cumsum(starts) - 1]  # of each place its first equal
+    leader_of = np.empty(len(both), dtype=np.int64)
+    leader_of[order] = leaders
+    first = np.concatenate([times, np.full(len(wanted), second, dtype=np.int64)])
+    fresh = np.unique(leader_of[leader_of >= len(known)])
     if len(fresh):
-        db.execute(_ADD, (second, fresh.tobytes()))
-    return first
+        db.execute(_ADD, (second, both[fresh].astype(">u8").tobytes()))
+    found: NDArray[np.int64] = first[leader_of[len(known) :]]
+    return found
 
 
-def packed(uids: NDArray[np.str_]) -> NDArray[np.bytes_]:
-    """Write uids in 16 bytes each: (n,).
+def packed(uids: NDArray[np.str_]) -> NDArray[np.uint64]:
+    """Write uids as two numbers each: (n, 2).
 
     Raises
     ------
@@ -64,4 +67,4 @@ def packed(uids: NDArray[np.str_]) -> NDArray[np.bytes_]:
     if len(raw) != 16 * len(uids):
         msg = "a retention needs uids of 32 hexadecimal digits"
         raise DataError(msg)
-    return np.frombuffer(raw, dtype=_TYPE)
+    return np.frombuffer(raw, dtype=">u8").astype(np.uint64).reshape(-1, 2)

@@ -74,9 +74,11 @@ class _Sheet:
 
     folder: str  # below the origin's, with slashes; "" is the origin's own
     rest: _Fields | None = None
-    about: dict[str, dict[str, _Fields]] = field(
+    words: list[_Fields] = field(default_factory=list)  # each distinct text once
+    about: dict[str, dict[str, int]] = field(  # key to name to the place of its words
         default_factory=lambda: {key: {} for key in KEYS}
     )
+    codes: dict[tuple[str, ...], int] = field(default_factory=dict)
 
 
 def gather(source: DataSource, defaults: Provenance) -> list[Said]:
@@ -177,7 +179,9 @@ def _say_rows(saying: _Saying, origin: Origin, sheets: Sequence[_Sheet]) -> int:
             which = _matches(origin, key, sheet.folder, names)
             which[~_scope(origin, sheet.folder)] = -1
             idle += len(names) - len(np.unique(which[which >= 0]))
-            saying.say([about[name] for name in names], which)
+            # The last one stands for -1, which it is put back to.
+            code_of = np.array([*about.values(), -1], dtype=np.int64)
+            saying.say(sheet.words, code_of[which])
     return idle
 
 
@@ -279,14 +283,17 @@ def _add(sheet: _Sheet, texts: Mapping[str, str]) -> None:
         msg = f"fill exactly one of the columns {', '.join(KEYS)}"
         raise DataError(msg)
     ((key, name),) = about.items()
-    words = parse_fields({n: text for n, text in texts.items() if n in FIELDS})
+    said = {n: text for n, text in texts.items() if n in FIELDS}
     if (key, name) == ("file", "*"):
         if sheet.rest is not None:
             msg = "* stands twice in this file"
             raise DataError(msg)
-        sheet.rest = words
+        sheet.rest = parse_fields(said)
     elif name in sheet.about[key]:
         msg = f"{key} {name!r:.80} stands twice in this file"
         raise DataError(msg)
     else:
-        sheet.about[key][name] = words
+        code = sheet.codes.setdefault(tuple(said.values()), len(sheet.words))
+        if code == len(sheet.words):
+            sheet.words.append(parse_fields(said))
+        sheet.about[key][name] = code

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from fedask.common.errors import FedaskError
-from fedask.simulations.commands import bench, compare, new, simulate
+from fedask.simulations.commands import audit, bench, compare, new, simulate
 from fedask.simulations.console import print_json, stderr
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.command("simulate")(simulate.simulate_command)
 app.command("compare")(compare.compare_command)
 app.command("new")(new.new_command)
 app.add_typer(bench.app, name="bench")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()

@@ -331,7 +331,7 @@ def test_rights_are_those_of_the_obvious_reference(
             assert law.allows(said[row], START, last) == each
             if end.year < 9999:
                 assert law.allows(said[row], START, end) == set()
-    assert set(rights.expired()) == {
+    assert set(rights.expired(now)) == {
         uid
         for uid, each in zip(UIDS, said, strict=False)
         if (each.until is not None and now >= START + (each.until + 1) * DAY)
