@@ -109,6 +109,7 @@ class SqliteStore(DeviceStore, VerdictStore):
         self._path = path
         self._audit = audit
         self._permits: Permits | None = None
+        self._ready = True  # False until the tables are there, and the log is opened
         self._kept: tuple[int, list[Item], int] | None = None
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
@@ -132,10 +133,12 @@ class SqliteStore(DeviceStore, VerdictStore):
         if version > schema.SCHEMA_VERSION:
             msg = f"{self._path} was written by a newer fedask (schema {version})"
             raise StoreError(msg)
-        with self._transaction(opening=True) as db:
+        self._ready = False
+        with self._transaction() as db:
             # Asks again, under the lock: another process may have been first.
             schema.bring_up_to_date(db)
             self._audit.open(db)
+        self._ready = True
 
     def _use_wal(self) -> None:
         """Switch the file to WAL, which SQLite does without waiting for its lock.
@@ -154,13 +157,13 @@ class SqliteStore(DeviceStore, VerdictStore):
                 return
 
     @contextmanager
-    def _transaction(self, *, opening: bool = False) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit all or nothing; SQLite's errors leave as ours."""
         self._kept = None
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                if not opening:
+                if self._ready:
                     self._audit.check_open(self._db)
                 yield self._db
                 self._db.execute("COMMIT")

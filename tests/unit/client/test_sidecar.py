@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.permitted import Rights
+from fedask.client.permitted import Rights, _numbered
 from fedask.client.pool import Pool
 from fedask.client.provenance import FOREVER, Provenance
 from fedask.client.rights import ASK, Right, RightsPolicy
@@ -117,6 +117,19 @@ def test_a_sidecar_is_no_data(folder: Folder) -> None:
     folder.say(HEADER, "*,yes")
 
     assert len(folder.source(kind="texts", column="note").uids()) == 1
+
+
+@pytest.mark.parametrize("shape", [1, 2, 5000])
+def test_equal_uids_and_no_others_share_a_number(shape: int) -> None:
+    rng = np.random.default_rng(shape)
+    uids = np.array([f"{n:032x}" for n in rng.integers(0, shape, shape)])
+
+    numbers = _numbered(uids)
+
+    _, exact = np.unique(uids, return_inverse=True)
+    pairs = set(zip(numbers.tolist(), exact.tolist(), strict=True))
+    assert len(pairs) == len(set(numbers.tolist())) == len(set(exact.tolist()))
+    assert numbers.max() < len(uids)
 
 
 @pytest.mark.parametrize(
