@@ -190,9 +190,10 @@ class SqliteAudit(Audit):
 
     @override
     def check_open(self, db: sqlite3.Connection) -> None:
-        self._before = (self._tip, False)
+        self._before = (self._tip, self._dirty)
         if self._dirty:  # the last one could not be written
             self._write_head()
+            self._before = (self._tip, False)
 
     @override
     def settle(self, *, committed: bool) -> None:

@@ -351,8 +351,9 @@ def test_a_head_that_cannot_be_written_stops_the_next_change(
         away = head_path(path).rename(path.with_name("away"))
         store.add(1, [A])  # it happened, and is kept
         assert "head not written" in caplog.text
-        with pytest.raises(StoreError, match="cannot write the head"):
-            store.add(2, [B])
+        for _ in range(2):  # however often it is tried
+            with pytest.raises(StoreError, match="cannot write the head"):
+                store.add(2, [B])
         away.rename(head_path(path))
         store.add(2, [B])
 
