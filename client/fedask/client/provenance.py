@@ -64,7 +64,7 @@ def clean(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).strip().casefold()
     if len(text) > MAX_FIELD or any(map(_is_control, text)):
-        msg = f"{text!r:.40} is no field: at most {MAX_FIELD} printable characters"
+        msg = f"holds what is no field: at most {MAX_FIELD} printable characters"
         raise DataError(msg)
     return text
 
@@ -100,8 +100,8 @@ def parse_until(text: str) -> int:
     except (ValueError, OverflowError):
         time = None
     if time is None or time.tzinfo is None:
-        msg = f"until = {text!r:.40} must be a date (2027-12-31, UTC), a time with its "
-        raise DataError(msg + "zone, or never")
+        msg = "until must be a date (2027-12-31, UTC), a time with its zone, or never"
+        raise DataError(msg)
     return int(time.timestamp())
 
 

@@ -290,7 +290,8 @@ def _add(sheet: _Sheet, texts: Mapping[str, str]) -> None:
             raise DataError(msg)
         sheet.rest = parse_fields(said)
     elif name in sheet.about[key]:
-        msg = f"{key} {name!r:.80} stands twice in this file"
+        # Without the name: the message may leave the device.
+        msg = f"this {key} stands twice in this file"
         raise DataError(msg)
     else:
         code = sheet.codes.setdefault(tuple(said.values()), len(sheet.words))
