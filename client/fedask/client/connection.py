@@ -16,7 +16,7 @@ from fedask.client import rotation, schema
 from fedask.client.audit import NO_AUDIT, Audit
 from fedask.client.keyfile import KeyFile
 from fedask.client.keyring import Keyring
-from fedask.client.private import make_private
+from fedask.client.private import made_private
 from fedask.client.sealer import Sealer
 from fedask.client.vault import Vault
 from fedask.common.errors import StoreError
@@ -58,8 +58,8 @@ class Connection:
             keyring = KeyFile(path.with_name(path.name + ".key"))
         self._vault = Vault(path, keyring)
         try:
-            make_private(path)
-            self._db = sqlite3.connect(path, isolation_level=None)
+            with made_private(path):
+                self._db = sqlite3.connect(path, isolation_level=None)
             self._sealer = Sealer(self._db, self._vault)
             try:
                 self._set_up()

@@ -1,21 +1,20 @@
 """Files that are no business of other users of the machine. Called by their makers."""
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from fedask.common.errors import StoreError
+OURS = 0o600
 
 
-def make_private(path: Path) -> None:
-    """Make a file for its owner alone, if there is none; its WAL is made alike.
+@contextmanager
+def made_private(path: Path) -> Iterator[None]:
+    """Give a database that is made meanwhile to its owner alone; its WAL follows.
 
-    Raises
-    ------
-    StoreError
-        If it cannot be made.
+    By name: a process that opened the file beside SQLite, and closed it again, would
+    release the locks of all its connections to it (POSIX), and answers would be lost.
     """
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as err:
-        msg = f"cannot make {path}: {err.strerror}"
-        raise StoreError(msg) from err
+    is_new = not path.exists()
+    yield
+    if is_new:
+        path.chmod(OURS)

@@ -13,12 +13,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from fedask.client.keyfile import KeyFile
 from fedask.client.pool import Broken
-from fedask.client.private import make_private
+from fedask.client.private import made_private
 from fedask.client.sources.contents import Contents
 from fedask.common.errors import SealError, StoreError
 from fedask.common.ids import Uid
@@ -105,9 +105,7 @@ class Index:
         self._pending_samples = 0
         self._looks: list[tuple[int, bytes, int, int]] = []  # to be noted as seen
         self._forms: dict[str, int] = {}
-        if path is not None:
-            make_private(path)
-        with self._guarded():
+        with self._guarded(), nullcontext() if path is None else made_private(path):
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
             try:
                 self._set_up()

@@ -209,6 +209,43 @@ def service_command(
         print_service(result)
 
 
+@app.command("crash")
+def crash_command(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often.")] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Who is killed, and where.")] = 0,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Cut the power instead: look at a copy.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Kill what takes answers in at any system call, and look for what was promised.
+
+    In each run people answer on the page, in an app, in a terminal and through an
+    imported file, over one store; one of these processes dies (kill -9) at a system
+    call drawn by the seed. lost: acknowledged answers that are gone. twice: counted more
+    than once. broken: stores that do not open. Exit code 1 unless all are 0. Linux only.
+
+    Example: fedask bench crash --runs 1000 --json
+    """
+    from fedask.simulations.bench.crash import measure  # noqa: PLC0415
+
+    def say(text: str) -> None:
+        stderr().print(text, markup=False)
+
+    tally = measure(runs, seed, say, cut=cut)
+    if as_json:
+        print_json(tally.to_dict())
+    else:
+        figures = ("runs", "acknowledged", "kept", "lost", "twice", "broken")
+        rows = [(name, str(getattr(tally, name))) for name in figures]
+        rows += [(f"killed: {who}", str(n)) for who, n in sorted(tally.killed.items())]
+        print_table("crashes", ("what", "count"), rows)
+        for problem in tally.problems:
+            stderr().print(f"  {problem}", markup=False)
+    if tally.lost or tally.twice or tally.broken:
+        raise typer.Exit(1)
+
+
 def read_sizes(text: str) -> list[int]:
     """Parse a list of fleet sizes.
 
