@@ -22,6 +22,7 @@ from fedask.client.service.server import SERVICE, LabellingService
 from fedask.client.service.settings import Limits, ServiceSettings
 from fedask.client.service.v1.labelling_pb2_grpc import LabellingStub
 from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
 from fedask.client.testing import FakeClock
 from fedask.client.verdict import Verdict
 from fedask.common.errors import DataError
@@ -100,21 +101,25 @@ class Place:
     def address(self) -> str:
         return f"unix:{self.folder}/run/desk"
 
+    def opened(self) -> SqliteStore:
+        """Open the store as every process of the device does: with its audit log."""
+        return StoreSettings().open(self.path, self.clock, "test")
+
     def queue(self, *numbers: int, near: tuple[tuple[int, int], ...] = ()) -> None:
         """Let another process, as it were, queue samples."""
         self.cycle += 1
-        with closing(SqliteStore(self.path)) as store:
+        with closing(self.opened()) as store:
             store.add(self.cycle, [uid(number) for number in numbers])
             if near:
                 pairs = [(uid(one), uid(other)) for one, other in near]
                 store.put_scores("v", NOTHING, Waiting(scores={}, near=pairs))
 
     def verdicts(self) -> list[Verdict]:
-        with closing(SqliteStore(self.path)) as store:
+        with closing(self.opened()) as store:
             return store.verdicts(100_000, None)[::-1]
 
     def leased(self, annotator: str) -> list[Uid]:
-        with closing(SqliteStore(self.path)) as store, store.book() as book:
+        with closing(self.opened()) as store, store.book() as book:
             return book.leased(annotator=Annotator(annotator))
 
     @contextmanager

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,13 +13,16 @@ from typing import Any
 import grpc
 import pytest
 from tests.integration.client.services import CLASSES, LEASE_S, QUICK, Place, call, uid
+from typing_extensions import override
 
 from fedask.client import connection
+from fedask.client.permitted import Permits
 from fedask.client.refusals import (
     KeyReusedError,
     LeaseError,
     NotLastError,
     NotNearError,
+    RightEndedError,
     UnknownSampleError,
 )
 from fedask.client.service import faults
@@ -35,7 +38,7 @@ from fedask.common.errors import (
     StoreError,
     UnavailableError,
 )
-from fedask.common.ids import Annotator
+from fedask.common.ids import Annotator, Uid
 
 SECRET = "ann-said-cat"  # noqa: S105   # what an inner error may quote
 CHECK = "/grpc.health.v1.Health/Check"
@@ -45,6 +48,16 @@ METHODS = [
     method.name for method in pb.DESCRIPTOR.services_by_name["Labelling"].methods
 ]
 REQUESTS = {name: getattr(pb, f"{name}Request") for name in METHODS}
+
+
+class Nothing(Permits):
+    """A policy that allows nothing."""
+
+    digest = "d" * 64
+
+    @override
+    def until(self, uids: Sequence[Uid]) -> list[datetime | None]:
+        return [None] * len(uids)
 
 
 class Scene:
@@ -109,6 +122,14 @@ def not_last(scene: Scene) -> None:
     scene.submits(one, "one")
     scene.submits(two, "two")
     scene.calls("Undo", pb.UndoRequest(annotator="ann", key="one"))
+
+
+def right_ended(scene: Scene) -> None:
+    """The policy is withdrawn while somebody looks at a sample."""
+    (lease,) = scene.leases()
+    with closing(scene.place.opened()) as store:
+        store.use_rights(Nothing(), scene.place.clock.now())
+    scene.submits(lease)
 
 
 def unknown_sample(scene: Scene) -> None:
@@ -189,6 +210,7 @@ PROVOCATIONS: dict[type[FedaskError], Callable[[Scene], object]] = {
     KeyReusedError: reused_key,
     NotNearError: not_near,
     NotLastError: not_last,
+    RightEndedError: right_ended,
     UnknownSampleError: unknown_sample,
     DataError: gone,
     faults.UnknownServiceError: lambda scene: scene.calls(

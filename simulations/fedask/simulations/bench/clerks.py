@@ -26,6 +26,7 @@ from fedask.client.exchange.annotation import Reading
 from fedask.client.exchange.table import import_table
 from fedask.client.exhibit import Exhibit, Medium, Part
 from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import FedaskError
 from fedask.common.ids import Uid
@@ -94,10 +95,14 @@ class Ward:
                 said.append(Said(annotator, Uid(uid), int(label)))
         return said
 
+    def open(self) -> SqliteStore:
+        """Open the store as every process of a device does: with its audit log."""
+        return StoreSettings().open(self.store, SystemClock(), "bench")
+
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         """Open a desk, for one thread."""
-        with closing(SqliteStore(self.store)) as store:
+        with closing(self.open()) as store:
             yield Desk(store, SystemClock(), DeskSettings(classes=len(CLASSES)))
 
 

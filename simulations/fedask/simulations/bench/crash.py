@@ -123,7 +123,7 @@ def _run(folder: Path, victim: str, at: int, tally: Tally, *, cut: bool) -> int:
     uids = [Uid(f"{stable_seed('crash', n):016x}" * 2) for n in range(SAMPLES)]
     ward = Ward(folder=folder / "ward", rows=uids[-ANSWERS:])
     ward.folder.mkdir(mode=0o700)
-    with closing(SqliteStore(ward.store)) as store:
+    with closing(ward.open()) as store:
         store.add(1, uids)
     copied, promised = folder / "copy", list[Said]()
 
@@ -139,7 +139,7 @@ def _run(folder: Path, victim: str, at: int, tally: Tally, *, cut: bool) -> int:
     if cut and copied.exists():
         (copied / "device.db-shm").unlink(missing_ok=True)  # memory is gone
         tally.killed[victim] += 1
-        _look(Ward(folder=copied, rows=ward.rows), promised, tally)
+        _look(Ward(folder=copied, rows=ward.rows), promised, tally, copied=True)
         return calls
     tally.killed[victim] += bool(at) and at <= calls
     _look(ward, ward.acknowledged(), tally)
@@ -205,11 +205,22 @@ def _reap(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _look(ward: Ward, promised: list[Said], tally: Tally) -> None:
+def _reopened(ward: Ward, *, copied: bool) -> SqliteStore:
+    """Open the store with its audit log, which refuses a log that is cut.
+
+    A copy is only read: its files are of different moments, so that the log's head may
+    be newer than the store. A power cut takes all files at once.
+    """
+    return SqliteStore(ward.store) if copied else ward.open()
+
+
+def _look(
+    ward: Ward, promised: list[Said], tally: Tally, *, copied: bool = False
+) -> None:
     """Open the store as the next process would, and look for what was promised."""
     tally.acknowledged += len(promised)
     try:
-        with closing(SqliteStore(ward.store)) as store:
+        with closing(_reopened(ward, copied=copied)) as store:
             if problem := store.problem():
                 tally.broken += 1
                 tally.problems.append(problem)

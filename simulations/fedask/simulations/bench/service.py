@@ -23,7 +23,7 @@ from fedask.client.service.client import LabellingClient
 from fedask.client.service.front import Guide
 from fedask.client.service.server import LabellingService, serve
 from fedask.client.service.settings import ServiceSettings
-from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
@@ -68,7 +68,7 @@ def measure(samples: int, clients: int, say: Callable[[str], None]) -> dict[str,
 def _measure(place: Path, samples: int, clients: int, window: int) -> dict[str, Any]:
     store = place / "device.db"
     uids = [Uid(f"{number:032x}") for number in range(samples)]
-    with closing(SqliteStore(store)) as filled:
+    with closing(StoreSettings().open(store, SystemClock(), "bench")) as filled:
         filled.add(1, uids)
     leases: list[float] = []
     submits: list[float] = []
@@ -122,7 +122,7 @@ def _work(
 
 def _kept(store: Path, samples: int) -> Counter[Uid]:
     """Count the answers to each sample that stand in the store, and are right."""
-    with closing(SqliteStore(store)) as opened:
+    with closing(StoreSettings().open(store, SystemClock(), "bench")) as opened:
         verdicts = opened.verdicts(2 * samples, None)
         labels = {item.uid: item.label for item in opened.items()}
     return Counter(
