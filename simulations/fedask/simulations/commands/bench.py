@@ -222,8 +222,9 @@ def crash_command(
 
     In each run people answer on the page, in an app, in a terminal and through an
     imported file, over one store; one of these processes dies (kill -9) at a system
-    call drawn by the seed. lost: acknowledged answers that are gone. twice: counted more
-    than once. broken: stores that do not open. Exit code 1 unless all are 0. Linux only.
+    call drawn by the seed. lost: acknowledged answers that are gone. twice: counted
+    more than once. broken: stores that do not open. Exit code 1 unless all are 0.
+    Linux only.
 
     Example: fedask bench crash --runs 1000 --json
     """
