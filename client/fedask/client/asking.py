@@ -14,7 +14,7 @@ from fedask.client.batchers.batcher import Shortlist
 from fedask.client.first import FEWEST_CELLS, by_cluster, by_hash, look
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item
-from fedask.client.rating import AGAIN, class_counts, labels_left
+from fedask.client.rating import AGAIN, class_counts, labels_left, present
 from fedask.client.recorder import Recorder
 from fedask.client.scorers.scorer import make_scorer
 from fedask.client.setting import Setting, seen_by_batcher
@@ -56,7 +56,9 @@ class Asker:
             return OTHER_GROUPS
         self._keep(cut, setting)
         known = [i.uid for i in items if i.state not in AGAIN]
-        scored = kept[1].keep(~np.isin(kept[1].uids, known))
+        # Since the scoring samples may have gone, or lost their right to be asked.
+        here = self._pool.has([Uid(uid) for uid in kept[1].uids.tolist()])
+        scored = kept[1].keep(here & ~np.isin(kept[1].uids, known))
         accepted = np.zeros(len(scored), dtype=np.bool_)
         able = scored.head(left)
         accepted[: len(able)] = policy.accept(cut, able, self._device_id)
@@ -69,6 +71,7 @@ class Asker:
         """Queue questions; before, record them if the scorer learns from answers."""
         if "history" in setting.scorer.needs:
             viewer = setting.viewer(self._store, frozenset({"descriptors"}), cut.cycle)
+            items = present(self._pool, items)
             if setting.scenario.ask.calibrate:
                 viewer.calibrate(self._pool, items)
             known = viewer.known(self._pool, items, class_counts(items, setting.task))
@@ -78,7 +81,8 @@ class Asker:
     def answered(self, items: Sequence[Item], cycle: int, setting: Setting) -> None:
         """Learn from answers that have come, before they are trained on."""
         if "history" in setting.scorer.needs:
-            self._recorder.answered(items, cycle, setting.learner)
+            here = present(self._pool, items)
+            self._recorder.answered(here, cycle, setting.learner)
 
     def _keep(self, cut: Cut, setting: Setting) -> None:
         """Keep the cut for samples that arrive under it; before it is applied.
@@ -142,7 +146,7 @@ class Asker:
         for name in needs & {"features", "draws", "local_features"}:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
-            items = self._store.items()
+            items = present(self._pool, self._store.items())
             anchors = viewer.known(self._pool, items, class_counts(items, setting.task))
             fields["anchors"] = anchors.anchors if items else None
         if "local_probs" in needs:

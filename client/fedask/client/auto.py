@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fedask.client.best import Best
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, Origin
+from fedask.client.rating import present
 from fedask.client.scoring import BATCH_NUMBERS, BATCH_SAMPLES
 from fedask.client.setting import Setting
 from fedask.client.sure import Sure
@@ -132,7 +133,7 @@ class AutoTier:
         """Return the surest samples that nobody was asked about, in bounded memory."""
         config = setting.scenario.auto
         viewer = setting.viewer(self._store, frozenset(), cycle)
-        viewer.calibrate(self._pool, items)
+        viewer.calibrate(self._pool, present(self._pool, items))
         best = Best(config.most)
         gone = {item.uid for item in items}
         for uids, raw in self._pool.batches(gone, BATCH_SAMPLES, BATCH_NUMBERS):

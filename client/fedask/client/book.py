@@ -5,12 +5,13 @@ Nothing here decides anything: what a row becomes is worked out in ``sheet``.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from typing_extensions import override
 
 from fedask.client import schema
+from fedask.client.audit import NO_AUDIT, Audit, Event
 from fedask.client.queue import State
 from fedask.client.refusals import UnknownSampleError
 from fedask.client.sealer import Sealer
@@ -61,6 +62,7 @@ _OPEN = """SELECT uid FROM item INDEXED BY item_waiting
         AND annotator = ?2 AND undone IS NULL AND control = 0)
     ORDER BY priority DESC, cycle, uid LIMIT ?3"""
 _CONTROL = """SELECT uid FROM item WHERE known = 1 AND uid >= ?1
+    AND (right_until IS NULL OR right_until > ?3)
     AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid AND annotator = ?2)
     AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
         AND annotator = ?2)
@@ -71,6 +73,13 @@ _OVER = """SELECT uid FROM lease INDEXED BY lease_until
     WHERE until < ?1 AND until IS NOT NULL
     UNION SELECT uid FROM lease INDEXED BY lease_until
     WHERE until > ?2 AND until IS NOT NULL ORDER BY uid"""
+_LAPSED = """SELECT uid FROM item INDEXED BY item_right
+    WHERE right_until <= ?1 AND right_until IS NOT NULL
+    AND state IN ('queued', 'leased')
+    UNION SELECT item.uid FROM lease INDEXED BY lease_until CROSS JOIN item
+    WHERE lease.until > '' AND item.uid = lease.uid
+    AND item.right_until <= ?1 ORDER BY 1"""
+_MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
 _ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
 _END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
     AND control = 0"""
@@ -92,11 +101,16 @@ class SqliteBook(Book):
         Within a transaction.
     sealer
         Of the same one.
+    audit
+        Records what the desk does.
     """
 
-    def __init__(self, db: sqlite3.Connection, sealer: Sealer) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, sealer: Sealer, audit: Audit = NO_AUDIT
+    ) -> None:
         self._db = db
         self._sealer = sealer
+        self._audit = audit
         # What was read: only what has changed is sealed anew.
         self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
         self._holds: dict[tuple[Uid, Annotator], Hold] = {}
@@ -155,10 +169,13 @@ class SqliteBook(Book):
         return [Uid(uid) for (uid,) in rows]
 
     @override
-    def control_for(self, annotator: Annotator, start: Uid) -> Uid | None:
+    def control_for(
+        self, annotator: Annotator, start: Uid, now: datetime
+    ) -> Uid | None:
         who = self._sealer.who(annotator)
         for first in (start, ""):
-            row = self._db.execute(_CONTROL, (first, who)).fetchone()
+            wanted = (first, who, schema.to_text(now))
+            row = self._db.execute(_CONTROL, wanted).fetchone()
             if row is not None:
                 return Uid(row[0])
         return None
@@ -176,6 +193,26 @@ class SqliteBook(Book):
         else:
             rows = self._db.execute(_ALL_HELD)
         return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def lapsed(self, now: datetime) -> list[Uid]:
+        rows = self._db.execute(_LAPSED, (schema.to_text(now),))
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def may_show(self, uid: Uid, now: datetime) -> bool:
+        row = self._db.execute(_MAY_SHOW, (schema.to_text(now), uid)).fetchone()
+        return row is not None and bool(row[0])
+
+    @override
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid],
+        now: datetime,
+        annotator: Annotator | None = None,
+    ) -> None:
+        self._audit.append(self._db, event, uids=uids, annotator=annotator, at=now)
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:

@@ -9,10 +9,11 @@ Knows no table but through ``schema``.
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fedask.client import rotation, schema
+from fedask.client.audit import NO_AUDIT, Audit
 from fedask.client.keyfile import KeyFile
 from fedask.client.keyring import Keyring
 from fedask.client.private import made_private
@@ -21,6 +22,7 @@ from fedask.client.vault import Vault
 from fedask.common.errors import StoreError
 
 BUSY_TIMEOUT_MS = 10_000
+AUDIT = "audit"  # purpose of the store's own key for its log
 _TAKEN = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})  # by another process
 _WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
 
@@ -35,16 +37,23 @@ class Connection:
     keyring
         Where the device's key is; by default a key file beside the store, its name
         with ``.key`` at the end. A new store makes its key there.
+    audit
+        Records every transaction that opens here. Without one, a file that has a log
+        can only be read.
 
     Raises
     ------
     StoreError
         If the file cannot be opened, is no fedask store, is of a newer version or
-        sealed with another key; nothing is written then.
+        sealed with another key, or if its log is not what its head says.
     """
 
-    def __init__(self, path: Path, keyring: Keyring | None = None) -> None:
+    def __init__(
+        self, path: Path, keyring: Keyring | None = None, audit: Audit = NO_AUDIT
+    ) -> None:
         self._path = path
+        self._audit = audit
+        self._ready = False  # until the tables are there, and the log is opened
         if keyring is None:
             keyring = KeyFile(path.with_name(path.name + ".key"))
         self._vault = Vault(path, keyring)
@@ -81,14 +90,17 @@ class Connection:
             "temp_store = MEMORY",
         ):
             self._db.execute(f"PRAGMA {setting}")
-        if version < schema.SCHEMA_VERSION:
+        if version < schema.SCHEMA_VERSION or self._audit is not NO_AUDIT:
             with self._transaction() as db:
                 # Asks again, under the lock: another process may have been first.
                 schema.bring_up_to_date(db, self._vault, self._sealer)
+                self._audit.open(db, self._vault.key_for(AUDIT).secret)
         if self._vault.has_retired:  # a process was killed before the last step
             rotation.destroy_retired(self._vault, self._transaction)
         if schema.is_unclean(self._db):
             self._clean()
+        # What came before tidies up, with or without the log's key; no event is in it.
+        self._ready = True
 
     def _use_wal(self) -> None:
         """Switch the file to WAL, which SQLite does without waiting for its lock.
@@ -134,12 +146,16 @@ class Connection:
         with self._reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
+                if self._ready:
+                    self._audit.check_open(db)
                 yield db
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:  # SQLite may have undone it itself
                     db.execute("ROLLBACK")
+                self._audit.settle(committed=False)
                 raise
+            self._audit.settle(committed=True)
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -158,3 +174,24 @@ class Connection:
         except sqlite3.Error as err:
             msg = f"store {self._path}: {err}"
             raise StoreError(msg) from err
+
+
+def audit_key(path: Path, keyring: Keyring) -> bytes:
+    """Return the store's own key of its audit log, and change nothing.
+
+    For whoever checks the log of a store that refuses to be opened.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, it is sealed with another key, or of a version without.
+    """
+    try:
+        where = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(where, uri=True)) as db:
+            vault = Vault(path, keyring)
+            vault.open(db)
+            return vault.key_for(AUDIT).secret
+    except sqlite3.Error as err:
+        msg = f"cannot read the key of the audit log in {path}: {err}"
+        raise StoreError(msg) from err

@@ -1,8 +1,13 @@
 """A real device behind a SuperNode: opened from the owner's own node configuration.
 
 ``flower-supernode --node-config 'data="/srv/wavs" frames=8000 store="/srv/device.db"
-labels="/srv/labels.csv" device="ward-3"'``, or ``--node-config 'site="/srv/ward-3"'``
-with the folder that ``fedask device init`` made. The server has no say in any of these.
+labels="/srv/labels.csv" device="ward-3" rights="/srv/rights.toml"'``, or
+``--node-config 'site="/srv/ward-3"'`` with the folder that ``fedask device init`` made.
+The server has no say in any of these.
+
+``rights`` has no default. A device whose owner has said nothing of what may be done
+with the samples does nothing with them; an owner without such a question says so, with
+``rights="open"``. Simulations do not come here: made-up devices ask nobody.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,12 +19,11 @@ from flwr.app import Context
 
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
-from fedask.client.eligibility import GuardedSource
 from fedask.client.eligibility_settings import PREFIX
-from fedask.client.erasure import remaining
+from fedask.client.holdings import Holdings, read_rights
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
-from fedask.client.pool import Pool
+from fedask.client.rights import ASK
 from fedask.client.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.site.settings import read_site
 from fedask.client.sources.index import Index
@@ -33,7 +37,7 @@ from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
 
 SITE = "site"
-_OTHERS = ("store", "device", "labels")  # keys of the node that are not of its data
+_OTHERS = ("store", "device", "labels", "rights")  # keys that are not of the data
 _PREFIXES = ("desk-", "store-", "page-", PREFIX)
 
 
@@ -74,9 +78,9 @@ def open_device(
     context
         ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
         made if missing; an index of the data stands beside it), ``device`` (its
-        pseudonym), and optionally ``labels`` (CSV of answers), ``kind`` and options of
-        the data (see ``open_source``), the ``desk-`` settings of
-        ``DeskSettings.from_node``, the ``store-`` settings of
+        pseudonym), ``rights`` (a policy file, or ``open``), and optionally ``labels``
+        (CSV of answers), ``kind`` and options of the data (see ``open_source``), the
+        ``desk-`` settings of ``DeskSettings.from_node``, the ``store-`` settings of
         ``StoreSettings.from_node`` and the ``eligible-`` settings of
         ``EligibilitySettings.from_node``. Or ``site``, a folder with all of these, and
         ``labels``. Those that begin with ``page-`` are for the labelling page, a
@@ -98,26 +102,30 @@ def open_device(
         if key not in node:
             msg = f"the SuperNode's --node-config has no {key}"
             raise ConfigError(msg)
+    policy = read_rights(node)
     # Not used here, but to be right before anybody is asked.
     DeskSettings.from_node(node, task.num_classes)
     device_id = parse_device_id(node["device"])
     options = data_options(node)
     path = Path(str(node["store"]))
     labels = node.get("labels")
+    clock = SystemClock()
     with (
         make_guard(node, machine) as guard,
-        closing(StoreSettings.from_node(node).open(path)) as store,
+        closing(StoreSettings.from_node(node).open(path, clock, "round")) as store,
         closing(Index(path.with_name(path.name + ".index"), store.index_key)) as index,
     ):
-        look = Look(index=index, now=SystemClock().now(), payloads=store)
+        now = clock.now()
+        look = Look(index=index, now=now, payloads=store)
+        held = Holdings(open_source(options, look), policy, store, now)
+        held.apply()
         yield Device(
             device_id=device_id,
-            pool=remaining(
-                Pool(GuardedSource(open_source(options, look), guard.check)), store
-            ),
+            pool=held.pool(ASK, guard.check),
             store=store,
             oracle=Nobody()
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
             proceed=guard.check,
+            lessons=held.lessons(guard.check),
         )

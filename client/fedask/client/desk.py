@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
+from fedask.client.audit import Event
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.queue import State
 from fedask.client.refusals import (
@@ -29,6 +30,7 @@ from fedask.client.refusals import (
     LeaseError,
     NotLastError,
     NotNearError,
+    RightEndedError,
     UnknownSampleError,
 )
 from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
@@ -51,6 +53,8 @@ from fedask.common.ids import Annotator, Uid, parse_annotator, stable_seed, unit
 
 MAX_HELD = 1000  # leases of one annotator
 _TOKEN_BYTES = 16
+_EVENTS: dict[Said, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
+_TAKEN = {Kind.SKIP: Event.SKIPPED, Kind.UNSURE: Event.UNSURE}
 
 
 def new_token() -> str:
@@ -117,8 +121,10 @@ class Desk:
         with self._open() as (book, now):
             held = [book.sheet(uid) for uid in book.leased(annotator=who)]
             given = [self._renew(book, who, sheet, now) for sheet in held]
-            given += self._new(book, who, limit - len(held), now)
-        return given
+            fresh = self._new(book, who, limit - len(held), now)
+            if fresh:
+                book.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
+        return given + fresh
 
     def lacks(self, annotator: str, limit: int) -> bool:
         """Tell whether ``lease`` would give this annotator anything they do not hold.
@@ -174,6 +180,8 @@ class Desk:
         ProtocolError
             If the token is of another lease, the key of another sample, the label no
             class, or one of ``also`` is no near-duplicate or got no label.
+        RightEndedError
+            If the right to use the sample has ended.
         StoreError
             If the sample is not in the queue.
         """
@@ -183,12 +191,16 @@ class Desk:
             if not book.given(who, key):
                 sheets = self._for_verdict(book, who, uid, token, also)
                 for sheet in sheets:
+                    _check_right(book, sheet.item.uid, now)
+                for sheet in sheets:
                     fresh = self._verdict(sheet, who, verdict, key, now)
                     if sheet.item.uid != uid:
                         fresh = replace(
                             fresh, kind=Kind.SHARED, token="", control=False
                         )
                     book.write(self._said(sheet, fresh, now))
+                event = _EVENTS.get(verdict, Event.LABELLED)
+                book.record(event, [sheet.item.uid for sheet in sheets], now, who)
             return _receipt(book.given(who, key), uid)
 
     def take(self, verdicts: Sequence[Verdict]) -> list[Taken]:
@@ -219,7 +231,15 @@ class Desk:
         """
         self.check(verdicts)
         with self._open() as (book, now):
-            return [self._take(book, verdict, now) for verdict in verdicts]
+            taken = [self._take(book, verdict, now) for verdict in verdicts]
+            acts: dict[tuple[Event, Annotator], list[Uid]] = {}
+            for verdict, became in zip(verdicts, taken, strict=True):
+                if became is Taken.KEPT:
+                    event = _TAKEN.get(verdict.kind, Event.LABELLED)
+                    acts.setdefault((event, verdict.annotator), []).append(verdict.uid)
+            for (event, who), uids in acts.items():
+                book.record(event, uids, now, who)
+            return taken
 
     def check(self, verdicts: Iterable[Verdict]) -> None:
         """Refuse what ``take`` would refuse; nothing is kept.
@@ -271,14 +291,23 @@ class Desk:
                 )
                 if verdict.control or sheet.item.state is not State.TRAINED:
                     sheet = sheet.without(verdict, now)
-                book.write(sheet.with_hold(hold).settled(self._rule))
+                if book.may_show(verdict.uid, now):
+                    sheet = sheet.with_hold(hold).settled(self._rule)
+                else:  # taken back, but not to be seen again
+                    sheet = sheet.settled(self._rule).withdrawn()
+                book.write(sheet)
+            if last:
+                book.record(Event.UNDONE, [v.uid for v in last], now, who)
         return last[0].uid if last else None
 
     def release(self, annotator: str) -> None:
         """Give back all that an annotator holds; answers on their way are taken."""
         who = parse_annotator(annotator)
-        with self._open() as (book, _):
-            for uid in book.leased(annotator=who):
+        with self._open() as (book, now):
+            held = book.leased(annotator=who)
+            if held:
+                book.record(Event.RELEASED, held, now, who)
+            for uid in held:
                 sheet = book.sheet(uid)
                 for hold in sheet.holds:
                     if hold.annotator == who:
@@ -318,14 +347,24 @@ class Desk:
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return waiting samples so close to this one that one answer may serve all."""
+        with self._open():  # what waited too long does not wait now
+            pass
         return self._store.near(uid)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Book, datetime]]:
-        """Begin a transaction in which no lease is over or too long."""
+        """Begin a transaction in which no lease is over or too long.
+
+        What may not be shown any more is on no screen, and waits no longer.
+        """
         now = self._clock.now()
         latest = now + self._length
         with self._store.book() as book:
+            gone = book.lapsed(now)
+            for uid in gone:
+                book.write(book.sheet(uid).withdrawn())
+            if gone:
+                book.record(Event.EXPIRED, gone, now)
             for uid in book.leased(outside=(now, latest)):
                 sheet = book.sheet(uid)
                 for hold in sheet.holds:
@@ -347,7 +386,7 @@ class Desk:
             uid = None
             if unit_hash("control", token) < self._settings.controls:
                 start = Uid(f"{stable_seed('start', token):016x}")
-                uid = book.control_for(who, start)
+                uid = book.control_for(who, start, now)
             control = uid is not None
             sheet = book.sheet(waiting.pop(0) if uid is None else uid)
             old = sheet.hold_of(who)
@@ -408,6 +447,8 @@ class Desk:
             sheet = book.sheet(verdict.uid)
         except UnknownSampleError:
             return Taken.UNKNOWN
+        if not book.may_show(verdict.uid, now):
+            return Taken.BARRED
         taken = judged(sheet, verdict)
         if taken is Taken.KEPT:
             book.write(self._said(sheet, verdict, now))
@@ -461,6 +502,13 @@ def _taken_back(book: Book, who: Annotator, key: str) -> Uid:
             return given[0].uid
     msg = "the answer under this key is not the last one: only that can be taken back"
     raise NotLastError(msg)
+
+
+def _check_right(book: Book, uid: Uid, now: datetime) -> None:
+    """Refuse a verdict on what may not be used any more: it could not be either."""
+    if not book.may_show(uid, now):
+        msg = f"sample {uid} may not be used any more: its right to be has ended"
+        raise RightEndedError(msg)
 
 
 def _receipt(verdicts: Sequence[Verdict], uid: Uid) -> Receipt:

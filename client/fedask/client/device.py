@@ -6,7 +6,7 @@ repeated message or a killed process changes nothing that was given by a person.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,9 +116,12 @@ class Device:
         Whether it takes part in round ``tick``; simulations let devices miss rounds.
     proceed
         Called between two steps of training; raises when the device must stop.
+    lessons
+        The samples it may train on, where not all may be: answers about others are
+        kept, and of no use. None: ``pool``, and a sample that is gone is an error.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what a device is made of, in one place)
         self,
         *,
         device_id: DeviceId,
@@ -127,6 +130,7 @@ class Device:
         oracle: Oracle,
         present: Callable[[int], bool] = always,
         proceed: Callable[[], None] = unhindered,
+        lessons: Pool | None = None,
     ) -> None:
         self.device_id = device_id
         self.pool = pool
@@ -137,7 +141,7 @@ class Device:
         self._oracle = oracle
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
-        self._teacher = Teacher(device_id, pool, store)
+        self._teacher = Teacher(device_id, pool, store, lessons)
         self._recorded: Training | None = None
 
     def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
@@ -174,7 +178,7 @@ class Device:
         if ask.score:
             counted = self._rater.score(ask, setting, items)
             items = self._teacher.look(setting, items, ask.cycle)
-        labelled = [item for item in items if item.state in _ANSWERED]
+        labelled = self._usable(items)
         taught = self._teacher.lesson(setting, items, labelled, tick, prox)
         return Begun(
             items=items,
@@ -203,7 +207,7 @@ class Device:
         items = self.store.items()
         return Begun(
             items=items,
-            labelled=[item for item in items if item.state in _ANSWERED],
+            labelled=self._usable(items),
             counted=None,
             refused="",
             lesson=taught.lesson,
@@ -254,12 +258,11 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        answered = [i for i in self.store.items() if i.state in _ANSWERED]
-        labelled = self._teacher.here(answered)
+        labelled = self._teacher.here(self._usable(self.store.items()))
         if not labelled:
             return 0.0, 0
         learner.load(arrays)
-        probs = learner.predict(self.pool.load([item.uid for item in labelled]))
+        probs = self._teacher.probs(learner, labelled)
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
@@ -285,6 +288,11 @@ class Device:
             if label != SKIP:
                 check_label(uid, label, setting.task.num_classes)
         return self.store.items()
+
+    def _usable(self, items: Sequence[Item]) -> list[Item]:
+        """Return what was answered and may be trained on."""
+        answered = [item for item in items if item.state in _ANSWERED]
+        return self._teacher.permitted(answered)
 
     def _report(self, begun: Begun, refused: str) -> Report:
         items, cycle = begun.items, self.store.last_cycle()

@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from fedask.client.pool import Broken, DataSource
 from fedask.common.errors import UnavailableError
+from fedask.common.ids import Uid
 
 STUCK_S = 3.0  # longer than any sensor takes: a device stops within five seconds
 
@@ -251,3 +252,7 @@ class GuardedSource(DataSource):
     @override
     def broken(self) -> list[Broken]:
         return self._source.broken()
+
+    @override
+    def dropped(self) -> frozenset[Uid]:
+        return self._source.dropped()

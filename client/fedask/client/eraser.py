@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fedask.client import seen
 from fedask.client.erasure import Training
 from fedask.client.pace import Pace
 from fedask.client.sealer import Sealer
@@ -77,6 +78,7 @@ class Eraser:
         trained = self._untrain(fresh)
         self.drop_scores(fresh)
         self._drop_arrivals(fresh)
+        seen.forget(self._db, fresh)
         for uid in sorted(fresh):
             self._vault.destroy(self._db, uid)
             for statement in _DELETE:

@@ -4,17 +4,19 @@ Plain scans over plain dicts, to be read as the meaning of the queries in ``book
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 from typing_extensions import override
 
+from fedask.client.audit import NO_AUDIT, Audit, Event
 from fedask.client.queue import Item, State
 from fedask.client.refusals import UnknownSampleError
 from fedask.client.sheet import Book, Hold, Sheet, VerdictStore
 from fedask.client.verdict import Progress, Verdict
+from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid
 
 WAITING = frozenset({State.QUEUED, State.LEASED})
@@ -29,6 +31,8 @@ class MemoryDesk(VerdictStore, Book):
         self._verdicts: dict[int, Verdict] = {}  # by number
         self._said = 0  # the last number
         self._holds: dict[Uid, tuple[Hold, ...]] = {}
+        self._right_until: dict[Uid, datetime] = {}
+        self._audit: Audit = NO_AUDIT
         self._near: frozenset[tuple[Uid, Uid]] = frozenset()
 
     @contextmanager
@@ -37,9 +41,14 @@ class MemoryDesk(VerdictStore, Book):
         before = (dict(self._items), dict(self._verdicts), dict(self._holds))
         try:
             yield self
-        except BaseException:
+        except BaseException as err:
             self._items, self._verdicts, self._holds = before
+            self._audit.settle(committed=False)
+            if isinstance(err, (ProtocolError, PrivacyError)):
+                self._audit.append(None, Event.REFUSED, place="desk")
+                self._audit.settle(committed=True)
             raise
+        self._audit.settle(committed=True)
 
     @override
     def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
@@ -112,11 +121,14 @@ class MemoryDesk(VerdictStore, Book):
         return [uid for uid, _ in zip(found, range(limit), strict=False)]
 
     @override
-    def control_for(self, annotator: Annotator, start: Uid) -> Uid | None:
+    def control_for(
+        self, annotator: Annotator, start: Uid, now: datetime
+    ) -> Uid | None:
         def is_new(sheet: Sheet) -> bool:
             names = {v.annotator for v in sheet.verdicts}
             names |= {hold.annotator for hold in sheet.holds}
-            return sheet.known and annotator not in names
+            able = self.may_show(sheet.item.uid, now)
+            return sheet.known and annotator not in names and able
 
         for uid in sorted(self._items, key=lambda uid: (uid < start, uid)):
             if is_new(self.sheet(uid)):
@@ -139,6 +151,32 @@ class MemoryDesk(VerdictStore, Book):
         return sorted(
             uid for uid, holds in self._holds.items() if any(map(is_meant, holds))
         )
+
+    @override
+    def lapsed(self, now: datetime) -> list[Uid]:
+        def on_screen(uid: Uid) -> bool:
+            return any(hold.until is not None for hold in self._holds.get(uid, ()))
+
+        return sorted(
+            uid
+            for uid, item in self._items.items()
+            if not self.may_show(uid, now) and (item.state in WAITING or on_screen(uid))
+        )
+
+    @override
+    def may_show(self, uid: Uid, now: datetime) -> bool:
+        end = self._right_until.get(uid)
+        return uid in self._items and (end is None or end > now)
+
+    @override
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid],
+        now: datetime,
+        annotator: Annotator | None = None,
+    ) -> None:
+        self._audit.append(None, event, uids=uids, annotator=annotator, at=now)
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:

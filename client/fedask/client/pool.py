@@ -120,6 +120,10 @@ class Pool:
         """Samples that the source let go to make room."""
         return self._source.dropped()
 
+    def has(self, uids: Sequence[Uid]) -> NDArray[np.bool_]:
+        """Tell which of these samples are in the pool: (m,)."""
+        return self._find(np.array(uids, dtype=np.str_))[1]
+
     def part(self, uids: Iterable[Uid]) -> "Pool":
         """Return the pool of those of these samples that are here."""
         wanted = np.array(sorted(set(uids)), dtype=np.str_)

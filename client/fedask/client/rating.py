@@ -76,7 +76,7 @@ class Rater:
         scored = self.scored(self._pool, ask.cycle, setting, items, keep, grouper)
         if grouper is not None:
             viewer = setting.viewer(self._store, grouper.needs, ask.cycle)
-            sums = grouper.tally(self._pool, viewer, items)
+            sums = grouper.tally(self._pool, viewer, present(self._pool, items))
         waiting = self._waiting(scored, ask.cycle, setting, items)
         self._store.put_scores(ask.score, scored, waiting)
         # One for samples that arrive, and for the committee as many as there were now.
@@ -124,6 +124,7 @@ class Rater:
         needs = setting.scorer.needs
         if grouper is not None:
             needs |= grouper.needs
+        items = present(self._pool, items)
         viewer = setting.viewer(self._store, needs, cycle)
         if setting.scenario.ask.calibrate:
             viewer.calibrate(self._pool, items)
@@ -168,6 +169,12 @@ class Rater:
         """Take note of an update, if scorer or batcher will look through it."""
         if LOCAL in setting.kinds:
             self._store.put_model(LOCAL, trained.arrays, keep=1)
+
+
+def present(pool: Pool, items: Sequence[Item]) -> list[Item]:
+    """Return the items whose samples are in the pool: those a model may look at."""
+    here = pool.has([item.uid for item in items])
+    return [item for item, ok in zip(items, here.tolist(), strict=True) if ok]
 
 
 def class_counts(items: Sequence[Item], task: Task) -> IntArray:

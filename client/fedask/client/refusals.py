@@ -4,7 +4,7 @@ Raised by the desk and its books; read by whatever turns errors into answers for
 client. Each is a child of the class that says who must act.
 """
 
-from fedask.common.errors import ProtocolError, StoreError
+from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 
 
 class LeaseError(ProtocolError):
@@ -21,6 +21,10 @@ class NotNearError(ProtocolError):
 
 class NotLastError(ProtocolError):
     """Only the last answer can be taken back, and this is not it."""
+
+
+class RightEndedError(PrivacyError):
+    """The right to use the sample has ended: nobody's answer can be used any more."""
 
 
 class UnknownSampleError(StoreError):

@@ -25,7 +25,11 @@ _REWRAP = "UPDATE sample_key SET wrapped = ?, generation = ? WHERE uid = ?"
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
-def rotate(vault: Vault, transaction: Transaction) -> None:
+def rotate(
+    vault: Vault,
+    transaction: Transaction,
+    record: Callable[[sqlite3.Connection], None],
+) -> None:
     """Bring in a new device key, or finish what was begun, and destroy the old one.
 
     Parameters
@@ -34,6 +38,8 @@ def rotate(vault: Vault, transaction: Transaction) -> None:
         Of the store.
     transaction
         Opens one.
+    record
+        Takes note, in the transaction in which the old key retires.
 
     Raises
     ------
@@ -54,6 +60,7 @@ def rotate(vault: Vault, transaction: Transaction) -> None:
             old = bool(db.execute(_ANY_OLD, (newest,)).fetchone()[0])
             if not old:
                 db.execute(_RETIRE, (newest,))
+                record(db)
     destroy_retired(vault, transaction)
 
 

@@ -244,6 +244,36 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             cycle INTEGER NOT NULL
         ) WITHOUT ROWID, STRICT""",
     ),
+    (
+        # When the right to show it ends; NULL where the owner asks for no rights.
+        "ALTER TABLE item ADD COLUMN right_until TEXT",
+        """CREATE INDEX item_right ON item (right_until)
+            WHERE right_until IS NOT NULL AND state IN ('queued', 'leased')""",
+        # When samples came, 16 bytes each; a row for each look that found new ones.
+        """CREATE TABLE arrival (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            uids BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE audit (
+            number INTEGER PRIMARY KEY,
+            at TEXT NOT NULL,
+            event TEXT NOT NULL,
+            body TEXT NOT NULL,
+            previous BLOB NOT NULL,
+            hash BLOB NOT NULL,
+            mac BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the audit log is kept for ever'); END""",
+        """CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the audit log stays as written'); END""",
+        # Also what INSERT OR REPLACE would do, which fires no trigger for the old row.
+        """CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
+            WHEN NEW.number IS NOT
+                (SELECT coalesce(max(number), 0) + 1 FROM audit)
+            BEGIN SELECT RAISE(ABORT, 'the audit log grows at its end'); END""",
+    ),
 )
 SCHEMA_VERSION = len(_STEPS)
 _UNCLEAN = "unclean"  # name of a note

@@ -5,15 +5,18 @@ sample is follows from its verdicts and leases here, for both stores alike.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from fedask.client.audit import Event
 from fedask.client.queue import Item, State
 from fedask.client.verdict import Kind, Progress, Rule, Verdict
 from fedask.common.ids import Annotator, Uid
 
+_WAITING = frozenset({State.QUEUED, State.LEASED})
 _CLOSED = frozenset({State.LABELLED, State.TRAINED, State.SKIPPED})
 
 
@@ -98,6 +101,19 @@ class Sheet:
             ),
         )
 
+    def withdrawn(self) -> "Sheet":
+        """End all leases, and the question if it waits: it may not be shown now."""
+        item, holds = self.item, self.holds
+        holds = tuple(replace(hold, until=None) for hold in holds)
+        if item.state in _WAITING:
+            item = replace(
+                item,
+                state=State.EXPIRED,
+                expired=item.expired + (item.outcome is None),
+                leased_until=None,
+            )
+        return replace(self, item=item, holds=holds)
+
     def settled(self, rule: Rule) -> "Sheet":
         """Bring the item in line with its verdicts and leases.
 
@@ -155,11 +171,31 @@ class Book(Protocol):
         """
         ...
 
-    def control_for(self, annotator: Annotator, start: Uid) -> Uid | None:
+    def control_for(
+        self, annotator: Annotator, start: Uid, now: datetime
+    ) -> Uid | None:
         """Return a known sample they never had, the first from ``start`` on, by uid.
 
-        After the last uid comes the first.
+        After the last uid comes the first. Left out are those that may not be shown.
         """
+        ...
+
+    def lapsed(self, now: datetime) -> list[Uid]:
+        """Return samples that wait or are leased, and may not be shown, by uid."""
+        ...
+
+    def may_show(self, uid: Uid, now: datetime) -> bool:
+        """Tell whether a sample is in the queue, and its right to be shown runs."""
+        ...
+
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid],
+        now: datetime,
+        annotator: Annotator | None = None,
+    ) -> None:
+        """Record in the audit log, if there is one, what is done with these samples."""
         ...
 
     def leased(

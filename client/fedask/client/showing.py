@@ -14,9 +14,9 @@ from typing import Any, Self
 from typing_extensions import override
 
 from fedask.client.deployment import data_options
-from fedask.client.erasure import remaining
 from fedask.client.exhibit import Exhibit, Part
-from fedask.client.pool import Pool
+from fedask.client.holdings import Holdings, read_rights
+from fedask.client.rights import Right
 from fedask.client.showcase import Showcase
 from fedask.client.shows import shows_of
 from fedask.client.sources.index import Index
@@ -31,22 +31,22 @@ LOOK_AGAIN = timedelta(seconds=10)  # a look at a million files takes one of the
 
 
 class DeviceExhibit(Exhibit):
-    """Shows the samples of a device, also those that arrive while it is open.
+    """Shows the samples of a device that may be shown, also those that arrive later.
 
     To be entered, used and left in one thread.
 
     Parameters
     ----------
     node
-        The owner's node configuration: data and its options, and the store, beside
-        which the index of the data stands.
+        The owner's node configuration: data and its options, rights, and the store,
+        beside which the index of the data stands.
     clock
         For how often to look for new samples.
 
     Raises
     ------
     ConfigError
-        If ``show`` is none that there is.
+        If ``show`` is none that there is, or there are no rights.
     DataError
         If the data cannot be read.
     """
@@ -55,6 +55,7 @@ class DeviceExhibit(Exhibit):
         self._options = data_options(node)
         self._store = Path(str(node["store"]))
         self._settings = StoreSettings.from_node(node)
+        self._policy = read_rights(node)
         self._clock = clock
         self._shows = shows_of(self._options)
         self._open = ExitStack()
@@ -90,13 +91,15 @@ class DeviceExhibit(Exhibit):
 
     def _look(self) -> Showcase:
         self._open.close()
-        store = self._open.enter_context(closing(self._settings.open(self._store)))
+        opened = self._settings.open(self._store, self._clock, "show")
+        store = self._open.enter_context(closing(opened))
         path = self._store.with_name(self._store.name + ".index")
         index = self._open.enter_context(closing(Index(path, store.index_key)))
         self._looked_at = self._clock.now()
         look = Look(index=index, now=self._looked_at, payloads=store)
-        pool = remaining(Pool(open_source(self._options, look)), store)
-        return Showcase(pool, self._shows)
+        source = open_source(self._options, look)
+        held = Holdings(source, self._policy, store, self._looked_at)
+        return Showcase(held.pool(Right.SHOW), self._shows)
 
 
 class OneThread(Exhibit):

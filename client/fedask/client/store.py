@@ -13,15 +13,18 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client import book as rows
-from fedask.client import rotation, schema
+from fedask.client import right_rows, rotation, schema
+from fedask.client.audit import MOVED, NO_AUDIT, Audit, Event, Fact
 from fedask.client.connection import Connection
 from fedask.client.eraser import Eraser
 from fedask.client.erasure import Erased, Training
 from fedask.client.keyring import Keyring
 from fedask.client.payload import Payload, PayloadStore, StoreQuota
+from fedask.client.permitted import Permits
 from fedask.client.precedents import MAX_PRECEDENTS, Finding, Precedent
 from fedask.client.queue import (
     MOVES,
@@ -36,11 +39,12 @@ from fedask.client.queue import (
     check_plain_move,
 )
 from fedask.client.sealer import from_precedent
+from fedask.client.seen import seen
 from fedask.client.sheet import Book, VerdictStore
 from fedask.client.shelf import Shelf
 from fedask.client.sure import Sure
 from fedask.client.verdict import Kind, Progress, Verdict
-from fedask.common.errors import StoreError
+from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
@@ -49,12 +53,13 @@ from fedask.common.weights import Arrays, from_bytes, to_bytes
 
 _ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608
-_QUEUE = """INSERT INTO item (uid, state, cycle) VALUES (?, 'queued', ?)
-    ON CONFLICT (uid) DO UPDATE
-    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut'
+_QUEUE = """INSERT INTO item (uid, state, cycle, right_until)
+    VALUES (?, 'queued', ?, ?) ON CONFLICT (uid) DO UPDATE
+    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut',
+        right_until = excluded.right_until
     WHERE state = 'expired'"""
-_ARRIVE = """INSERT INTO item (uid, state, cycle, origin) VALUES (?, 'queued', ?, ?)
-    ON CONFLICT (uid) DO NOTHING"""
+_ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
+    VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""
 _PUT_NOTE = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
 _NOTE = "SELECT value FROM note WHERE name = ?"
 _LAST_CYCLE = "SELECT COALESCE(MAX(cycle), 0) FROM cycle"
@@ -86,7 +91,7 @@ _DROP_SURE = "DELETE FROM sure WHERE NOT control"
 _PUT_SURE = f"""INSERT INTO sure ({schema.SURE}) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING"""  # noqa: S608
 _SURE = f"SELECT {schema.SURE} FROM sure ORDER BY uid"  # noqa: S608
-_CUT, _PACE = "cut", "pace"  # names of notes
+_CUT, _PACE, _RIGHTS = "cut", "pace", right_rows.NOTE  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
@@ -101,12 +106,15 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
         Where the device's key is; by default a key file beside the store.
     quota
         Room for payloads.
+    audit
+        Records every change. Without one, a file that has a log can only be read.
 
     Raises
     ------
     StoreError
-        If the file cannot be opened, is no fedask store, is of a newer version or
-        sealed with another key; and from every method, if the disk refuses.
+        If the file cannot be opened, is no fedask store, is of a newer version, sealed
+        with another key, or its log is not what its head says; and from every method,
+        if the disk refuses.
     """
 
     def __init__(
@@ -114,9 +122,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
         path: Path,
         keyring: Keyring | None = None,
         quota: StoreQuota | None = None,
+        audit: Audit = NO_AUDIT,
     ) -> None:
         self._kept: tuple[int, list[Item], int] | None = None
-        super().__init__(path, keyring)
+        self._permits: Permits | None = None
+        super().__init__(path, keyring, audit)
         self._eraser = Eraser(self._db, self._vault, self._sealer)
         room = quota or StoreQuota()
         self._shelf = Shelf(self._db, self._vault, self._eraser, room)
@@ -135,7 +145,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
                 return False
             db.execute(_ADD_CYCLE, (cycle,))
             barred = self._eraser.forgotten(uids)
-            db.executemany(_QUEUE, [(uid, cycle) for uid in uids if uid not in barred])
+            fresh = [uid for uid in uids if uid not in barred]
+            ends = right_rows.ends(db, self._permits, fresh)
+            queued = zip(fresh, ends, strict=True)
+            db.executemany(_QUEUE, [(uid, cycle, end) for uid, end in queued])
+            self._audit.append(db, Event.QUEUED, uids=fresh, cycle=cycle)
             kept = self._scores(db)
             if kept is not None:
                 scores = zip(kept[1].scores.tolist(), kept[1].uids, strict=True)
@@ -156,6 +170,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
                 self._give(db, item.uid, annotator, Kind.GIVEN, label)
                 sealed = self._sealer.seal_label(item.uid, label)
                 db.execute(_ANSWER, (sealed, item.uid))
+            told = [item.uid for item in fresh]
+            if told:
+                self._audit.append(
+                    db, Event.LABELLED, uids=told, annotator=annotator, source="oracle"
+                )
         return frozenset(item.uid for item in fresh)
 
     @override
@@ -164,6 +183,7 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
         if not wanted:
             return
         with self._transaction() as db:
+            moved = []
             for uid in wanted:
                 item = self._item(db, uid)
                 if item.state is to or (meanwhile and to not in MOVES[item.state]):
@@ -173,6 +193,9 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
                     self._give(db, uid, ORACLE, Kind.SKIP, None)
                 rows.end_leases(db, uid)
                 db.execute(_MOVE, (to.value, uid))
+                moved.append(uid)
+            if moved:
+                self._audit.append(db, MOVED[to], uids=moved)
 
     @override
     def trained(
@@ -184,10 +207,14 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
         if not labels and training is None:
             return
         with self._transaction() as db:
+            changed = []
             for uid, label in labels.items():
                 row = db.execute(_LABELLED, (uid,)).fetchone()
                 if row and self._sealer.label(uid, row[0]) == label:
                     db.execute(_TRAINED, (uid,))
+                    changed.append(uid)
+            if changed:
+                self._audit.append(db, Event.TRAINED, uids=changed)
             if training is not None:
                 self._eraser.record(training)
 
@@ -204,6 +231,7 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
             if barred:
                 scored = scored.keep(~np.isin(scored.uids, sorted(barred)))
             db.execute(_PUT_SCORES, (version, *self._sealer.seal_scores(scored)))
+            self._audit.append(db, Event.SCORED, kept=len(scored))
             if waiting is not None:
                 rows.rank(db, [(s, uid) for uid, s in waiting.scores.items()])
                 gone = self._eraser.forgotten(
@@ -254,12 +282,18 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
         with self._transaction() as db:
             check_pace(_note(db, _PACE), before)
             barred = self._eraser.forgotten(asked)
+            wanted = [uid for uid in asked if uid not in barred]
+            ends = right_rows.ends(db, self._permits, wanted)
             fresh = frozenset(
                 uid
-                for uid, origin in asked.items()
-                if uid not in barred
-                and db.execute(_ARRIVE, (uid, cycle, origin.value)).rowcount
+                for uid, end in zip(wanted, ends, strict=True)
+                if db.execute(_ARRIVE, (uid, cycle, asked[uid].value, end)).rowcount
             )
+            if fresh:
+                uids = [uid for uid in asked if uid in fresh]
+                self._audit.append(
+                    db, Event.QUEUED, uids=uids, cycle=cycle, source="arrival"
+                )
             db.execute(_PUT_NOTE, (_PACE, pace))
         return fresh
 
@@ -292,8 +326,13 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
 
     @override
     def forget(self, uids: Iterable[Uid]) -> Erased:
+        wanted = list(uids)
         with self._transaction() as db:
-            cycles = self._eraser.forget(list(uids))
+            known = self._eraser.forgotten(wanted)
+            fresh = sorted(frozenset(wanted) - known)
+            cycles = self._eraser.forget(wanted)
+            if fresh:
+                self._audit.append(db, Event.FORGOTTEN, uids=fresh)
             models = self._eraser.models() if any(cycles.values()) else ()
             schema.set_unclean(db, unclean=True)
         with self._reading():
@@ -332,7 +371,11 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
 
     def rotate(self) -> None:
         """Change the device's key; see ``rotation``."""
-        rotation.rotate(self._vault, self._transaction)
+        rotation.rotate(
+            self._vault,
+            self._transaction,
+            lambda db: self._audit.append(db, Event.KEY_ROTATED, which="device"),
+        )
         with self._reading():
             self._clean()
 
@@ -350,8 +393,68 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
     @contextmanager
     @override
     def book(self) -> Iterator[Book]:
+        try:
+            with self._transaction() as db:
+                yield rows.SqliteBook(db, self._sealer, self._audit)
+        except (ProtocolError, PrivacyError):
+            if self._audit is not NO_AUDIT:
+                self.record(Event.REFUSED, at=None, place="desk")
+            raise
+
+    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
+        """Apply permits to all that was ever asked, and to what is asked from now on.
+
+        Questions that are not permitted any more expire, whoever has them on the
+        screen; answers stay, but pools over ``Permitted`` do not know their samples.
+
+        Parameters
+        ----------
+        permits
+            Of the samples as they are now; ``Anything`` ends all restrictions.
+        now
+            Aware.
+
+        Returns
+        -------
+        list
+            The uids that expired.
+        """
         with self._transaction() as db:
-            yield rows.SqliteBook(db, self._sealer)
+            gone = right_rows.judge(db, permits)
+            if _note(db, _RIGHTS) != permits.digest.encode():
+                db.execute(_PUT_NOTE, (_RIGHTS, permits.digest.encode()))
+                policy = permits.digest or "open"
+                self._audit.append(db, Event.RIGHTS_CHANGED, at=now, policy=policy)
+            if gone:
+                self._audit.append(
+                    db, Event.EXPIRED, uids=gone, at=now, reason="rights"
+                )
+        self._permits = permits
+        return gone
+
+    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+        """Return when this device first saw each sample: see ``SeenStore``.
+
+        Of a sample that was erased nothing is kept: it comes now, each time.
+        """
+        found = np.full(len(uids), int(now.timestamp()), dtype=np.int64)
+        with self._transaction() as db:
+            gone = self._eraser.forgotten(uids.tolist())
+            stays = ~np.isin(uids, sorted(gone))
+            found[stays] = seen(db, uids[stays], now)
+        return found
+
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        *,
+        at: datetime | None,
+        **facts: Fact,
+    ) -> None:
+        """Record what changes nothing here: an export, a refusal."""
+        with self._transaction() as db:
+            self._audit.append(db, event, uids=uids, annotator=None, at=at, **facts)
 
     @override
     def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:

@@ -5,10 +5,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from fedask.client.audit_key import file_key
+from fedask.client.audit_log import SqliteAudit
+from fedask.client.connection import audit_key
 from fedask.client.keyfile import KeyFile, Passphrase, PassphraseFile
 from fedask.client.keyring import Keyring, SystemKeyring
 from fedask.client.payload import StoreQuota
 from fedask.client.store import SqliteStore
+from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError
 from fedask.common.registry import nearest
 
@@ -31,6 +35,9 @@ class StoreSettings:
         Name of an entry in the system keyring, instead of a key file.
     quota_bytes
         Room for payloads.
+    audit_key
+        A file of at least 32 random bytes, that only the device may read: the key of
+        the audit log. "" is the store's own, which is worth what the device's key is.
 
     Raises
     ------
@@ -42,6 +49,7 @@ class StoreSettings:
     passphrase: str = ""
     keyring: str = ""
     quota_bytes: int = StoreQuota().max_bytes
+    audit_key: str = ""
 
     def __post_init__(self) -> None:
         StoreQuota(max_bytes=self.quota_bytes)
@@ -51,7 +59,7 @@ class StoreSettings:
 
     @classmethod
     def from_node(cls, node: Mapping[str, object]) -> "StoreSettings":
-        """Read ``store-key``, ``-passphrase``, ``-keyring`` and ``-quota-bytes``.
+        """Read the settings that begin with ``store-``: ``store-key`` and so on.
 
         Parameters
         ----------
@@ -98,13 +106,36 @@ class StoreSettings:
             return PassphraseFile(path, Passphrase.read(Path(self.passphrase)))
         return KeyFile(path)
 
-    def open(self, path: Path) -> SqliteStore:
-        """Open a store.
+    def open(self, path: Path, clock: Clock, process: str) -> SqliteStore:
+        """Open a store with its audit log: the one way for every process of a device.
+
+        Parameters
+        ----------
+        clock
+            For the log.
+        process
+            Who opens it: a short word for the log.
 
         Raises
         ------
+        ConfigError
+            If the key of the log is in a file that cannot be used.
         StoreError
-            If it cannot be opened.
+            If it cannot be opened, or its log is not what its head says.
         """
         quota = StoreQuota(max_bytes=self.quota_bytes)
-        return SqliteStore(path, self.keyring_of(path), quota)
+        key = file_key(Path(self.audit_key)) if self.audit_key else None
+        audit = SqliteAudit(path, key, clock, process=process)
+        return SqliteStore(path, self.keyring_of(path), quota, audit)
+
+    def audit_keys(self, path: Path) -> list[bytes]:
+        """Return what the log of a store is checked with, and open nothing.
+
+        Raises
+        ------
+        ConfigError, StoreError
+            If it cannot be had.
+        """
+        if self.audit_key:
+            return [file_key(Path(self.audit_key))]
+        return [audit_key(path, self.keyring_of(path))]

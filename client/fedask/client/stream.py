@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from fedask.client.controllers.controller import Arrival, Controller, make_controller
 from fedask.client.controllers.fixed_cut import FixedCut
 from fedask.client.pace import Pace
+from fedask.client.permitted import Permits
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item, Origin
 from fedask.client.rating import Rater, labels_left
@@ -67,6 +68,9 @@ class Stream:
         The device's own.
     setting
         Task, scenario and a learner, whose loaded model changes.
+    permits
+        Of what arrives, the same as the store's: other samples are passed over, and no
+        model looks at them. None: everything is permitted.
 
     Raises
     ------
@@ -74,13 +78,20 @@ class Stream:
         If ``stream.controller`` is off or unknown.
     """
 
-    def __init__(self, pool: Pool, store: DeviceStore, setting: Setting) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        store: DeviceStore,
+        setting: Setting,
+        permits: Permits | None = None,
+    ) -> None:
         scenario = setting.scenario
         if not scenario.stream.on:
             msg = "stream.controller = 'off': nothing is to be asked on arrival"
             raise ConfigError(msg)
         self._rater = Rater(pool, store)
         self._store = store
+        self._permits = permits
         self._setting = setting
         self._config = scenario.stream
         self._capacity = scenario.ask.capacity
@@ -123,6 +134,10 @@ class Stream:
         if len(uids) != len(raw):
             msg = f"{len(uids)} uids were given for {len(raw)} samples"
             raise DataError(msg)
+        if self._permits is not None:
+            ends = self._permits.until([Uid(uid) for uid in uids.tolist()])
+            here = np.array([end is not None for end in ends], dtype=np.bool_)
+            uids, raw = uids[here], raw[here]
         before, items = self._store.pace(), self._store.items()
         pace = Pace.from_bytes(before)
         gone = self._store.forgotten(uids.tolist())

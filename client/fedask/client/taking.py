@@ -25,6 +25,7 @@ class Taken(StrEnum):
     KNOWN = "known"  # it came before, whatever has become of it since
     LATE = "late"  # the same annotator has said something since
     UNKNOWN = "unknown"  # the sample is not in the queue
+    BARRED = "barred"  # the sample may not be used any more
 
 
 def check_verdict(verdict: Verdict, classes: int, now: datetime) -> None:

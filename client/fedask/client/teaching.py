@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from fedask.client import warmup
 from fedask.client.auto import AutoTier
+from fedask.client.learner import Learner
 from fedask.client.pool import Pool
 from fedask.client.queue import DeviceStore, Item
+from fedask.client.rating import present
 from fedask.client.setting import Setting
 from fedask.client.sgd import Labelled, Lesson, WarmLesson, decayed
+from fedask.client.view import Floats
 from fedask.client.weak import Weak
 from fedask.common.errors import DataError
 from fedask.common.ids import DeviceId, Uid
@@ -47,11 +50,21 @@ class Teacher:
     ----------
     device_id, pool, store
         The device's own.
+    lessons
+        The samples it may train on, where not all may be: what people, the tier or
+        functions say of others is of no use. None: ``pool``.
     """
 
-    def __init__(self, device_id: DeviceId, pool: Pool, store: DeviceStore) -> None:
+    def __init__(
+        self,
+        device_id: DeviceId,
+        pool: Pool,
+        store: DeviceStore,
+        lessons: Pool | None = None,
+    ) -> None:
         self._device_id = device_id
-        self._pool = pool
+        self._limited = lessons is not None
+        self._lessons = pool if lessons is None else lessons
         self._store = store
         self._tier = AutoTier(pool, store)
         self._weak: Weak | None = None
@@ -111,27 +124,44 @@ class Teacher:
     def warmup(self, setting: Setting, step: int, prox: float) -> Taught:
         """Return what to warm up on; no lesson with too few samples."""
         config, seed = setting.scenario.train, setting.scenario.seed
-        drawn = warmup.draw(self._pool, seed, step)
+        drawn = warmup.draw(self._lessons, seed, step)
         lesson = None
         if len(drawn) >= warmup.FEWEST:
             lesson = WarmLesson(
-                inputs=setting.learner.prepare_warmup(self._pool.load(drawn)),
+                inputs=setting.learner.prepare_warmup(self._lessons.load(drawn)),
                 lr=decayed(config.lr, step, config.warmup),
                 prox=max(prox, config.prox),
                 stream=("warm-up", seed, self._device_id, step),
             )
         return Taught(lesson=lesson, weight=len(drawn), uids=frozenset(drawn))
 
+    def probs(self, learner: Learner, items: Sequence[Item]) -> Floats:
+        """Return what the loaded model says of samples that it may train on: (n, c)."""
+        return learner.predict(self._lessons.load([item.uid for item in items]))
+
+    def permitted(self, items: Sequence[Item]) -> list[Item]:
+        """Leave out what may not be trained on."""
+        return present(self._lessons, items) if self._limited else list(items)
+
     def here(self, labelled: Sequence[Item]) -> Sequence[Item]:
         """Leave out what has left the pool to make room: it was trained on before."""
-        dropped = self._pool.dropped
+        dropped = self._lessons.dropped
         if not dropped:
             return labelled
         return [item for item in labelled if item.uid not in dropped]
 
     def _auto(self, setting: Setting, items: Sequence[Item]) -> Mapping[Uid, int]:
+        """Return what the tier says of samples that may be trained on now."""
         config = setting.scenario.auto
-        return self._tier.labels(config, items) if config.on else {}
+        if not config.on:
+            return {}
+        said = self._tier.labels(config, self.permitted(items))
+        may = self._lessons.has(list(said))
+        return {
+            uid: label
+            for (uid, label), ok in zip(said.items(), may.tolist(), strict=True)
+            if ok
+        }
 
     def _weak_labels(
         self, setting: Setting, items: Sequence[Item]
@@ -143,7 +173,7 @@ class Teacher:
         if self._weak is None:
             classes, seed = setting.task.num_classes, setting.scenario.seed
             self._weak = Weak(config, classes, self._device_id, seed)
-        return self._weak.labels(self._pool, items)
+        return self._weak.labels(self._lessons, self.permitted(items))
 
     def _prepared(
         self, setting: Setting, labelled: Sequence[Item], soft: Soft
@@ -158,7 +188,7 @@ class Teacher:
             weights = None
             if soft:
                 weights = [1.0] * len(uids) + [weight for _, weight in soft.values()]
-            raw = self._pool.load([*uids, *soft])
+            raw = self._lessons.load([*uids, *soft])
             labels_too = [*labels, *(label for label, _ in soft.values())]
             inputs = setting.learner.prepare(raw, labels_too, weights)
             self._known = ((uids, labels, soft), inputs)

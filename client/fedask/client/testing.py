@@ -3,18 +3,35 @@
 Each passes the same contract test as the real one. Nothing here survives the process.
 """
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.audit import (
+    MOVED,
+    NO_AUDIT,
+    Audit,
+    AuditKey,
+    Entry,
+    Event,
+    Fact,
+    Head,
+    NoAudit,
+    genesis,
+    next_entry,
+)
 from fedask.client.erasure import Erased, Training
 from fedask.client.keyring import Keyring, without
+from fedask.client.memory import WAITING
 from fedask.client.memory_shelf import MemoryShelf
 from fedask.client.pace import Pace
 from fedask.client.payload import StoreQuota
+from fedask.client.permitted import Permits
 from fedask.client.precedents import Finding, Precedent, kept
 from fedask.client.queue import (
     MOVES,
@@ -31,18 +48,28 @@ from fedask.client.queue import (
 from fedask.client.sure import Sure
 from fedask.client.verdict import Kind, Verdict
 from fedask.common.clock import Clock
+from fedask.common.errors import PrivacyError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 from fedask.common.records import Cut
 from fedask.common.seal import Key
 from fedask.common.weights import Arrays
 
+_NEVER = datetime.min.replace(tzinfo=UTC)  # the end of a right that there is not
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
 
 class MemoryStore(MemoryShelf, DeviceStore):
     """The store of a device that forgets when the process ends."""
 
-    def __init__(self, quota: StoreQuota | None = None) -> None:
+    def __init__(
+        self, quota: StoreQuota | None = None, audit: Audit = NO_AUDIT
+    ) -> None:
         super().__init__(quota)
+        self._audit = audit
+        self._permits: Permits | None = None
+        self._policy = ""
+        self._seen: dict[str, int] = {}
         self._last_cycle = 0
         self._sure: dict[Uid, Sure] = {}
         self._scores: tuple[str, Scored] | None = None
@@ -56,10 +83,10 @@ class MemoryStore(MemoryShelf, DeviceStore):
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
         if cycle <= self._last_cycle:
             return False
+        uids = [uid for uid in uids if uid not in self._forgotten]
+        self._permit(uids)
         self._last_cycle = cycle
         for uid in uids:
-            if uid in self._forgotten:
-                continue
             known = self._items.get(uid)
             if known is None:
                 self._items[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
@@ -75,6 +102,7 @@ class MemoryStore(MemoryShelf, DeviceStore):
             _, kept = self._scores
             scores = zip(kept.uids.tolist(), kept.scores.tolist(), strict=True)
             self._priority |= {Uid(uid): s for uid, s in scores if uid in set(uids)}
+        self._record(Event.QUEUED, uids, cycle=cycle)
         return True
 
     @override
@@ -95,7 +123,10 @@ class MemoryStore(MemoryShelf, DeviceStore):
                 leased_until=None,
                 outcome=item.outcome or State.LABELLED,
             )
-        return frozenset(item.uid for item in fresh)
+        told = [item.uid for item in fresh]
+        if told:
+            self._record(Event.LABELLED, told, annotator, source="oracle")
+        return frozenset(told)
 
     @override
     def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
@@ -117,15 +148,21 @@ class MemoryStore(MemoryShelf, DeviceStore):
                 expired=item.expired + (to is State.EXPIRED and item.outcome is None),
                 outcome=item.outcome or skipped,
             )
+        if moving:
+            self._record(MOVED[to], [item.uid for item in moving])
 
     @override
     def trained(
         self, labels: Mapping[Uid, int], training: Training | None = None
     ) -> None:
+        changed = []
         for uid, label in labels.items():
             item = self._items.get(uid)
             if item and (item.state, item.label) == (State.LABELLED, label):
                 self._items[uid] = replace(item, state=State.TRAINED)
+                changed.append(uid)
+        if changed:
+            self._record(Event.TRAINED, changed)
         if training is not None:
             known = self._trained_in.get(training.cycle, frozenset())
             used = known | training.uids - self._forgotten.keys()
@@ -134,16 +171,16 @@ class MemoryStore(MemoryShelf, DeviceStore):
     @override
     def forget(self, uids: Iterable[Uid]) -> Erased:
         wanted = list(uids)
-        for uid in wanted:
-            if uid not in self._forgotten:
-                cycles = [
-                    c for c, used in sorted(self._trained_in.items()) if uid in used
-                ]
-                self._forgotten[uid] = tuple(cycles)
+        fresh = sorted(frozenset(wanted) - self._forgotten.keys())
+        for uid in fresh:
+            cycles = [c for c, used in sorted(self._trained_in.items()) if uid in used]
+            self._forgotten[uid] = tuple(cycles)
         kept = (self._items, self._priority, self._holds, self._precedents, self._sure)
-        for each in kept:
+        for each in (*kept, self._right_until, self._seen):
             for uid in wanted:
                 each.pop(uid, None)
+        if fresh:
+            self._record(Event.FORGOTTEN, fresh)
         gone = frozenset(wanted)
         self._payloads = {u: p for u, p in self._payloads.items() if u not in gone}
         self._dropped -= gone
@@ -171,6 +208,7 @@ class MemoryStore(MemoryShelf, DeviceStore):
     ) -> None:
         self._scores = (version, scored)
         self._drop_scores(list(self._forgotten))
+        self._record(Event.SCORED, kept=len(self._scores[1]))
         if waiting is not None:
             known = waiting.scores.keys() & self._items.keys()
             self._priority |= {uid: waiting.scores[uid] for uid in known}
@@ -208,11 +246,15 @@ class MemoryStore(MemoryShelf, DeviceStore):
     ) -> frozenset[Uid]:
         check_pace(self._pace, before)
         fresh = frozenset(asked) - self._items.keys() - self._forgotten.keys()
+        self._permit([uid for uid in asked if uid in fresh])
         for uid in fresh:
             self._items[uid] = Item(
                 uid=uid, state=State.QUEUED, cycle=cycle, origin=asked[uid]
             )
         self._pace = pace
+        if fresh:
+            uids = [uid for uid in asked if uid in fresh]
+            self._record(Event.QUEUED, uids, cycle=cycle, source="arrival")
         return fresh
 
     @override
@@ -239,6 +281,64 @@ class MemoryStore(MemoryShelf, DeviceStore):
     @override
     def precedents(self) -> list[Precedent]:
         return [self._precedents[uid] for uid in sorted(self._precedents)]
+
+    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
+        """Apply permits: see ``SqliteStore.use_rights``."""
+        uids = sorted(self._items)
+        ends = permits.until(uids) if permits.digest else [_FOREVER] * len(uids)
+        judged = zip(uids, ends, strict=True)
+        self._right_until = {uid: _NEVER if e is None else e for uid, e in judged}
+        gone = []
+        for uid, end in self._right_until.items():
+            sheet = self.sheet(uid)
+            if end == _NEVER:
+                self.write(sheet.withdrawn())
+                gone += [uid] if sheet.item.state in WAITING else []
+        if self._policy != permits.digest:
+            self._policy = permits.digest
+            policy = permits.digest or "open"
+            self._record(Event.RIGHTS_CHANGED, at=now, policy=policy)
+        if gone:
+            self._record(Event.EXPIRED, gone, at=now, reason="rights")
+        self._permits = permits
+        return gone
+
+    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+        """Return when each sample was first seen: see ``SeenStore``."""
+        second = int(now.timestamp())
+        self._seen = {uid: min(at, second) for uid, at in self._seen.items()}
+        times = [
+            second if uid in self._forgotten else self._seen.setdefault(uid, second)
+            for uid in uids.tolist()
+        ]
+        return np.array(times, dtype=np.int64)
+
+    def _permit(self, uids: Sequence[Uid]) -> None:
+        """Keep until when samples that are to be queued may be asked."""
+        if self._permits is None or not self._permits.digest:
+            return
+        ends = self._permits.until(uids)
+        for uid, end in zip(uids, ends, strict=True):
+            if end is None:
+                msg = f"sample {uid} may not be asked: it has no right to be"
+                raise PrivacyError(msg)
+        again = self._items.keys() - {
+            uid for uid, item in self._items.items() if item.state is State.EXPIRED
+        }
+        pairs = zip(uids, ends, strict=True)
+        self._right_until |= {u: e for u, e in pairs if e and u not in again}
+
+    def _record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        annotator: Annotator | None = None,
+        *,
+        at: datetime | None = None,
+        **facts: Fact,
+    ) -> None:
+        self._audit.append(None, event, uids=uids, annotator=annotator, at=at, **facts)
+        self._audit.settle(committed=True)
 
     @override
     def put_sure(self, sure: Sequence[Sure]) -> None:
@@ -298,6 +398,49 @@ class MemoryKeyring(Keyring):
     @override
     def drop(self, key_id: bytes) -> None:
         self._keys = without(self._keys, key_id, self.place)
+
+
+class MemoryAudit(NoAudit):
+    """A log that is forgotten when the process ends; the same entries as in a file.
+
+    Parameters
+    ----------
+    key
+        At least 32 bytes.
+    clock
+        Says when, where the caller does not.
+    """
+
+    def __init__(self, key: bytes, clock: Clock) -> None:
+        self._key = AuditKey(key)
+        self._clock = clock
+        self._pending: list[Entry] = []
+        self.entries: list[Entry] = []
+
+    @override
+    def append(
+        self,
+        db: sqlite3.Connection | None,
+        event: Event,
+        *,
+        uids: Sequence[Uid] = (),
+        annotator: Annotator | None = None,
+        at: datetime | None = None,
+        **facts: Fact,
+    ) -> None:
+        time = (self._clock.now() if at is None else at).astimezone(UTC).isoformat()
+        for body in self._key.bodies(uids, annotator, facts):
+            last = [*self.entries, *self._pending][-1:]
+            tip = Head(number=0, hash=genesis(bytes(16)))
+            if last:
+                tip = Head(number=last[0].number, hash=last[0].hash)
+            self._pending.append(next_entry(tip, self._key, time, event, body))
+
+    @override
+    def settle(self, *, committed: bool) -> None:
+        if committed:
+            self.entries += self._pending
+        self._pending = []
 
 
 class FakeClock(Clock):

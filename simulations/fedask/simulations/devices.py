@@ -123,7 +123,7 @@ def _index(scenario: Scenario, context: Context) -> int:
     node = context.node_config
     if "partition-id" not in node:
         msg = "the node has neither data nor a partition-id: give the SuperNode "
-        msg += "--node-config 'data=... store=... device=...'"
+        msg += "--node-config 'data=... store=... device=... rights=...'"
         raise ConfigError(msg)
     nodes = int(node.get("num-partitions", scenario.fleet.devices))
     if nodes != scenario.fleet.devices:

@@ -14,6 +14,7 @@ UID = Uid("a" * 32)
 SITE = """
 device = "ward-3"
 app = "app"
+rights = "open"
 [data]
 data = "notes"
 kind = "documents"

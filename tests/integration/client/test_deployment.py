@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ from tests.unit.client.world import (
     first_cut,
 )
 
+from fedask.client.audit_check import verify
+from fedask.client.audit_log import entries
 from fedask.client.deployment import open_device
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
 from fedask.client.queue import State
 from fedask.client.store import SqliteStore
+from fedask.client.store_settings import StoreSettings
+from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 
 
@@ -32,6 +37,7 @@ def node(tmp_path: Path) -> dict[str, Any]:
         "data": str(tmp_path / "pool.npy"),
         "store": str(tmp_path / "device.db"),
         "device": "ward-3",
+        "rights": "open",
         "labels": str(tmp_path / "labels.csv"),
     }
 
@@ -96,9 +102,8 @@ def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -
     del node["labels"]
     rounds(node)
     assert [state for state, _ in stored(node)] == [State.QUEUED] * 2
-    store = SqliteStore(Path(node["store"]))
-    store.answer({store.items()[0].uid: 1})
-    store.close()
+    with open_store_of(node) as store:
+        store.answer({store.items()[0].uid: 1})
 
     rounds(node)
 
@@ -108,7 +113,7 @@ def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -
     ]
 
 
-@pytest.mark.parametrize("key", ["data", "store", "device"])
+@pytest.mark.parametrize("key", ["data", "store", "device", "rights"])
 def test_a_missing_key_is_named(node: dict[str, Any], key: str) -> None:
     del node[key]
 
@@ -184,7 +189,7 @@ def test_a_site_s_folder_says_all_that_a_node_needs(
     node: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "device.toml").write_text(
-        'device = "ward-3"\napp = "app"\n[data]\ndata = "pool.npy"\n'
+        'device = "ward-3"\napp = "app"\nrights = "open"\n[data]\ndata = "pool.npy"\n'
         '[desk]\nrule = "two"\n'
     )
     (device,) = rounds({"site": str(tmp_path), "labels": node["labels"]})
@@ -201,3 +206,162 @@ def test_a_site_leaves_no_room_for_a_second_opinion(tmp_path: Path) -> None:
         open_device(TASK, SCENARIO, context(node)),
     ):
         pass
+
+
+POLICY = """
+[[rule]]
+when = {consent = "yes"}
+may = ["score", "show", "train"]
+"""
+
+
+def put_policy(node: dict[str, Any], consents: dict[int, str]) -> None:
+    """Write a policy, and what is said of some samples by row."""
+    folder = Path(node["store"]).parent
+    (folder / "rights.toml").write_text(POLICY)
+    node["rights"] = str(folder / "rights.toml")
+    rows = [f"{UIDS[row]},{consent}" for row, consent in consents.items()]
+    text = "\n".join(["uid,consent", *rows])
+    (folder / "provenance.csv").write_text(text)
+
+
+def test_a_device_asks_only_what_its_site_permits(node: dict[str, Any]) -> None:
+    put_policy(node, {3: "yes", 5: "yes", 7: "no", 9: ""})
+
+    (device,) = rounds(node)
+
+    assert sorted(device.pool.uids.tolist()) == sorted([UIDS[3], UIDS[5]])
+    with open_store_of(node) as store:
+        assert {item.uid for item in store.items()} == {UIDS[3], UIDS[5]}
+
+
+def test_a_withdrawn_consent_takes_a_sample_out_of_everything(
+    node: dict[str, Any],
+) -> None:
+    put_policy(node, {3: "yes", 5: "yes"})
+    rounds(node)
+    put_policy(node, {3: "withdrawn", 5: "yes"})
+    with open_device(TASK, SCENARIO, context(node)) as device:
+        world = World()
+        world.device = device
+        outcome = world.round(1, 1)
+
+    assert outcome.weight == 1  # of two labels
+    assert sum(outcome.report.class_counts) == 1
+    assert outcome.report.answered == 2  # both were paid for
+
+
+def test_a_device_of_which_nothing_may_be_used_does_nothing(
+    node: dict[str, Any],
+) -> None:
+    put_policy(node, {})
+
+    with open_device(TASK, SCENARIO, context(node)) as device:
+        world = World()
+        world.device = device
+        first = world.round(1, 0, cut=first_cut(), score=world.version)
+        second = world.round(1, 1)
+
+    assert (first.weight, second.weight, first.report.asked) == (0, 0, 0)
+    assert first.report.grid is not None
+    assert not first.report.grid.any()
+
+
+@pytest.mark.parametrize("rights", ["", "Open", "/no/such/rights.toml", "."])
+def test_rights_that_are_none_are_refused(node: dict[str, Any], rights: str) -> None:
+    node["rights"] = rights
+
+    with pytest.raises(ConfigError, match="cannot read the policy of rights"):
+        rounds(node)
+    assert not Path(node["store"]).exists()
+
+
+def test_every_message_leaves_its_entries_in_the_log(
+    node: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    put_policy(node, {3: "yes", 5: "yes", 7: "no"})
+    caplog.set_level("DEBUG", logger="fedask")
+
+    rounds(node, 2)
+
+    path = Path(node["store"])
+    found = verify(path, keys=StoreSettings.from_node(node).audit_keys(path))
+    assert found.ok
+    with open_store_of(node) as store:
+        said = [entry.event for entry in entries(store._db)]
+    assert said[:3] == ["opened", "rights changed", "queued"]
+    assert {"labelled", "trained"} <= set(said)
+    assert "60 samples, 2 may be asked, 2 trained on, 0 past" in caplog.text
+    for secret in (UIDS[3], UIDS[5], UIDS[7], *CLASSES):
+        assert secret not in caplog.text
+
+
+def test_a_retention_forgets_with_the_sample_when_it_came(
+    node: dict[str, Any],
+) -> None:
+    policy = Path(node["store"]).with_name("rights.toml")
+    policy.write_text(
+        '[[rule]]\nwhen = {}\nmay = ["score", "show", "train"]\n[retention]\ndays = 9\n'
+    )
+    node["rights"] = str(policy)
+    rounds(node)
+    with open_store_of(node) as store:
+        store.forget([UIDS[3]])
+        raw = store._db.execute("SELECT uids FROM arrival").fetchall()
+        last = list(entries(store._db))[-1]
+    assert bytes.fromhex(UIDS[3]) not in b"".join(blob for (blob,) in raw)
+    assert bytes.fromhex(UIDS[4]) in b"".join(blob for (blob,) in raw)
+    assert last.event == "forgotten"
+    assert UIDS[3] not in last.body
+
+    (device,) = rounds(node)  # its row is still in the file
+
+    assert not device.pool.has([UIDS[3]]).any()
+    with open_store_of(node) as store:
+        raw = store._db.execute("SELECT uids FROM arrival").fetchall()
+    assert bytes.fromhex(UIDS[3]) not in b"".join(blob for (blob,) in raw)
+
+
+def test_a_change_of_the_device_s_key_is_an_entry_and_the_log_goes_on(
+    node: dict[str, Any],
+) -> None:
+    rounds(node)
+    with open_store_of(node) as store:
+        store.rotate()
+        said = [entry.event for entry in entries(store._db)]
+    assert said.count("key rotated") == 1
+    path = Path(node["store"])
+    assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
+    rounds(node)
+    assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
+
+
+def test_a_process_without_the_log_s_key_can_only_read(node: dict[str, Any]) -> None:
+    rounds(node)
+    with closing(SqliteStore(Path(node["store"]))) as store:
+        assert len(store.items()) == 2
+        with pytest.raises(StoreError, match="without its key"):
+            store.add(9, [UIDS[0]])
+
+
+def test_a_key_that_others_may_read_is_refused(
+    node: dict[str, Any], tmp_path: Path
+) -> None:
+    node["store-audit-key"] = str(tmp_path / "key")
+    with pytest.raises(ConfigError, match="cannot read the audit key"):
+        rounds(node)
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    (tmp_path / "key").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        rounds(node)
+    (tmp_path / "key").chmod(0o400)
+    rounds(node)
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "key").write_bytes(b"k" * 31)
+    with pytest.raises(ConfigError, match="has 31 bytes"):
+        rounds(node)
+
+
+def open_store_of(node: dict[str, Any]) -> "closing[SqliteStore]":
+    settings, path = StoreSettings.from_node(node), Path(node["store"])
+    return closing(settings.open(path, SystemClock(), "test"))

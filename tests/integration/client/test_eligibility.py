@@ -65,6 +65,7 @@ class Device:
             "store": str(folder / "device.db"),
             "labels": str(folder / "labels.csv"),
             "device": "ward-3",
+            "rights": "open",
             "eligible-battery-min": 40,
             "eligible-interval-s": 0.1,
         }

@@ -33,6 +33,7 @@ def node(tmp_path: Path) -> dict[str, object]:
         "data": str(tmp_path / "scans"),
         "store": str(tmp_path / "device.db"),
         "device": "ward-3",
+        "rights": "open",
         "desk-rule": "two",
         "page-port": free_port(),
         "page-title": "Ward 3",
@@ -78,10 +79,27 @@ def test_a_sample_that_arrives_later_is_found_after_a_while(
             exhibit.parts(first)
 
 
+def test_a_sample_without_the_right_is_not_shown(
+    node: dict[str, object], tmp_path: Path
+) -> None:
+    uids = [put_image(tmp_path / "scans", f"{n}.pgm", n) for n in (7, 9)]
+    rows = f"uid,consent\n{uids[0]},yes\n{uids[1]},no\n"
+    (tmp_path / "scans" / "provenance.csv").write_text(rows)
+    (tmp_path / "rights.toml").write_text(
+        '[[rule]]\nwhen = {consent = "yes"}\nmay = ["show"]\n'
+    )
+    node["rights"] = str(tmp_path / "rights.toml")
+    with DeviceExhibit(node, FakeClock(NOON)) as exhibit:
+        assert exhibit.parts(uids[0])[0].medium is Medium.IMAGE
+        with pytest.raises(DataError):
+            exhibit.parts(uids[1])
+
+
 def test_settings_are_read_from_the_configuration_of_the_node(tmp_path: Path) -> None:
     node: dict[str, object] = {
         "store": str(tmp_path / "device.db"),
         "device": "ward-3",
+        "rights": "open",
         "page-host": "192.168.1.5",
         "page-names": "ward3.example, ward3",
         "page-certificate": "/etc/c.pem",
@@ -117,7 +135,7 @@ def test_a_wrong_setting_of_the_page_is_told(
 
 def test_a_device_without_data_or_store_has_no_page(node: dict[str, object]) -> None:
     settings = PageSettings(classes=("a", "b"))
-    for key in ("data", "store"):
+    for key in ("data", "store", "rights"):
         less = {name: value for name, value in node.items() if name != key}
         with pytest.raises(ConfigError, match=f"needs {key}"):
             page_of_device(less, settings, FakeClock(NOON), print)

@@ -24,6 +24,7 @@ from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import open_source
 from fedask.client.store import SqliteStore
 from fedask.client.store_settings import StoreSettings
+from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.ids import Uid
 
@@ -152,6 +153,7 @@ class Ward:
             "kind": "sealed",
             "store": str(self.path),
             "device": "ward-3",
+            "rights": "open",
             "labels": str(folder / "labels.csv"),
             **node,
         }
@@ -163,7 +165,9 @@ class Ward:
         self.world = World()
 
     def open(self) -> "closing[SqliteStore]":
-        return closing(StoreSettings.from_node(self.node).open(self.path))
+        return closing(
+            StoreSettings.from_node(self.node).open(self.path, SystemClock(), "test")
+        )
 
     def round(self, cycle: int, step: int, **ask: Any) -> Any:  # noqa: ANN401
         context = Context(1, 2, dict(self.node), RecordDict(), {})
@@ -197,6 +201,7 @@ def test_an_erased_sample_is_in_no_pool_though_its_file_is_there(
         "data": str(data),
         "store": str(tmp_path / "device.db"),
         "device": "x",
+        "rights": "open",
     }
     context = Context(1, 2, dict(node), RecordDict(), {})
     with closing(SqliteStore(tmp_path / "device.db")) as store:
@@ -243,7 +248,7 @@ def test_a_wrong_setting_is_named(node: dict[str, Any], said: str) -> None:
 def test_the_owner_says_where_the_key_is(tmp_path: Path) -> None:
     key, word = tmp_path / "usb.key", tmp_path / "word"
     plain = StoreSettings.from_node({"store-key": str(key)})
-    with closing(plain.open(tmp_path / "one.db")) as store:
+    with closing(plain.open(tmp_path / "one.db", SystemClock(), "test")) as store:
         store.add(1, [Uid("a" * 32)])
     assert len(KeyFile(key).read()) == 1
     assert not (tmp_path / "one.db.key").exists()
@@ -256,8 +261,10 @@ def test_the_owner_says_where_the_key_is(tmp_path: Path) -> None:
     )
     with closing(SqliteStore(tmp_path / "two.db", sealed, StoreQuota())) as store:
         store.add(1, [Uid("a" * 32)])
-    with closing(StoreSettings.from_node(node).open(tmp_path / "two.db")) as store:
+    with closing(
+        StoreSettings.from_node(node).open(tmp_path / "two.db", SystemClock(), "test")
+    ) as store:
         assert len(store.items()) == 1
     word.write_text("wrong horse battery\n")
     with pytest.raises(StoreError, match="passphrase does not open"):
-        StoreSettings.from_node(node).open(tmp_path / "two.db")
+        StoreSettings.from_node(node).open(tmp_path / "two.db", SystemClock(), "test")

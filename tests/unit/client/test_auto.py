@@ -1,11 +1,13 @@
 """The auto-label tier: when its labels count, and what it asks."""
 
 import pytest
-from tests.unit.client.world import LABELS, World
+from tests.unit.client.world import LABELS, NAME, TASK, World
 
 from fedask.client.auto import standing
 from fedask.client.queue import Item, Origin, State
+from fedask.client.setting import Setting
 from fedask.client.sure import Sure
+from fedask.client.teaching import Teacher
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
@@ -122,6 +124,24 @@ def test_its_labels_are_not_counted_as_labels() -> None:
     cycles(world, 6)
     outcome = world.round(7, 0)
     assert sum(outcome.report.class_counts) == people(world) < outcome.weight
+
+
+def test_what_may_not_be_trained_on_gets_no_label_from_it() -> None:
+    world = begun()
+    cycles(world, 6)
+    said = [s.uid for s in world.store.sure() if not s.control]
+    allowed = [uid for uid in LABELS if uid != said[0]]
+    whole = world.device.pool
+    teacher = Teacher(NAME, whole, world.store, whole.part(allowed))
+    setting = Setting(TASK, world.scenario, world.learner)
+    items = world.store.items()
+    answered = [item for item in items if item.label is not None]
+
+    taught = teacher.lesson(setting, items, answered, 18, 0.0)
+    free = Teacher(NAME, whole, world.store).lesson(setting, items, answered, 18, 0.0)
+
+    assert said[0] in free.uids
+    assert taught.uids == free.uids - {said[0]}
 
 
 def test_a_person_outranks_it() -> None:

@@ -22,7 +22,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     ("query", "values", "index"),
     [
         (book._OPEN, (1, ANN, 1), "item USING INDEX item_waiting"),
-        (book._CONTROL, ("", ANN), "item USING INDEX item_known"),
+        (book._CONTROL, ("", ANN, "2026"), "item USING INDEX item_known"),
+        (book._LAPSED, ("2026",), "INDEX item_right (right_until"),
+        (book._LAPSED, ("2026",), "lease USING COVERING INDEX lease_until"),
         (book._HELD, (ANN,), "lease USING INDEX lease_held"),
         (book._OVER, ("a", "b"), "lease USING COVERING INDEX lease_until (until>?)"),
         (book._BY_KEY, (ANN, b"k"), "INDEX verdict_key (annotator=? AND key=?)"),

@@ -65,7 +65,7 @@ def test_the_table_of_the_documentation_is_read(tmp_path: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     start = text.index("```toml") + len("```toml")
     (tmp_path / "device.toml").write_text(
-        'device = "x"\napp = "app"\n[data]\ndata = "scans"\n'
+        'device = "x"\napp = "app"\nrights = "open"\n[data]\ndata = "scans"\n'
         + text[start : text.index("```", start)]
     )
 

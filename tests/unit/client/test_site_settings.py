@@ -8,6 +8,7 @@ from fedask.common.errors import ConfigError
 GOOD = """
 device = "ward-3"
 app = "../my-app"
+rights = "open"
 [data]
 data = "scans"
 width = 32
@@ -46,6 +47,8 @@ def test_the_desk_is_configured_by_its_table(tmp_path: Path) -> None:
         ("devise = 'x'", "unknown key 'devise'.*did you mean 'device'"),
         (GOOD.replace("device =", "#"), "has no device"),
         (GOOD.replace("app =", "#"), "has no app"),
+        (GOOD.replace("rights =", "#"), 'rights.toml.* or say rights = "open"'),
+        (GOOD.replace('"open"', "1"), "rights = 1 must be a text"),
         (GOOD.replace("[data]", "[desk2]"), "unknown key 'desk2'"),
         (GOOD.replace('data = "scans"', ""), r"\[data\] has no data"),
         (GOOD.replace('"ward-3"', "3"), "device = 3 must be a text"),

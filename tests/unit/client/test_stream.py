@@ -1,4 +1,7 @@
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +23,15 @@ from tests.unit.client.arrivals import (
     take,
 )
 from tests.unit.client.world import NAME
+from typing_extensions import override
 
+from fedask.client.permitted import Permits
+from fedask.client.pool import Pool
 from fedask.client.queue import Origin, State
 from fedask.client.testing import MemoryStore
 from fedask.client.viewer import GLOBAL
 from fedask.common.errors import ConfigError, DataError, StoreError
+from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import make_policy
 from fedask.common.records import Cut
@@ -306,3 +313,33 @@ def test_a_model_of_another_task_is_refused(store: MemoryStore) -> None:
         take(make_stream(store), arrivals([0.5]))
 
     assert store.pace() == b""
+
+
+def test_what_is_not_permitted_is_not_looked_at(store: MemoryStore) -> None:
+    class Half(Permits):
+        digest = "d" * 64
+
+        @override
+        def until(self, uids: Sequence[Uid]) -> list[datetime | None]:
+            return [MONDAY + DAY if uid in good else None for uid in uids]
+
+    scored(store, cut_at(4, 4, 4))
+    batch = arrivals(some(20))
+    good = set(batch.uids[::2].tolist())
+    stream = make_stream(store, ALL)
+    stream._permits = permits = Half()
+    store.use_rights(permits, MONDAY)
+    looked: list[str] = []
+    inner = stream._rater.scored
+
+    def noted(samples: Pool, *args: Any) -> Scored:  # noqa: ANN401
+        looked.extend(samples.uids.tolist())
+        return inner(samples, *args)
+
+    stream._rater.scored = noted  # type: ignore[method-assign,assignment]
+
+    rows = take(stream, batch)
+
+    assert rows
+    assert {str(batch.uids[row]) for row in rows} <= good
+    assert set(looked) == good

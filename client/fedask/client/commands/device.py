@@ -3,6 +3,7 @@
 import typer
 
 from fedask.client.commands import (
+    audit,
     doctor,
     exchange,
     init,
@@ -36,3 +37,4 @@ app.command("push")(studio.push_command)
 app.command("pull")(studio.pull_command)
 app.command("forget")(keep.forget_command)
 app.command("rotate-key")(keep.rotate_key_command)
+app.command("audit")(audit.audit_command)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fedask.client.audit import Event
 from fedask.client.commands.console import print_json, stderr
 from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.exchange.account import Account, Aside
@@ -15,6 +16,7 @@ from fedask.client.exchange.shelf import Guess, Shelf, Which
 from fedask.client.exchange.studio_file import export_tasks, import_annotations
 from fedask.client.exchange.table import export_table, import_table
 from fedask.client.site.site import Site
+from fedask.client.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 
@@ -65,11 +67,15 @@ def export_command(
     with Site.at(site, SystemClock()) as opened:
         if path.suffix == _TABLE:
             count = export_table(opened.store, opened.task.classes, path)
+            opened.store.record(Event.EXPORTED, at=None, to="table", verdicts=count)
             tell({"verdicts": count}, (), json=json)
             return
         contents = Contents() if files is None else Contents(folder=files)
         shelf = shelf_of(opened, guess, contents)
         done = export_tasks(shelf, which, path)
+        opened.store.record(
+            Event.EXPORTED, at=None, to="file", tasks=done.tasks, aside=done.aside
+        )
     tell({"tasks": done.tasks, "aside": done.aside}, done.asides, json=json)
 
 
@@ -101,6 +107,7 @@ def import_command(
         )
         bring = import_table if path.suffix == _TABLE else import_annotations
         account = bring(opened.desk, path, reading)
+        record_import(opened.store, account)
     tell_account(account, json=json)
 
 
@@ -120,6 +127,18 @@ def people_of(told: list[str] | None) -> dict[str, str]:
             raise ConfigError(msg)
         people[there] = here
     return people
+
+
+def record_import(store: SqliteStore, account: Account) -> None:
+    """Leave an import in the audit log."""
+    store.record(
+        Event.IMPORTED,
+        at=None,
+        kept=account.kept,
+        known=account.known,
+        late=account.late,
+        aside=account.aside,
+    )
 
 
 def tell_account(account: Account, *, json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fedask.client.commands.console import stderr
+from fedask.client.holdings import OPEN
 from fedask.client.site.settings import FILE, read_site
 from fedask.client.site.site import Site
 from fedask.client.sources.source import kind_of
@@ -22,6 +23,7 @@ _TEMPLATE = """\
 device = {device}  # all that the server knows it by
 app = {app}  # the Flower App of the fleet: task and settings
 store = "device.db"  # queue, labels, scores; made if missing
+rights = {rights}  # policy of what may be done with samples; "open": everything
 
 [data]
 data = {data}
@@ -45,6 +47,15 @@ def init_command(
     data: Annotated[
         Path, typer.Option(help="File or folder of this device's samples.")
     ],
+    rights: Annotated[
+        str,
+        typer.Option(
+            metavar="open|FILE",
+            help="Policy of what may be scored, shown to people and trained on "
+            "(rights.toml); or the word open: all of it, with every sample, without "
+            "end. Needed.",
+        ),
+    ] = "",
     kind: Annotated[
         str | None,
         typer.Option(help="Kind of data. [default: told from the files]"),
@@ -58,12 +69,18 @@ def init_command(
 ) -> None:
     """Make the folder of a device: its settings and its store.
 
-    Checks that the task imports and the data can be told, before anything is written.
+    Checks that the task imports, and that data and policy can be read, before anything
+    is written.
 
-    Example: fedask device init ward-3 --app my-app --data /srv/scans
+    Example: fedask device init ward-3 --app my-app --data /srv/scans --rights open
     """
     if (folder / FILE).exists():
         msg = f"{folder / FILE} exists: this is a device already"
+        raise ConfigError(msg)
+    if not rights:
+        msg = "what may be done with this device's samples? Name the policy file of "
+        msg += "the site, --rights rights.toml, or say --rights open if every sample "
+        msg += "may be scored, shown to people and trained on without end"
         raise ConfigError(msg)
     name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
     found = kind or kind_of(data, {})
@@ -71,6 +88,9 @@ def init_command(
         folder=folder.resolve(),
         device=_quoted(name),
         app=_quoted(_from(folder, app)),
+        rights=_quoted(
+            rights if rights == OPEN else _from(folder, Path(rights)),
+        ),
         data=_quoted(_from(folder, data)),
         kind=_quoted(found),
     )
@@ -88,7 +108,7 @@ def init_command(
     except OSError as err:
         msg = f"cannot make {folder}: {err.strerror}"
         raise StoreError(msg) from err
-    with Site(read_site(folder), SystemClock()) as site:
+    with Site(read_site(folder), SystemClock(), "init") as site:
         _ = site.store
     console = stderr()
     console.print(f"made {folder}: device {name}, data of kind {found}", markup=False)
@@ -107,6 +127,7 @@ def _check(folder: Path) -> None:
     """
     with Site(read_site(folder), SystemClock()) as site:
         site.settings.desk_settings(site.task.num_classes)
+        _ = site.policy
 
 
 def _from(folder: Path, path: Path) -> str:

@@ -13,7 +13,7 @@ from fedask.client.sources.files import BrokenSampleError, read_whole, suffix_of
 from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import kind_of_suffix
 from fedask.common.clock import SystemClock
-from fedask.common.errors import DataError
+from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid, is_uid
 
 
@@ -50,9 +50,15 @@ def add_command(
 
 
 def forget_command(
-    uids: Annotated[list[str], typer.Argument(help="Of the samples.")],
+    uids: Annotated[list[str] | None, typer.Argument(help="Of the samples.")] = None,
     site: SiteFolder = Path(),
     *,
+    expired: Annotated[
+        bool,
+        typer.Option(
+            "--expired", help="Every sample whose time is over, by date or retention."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Erase samples for ever, and say which models they had touched.
@@ -63,18 +69,28 @@ def forget_command(
     named cycle on may have learnt from them.
 
     Example: fedask device forget 3f0c... --site ward-3
+    Example: fedask device forget --expired --site ward-3
     """
-    wrong = [uid for uid in uids if not is_uid(uid)]
+    named = uids or []
+    if bool(named) == expired:
+        msg = "name the samples to erase, or say --expired: one of the two"
+        raise ConfigError(msg)
+    wrong = [uid for uid in named if not is_uid(uid)]
     if wrong:
         msg = f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
         raise DataError(msg)
     with Site.at(site, SystemClock()) as opened:
-        erased = opened.store.forget([Uid(uid) for uid in uids])
+        wanted = [Uid(uid) for uid in named]
+        if expired:
+            wanted = opened.held.expired()
+        erased = opened.store.forget(wanted)
     if json:
         told = {uid: list(cycles) for uid, cycles in erased.cycles.items()}
         print_json({"cycles": told, "models": erased.models, "clean": erased.clean})
         return
     console = stderr()
+    if not erased.cycles:
+        console.print("no sample is past its time")
     for uid, cycles in erased.cycles.items():
         used = ", ".join(map(str, cycles)) or "none"
         console.print(f"{uid} erased; trained on in cycles: {used}", highlight=False)

@@ -52,7 +52,7 @@ def label_command(
 
     Example: fedask device label --site ward-3 --as nurse
     """
-    with Site.at(site, SystemClock()) as opened:
+    with Site.at(site, SystemClock(), "label") as opened:
         clerk = Clerk(opened.desk, opened.exhibit, opened.task.classes, stdout())
         given = clerk.work(annotator or getpass.getuser(), limit)
     stdout().print(f"{given} answers kept")

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from fedask.client.audit import Event
 from fedask.client.commands.exchange import (
     People,
     Show,
     Truth,
     people_of,
+    record_import,
     shelf_of,
     tell,
     tell_account,
@@ -53,6 +55,13 @@ def push_command(
     with Site.at(site, clock) as opened, Link(address, clock) as link:
         studio = Studio(link, project, url)
         pushed = studio.push(shelf_of(opened, guess, Contents()))
+        opened.store.record(
+            Event.EXPORTED,
+            at=None,
+            to="studio",
+            tasks=pushed.pushed,
+            aside=pushed.aside,
+        )
     told = {"pushed": pushed.pushed, "present": pushed.present, "aside": pushed.aside}
     tell(told, pushed.asides, json=json)
 
@@ -87,4 +96,5 @@ def pull_command(
             people_of(person),
             ground_truth=ground_truth,
         )
+        record_import(opened.store, account)
     tell_account(account, json=json)

@@ -24,7 +24,7 @@ def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device run-once --site ward-3
     """
-    with Site.at(site, SystemClock()) as opened:
+    with Site.at(site, SystemClock(), "watch") as opened:
         looked = Lookout(opened).look()
     if json:
         print_json(asdict(looked))
@@ -53,7 +53,7 @@ def watch_command(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
     console = stderr()
-    with Site.at(site, SystemClock()) as opened:
+    with Site.at(site, SystemClock(), "watch") as opened:
         lookout = Lookout(opened)
         while True:
             try:

@@ -26,6 +26,8 @@ MOST_NAMED = 100  # of what is set aside: the rest is only counted
 _TOGETHER = 200  # verdicts of a transaction: some 0.1 s, in which others wait
 
 NOT_QUEUED = "the sample was never asked on this device"
+BARRED = "the sample may not be used any more: its right to be has ended"
+_ASIDE = {Taken.UNKNOWN: NOT_QUEUED, Taken.BARRED: BARRED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +114,8 @@ def bring_in(
             raise StoreError(msg) from err
         counts.update(taken)
         for verdict, became in zip(batch, taken, strict=True):
-            if became is Taken.UNKNOWN:
-                asides.add(verdict.uid, NOT_QUEUED)
+            if became in _ASIDE:
+                asides.add(verdict.uid, _ASIDE[became])
     told = {became.value: number for became, number in counts.items()}
     _log.info("verdicts_imported", extra={**told, "aside": asides.count})
     return Account(

@@ -31,6 +31,7 @@ from fedask.common.clock import Clock
 from fedask.common.errors import (
     DataError,
     FedaskError,
+    PrivacyError,
     ProtocolError,
     StoreError,
 )
@@ -284,7 +285,9 @@ async def _failed(_: Request, err: Exception) -> Response:
     5xx is tried again by the page, 4xx is not.
     """
     status, told = 503, "the device cannot do this now"
-    if isinstance(err, ProtocolError):
+    if isinstance(err, PrivacyError):
+        status, told = 410, "this sample may not be used any more"
+    elif isinstance(err, ProtocolError):
         status, told = 409, "the device does not take this"
     elif isinstance(err, DataError):
         status, told = 410, "this sample cannot be shown"

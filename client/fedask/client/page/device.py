@@ -6,7 +6,8 @@ same store, with the same ``--node-config``. The server has no say in any of it.
     from task import task
     from fedask.client.page.device import run_page
 
-    run_page(task, {"data": "/srv/wavs", "store": "/srv/device.db"}, print)
+    node = {"data": "/srv/wavs", "store": "/srv/device.db", "rights": "open"}
+    run_page(task, node, print)
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,8 +42,8 @@ def run_page(
     task
         With the names of the classes.
     node
-        As for the SuperNode: ``data`` and its options, ``store``, and the ``desk-`` and
-        ``page-`` settings.
+        As for the SuperNode: ``data`` and its options, ``store``, ``rights``, and the
+        ``desk-`` and ``page-`` settings.
     announce
         Shown each link that lets one in, where there are no logins. Never a log.
     helps
@@ -73,7 +74,7 @@ def page_of_device(
     helps: Helps | None = None,
 ) -> FastAPI:
     """Make the page of a device; see ``run_page`` and ``labelling_page``."""
-    for key in ("data", "store"):
+    for key in ("data", "store", "rights"):
         if key not in node:
             msg = f"the page of a device needs {key} in its configuration"
             raise ConfigError(msg)
@@ -83,7 +84,7 @@ def page_of_device(
 
     @contextmanager
     def desk() -> Iterator[Desk]:
-        with closing(store_settings.open(path)) as store:
+        with closing(store_settings.open(path, clock, "page")) as store:
             yield Desk(store, clock, desk_settings)
 
     exhibit = DeviceExhibit(node, clock)

@@ -17,6 +17,7 @@ from fedask.client.refusals import (
     LeaseError,
     NotLastError,
     NotNearError,
+    RightEndedError,
     UnknownSampleError,
 )
 from fedask.common.errors import (
@@ -144,6 +145,11 @@ FAULTS: dict[type[FedaskError], Fault] = {
         _S.FAILED_PRECONDITION,
         "not-last",
         "only the annotator's last answer can be taken back",
+    ),
+    RightEndedError: _fault(
+        _S.FAILED_PRECONDITION,
+        "right-ended",
+        "the right to use the sample has ended: lease another one",
     ),
     UnknownSampleError: _fault(
         _S.NOT_FOUND, "unknown-sample", "the sample is not in the queue"

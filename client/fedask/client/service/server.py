@@ -58,7 +58,7 @@ def desks(
 
     @contextmanager
     def open_desk() -> Iterator[Desk]:
-        with closing(sealing.open(path)) as store:
+        with closing(sealing.open(path, clock, "service")) as store:
             turns = Turns(store, turn, BUSY_TIMEOUT_MS / 1e3)
             yield Desk(turns, clock, settings)
 

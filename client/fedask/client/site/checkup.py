@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from fedask.client.audit_check import verify
 from fedask.client.site.site import Site
 from fedask.common.errors import DataError, FedaskError, StoreError
 from fedask.common.ids import Uid
@@ -134,6 +135,13 @@ def _model(site: Site) -> Finding:
     """Whether a sample goes through transform and model."""
     from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
 
+    if not len(site.pool):
+        return Finding(
+            check="model",
+            grade=Grade.DOUBTFUL,
+            told="no sample may be looked at",
+            mend="see the check of rights",
+        )
     learner = Learner(site.task, site.scenario.train)
     uid = Uid(str(site.pool.uids[0]))
     try:
@@ -205,13 +213,54 @@ def _owner(site: Site) -> Finding:
     return _good("owner", "the store is yours")
 
 
+def _rights(site: Site) -> Finding:
+    """Whether the policy leaves anything to ask."""
+    told = site.held.summary()
+    text = f"{told.samples} samples: {told.asked} may be asked, {told.trained} trained "
+    text += f"on, {told.past} past their time"
+    if site.policy is None:
+        text += " (rights are open)"
+    if not told.asked:
+        return Finding(
+            check="rights",
+            grade=Grade.DOUBTFUL,
+            told=text,
+            mend="is this the right policy, and does provenance.csv say enough?",
+        )
+    if told.past:
+        return Finding(
+            check="rights",
+            grade=Grade.DOUBTFUL,
+            told=text,
+            mend="erase them: fedask device forget --expired",
+        )
+    return _good("rights", text)
+
+
+def _audit(site: Site) -> Finding:
+    """Whether the log is as it was written."""
+    path = site.settings.store_path
+    _ = site.store  # made if missing, and its log begun
+    found = verify(path, keys=site.settings.store_settings().audit_keys(path))
+    if not found.ok:
+        return Finding(
+            check="audit",
+            grade=Grade.WRONG,
+            told=f"entry {found.bad} of the audit log: {found.reason}",
+            mend="find out who changed it; fedask device audit --accept goes on",
+        )
+    return _good("audit", f"{found.entries} entries, all as written")
+
+
 CHECKS: dict[str, Check] = {
     "folder": _folder,
     "disk": _disk,
     "task": _task,
     "data": _data,
+    "rights": _rights,
     "model": _model,
     "store": _store,
+    "audit": _audit,
     "owner": _owner,
     "clock": _clock,
     "people": _people,

@@ -7,6 +7,9 @@ nothing but the site: the last model, cut and pace are in the store. Never waits
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fedask.client.holdings import Holdings
+from fedask.client.pool import DataSource
+from fedask.client.rights import ASK
 from fedask.client.site.site import Site
 from fedask.client.sources.watching import Watch
 
@@ -24,7 +27,7 @@ class Looked:
     Parameters
     ----------
     samples
-        In the data now.
+        In the data now that may be asked.
     new
         Seen for the first time by this process.
     asked
@@ -47,7 +50,8 @@ class Lookout:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._watch = Watch(lambda: site.open_data(watch=True))
+        self._watch = Watch(self._open_data)
+        self._held: Holdings | None = None  # as of the last look
         self._setting: Setting | None = None
 
     def look(self) -> Looked:
@@ -70,6 +74,14 @@ class Lookout:
         pool = self._watch.pool
         return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
 
+    def _open_data(self) -> DataSource:
+        """Look at the data, and judge anew what may be done with it.
+
+        Samples without a right are not even loaded; one that gets it later is new then.
+        """
+        self._held = self._site.hold(self._site.open_data(watch=True))
+        return self._held.source(ASK)
+
     def _stream(self) -> "Stream":
         """Return what asks, over the data as it is now."""
         from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
@@ -81,4 +93,6 @@ class Lookout:
             learner = Learner(site.task, site.scenario.train)
             self._setting = Setting(site.task, site.scenario, learner)
         pool = self._watch.pool
-        return Stream(site.pool if pool is None else pool, site.store, self._setting)
+        held = site.held if self._held is None else self._held
+        pool = held.pool(ASK) if pool is None else pool
+        return Stream(pool, site.store, self._setting, held.permits)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fedask.client.desk_settings import DeskSettings
+from fedask.client.holdings import OPEN
 from fedask.client.store_settings import StoreSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
@@ -23,7 +24,7 @@ STORE = "device.db"
 MAX_BYTES = 1 << 16
 _TABLES = ("data", "desk", "seal", "page", "eligible", "service")
 _PATHS = {  # settings of a table that are paths, relative to the folder
-    "seal": ("key", "passphrase"),
+    "seal": ("key", "passphrase", "audit_key"),
     "page": ("certificate", "private_key", "logins", "sessions", "guidelines"),
 }
 
@@ -41,6 +42,8 @@ class SiteSettings:
     app
         Folder of the Flower App that the fleet runs (``fedask new``): for the task and
         its classes.
+    rights
+        The policy file, or ``open``: everything may be done with every sample.
     data
         ``data``, a file or folder of samples, and the options of its kind (see
         ``sources.source.open_source``).
@@ -61,6 +64,7 @@ class SiteSettings:
     folder: Path
     device: DeviceId
     app: Path
+    rights: str
     data: Mapping[str, Any]
     desk: Mapping[str, Any] = field(default_factory=dict)
     store: Path = Path(STORE)
@@ -103,7 +107,8 @@ class SiteSettings:
 
     def to_node(self) -> dict[str, Any]:
         """Return the settings as a SuperNode's node configuration says them."""
-        own = {"device": self.device, "store": str(self.store_path)}
+        rights = OPEN if self.rights == OPEN else str(self.folder / self.rights)
+        own = {"device": self.device, "store": str(self.store_path), "rights": rights}
         return {
             **self.data,
             **own,
@@ -188,6 +193,11 @@ def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
             told = "a table" if kind is dict else "a text"
             msg = f"{where}: {key} = {value!r:.80} must be {told}"
             raise ConfigError(msg)
+    if "rights" not in tree:
+        msg = f'{where} has no rights: name the policy file, rights = "rights.toml", '
+        msg += 'or say rights = "open" if every sample may be scored, shown to people '
+        msg += "and trained on without end"
+        raise ConfigError(msg)
     for key in ("device", "app", "data"):
         if key not in tree:
             msg = f"{where} has no {key}"
@@ -205,6 +215,7 @@ def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
         folder=folder,
         device=device,
         app=Path(tree["app"]),
+        rights=tree["rights"],
         data=data,
         desk=tree.get("desk", {}),
         store=Path(tree.get("store", STORE)),

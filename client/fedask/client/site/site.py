@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from fedask.client.desk import Desk
-from fedask.client.erasure import remaining
 from fedask.client.exhibit import Exhibit
+from fedask.client.holdings import Holdings, read_rights
 from fedask.client.pool import DataSource, Pool
+from fedask.client.rights import ASK, RightsPolicy
 from fedask.client.showing import DeviceExhibit
 from fedask.client.site.settings import SiteSettings, read_site
 from fedask.client.sources.index import Index
@@ -37,15 +38,20 @@ class Site:
         Of the site.
     clock
         For the desk, and to tell which files may still be growing.
+    process
+        Who opens the device: a short word for the audit log.
     """
 
-    def __init__(self, settings: SiteSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: SiteSettings, clock: Clock, process: str = "command"
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self._process = process
         self._opened = ExitStack()
 
     @classmethod
-    def at(cls, folder: Path, clock: Clock) -> "Site":
+    def at(cls, folder: Path, clock: Clock, process: str = "command") -> "Site":
         """Read the settings in a folder.
 
         Raises
@@ -53,7 +59,7 @@ class Site:
         ConfigError
             As ``read_site``.
         """
-        return cls(read_site(folder), clock)
+        return cls(read_site(folder), clock, process)
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +126,8 @@ class Site:
         StoreError
             If it cannot be used.
         """
-        return self.settings.store_settings().open(self.settings.store_path)
+        settings, path = self.settings.store_settings(), self.settings.store_path
+        return settings.open(path, self.clock, self._process)
 
     @cached_property
     def desk(self) -> Desk:
@@ -183,6 +190,28 @@ class Site:
         return DeviceExhibit(self.settings.to_node(), self.clock)
 
     @cached_property
+    def policy(self) -> RightsPolicy | None:
+        """What the site allows; None: everything.
+
+        Raises
+        ------
+        ConfigError
+            If the policy cannot be used.
+        """
+        return read_rights(self.settings.to_node())
+
+    def hold(self, source: DataSource) -> Holdings:
+        """Judge what may be done with the samples of a look; the store is told."""
+        held = Holdings(source, self.policy, self.store, self.clock.now())
+        held.apply()
+        return held
+
+    @cached_property
+    def held(self) -> Holdings:
+        """What may be done with the device's samples as they are now."""
+        return self.hold(self.open_data())
+
+    @cached_property
     def pool(self) -> Pool:
-        """The device's samples as they are now."""
-        return remaining(Pool(self.open_data()), self.store)
+        """The device's samples that may be asked, as they are now."""
+        return self.held.pool(ASK)

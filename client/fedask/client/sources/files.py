@@ -17,6 +17,7 @@ from fedask.common.errors import DataError
 
 # Names under which programs write what is not whole yet, and copies of editors.
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
+SIDECAR = "provenance.csv"  # what the site says of the samples beside it
 # A pipe that replaces a file after the look must not block the device (POSIX only).
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -93,11 +94,14 @@ def suffix_of(name: str) -> str:
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
     with os.scandir(folder) as found:
-        entries = [e for e in found if not _is_temporary(e.name)]
+        entries = [e for e in found if not _is_no_sample(e.name)]
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _is_temporary(name: str) -> bool:
+def _is_no_sample(name: str) -> bool:
+    """Tell what is no sample: not whole yet, a copy, or said of the samples."""
+    if name == SIDECAR:
+        return True
     return name.startswith((".", "~")) or name.lower().endswith(TEMPORARY)
 
 

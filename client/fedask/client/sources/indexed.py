@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from fedask.client.payload import PayloadStore
 from fedask.client.pool import Broken, DataSource
+from fedask.client.provenance import Origin
 from fedask.client.sources.contents import Contents
 from fedask.client.sources.files import BrokenSampleError, File, walk
 from fedask.client.sources.index import Index
@@ -176,6 +177,19 @@ class IndexedSource(DataSource):
     def keys(self) -> NDArray[np.uint64]:
         """Return the hash of what names each sample in other parts: (n,) uint64."""
         return self._keys[self._rows]
+
+    def origins(self) -> list[Origin]:
+        """Return where the samples stand, for what is said of them."""
+        top = self._root if self._root.is_dir() else self._root.parent
+        return [
+            Origin(
+                folder=top,
+                files=[file.name for file in self._files],
+                file_of=self._file_of[self._rows],
+                keys=self.keys(),
+                uids=self._uids,
+            )
+        ]
 
     @override
     def broken(self) -> list[Broken]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.pool import Broken, DataSource
+from fedask.client.provenance import Origin, TracedSource
 from fedask.client.sources.files import BrokenSampleError, read_whole
 from fedask.client.sources.indexed import IndexedSource, Look
 from fedask.client.sources.reader import uid_of
@@ -86,6 +87,15 @@ class JoinedSource(DataSource):
     @override
     def uids(self) -> NDArray[np.str_]:
         return self._uids
+
+    def origins(self) -> list[Origin]:
+        """Return where the samples of each part stand."""
+        return [
+            origin.at(self._rows[name])
+            for name, part in self._parts.items()
+            if isinstance(part, TracedSource)
+            for origin in part.origins()
+        ]
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
