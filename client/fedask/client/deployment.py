@@ -10,22 +10,20 @@ with the samples does nothing with them; an owner without such a question says s
 ``rights="open"``. Simulations do not come here: made-up devices ask nobody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 from flwr.app import Context
 
 from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
-from fedask.client.eligibility_settings import PREFIX
 from fedask.client.holdings import Holdings, read_rights
+from fedask.client.node import data_options, node_of
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.rights import ASK
 from fedask.client.sensors.machine import MACHINE, Machine, make_guard
-from fedask.client.site.settings import read_site
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
@@ -35,31 +33,6 @@ from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
-
-SITE = "site"
-_OTHERS = ("store", "device", "labels", "rights")  # keys that are not of the data
-_PREFIXES = ("desk-", "store-", "page-", PREFIX)
-
-
-def _is_other(key: str) -> bool:
-    return key in _OTHERS or key.startswith(_PREFIXES)
-
-
-def _node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the node configuration, with what stands in a site's folder."""
-    if SITE not in node:
-        return node
-    for key in node:
-        if key not in {SITE, "labels"}:
-            msg = f"--node-config {key}: stands in the site's device.toml; leave it out"
-            raise ConfigError(msg)
-    rest = {key: value for key, value in node.items() if key != SITE}
-    return {**read_site(Path(str(node[SITE]))).to_node(), **rest}
-
-
-def data_options(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the data in a node configuration: see ``open_source``."""
-    return {key: value for key, value in node.items() if not _is_other(key)}
 
 
 @contextmanager
@@ -97,7 +70,7 @@ def open_device(
     UnavailableError
         If the device may not train now; from the device, when it no longer may.
     """
-    node = _node_of(context.node_config)
+    node = node_of(context.node_config)
     for key in ("data", "store", "device"):
         if key not in node:
             msg = f"the SuperNode's --node-config has no {key}"

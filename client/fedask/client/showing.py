@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from typing_extensions import override
 
-from fedask.client.deployment import data_options
 from fedask.client.exhibit import Exhibit, Part
 from fedask.client.holdings import Holdings, read_rights
+from fedask.client.node import data_options
 from fedask.client.rights import Right
 from fedask.client.showcase import Showcase
 from fedask.client.shows import shows_of

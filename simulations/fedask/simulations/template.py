@@ -30,7 +30,7 @@ publisher = "me"
 serverapp = "{package}.server_app:app"
 clientapp = "{package}.client_app:app"
 
-# Every key of a fedask scenario may stand here.
+# Every key of a fedask scenario may stand here; `--run-config` changes what does.
 [tool.flwr.app.config]
 name = "{name}"
 
@@ -44,14 +44,16 @@ source = "{package}.task:data"
 devices = {devices}
 
 [tool.flwr.app.config.ask]
-quota = {devices}
+initial = 1  # questions to each device in the first cycle
+quota = {devices}  # to the whole fleet in each later one
 cycles = 5
 
 [tool.flwr.app.config.train]
 rounds = 3
 
 [tool.flwr.app.config.run]
-evaluate = "held-out"
+evaluate = "held-out"  # of data() in the task file; "" on a real fleet
+pause_s = 0.0  # after each cycle, for people to answer
 # For `flwr run`, here; `fedask simulate` has its own --out.
 out = "{out}"
 

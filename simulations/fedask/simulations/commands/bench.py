@@ -209,6 +209,24 @@ def service_command(
         print_service(result)
 
 
+@app.command("footprint")
+def footprint_command(as_json: Json = False) -> None:
+    """Measure what a device's processes cost to start and hold, beside bare Flower.
+
+    start_ms: imports alone. rss_mib: resident memory then. The least of a few.
+
+    Example: fedask bench footprint --json
+    """
+    from fedask.simulations.bench.footprint import measure  # noqa: PLC0415
+
+    rows = measure()
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    cells = [(r.process, f"{r.start_ms:.0f}", f"{r.rss_mib:.0f}") for r in rows]
+    print_table("footprint", ("process", "start ms", "RSS MiB"), cells)
+
+
 @app.command("crash")
 def crash_command(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often.")] = 100,
@@ -222,8 +240,9 @@ def crash_command(
 
     In each run people answer on the page, in an app, in a terminal and through an
     imported file, over one store; one of these processes dies (kill -9) at a system
-    call drawn by the seed. lost: acknowledged answers that are gone. twice: counted more
-    than once. broken: stores that do not open. Exit code 1 unless all are 0. Linux only.
+    call drawn by the seed. lost: acknowledged answers that are gone. twice: counted
+    more than once. broken: stores that do not open. Exit code 1 unless all are 0.
+    Linux only.
 
     Example: fedask bench crash --runs 1000 --json
     """
