@@ -29,6 +29,7 @@ _DELETE = (
             "item",
             "precedent",
             "sure",
+            "taken",
             "payload",
         )
     ),

@@ -5,7 +5,7 @@ The transition table here says what the device may do; stores ask it before they
 What people do goes through the desk, where the state follows from their verdicts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -277,7 +277,12 @@ class ArrivalStore(Protocol):
         ...
 
     def add_arrivals(
-        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+        self,
+        cycle: int,
+        asked: Mapping[Uid, Origin],
+        pace: bytes,
+        before: bytes,
+        taken: Collection[Uid] = (),
     ) -> frozenset[Uid]:
         """Queue samples that have just arrived, and keep the pace; both, or neither.
 
@@ -294,6 +299,8 @@ class ArrivalStore(Protocol):
             What the stream goes on from.
         before
             What this batch went on from.
+        taken
+            All samples that were decided about, for ``taken``.
 
         Raises
         ------
@@ -305,6 +312,10 @@ class ArrivalStore(Protocol):
 
     def pace(self) -> bytes:
         """Return the pace that was kept last, or b"" before the first."""
+        ...
+
+    def taken(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        """Return which of these samples were decided about on arrival."""
         ...
 
 

@@ -274,6 +274,10 @@ _STEPS: tuple[tuple[str, ...], ...] = (
                 (SELECT coalesce(max(number), 0) + 1 FROM audit)
             BEGIN SELECT RAISE(ABORT, 'the audit log grows at its end'); END""",
     ),
+    (
+        # What a stream has decided about: never decided about again.
+        "CREATE TABLE taken (uid TEXT PRIMARY KEY) WITHOUT ROWID, STRICT",
+    ),
 )
 SCHEMA_VERSION = len(_STEPS)
 _UNCLEAN = "unclean"  # name of a note

@@ -6,7 +6,7 @@ What people said is sealed by ``sealer``. Rows are never deleted on read.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -60,6 +60,8 @@ _QUEUE = """INSERT INTO item (uid, state, cycle, right_until)
     WHERE state = 'expired'"""
 _ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
     VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""
+_TAKE = "INSERT OR IGNORE INTO taken (uid) VALUES (?)"
+_TAKEN = "SELECT uid FROM taken WHERE uid IN (SELECT value FROM json_each(?))"
 _PUT_NOTE = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
 _NOTE = "SELECT value FROM note WHERE name = ?"
 _LAST_CYCLE = "SELECT COALESCE(MAX(cycle), 0) FROM cycle"
@@ -277,11 +279,17 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
 
     @override
     def add_arrivals(
-        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+        self,
+        cycle: int,
+        asked: Mapping[Uid, Origin],
+        pace: bytes,
+        before: bytes,
+        taken: Collection[Uid] = (),
     ) -> frozenset[Uid]:
         with self._transaction() as db:
             check_pace(_note(db, _PACE), before)
-            barred = self._eraser.forgotten(asked)
+            barred = self._eraser.forgotten({*asked, *taken})
+            db.executemany(_TAKE, [(uid,) for uid in taken if uid not in barred])
             wanted = [uid for uid in asked if uid not in barred]
             ends = right_rows.ends(db, self._permits, wanted)
             fresh = frozenset(
@@ -301,6 +309,12 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
     def pace(self) -> bytes:
         with self._reading() as db:
             return _note(db, _PACE)
+
+    @override
+    def taken(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        with self._reading() as db:
+            rows = db.execute(_TAKEN, (json.dumps(list(uids)),))
+            return frozenset(Uid(uid) for (uid,) in rows)
 
     @override
     def put_asked(self, precedents: Iterable[Precedent]) -> None:

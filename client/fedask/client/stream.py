@@ -104,8 +104,8 @@ class Stream:
         """Decide about samples that have just arrived, and queue those worth asking.
 
         All or nothing: a device that dies in between has taken nothing of the batch,
-        and decides the same when it is given again. The last batch changes nothing if
-        it comes twice. Samples that are in the queue already are passed over.
+        and decides the same when it is given again. A sample that was decided about
+        once, or is in the queue already, is passed over.
 
         Parameters
         ----------
@@ -143,7 +143,9 @@ class Stream:
         gone = self._store.forgotten(uids.tolist())
         stays = ~np.isin(uids, sorted(gone))
         uids, raw = uids[stays], raw[stays]
-        batch = _fresh(uids, raw, {*pace.last, *(item.uid for item in items)})
+        known = {*pace.last, *(item.uid for item in items)}
+        known |= self._store.taken([Uid(uid) for uid in uids.tolist()])
+        batch = _fresh(uids, raw, known)
         if not len(batch.uids):
             return []
         cycle = self._store.last_cycle()
@@ -157,7 +159,8 @@ class Stream:
             if origin is not None:
                 asked[Uid(uid)] = origin
         pace = replace(pace, last=tuple(Uid(uid) for uid in uids.tolist()))
-        queued = self._store.add_arrivals(cycle, asked, pace.to_bytes(), before)
+        kept, taken = pace.to_bytes(), [Uid(uid) for uid in batch.uids.tolist()]
+        queued = self._store.add_arrivals(cycle, asked, kept, before, taken)
         return [uid for uid in asked if uid in queued]
 
     def _up_to_date(

@@ -4,7 +4,7 @@ Each passes the same contract test as the real one. Nothing here survives the pr
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -72,6 +72,7 @@ class MemoryStore(MemoryShelf, DeviceStore):
         self._seen: dict[str, int] = {}
         self._last_cycle = 0
         self._sure: dict[Uid, Sure] = {}
+        self._taken: frozenset[Uid] = frozenset()
         self._scores: tuple[str, Scored] | None = None
         self._models: dict[str, list[Arrays]] = {}
         self._cut: Cut | None = None
@@ -182,6 +183,7 @@ class MemoryStore(MemoryShelf, DeviceStore):
         if fresh:
             self._record(Event.FORGOTTEN, fresh)
         gone = frozenset(wanted)
+        self._taken -= gone
         self._payloads = {u: p for u, p in self._payloads.items() if u not in gone}
         self._dropped -= gone
         self._verdicts = {n: v for n, v in self._verdicts.items() if v.uid not in gone}
@@ -242,9 +244,15 @@ class MemoryStore(MemoryShelf, DeviceStore):
 
     @override
     def add_arrivals(
-        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+        self,
+        cycle: int,
+        asked: Mapping[Uid, Origin],
+        pace: bytes,
+        before: bytes,
+        taken: Collection[Uid] = (),
     ) -> frozenset[Uid]:
         check_pace(self._pace, before)
+        self._taken |= frozenset(taken) - self._forgotten.keys()
         fresh = frozenset(asked) - self._items.keys() - self._forgotten.keys()
         self._permit([uid for uid in asked if uid in fresh])
         for uid in fresh:
@@ -260,6 +268,10 @@ class MemoryStore(MemoryShelf, DeviceStore):
     @override
     def pace(self) -> bytes:
         return self._pace
+
+    @override
+    def taken(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        return self._taken & frozenset(uids)
 
     @override
     def put_asked(self, precedents: Iterable[Precedent]) -> None:

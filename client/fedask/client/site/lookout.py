@@ -12,6 +12,7 @@ from fedask.client.pool import DataSource
 from fedask.client.rights import ASK
 from fedask.client.site.site import Site
 from fedask.client.sources.watching import Watch
+from fedask.common.ids import Uid
 
 if TYPE_CHECKING:
     from fedask.client.setting import Setting
@@ -50,7 +51,7 @@ class Lookout:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._watch = Watch(self._open_data)
+        self._watch = Watch(self._open_data, self._taken)
         self._held: Holdings | None = None  # as of the last look
         self._setting: Setting | None = None
 
@@ -73,6 +74,9 @@ class Lookout:
                 asked += len(self._stream().take(uids, raw, self._site.clock.now()))
         pool = self._watch.pool
         return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
+
+    def _taken(self, uids: list[Uid]) -> frozenset[Uid]:
+        return self._site.store.taken(uids)
 
     def _open_data(self) -> DataSource:
         """Look at the data, and judge anew what may be done with it.
