@@ -52,6 +52,11 @@ def seal_rows(db: sqlite3.Connection, sealer: Sealer) -> None:
             np.frombuffer(groups, dtype="<i4").astype(np.int64),
         )
         db.execute(_ADD_SCORING, (version, *sealer.seal_scores(scored)))
+    drop_plain(db)
+
+
+def drop_plain(db: sqlite3.Connection) -> None:
+    """Drop the ``plain_`` tables."""
     for name in ("item", "verdict", "lease", "precedent", "scoring"):
         db.execute(f"DROP TABLE plain_{name}")
 

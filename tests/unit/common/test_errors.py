@@ -9,7 +9,9 @@ from fedask.common.errors import ConfigError, FedaskError, ProtocolError
 KINDS = [
     kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, FedaskError)
+    if isinstance(kind, type)
+    and issubclass(kind, FedaskError)
+    and kind is not errors.SealError  # a StoreError to whoever must act
 ]
 
 
