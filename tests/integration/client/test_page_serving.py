@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +26,7 @@ from fedask.client.page.app import labelling_page
 from fedask.client.page.logins import add_login
 from fedask.client.page.serve import address_of, serve, server_of
 from fedask.client.page.settings import PageSettings
+from fedask.client.store import SqliteStore
 from fedask.client.verdict import Lease
 from fedask.common.errors import ConfigError, StoreError
 
@@ -160,11 +161,10 @@ def test_a_signal_ends_the_page_and_what_was_acknowledged_is_kept(
                     http.get("/")
         finally:
             process.kill()
-    found = sqlite3.connect(tmp_path / "device.db")
-    rows = found.execute("SELECT uid, label FROM verdict").fetchall()
-    found.close()
-    assert rows == [(lease["uid"], 1)]
     assert not list(tmp_path.glob("device.db-wal"))  # closed, not cut off
+    with closing(SqliteStore(tmp_path / "device.db")) as store:
+        (verdict,) = store.verdicts(9, None)
+    assert (verdict.uid, verdict.label) == (lease["uid"], 1)
 
 
 class FullDisk(Desk):

@@ -1,6 +1,6 @@
 """Batches of arrivals: given twice, cut short, overlapping, empty."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import pytest
@@ -114,12 +114,17 @@ class Disturbed(MemoryStore):
 
     @override
     def add_arrivals(
-        self, cycle: int, asked: Mapping[Uid, Origin], pace: bytes, before: bytes
+        self,
+        cycle: int,
+        asked: Mapping[Uid, Origin],
+        pace: bytes,
+        before: bytes,
+        taken: Collection[Uid] = (),
     ) -> frozenset[Uid]:
         if self.before is not None:
             happens, self.before = self.before, None
             happens()
-        return super().add_arrivals(cycle, asked, pace, before)
+        return super().add_arrivals(cycle, asked, pace, before, taken)
 
 
 def no_power() -> None:

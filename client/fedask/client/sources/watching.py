@@ -43,8 +43,8 @@ class Watch:
     def look(self, size: int) -> Iterator[tuple[NDArray[np.str_], NDArray[Any]]]:
         """Look now; yield uids and raw samples that were not there before, in batches.
 
-        The first look yields everything that is not ``known``. ``pool`` holds all there is, before the first
-        batch comes; it is None as long as there is nothing.
+        The first look yields everything that is not ``known``. ``pool`` holds all
+        there is, before the first batch comes; it is None as long as there is nothing.
 
         Parameters
         ----------
