@@ -5,6 +5,7 @@ from tests.contract.client.questions import A, B, C, Store, bring, only, states
 
 from fedask.client.queue import Item, Origin, State
 from fedask.common.errors import StoreError
+from fedask.common.ids import Uid
 from fedask.common.records import Cut
 
 CUTS = [
@@ -114,3 +115,20 @@ def test_an_arrival_is_answered_like_any_other(store: Store) -> None:
 
     item = only(store)
     assert (item.label, item.origin) == (2, Origin.SCORE)
+
+
+def test_what_was_decided_about_is_known_until_it_is_forgotten(store: Store) -> None:
+    store.add_arrivals(1, {A: Origin.SCORE}, b"", b"", [A, B])
+    store.add_arrivals(1, {}, b"", b"", [B, C])
+
+    assert store.taken([A, B, C, Uid("d" * 32)]) == {A, B, C}
+    assert store.taken([]) == frozenset()
+    store.forget([B])
+    assert store.taken([A, B, C]) == {A, C}
+
+
+def test_a_batch_that_is_refused_is_not_taken(store: Store) -> None:
+    with pytest.raises(StoreError):
+        store.add_arrivals(1, {}, b"1", b"another", [A])
+
+    assert store.taken([A]) == frozenset()

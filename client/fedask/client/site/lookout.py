@@ -76,7 +76,10 @@ class Lookout:
         return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
 
     def _taken(self, uids: list[Uid]) -> frozenset[Uid]:
-        return self._site.store.taken(uids)
+        """Return what need not be loaded: decided about before, or in the queue."""
+        store = self._site.store
+        asked = {item.uid for item in store.items()}
+        return store.taken(uids) | asked.intersection(uids)
 
     def _open_data(self) -> DataSource:
         """Look at the data, and judge anew what may be done with it.
