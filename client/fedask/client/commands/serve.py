@@ -38,7 +38,9 @@ def serve_command(
         return
     # Only this command needs FastAPI.
     from fedask.client.page.device import page_of_device  # noqa: PLC0415
+    from fedask.client.page.helps import Helps  # noqa: PLC0415
     from fedask.client.page.serve import address_of, serve  # noqa: PLC0415
+    from fedask.client.site.guessing import ModelGuesses  # noqa: PLC0415
 
     clock = SystemClock()
     with Site.at(site, clock) as opened:
@@ -54,7 +56,8 @@ def serve_command(
 
         if settings.logins is not None:
             announce("")
-        serve(page_of_device(node, settings, clock, announce), settings)
+        helps = Helps(guesses=ModelGuesses(site, clock))
+        serve(page_of_device(node, settings, clock, announce, helps), settings)
 
 
 def _serve_grpc(folder: Path) -> None:

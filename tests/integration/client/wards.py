@@ -1,0 +1,125 @@
+"""A device with real settings, data that arrive, people, and a server beside it."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context, RecordDict
+
+from fedask.client.deployment import open_device
+from fedask.client.learner import Learner
+from fedask.client.setting import Setting
+from fedask.client.site.site import Site
+from fedask.client.sources.reader import uid_of
+from fedask.client.testing import FakeClock
+from fedask.client.verdict import Label
+from fedask.common.config import Scenario
+from fedask.common.ids import Uid
+from fedask.common.records import Ask, Cut, Report
+from fedask.common.task import Task
+from fedask.common.weights import model_version
+
+FIRST = datetime(2026, 3, 2, 8, tzinfo=UTC)
+CAPACITY = 3
+PROJECT = f"""
+[tool.flwr.app.config]
+seed = 3
+[tool.flwr.app.config.task]
+name = "month_task:task"
+[tool.flwr.app.config.ask]
+capacity = {CAPACITY}
+initial = {CAPACITY}
+[tool.flwr.app.config.train]
+rounds = 2
+steps = 2
+[tool.flwr.app.config.stream]
+controller = "biqf"
+explore = 0.2
+period_s = 86400.0
+"""
+TASK = """
+from fedask.common import Task
+task = Task(classes=["dark", "light"], model="linear", input_shape=(3, 4, 4))
+"""
+DEVICE = """
+device = "ward-3"
+app = "app"
+rights = "open"
+[data]
+data = "photos"
+"""
+
+
+class Ward:
+    """A device's folder, its data, its people, and the server's side of its rounds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "app").mkdir()
+        (folder / "app" / "pyproject.toml").write_text(PROJECT)
+        (folder / "app" / "month_task.py").write_text(TASK)
+        (folder / "device.toml").write_text(DEVICE)
+        self.photos = folder / "photos"
+        self.photos.mkdir()
+        self.truth: dict[Uid, int] = {}
+        self.rng = np.random.default_rng(4)
+
+    def arrive(self, count: int, now: datetime) -> None:
+        for _ in range(count):
+            label = int(self.rng.integers(2))
+            pixels = self.rng.integers(0, 150, (4, 4, 3), dtype=np.uint8)
+            pixels += np.uint8(80 * label)
+            content = b"P6 4 4 255\n" + pixels.tobytes()
+            path = self.photos / f"{len(self.truth)}.ppm"
+            path.write_bytes(content)
+            long_ago = (now - timedelta(hours=1)).timestamp()
+            os.utime(path, (long_ago, long_ago))  # nobody writes to it any more
+            self.truth[uid_of(content)] = label
+
+    def process(self, now: datetime) -> Site:
+        return Site.at(self.folder, FakeClock(now))
+
+    def people(self, now: datetime, most: int) -> int:
+        with self.process(now) as site:
+            leases = site.desk.lease("ann", most)
+            for lease in leases:
+                said = Label(self.truth[lease.uid])
+                site.desk.submit("ann", lease.uid, lease.token, said, f"k{lease.uid}")
+            site.desk.release("ann")
+        return len(leases)
+
+    def round(
+        self, cycle: int, step: int, cut: Cut | None = None, *, score: bool = False
+    ) -> Report:
+        """Send one train message."""
+        task, scenario = self.task, self.scenario
+        learner, version = self.loaded(), self.version()
+        ask = Ask(cycle=cycle, step=step, cut=cut, score=version if score else "")
+        context = Context(1, 2, {"site": str(self.folder)}, RecordDict(), {})
+        with open_device(task, scenario, context) as device:
+            begun = device.begin(Setting(task, scenario, learner), ask, prox=0.0)
+            trained = None if begun.lesson is None else learner.train(begun.lesson)
+            return device.finish(begun, trained).report
+
+    @property
+    def task(self) -> Task:
+        with self.process(FIRST) as site:
+            return site.task
+
+    @property
+    def scenario(self) -> Scenario:
+        with self.process(FIRST) as site:
+            return site.scenario
+
+    def model(self) -> dict[str, np.ndarray]:
+        state = self.task.build(self.scenario.seed).state_dict()
+        return {name: tensor.numpy().copy() for name, tensor in state.items()}
+
+    def loaded(self) -> Learner:
+        learner = Learner(self.task, self.scenario.train)
+        learner.load(self.model())
+        return learner
+
+    def version(self) -> str:
+        return model_version(self.model())
