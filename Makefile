@@ -24,15 +24,10 @@ demo: $(VENV)/.simulation
 	@echo
 	@echo "table above; plot: runs/demo/curves.png; page: runs/demo/report.html"
 
+# A process per core, but for what starts SuperLinks and Ray: several processes each.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
-
-# What protoc makes of the labelling service, under a folder; committed under client.
-generate = $(BIN)/python -m grpc_tools.protoc -I client --python_out=$(1) \
-    --pyi_out=$(1) --grpc_python_out=$(1) client/fedask/client/service/v1/labelling.proto
-
-proto: $(VENV)/.dev
-	$(call generate,client)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower"
+	$(BIN)/python -m pytest -m flower
 
 check: $(VENV)/.dev
 	rm -rf build/proto && mkdir -p build/proto

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [(), ("--cut",)])
 def test_answers_outlive_their_processes(how: tuple[str, ...]) -> None:
-    done = fedask("bench", "crash", "--runs", "12", "--seed", "7", "--json", *how)
+    done = fedask("bench", "crash", "--runs", "8", "--seed", "7", "--json", *how)
     assert done.returncode == 0, done.stderr
     tally = json.loads(done.stdout)
     assert (tally["lost"], tally["twice"], tally["broken"]) == (0, 0, 0)
-    assert sum(tally["killed"].values()) >= 6
+    assert sum(tally["killed"].values()) >= 3
     assert tally["acknowledged"] > 0

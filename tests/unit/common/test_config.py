@@ -161,7 +161,7 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
         ("aks.quota", "unknown key 'aks' (did you mean 'ask'?)"),
         ("trian.lr", "unknown key 'trian' (did you mean 'train'?)"),
         ("train.learning_rate", "unknown key 'train.learning_rate'"),
-        ("zzz", "unknown key 'zzz' (valid: ask, data, fleet, name, run, seed, "),
+        ("zzz", "unknown key 'zzz' (valid: ask, auto, data, fleet, name, run, seed, "),
     ],
 )
 def test_an_unknown_key_names_the_nearest(key: str, message: str) -> None:
