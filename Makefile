@@ -24,10 +24,10 @@ demo: $(VENV)/.simulation
 	@echo
 	@echo "table above; plot: runs/demo/curves.png; page: runs/demo/report.html"
 
-# A process per core, but for what starts SuperLinks and Ray: several processes each.
+# A process per core; what starts SuperLinks and Ray has several, so two files at a time.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower"
-	$(BIN)/python -m pytest -m flower
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m flower
 
 check: $(VENV)/.dev
 	rm -rf build/proto && mkdir -p build/proto

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 # The same examples in every run of a pipeline; a developer's machine looks further.
-settings.register_profile("ci", derandomize=True)
+settings.register_profile("ci", derandomize=True, max_examples=60)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
