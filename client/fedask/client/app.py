@@ -31,16 +31,16 @@ from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
     from fedask.client.device import Begun, Device
-    from fedask.client.learner import Learner
     from fedask.client.setting import Setting
-    from fedask.client.sgd import Trained
+    from fedask.client.training.learner import Learner
+    from fedask.client.training.sgd import Trained
 
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
 DEPLOYED = "fedask.client.deployment:open_device"
 SIMULATED = "fedask.simulations.devices:open_device"
 # Asked first, so that a device that may not train answers before it imports torch.
-ELIGIBLE = "fedask.client.sensors.machine:refuse_unless_eligible"
+ELIGIBLE = "fedask.client.eligibility.sensors.machine:refuse_unless_eligible"
 
 OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
@@ -246,7 +246,7 @@ def _learner(task: Task, config: TrainConfig) -> "Learner":
     """Return this process's learner of the task; made once."""
     key = (id(task), config)
     if key not in _learners:
-        from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         # The task is kept beside its learner, so that its id stays its own.
         _learners[key] = (task, Learner(task, config))

@@ -16,18 +16,18 @@ from pathlib import Path
 
 from flwr.app import Context
 
-from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
-from fedask.client.holdings import Holdings, read_rights
+from fedask.client.eligibility.sensors.machine import MACHINE, Machine, make_guard
+from fedask.client.labelling.settings import DeskSettings
 from fedask.client.node import data_options, node_of
 from fedask.client.oracles.file import FileOracle
 from fedask.client.oracles.oracle import Nobody
-from fedask.client.rights import ASK
-from fedask.client.sensors.machine import MACHINE, Machine, make_guard
+from fedask.client.rights.holdings import Holdings, read_rights
+from fedask.client.rights.policy import ASK
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
-from fedask.client.store_settings import StoreSettings
+from fedask.client.storage.settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError

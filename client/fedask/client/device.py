@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.asking import Asker
-from fedask.client.erasure import Training
-from fedask.client.learner import Learner
+from fedask.client.asking.asker import Asker
+from fedask.client.asking.rating import Counted, Rater
+from fedask.client.labelling.queue import DeviceStore, Item, State, totals
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore, Item, State, totals
-from fedask.client.rating import Counted, Rater
 from fedask.client.setting import Setting
-from fedask.client.sgd import Lesson, Trained, WarmLesson
-from fedask.client.teaching import Teacher, check_label
+from fedask.client.storage.erasure import Training
+from fedask.client.training.learner import Learner
+from fedask.client.training.sgd import Lesson, Trained, WarmLesson
+from fedask.client.training.teaching import Teacher, check_label
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedask.client.eligibility_settings import PREFIX
+from fedask.client.eligibility.settings import PREFIX
 from fedask.client.site.settings import read_site
 from fedask.common.errors import ConfigError
 

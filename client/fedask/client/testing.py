@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.audit import (
+from fedask.client.asking.pace import Pace
+from fedask.client.asking.precedents import Finding, Precedent, kept
+from fedask.client.audit.chain import (
     MOVED,
     NO_AUDIT,
     Audit,
@@ -25,15 +27,8 @@ from fedask.client.audit import (
     genesis,
     next_entry,
 )
-from fedask.client.erasure import Erased, Training
-from fedask.client.keyring import Keyring, without
-from fedask.client.memory import WAITING
-from fedask.client.memory_shelf import MemoryShelf
-from fedask.client.pace import Pace
-from fedask.client.payload import StoreQuota
-from fedask.client.permitted import Permits
-from fedask.client.precedents import Finding, Precedent, kept
-from fedask.client.queue import (
+from fedask.client.labelling.memory import WAITING
+from fedask.client.labelling.queue import (
     MOVES,
     ORACLE,
     DeviceStore,
@@ -45,8 +40,13 @@ from fedask.client.queue import (
     check_pace,
     check_plain_move,
 )
-from fedask.client.sure import Sure
-from fedask.client.verdict import Kind, Verdict
+from fedask.client.labelling.verdict import Kind, Verdict
+from fedask.client.rights.permitted import Permits
+from fedask.client.storage.erasure import Erased, Training
+from fedask.client.storage.keyring import Keyring, without
+from fedask.client.storage.memory_shelf import MemoryShelf
+from fedask.client.storage.payload import StoreQuota
+from fedask.client.training.sure import Sure
 from fedask.common.clock import Clock
 from fedask.common.errors import PrivacyError
 from fedask.common.grid import Scored

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client.asking.viewer import check_given
 from fedask.client.batchers.batcher import make_batcher
 from fedask.client.controllers.controller import make_controller
-from fedask.client.learner import Learner
 from fedask.client.scorers.scorer import make_scorer
-from fedask.client.sgd import WarmLesson
-from fedask.client.viewer import check_given
-from fedask.client.weak import vote
+from fedask.client.training.learner import Learner
+from fedask.client.training.sgd import WarmLesson
+from fedask.client.training.weak import vote
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy

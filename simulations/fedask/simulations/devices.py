@@ -15,12 +15,12 @@ from flwr.app import Context
 from numpy.typing import NDArray
 
 from fedask.client.device import Device, always
-from fedask.client.keyfile import KeyFile
-from fedask.client.keyring import FixedKeyring
+from fedask.client.labelling.queue import DeviceStore
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore
 from fedask.client.sources.arrays import ArraySource
-from fedask.client.store import SqliteStore
+from fedask.client.storage.keyfile import KeyFile
+from fedask.client.storage.keyring import FixedKeyring
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, DataError

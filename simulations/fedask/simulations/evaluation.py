@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learner import Learner
+from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario
 from fedask.common.task import Task
 from fedask.common.weights import Arrays

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from typing_extensions import override
 
+from fedask.client.labelling.queue import Item
 from fedask.client.oracles.oracle import Nobody, Oracle
-from fedask.client.queue import Item
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid
 from fedask.common.registry import resolve

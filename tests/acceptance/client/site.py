@@ -13,19 +13,19 @@ import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Waiting
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Verdict
 from fedask.client.page.app import labelling_page
 from fedask.client.page.helps import Helps
 from fedask.client.page.serve import server_of
 from fedask.client.page.settings import PageSettings
 from fedask.client.pool import Pool
-from fedask.client.queue import Waiting
-from fedask.client.showcase import Show, Showcase
+from fedask.client.showing.showcase import Show, Showcase
 from fedask.client.sources.arrays import ArraySource
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Verdict
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 

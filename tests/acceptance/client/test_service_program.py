@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from fedask.client.service.client import LabellingClient
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.common.ids import Uid
 
 UID = Uid("a" * 32)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 
 

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import Item, State
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Item, State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Lease
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.verdict import Lease
 from fedask.common.ids import Uid
 
 Store = MemoryStore | SqliteStore

@@ -15,12 +15,24 @@ from tests.contract.client.questions import (
     states,
 )
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import State, Waiting, totals
-from fedask.client.refusals import LeaseError, NotLastError, UnknownSampleError
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State, Waiting, totals
+from fedask.client.labelling.refusals import (
+    LeaseError,
+    NotLastError,
+    UnknownSampleError,
+)
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import (
+    SKIP,
+    UNSURE,
+    Kind,
+    Label,
+    Lease,
+    Receipt,
+    Said,
+)
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Lease, Receipt, Said
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

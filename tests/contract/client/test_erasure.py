@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import NOON, A, B, C, D, Store, lease
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.erasure import Training
-from fedask.client.pace import Pace
-from fedask.client.precedents import Finding, Precedent
-from fedask.client.queue import Origin, State, Waiting
+from fedask.client.asking.pace import Pace
+from fedask.client.asking.precedents import Finding, Precedent
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Origin, State, Waiting
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Label
+from fedask.client.storage.erasure import Training
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Label
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

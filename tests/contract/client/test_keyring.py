@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from fedask.client.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
-from fedask.client.keyring import Backend, Keyring, SystemKeyring
+from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
+from fedask.client.storage.keyring import Backend, Keyring, SystemKeyring
 from fedask.client.testing import MemoryKeyring
 from fedask.common.errors import StoreError
 from fedask.common.seal import new_key

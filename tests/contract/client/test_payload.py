@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import Store, lease, states
 
-from fedask.client.payload import Payload, StoreQuota
-from fedask.client.queue import State, Waiting
+from fedask.client.labelling.queue import State, Waiting
 from fedask.client.sources.reader import uid_of
-from fedask.client.store import SqliteStore
+from fedask.client.storage.payload import Payload, StoreQuota
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import Scored

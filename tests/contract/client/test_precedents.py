@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import A, B, C, Store, bring
 
-from fedask.client.precedents import (
+from fedask.client.asking.precedents import (
     MAX_PRECEDENTS,
     Finding,
     Precedent,
     history_of,
 )
-from fedask.client.queue import State
+from fedask.client.labelling.queue import State
 from fedask.common.ids import Uid
 
 THIRD = float(np.float32(1 / 3))  # not a short number in binary

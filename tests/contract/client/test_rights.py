@@ -10,16 +10,16 @@ import pytest
 from tests.unit.client.audits import KEY, LOG_ID, checked
 from typing_extensions import override
 
-from fedask.client.audit import Entry
-from fedask.client.audit_log import SqliteAudit, entries
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.permitted import Anything, Permits
-from fedask.client.queue import Origin, State
-from fedask.client.store import SqliteStore
-from fedask.client.taking import Taken
+from fedask.client.audit.chain import Entry
+from fedask.client.audit.log import SqliteAudit, entries
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Origin, State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.taking import Taken
+from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Label, Verdict
+from fedask.client.rights.permitted import Anything, Permits
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryAudit, MemoryStore
-from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Verdict
 from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

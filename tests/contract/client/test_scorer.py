@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.unit.client.views import ARRAYS, rich, rows_of
 
+from fedask.client.asking.view import NEEDS, History, Known, View
 from fedask.client.scorers.scorer import SCORERS, Scorer, check_scores, make_scorer
-from fedask.client.view import NEEDS, History, Known, View
 
 EXPRESSIONS = [
     "margin * typicality",

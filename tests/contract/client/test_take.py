@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import MINUTE, NOON, A, B, C, Store, only, states
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import State, totals
-from fedask.client.taking import AHEAD, MAX_KEY, Taken
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State, totals
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.taking import AHEAD, MAX_KEY, Taken
+from fedask.client.labelling.verdict import Kind, Label, Verdict
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Kind, Label, Verdict
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

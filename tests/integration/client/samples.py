@@ -7,12 +7,12 @@ from itertools import count
 
 from typing_extensions import override
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.exhibit import Exhibit, Medium, Part
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import SKIP, UNSURE, Label, Said
+from fedask.client.showing.exhibit import Exhibit, Medium, Part
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.verdict import SKIP, UNSURE, Label, Said
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

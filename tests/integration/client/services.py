@@ -13,18 +13,18 @@ import grpc
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.exhibit import Exhibit, Medium, Part
-from fedask.client.queue import Waiting
+from fedask.client.labelling.queue import Waiting
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Verdict
 from fedask.client.service.client import LabellingClient
 from fedask.client.service.front import Guide
 from fedask.client.service.server import SERVICE, LabellingService
 from fedask.client.service.settings import Limits, ServiceSettings
 from fedask.client.service.v1.labelling_pb2_grpc import LabellingStub
-from fedask.client.store import SqliteStore
-from fedask.client.store_settings import StoreSettings
+from fedask.client.showing.exhibit import Exhibit, Medium, Part
+from fedask.client.storage.settings import StoreSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Verdict
 from fedask.common.errors import DataError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
@@ -40,7 +40,7 @@ NOTHING = Scored(np.zeros(0, np.str_), np.zeros(0, np.float32), np.zeros(0, np.i
 PROGRAM = """
 import sys
 from pathlib import Path
-from fedask.client.desk_settings import DeskSettings
+from fedask.client.labelling.settings import DeskSettings
 from fedask.client.service.front import Guide
 from fedask.client.service.server import LabellingService, serve
 from fedask.client.service.settings import ServiceSettings

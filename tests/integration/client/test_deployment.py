@@ -16,14 +16,14 @@ from tests.unit.client.world import (
     first_cut,
 )
 
-from fedask.client.audit_check import verify
-from fedask.client.audit_log import entries
+from fedask.client.audit.check import verify
+from fedask.client.audit.log import entries
 from fedask.client.deployment import open_device
-from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
-from fedask.client.store_settings import StoreSettings
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.storage.settings import StoreSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 

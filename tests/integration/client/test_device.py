@@ -6,7 +6,7 @@ from tests.unit.client.world import World, first_cut, run_round
 
 from fedask.client.batchers.batcher import BATCHERS
 from fedask.client.device import Outcome
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.common.records import Ask, Cut
 
 CYCLES, ROUNDS = 4, 3

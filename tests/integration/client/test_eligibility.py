@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from fedask.client.app import DeviceApp, client_app
 from fedask.client.deployment import open_device
-from fedask.client.queue import State
-from fedask.client.sensors.machine import Machine
-from fedask.client.store import SqliteStore
+from fedask.client.eligibility.sensors.machine import Machine
+from fedask.client.labelling.queue import State
+from fedask.client.storage.store import SqliteStore
 from fedask.common.config import Scenario
 from fedask.common.ids import content_uid
 from fedask.common.task import Task

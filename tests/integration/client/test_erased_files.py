@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from tests.integration.client.canary import forms_of, found_in
 
-from fedask.client import connection
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.erasure import Training
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Waiting
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Label
 from fedask.client.pool import Pool
-from fedask.client.queue import Waiting
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import open_source
-from fedask.client.store import SqliteStore
+from fedask.client.storage import connection
+from fedask.client.storage.erasure import Training
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Label
 from fedask.common.errors import SealError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

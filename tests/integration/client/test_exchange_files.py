@@ -23,10 +23,10 @@ from fedask.client.exchange.annotation import Reading
 from fedask.client.exchange.shelf import Shelf, Which
 from fedask.client.exchange.studio_file import export_tasks, import_annotations
 from fedask.client.exchange.table import export_table, import_table
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.verdict import Verdict
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
-from fedask.client.verdict import Verdict
 from fedask.common.errors import DataError, StoreError
 from fedask.common.ids import Uid
 

@@ -37,7 +37,7 @@ from fedask.client.exchange.testing import (
     Fault,
     fake_studio,
 )
-from fedask.client.exhibit import Medium
+from fedask.client.showing.exhibit import Medium
 from fedask.client.testing import FakeClock, MemoryStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError

@@ -15,9 +15,7 @@ import pytest
 from tests.integration.client.services import CLASSES, LEASE_S, QUICK, Place, call, uid
 from typing_extensions import override
 
-from fedask.client import connection
-from fedask.client.permitted import Permits
-from fedask.client.refusals import (
+from fedask.client.labelling.refusals import (
     KeyReusedError,
     LeaseError,
     NotLastError,
@@ -25,11 +23,13 @@ from fedask.client.refusals import (
     RightEndedError,
     UnknownSampleError,
 )
+from fedask.client.rights.permitted import Permits
 from fedask.client.service import faults
 from fedask.client.service.faults import FAULTS, REASON, UNKNOWN, Fault
 from fedask.client.service.server import SERVICE, LabellingService
 from fedask.client.service.settings import ServiceSettings
 from fedask.client.service.v1 import labelling_pb2 as pb
+from fedask.client.storage import connection
 from fedask.common.errors import (
     DataError,
     FedaskError,

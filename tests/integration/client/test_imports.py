@@ -33,11 +33,11 @@ def test_the_client_app_brings_nothing_heavy_and_nothing_of_the_server() -> None
     ours = {module for module in modules if module.startswith("fedask.")}
     assert ours
     assert not [m for m in ours if m.startswith(("fedask.server", "fedask.simulat"))]
-    assert not {"fedask.client.learner", "fedask.client.device"} & ours
+    assert not {"fedask.client.training.learner", "fedask.client.device"} & ours
 
 
 @pytest.mark.parametrize(
-    "module", ["fedask.client.store", "fedask.client.oracles.file"]
+    "module", ["fedask.client.storage.store", "fedask.client.oracles.file"]
 )
 def test_a_labelling_process_needs_no_model(module: str) -> None:
     assert not roots(imported_by(module)) & (FORBIDDEN - {"sqlite3"})

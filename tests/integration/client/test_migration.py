@@ -10,14 +10,14 @@ import pytest
 from tests.integration.client.canary import forms_of, forms_of_numbers, found_in
 from typing_extensions import override
 
-from fedask.client import connection, schema
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.keyring import Keyring
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Kind, Label
+from fedask.client.storage import connection, schema
+from fedask.client.storage.keyring import Keyring
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryKeyring
-from fedask.client.verdict import Kind, Label
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 from fedask.common.seal import Key

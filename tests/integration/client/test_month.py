@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.integration.client.wards import CAPACITY, FIRST, Ward
 from tests.unit.client.world import first_cut, whole_cut
 
-from fedask.client.queue import Origin, State
+from fedask.client.labelling.queue import Origin, State
 from fedask.client.site.lookout import Lookout
 
 PER_DAY, DAYS = 12, 30

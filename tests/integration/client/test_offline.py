@@ -18,21 +18,21 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
+from fedask.client.asking.stream import Stream
+from fedask.client.asking.viewer import GLOBAL
 from fedask.client.device import Device
-from fedask.client.offline import OWN, train_offline
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Origin, State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Label
 from fedask.client.oracles.oracle import Nobody
 from fedask.client.pool import Pool
-from fedask.client.queue import Origin, State
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.sources.watching import Watch
-from fedask.client.store import SqliteStore
-from fedask.client.stream import Stream
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Label
-from fedask.client.viewer import GLOBAL
+from fedask.client.training.offline import OWN, train_offline
 from fedask.common.errors import StoreError, UnavailableError
 
 VALUES = {"stream.controller": "biqf", "stream.explore": 0.2, "ask.capacity": 4}

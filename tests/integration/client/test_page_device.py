@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tests.acceptance.client.site import free_port, running
 
-from fedask.client.exhibit import Medium
 from fedask.client.page.device import page_of_device
 from fedask.client.page.settings import PageSettings
-from fedask.client.showing import DeviceExhibit
-from fedask.client.store import SqliteStore
+from fedask.client.showing.device import DeviceExhibit
+from fedask.client.showing.exhibit import Medium
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid, content_uid

@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.acceptance.client.site import Site
 from typing_extensions import override
 
-from fedask.client.desk import Desk
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.verdict import Lease
 from fedask.client.page.app import labelling_page
 from fedask.client.page.logins import add_login
 from fedask.client.page.serve import address_of, serve, server_of
 from fedask.client.page.settings import PageSettings
-from fedask.client.store import SqliteStore
-from fedask.client.verdict import Lease
+from fedask.client.storage.store import SqliteStore
 from fedask.common.errors import ConfigError, StoreError
 
 SAMPLES = np.array([f"sample {number}" for number in range(6)])

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from fedask.client import rotation
-from fedask.client.keyfile import KeyFile
-from fedask.client.keyring import FixedKeyring, Keyring
 from fedask.client.sources.reader import uid_of
-from fedask.client.store import SqliteStore
+from fedask.client.storage import rotation
+from fedask.client.storage.keyfile import KeyFile
+from fedask.client.storage.keyring import FixedKeyring, Keyring
+from fedask.client.storage.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 from fedask.common.seal import Key

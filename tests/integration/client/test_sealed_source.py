@@ -14,16 +14,16 @@ from flwr.app import Context, RecordDict
 from tests.unit.client.world import CLASSES, SCENARIO, TASK, World, first_cut
 
 from fedask.client.deployment import open_device
-from fedask.client.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
-from fedask.client.payload import StoreQuota
+from fedask.client.labelling.queue import State
 from fedask.client.pool import Pool
-from fedask.client.queue import State
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look, NoSamplesError
 from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import open_source
-from fedask.client.store import SqliteStore
-from fedask.client.store_settings import StoreSettings
+from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
+from fedask.client.storage.payload import StoreQuota
+from fedask.client.storage.settings import StoreSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.ids import Uid

@@ -24,14 +24,14 @@ from tests.integration.client.services import (
     uid,
 )
 
-from fedask.client.exhibit import Medium, Part
-from fedask.client.queue import Origin, State
-from fedask.client.refusals import LeaseError, NotLastError
+from fedask.client.labelling.queue import Origin, State
+from fedask.client.labelling.refusals import LeaseError, NotLastError
+from fedask.client.labelling.verdict import Kind, Receipt
 from fedask.client.service.client import LabellingClient
 from fedask.client.service.faults import IdleError, ReplacedError
 from fedask.client.service.leased import Content
 from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.verdict import Kind, Receipt
+from fedask.client.showing.exhibit import Medium, Part
 from fedask.common.errors import ProtocolError, UnavailableError
 
 KILLS = 2

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
 from fedask.common.ids import Uid
 
@@ -25,9 +25,9 @@ SEED = 11
 LEASER = """
 import sys
 from pathlib import Path
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
 desk = Desk(store, SystemClock(), DeskSettings(classes=7))
@@ -39,8 +39,8 @@ for number, _ in enumerate(sys.stdin):
 ANSWERER = """
 import sys
 from pathlib import Path
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.queue import State
+from fedask.client.storage.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 open_questions = [i.uid for i in store.items() if i.state is State.QUEUED]
 print("ready", flush=True)
@@ -54,10 +54,10 @@ for uid in open_questions:
 LABELLER = """
 import sys
 from pathlib import Path
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.store import SqliteStore
-from fedask.client.verdict import Label
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.verdict import Label
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
 desk = Desk(store, SystemClock(), DeskSettings(classes=7))

@@ -23,8 +23,8 @@ from tests.unit.client.arrivals import (
     scored,
 )
 
-from fedask.client.queue import DeviceStore, Origin
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.queue import DeviceStore, Origin
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.ids import Uid
 
@@ -174,7 +174,7 @@ def test_a_device_that_restarts_for_every_batch_asks_the_same(
 CHILD = """
 import os, sys
 from pathlib import Path
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from tests.integration.client.test_stream import VALUES, live, month
 batches = month(days=6)
 for line in iter(sys.stdin.readline, ""):

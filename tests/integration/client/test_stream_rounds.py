@@ -19,10 +19,10 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.queue import Origin, State
+from fedask.client.asking.stream import Stream
+from fedask.client.asking.viewer import GLOBAL
+from fedask.client.labelling.queue import Origin, State
 from fedask.client.setting import Setting
-from fedask.client.stream import Stream
-from fedask.client.viewer import GLOBAL
 from fedask.common.ids import Uid
 from fedask.common.records import OTHER_MODEL
 from fedask.server.ledger import Ledger

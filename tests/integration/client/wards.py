@@ -8,12 +8,12 @@ import numpy as np
 from flwr.app import Context, RecordDict
 
 from fedask.client.deployment import open_device
-from fedask.client.learner import Learner
+from fedask.client.labelling.verdict import Label
 from fedask.client.setting import Setting
 from fedask.client.site.site import Site
 from fedask.client.sources.reader import uid_of
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Label
+from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid
 from fedask.common.records import Ask, Cut, Report

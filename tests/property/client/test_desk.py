@@ -17,13 +17,13 @@ from hypothesis.stateful import (
 from tests.property.client.clerk import LENGTH, Clerk
 from typing_extensions import override
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import State, Waiting, totals
-from fedask.client.store import SqliteStore
-from fedask.client.taking import Taken
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State, Waiting, totals
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.taking import Taken
+from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Label, Receipt, Verdict
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Receipt, Verdict
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

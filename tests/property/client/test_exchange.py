@@ -6,14 +6,14 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
 from fedask.client.exchange.annotation import Reading, from_annotation, to_annotation
 from fedask.client.exchange.studio_file import parse
 from fedask.client.exchange.table import export_table, import_table
-from fedask.client.taking import Taken
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.taking import Taken
+from fedask.client.labelling.verdict import Kind, Verdict
 from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.verdict import Kind, Verdict
 from fedask.common.errors import DataError
 from fedask.common.ids import Annotator, Uid
 

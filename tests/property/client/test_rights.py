@@ -27,18 +27,18 @@ from tests.unit.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
 from fedask.client.device import Device
-from fedask.client.learner import Learner
-from fedask.client.permitted import Permitted, Rights
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Label
 from fedask.client.pool import DataSource, Pool
-from fedask.client.queue import State
-from fedask.client.rights import ASK, Right, RightsPolicy
+from fedask.client.rights.permitted import Permitted, Rights
+from fedask.client.rights.policy import ASK, Right, RightsPolicy
 from fedask.client.sources.arrays import ArraySource
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.verdict import Label
+from fedask.client.training.learner import Learner
 from fedask.common.errors import PrivacyError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask

@@ -14,8 +14,8 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from fedask.client.queue import MOVES, DeviceStore, Item, Origin, State
-from fedask.client.store import SqliteStore
+from fedask.client.labelling.queue import MOVES, DeviceStore, Item, Origin, State
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored

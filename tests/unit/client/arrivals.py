@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from tests.unit.client.world import SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
-from fedask.client.learner import Learner
-from fedask.client.pace import Pace
+from fedask.client.asking.pace import Pace
+from fedask.client.asking.stream import Stream
+from fedask.client.asking.view import Floats, Known, View
+from fedask.client.asking.viewer import GLOBAL
+from fedask.client.labelling.queue import DeviceStore, Origin
 from fedask.client.pool import Pool
-from fedask.client.queue import DeviceStore, Origin
 from fedask.client.scorers.scorer import Scorer
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
-from fedask.client.stream import Stream
-from fedask.client.view import Floats, Known, View
-from fedask.client.viewer import GLOBAL
+from fedask.client.training.learner import Learner
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid, hash_uids, stable_seed
 from fedask.common.records import Cut

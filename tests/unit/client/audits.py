@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fedask.client.audit_check import Finding, verify
-from fedask.client.audit_log import SqliteAudit
-from fedask.client.store import SqliteStore
+from fedask.client.audit.check import Finding, verify
+from fedask.client.audit.log import SqliteAudit
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
 from fedask.common.ids import Uid
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from fedask.client.learner import Learner
-from fedask.client.sgd import Lesson
+from fedask.client.training.learner import Learner
+from fedask.client.training.sgd import Lesson
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

@@ -18,15 +18,15 @@ from tests.unit.client.audits import (
     tampering,
 )
 
-from fedask.client.audit import AuditKey, Event, Head
-from fedask.client.audit_head import head_path
-from fedask.client.audit_log import accept
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import State
-from fedask.client.store import SqliteStore
+from fedask.client.audit.chain import AuditKey, Event, Head
+from fedask.client.audit.head import head_path
+from fedask.client.audit.log import accept
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Label
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Label
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 
 A, B = UIDS[:2]

@@ -3,11 +3,11 @@
 import pytest
 from tests.unit.client.world import LABELS, NAME, TASK, World
 
-from fedask.client.auto import standing
-from fedask.client.queue import Item, Origin, State
+from fedask.client.labelling.queue import Item, Origin, State
 from fedask.client.setting import Setting
-from fedask.client.sure import Sure
-from fedask.client.teaching import Teacher
+from fedask.client.training.auto import standing
+from fedask.client.training.sure import Sure
+from fedask.client.training.teaching import Teacher
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.unit.client.candidates import Points, picks, shortlist
 
-from fedask.client import distance
+from fedask.client.asking import distance
 from fedask.client.batchers.cluster import Cluster
 from fedask.client.batchers.cluster_margin import ClusterMargin
 from fedask.client.batchers.kmeans import in_turn, kmeans

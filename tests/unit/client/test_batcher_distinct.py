@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.unit.client.candidates import Points, picks, shortlist
 
-from fedask.client import distance
+from fedask.client.asking import distance
 from fedask.client.batchers.distinct import Distinct, distinct
 from fedask.client.batchers.top import Top
 from fedask.common.errors import ConfigError

@@ -6,10 +6,10 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.client.candidates import Points, picks, shortlist
 
+from fedask.client.asking.distance import directions
 from fedask.client.batchers import greedy
 from fedask.client.batchers.facility_location import FacilityLocation, facilities
 from fedask.client.batchers.greedy import lazy_greedy
-from fedask.client.distance import directions
 
 
 def value(x: Points, rows: tuple[int, ...], anchors: Points | None = None) -> float:

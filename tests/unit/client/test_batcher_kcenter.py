@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.client.candidates import Points, picks, shortlist
 
+from fedask.client.asking.distance import Block
 from fedask.client.batchers import kcenter
 from fedask.client.batchers.kcenter import KCenter, farthest_first
-from fedask.client.distance import Block
 
 
 def slow_farthest_first(points: Points, anchors: Points, k: int) -> list[int]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client import book
-from fedask.client.store import SqliteStore
+from fedask.client.storage import book
+from fedask.client.storage.store import SqliteStore
 from fedask.common.ids import Uid
 
 ANN = b"a pseudonym"

@@ -13,8 +13,8 @@ from tests.unit.client.world import (
 )
 
 from fedask.client.device import Outcome
+from fedask.client.labelling.queue import State
 from fedask.client.oracles.oracle import SKIP
-from fedask.client.queue import State
 from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import POLICIES

@@ -10,7 +10,7 @@ from tests.unit.client.test_sensors import LAPTOP, tree
 from tests.unit.client.world import SAMPLES
 from typing_extensions import override
 
-from fedask.client.eligibility import (
+from fedask.client.eligibility.guard import (
     STUCK_S,
     Eligibility,
     EligibilitySensor,
@@ -21,9 +21,13 @@ from fedask.client.eligibility import (
     Reason,
     Watched,
 )
-from fedask.client.eligibility_settings import NAMES, EligibilitySettings
+from fedask.client.eligibility.sensors.machine import (
+    Machine,
+    make_eligibility,
+    make_guard,
+)
+from fedask.client.eligibility.settings import NAMES, EligibilitySettings
 from fedask.client.pool import Pool
-from fedask.client.sensors.machine import Machine, make_eligibility, make_guard
 from fedask.client.sources.arrays import ArraySource
 from fedask.common.errors import ConfigError, UnavailableError
 

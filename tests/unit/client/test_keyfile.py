@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from fedask.client.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
-from fedask.client.keyring import Backend, FixedKeyring, SystemKeyring
+from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
+from fedask.client.storage.keyring import Backend, FixedKeyring, SystemKeyring
 from fedask.client.testing import MemoryKeyring
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.seal import new_key

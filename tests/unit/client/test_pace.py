@@ -1,7 +1,7 @@
 import pytest
 
+from fedask.client.asking.pace import FIRST_BUDGET, Pace
 from fedask.client.controllers.controller import State
-from fedask.client.pace import FIRST_BUDGET, Pace
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.best import Best
+from fedask.client.asking.best import Best
 from fedask.client.scorers.uncertainty import entropy, least_confidence, margin
 from fedask.common.grid import Scored
 

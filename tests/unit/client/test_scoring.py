@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from tests.unit.client.views import NOTHING, scored, seen
 from typing_extensions import override
 
-from fedask.client import scoring
+from fedask.client.asking import scoring
+from fedask.client.asking.scoring import BATCH_SAMPLES, score_pool
+from fedask.client.asking.view import Floats, Known, View
 from fedask.client.pool import DataSource, Pool
 from fedask.client.scorers.scorer import Scorer, make_scorer
-from fedask.client.scoring import BATCH_SAMPLES, score_pool
-from fedask.client.view import Floats, Known, View
 from fedask.common.errors import ConfigError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

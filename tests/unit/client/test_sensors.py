@@ -9,24 +9,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fedask.client.eligibility import EligibilitySensor, MissingError, Reason
-from fedask.client.sensors.disk import DiskSensor
-from fedask.client.sensors.hours import HoursSensor
-from fedask.client.sensors.load import (
+from fedask.client.eligibility.guard import EligibilitySensor, MissingError, Reason
+from fedask.client.eligibility.sensors.disk import DiskSensor
+from fedask.client.eligibility.sensors.hours import HoursSensor
+from fedask.client.eligibility.sensors.load import (
     CpuSensor,
     CpuTimes,
     MemorySensor,
     read_cpu,
     read_memory,
 )
-from fedask.client.sensors.network import NetworkSensor, ask_nmcli
-from fedask.client.sensors.power import (
+from fedask.client.eligibility.sensors.network import NetworkSensor, ask_nmcli
+from fedask.client.eligibility.sensors.power import (
     BatterySensor,
     PluggedSensor,
     Power,
     read_power,
 )
-from fedask.client.sensors.thermal import ThermalSensor
+from fedask.client.eligibility.sensors.thermal import ThermalSensor
 from fedask.client.testing import FakeClock
 
 

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.drawing import png_of, series_of, wav_of
-from fedask.client.exhibit import Medium
 from fedask.client.pool import Pool
-from fedask.client.showcase import DEFAULT_RATE_HZ, ONLY, Show, Showcase, part_of
+from fedask.client.showing.drawing import png_of, series_of, wav_of
+from fedask.client.showing.exhibit import Medium
+from fedask.client.showing.showcase import (
+    DEFAULT_RATE_HZ,
+    ONLY,
+    Show,
+    Showcase,
+    part_of,
+)
 from fedask.client.sources.arrays import ArraySource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.exhibit import Medium
-from fedask.client.showcase import ONLY, Show
-from fedask.client.shows import shows_of
+from fedask.client.showing.exhibit import Medium
+from fedask.client.showing.showcase import ONLY, Show
+from fedask.client.showing.shows import shows_of
 from fedask.common.errors import ConfigError
 
 

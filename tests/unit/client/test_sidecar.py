@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.permitted import Rights, _numbered
 from fedask.client.pool import Pool
-from fedask.client.provenance import FOREVER, Provenance
-from fedask.client.rights import ASK, Right, RightsPolicy
-from fedask.client.sidecar import gather
+from fedask.client.rights.permitted import Rights, _numbered
+from fedask.client.rights.policy import ASK, Right, RightsPolicy
+from fedask.client.rights.provenance import FOREVER, Provenance
+from fedask.client.rights.sidecar import gather
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedask.client import connection as module
-from fedask.client import schema
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.precedents import Precedent
-from fedask.client.queue import Item, Origin, State, totals
-from fedask.client.schema import SCHEMA_VERSION
-from fedask.client.store import SqliteStore
+from fedask.client.asking.precedents import Precedent
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Item, Origin, State, totals
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Kind
+from fedask.client.storage import connection as module
+from fedask.client.storage import schema
+from fedask.client.storage.schema import SCHEMA_VERSION
+from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.verdict import Kind
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

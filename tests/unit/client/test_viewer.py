@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from tests.unit.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.learner import Learner
+from fedask.client.asking.stream import Stream
+from fedask.client.asking.view import NEEDS, Floats, Known, View
+from fedask.client.asking.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds
 from fedask.client.scorers.scorer import SCORERS, Scorer, make_scorer
 from fedask.client.setting import Setting
-from fedask.client.stream import Stream
-from fedask.client.view import NEEDS, Floats, Known, View
-from fedask.client.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds
+from fedask.client.training.learner import Learner
 from fedask.common.errors import ConfigError
 from fedask.common.ids import content_uid
 

@@ -13,13 +13,13 @@ from tests.unit.client.world import SCENARIO as USUAL
 from torch import nn
 
 from fedask.client.device import Device, Outcome
-from fedask.client.learner import Learner
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
-from fedask.client.sgd import WarmLesson
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.testing import MemoryStore
-from fedask.client.warmup import barlow_twins, draw, noisy, views
+from fedask.client.training.learner import Learner
+from fedask.client.training.sgd import WarmLesson
+from fedask.client.training.warmup import barlow_twins, draw, noisy, views
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES, TrainConfig

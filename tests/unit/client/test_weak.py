@@ -17,11 +17,11 @@ from tests.unit.client.world import (
     first_cut,
 )
 
+from fedask.client.labelling.queue import Item, State
 from fedask.client.oracles.oracle import SKIP
 from fedask.client.pool import Pool
-from fedask.client.queue import Item, State
 from fedask.client.sources.arrays import ArraySource
-from fedask.client.weak import Weak, combine, enough, vote, worth
+from fedask.client.training.weak import Weak, combine, enough, vote, worth
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 from fedask.common.sections import WeakConfig

@@ -15,10 +15,10 @@ deep Bayesian active learning", NeurIPS 2019.
 import numpy as np
 from typing_extensions import override
 
+from fedask.client.asking.distance import Doubles, Reals, blocks
 from fedask.client.batchers.batcher import Batcher, Rows, Shortlist, check_batch
 from fedask.client.batchers.greedy import lazy_greedy
 from fedask.client.batchers.top import top
-from fedask.client.distance import Doubles, Reals, blocks
 
 _DIGITS = 9  # gains that agree to here are equal: the better score decides
 _TINY = np.finfo(np.float64).tiny

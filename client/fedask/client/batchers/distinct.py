@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.asking.distance import Reals, blocks, directions
 from fedask.client.batchers.batcher import Batcher, Floats, Rows, Shortlist, check_batch
 from fedask.client.batchers.top import top
-from fedask.client.distance import Reals, blocks, directions
 from fedask.common.errors import ConfigError
 
 _TOGETHER = 512  # rows compared at once: their similarities fill one block

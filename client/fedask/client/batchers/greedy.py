@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fedask.client.asking.distance import Doubles
 from fedask.client.batchers.batcher import Rows
-from fedask.client.distance import Doubles
 
 _LOOK = 32  # rows per look: one matrix product, seldom more than needed
 

@@ -15,9 +15,9 @@ intercluster distance", Theoretical Computer Science 1985: within twice the opti
 import numpy as np
 from typing_extensions import override
 
+from fedask.client.asking.distance import Block, Chosen, Doubles, Reals, blocks
 from fedask.client.batchers.batcher import Batcher, Rows, Shortlist, check_batch
 from fedask.client.batchers.top import top
-from fedask.client.distance import Block, Chosen, Doubles, Reals, blocks
 
 _FRONT = 1024  # rows; with 128 features in float64 1 MiB, a core's cache
 _TAKEN = -1.0  # below every distance

@@ -5,9 +5,9 @@ Bounded: never more than a block of distances at once, and a fixed number of pas
 
 import numpy as np
 
+from fedask.client.asking.distance import Doubles, Reals, blocks
 from fedask.client.batchers.batcher import Rows
 from fedask.client.batchers.seeding import spread
-from fedask.client.distance import Doubles, Reals, blocks
 
 _PASSES = 10  # over a shortlist the cells have all but settled by then
 

@@ -12,10 +12,10 @@ ICLR 2020 (BADGE), algorithm 1.
 import numpy as np
 from typing_extensions import override
 
+from fedask.client.asking.distance import Block, blocks
 from fedask.client.batchers.batcher import Batcher, Floats, Rows, Shortlist, check_batch
 from fedask.client.batchers.seeding import spread
 from fedask.client.batchers.top import top
-from fedask.client.distance import Block, blocks
 
 
 class KmeansPlusPlus(Batcher):

@@ -13,8 +13,8 @@ section 2.2.
 
 import numpy as np
 
+from fedask.client.asking.distance import Block, Chosen, Doubles, Reals, blocks
 from fedask.client.batchers.batcher import Rows
-from fedask.client.distance import Block, Chosen, Doubles, Reals, blocks
 
 _DRAW = 2**20  # a draw in vain costs about as much as so many products of numbers
 

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.audit import Entry, Head
-from fedask.client.audit_check import Finding, latest, verify
-from fedask.client.audit_log import accept
+from fedask.client.audit.chain import Entry, Head
+from fedask.client.audit.check import Finding, latest, verify
+from fedask.client.audit.log import accept
 from fedask.client.commands.console import print_json, print_table
 from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.site.settings import SiteSettings, read_site

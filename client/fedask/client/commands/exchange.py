@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.audit import Event
+from fedask.client.audit.chain import Event
 from fedask.client.commands.console import print_json, stderr
 from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.exchange.account import Account, Aside
@@ -16,7 +16,7 @@ from fedask.client.exchange.shelf import Guess, Shelf, Which
 from fedask.client.exchange.studio_file import export_tasks, import_annotations
 from fedask.client.exchange.table import export_table, import_table
 from fedask.client.site.site import Site
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fedask.client.commands.console import stderr
-from fedask.client.holdings import OPEN
+from fedask.client.rights.holdings import OPEN
 from fedask.client.site.settings import FILE, read_site
 from fedask.client.site.site import Site
 from fedask.client.sources.source import kind_of

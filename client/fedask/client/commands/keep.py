@@ -7,11 +7,11 @@ import typer
 
 from fedask.client.commands.console import print_json, stderr
 from fedask.client.commands.options import Json, SiteFolder
-from fedask.client.payload import MAX_PAYLOAD_BYTES
 from fedask.client.site.site import Site
 from fedask.client.sources.files import BrokenSampleError, read_whole, suffix_of
 from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import kind_of_suffix
+from fedask.client.storage.payload import MAX_PAYLOAD_BYTES
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid, is_uid

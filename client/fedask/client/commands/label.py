@@ -13,10 +13,10 @@ from rich.console import Console
 from fedask.client.commands.console import stdout
 from fedask.client.commands.options import SiteFolder
 from fedask.client.commands.picture import picture
-from fedask.client.desk import Desk
-from fedask.client.exhibit import Exhibit
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.verdict import SKIP, UNSURE, Label, Lease, Said
+from fedask.client.showing.exhibit import Exhibit
 from fedask.client.site.site import Site
-from fedask.client.verdict import SKIP, UNSURE, Label, Lease, Said
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 

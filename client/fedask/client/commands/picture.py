@@ -18,7 +18,7 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from fedask.client.exhibit import Medium, Part
+from fedask.client.showing.exhibit import Medium, Part
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _PNG_START = 8  # bytes of the signature

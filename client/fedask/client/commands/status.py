@@ -5,7 +5,7 @@ from typing import Any
 
 from fedask.client.commands.console import print_json, print_table
 from fedask.client.commands.options import Json, SiteFolder
-from fedask.client.queue import State
+from fedask.client.labelling.queue import State
 from fedask.client.site.site import Site
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError

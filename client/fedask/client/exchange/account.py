@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from fedask.client.desk import Desk
-from fedask.client.taking import Taken
-from fedask.client.verdict import Verdict
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.taking import Taken
+from fedask.client.labelling.verdict import Verdict
 from fedask.common.errors import StoreError
 
 _log = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fedask.client.exchange.config import CONTROL, TYPE
-from fedask.client.taking import MAX_KEY
-from fedask.client.verdict import Kind, Verdict
+from fedask.client.labelling.taking import MAX_KEY
+from fedask.client.labelling.verdict import Kind, Verdict
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator
 from fedask.common.registry import nearest

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedask.client.exhibit import Medium
+from fedask.client.showing.exhibit import Medium
 from fedask.common.errors import DataError
 
 CONTROL = "label"  # name of the question; from_name of every result

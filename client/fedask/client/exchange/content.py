@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from fedask.client.exchange.config import Field, key_of
 from fedask.client.exchange.disk import write_whole
-from fedask.client.exhibit import Medium, Part
+from fedask.client.showing.exhibit import Medium, Part
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

@@ -14,10 +14,10 @@ from fedask.client.exchange.account import Asides
 from fedask.client.exchange.annotation import choice, to_annotation
 from fedask.client.exchange.config import Field, labelling_config
 from fedask.client.exchange.content import Contents
-from fedask.client.exhibit import Exhibit
-from fedask.client.queue import Item, LabelStore, ScoreStore, State
-from fedask.client.sheet import VerdictStore
-from fedask.client.verdict import Verdict
+from fedask.client.labelling.queue import Item, LabelStore, ScoreStore, State
+from fedask.client.labelling.sheet import VerdictStore
+from fedask.client.labelling.verdict import Verdict
+from fedask.client.showing.exhibit import Exhibit
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedask.client.desk import Desk
 from fedask.client.exchange.account import Account, Aside, Asides, bring_in
 from fedask.client.exchange.annotation import Reading, derived_key
 from fedask.client.exchange.config import CONTROL, Field
 from fedask.client.exchange.link import Link, TooLargeError, UnsureError
 from fedask.client.exchange.shelf import Shelf, Task, Which
 from fedask.client.exchange.studio_file import read_tasks, uid_of
-from fedask.client.verdict import Verdict
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.verdict import Verdict
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
 from fedask.common.ids import Uid
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedask.client.desk import Desk
 from fedask.client.exchange.account import Account, Aside, Asides, bring_in
 from fedask.client.exchange.annotation import Reading, from_annotation
 from fedask.client.exchange.config import Field
 from fedask.client.exchange.disk import read_capped, write_whole
 from fedask.client.exchange.shelf import Shelf, Which
-from fedask.client.verdict import Verdict
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.verdict import Verdict
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Uid, is_uid
 

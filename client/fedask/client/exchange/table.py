@@ -17,7 +17,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from fedask.client.desk import Desk
 from fedask.client.exchange.account import Account, Asides, bring_in
 from fedask.client.exchange.annotation import (
     Reading,
@@ -26,8 +25,9 @@ from fedask.client.exchange.annotation import (
     read_time,
 )
 from fedask.client.exchange.disk import open_capped, write_whole
-from fedask.client.sheet import VerdictStore
-from fedask.client.verdict import Kind, Verdict
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.sheet import VerdictStore
+from fedask.client.labelling.verdict import Kind, Verdict
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import is_uid
 from fedask.common.registry import nearest

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from fedask.client.labelling.queue import Item
 from fedask.client.oracles.oracle import SKIP, Oracle
-from fedask.client.queue import Item
 from fedask.common.errors import DataError
 from fedask.common.ids import Annotator, Uid
 from fedask.common.registry import nearest

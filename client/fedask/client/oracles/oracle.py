@@ -5,7 +5,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from fedask.client.queue import ORACLE, Item
+from fedask.client.labelling.queue import ORACLE, Item
 from fedask.common.ids import Annotator, Uid
 
 SKIP = -1  # "I cannot say"; the sample is never asked again

@@ -19,7 +19,6 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from fedask.client.exhibit import Exhibit
 from fedask.client.page import wire
 from fedask.client.page.door import Door, ForgedError, SignedOutError
 from fedask.client.page.guard import Guard
@@ -27,6 +26,7 @@ from fedask.client.page.guidelines import read_guidelines
 from fedask.client.page.helps import Helps
 from fedask.client.page.room import DeskFactory, Room
 from fedask.client.page.settings import PageSettings
+from fedask.client.showing.exhibit import Exhibit
 from fedask.common.clock import Clock
 from fedask.common.errors import (
     DataError,

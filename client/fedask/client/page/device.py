@@ -16,14 +16,14 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
 from fedask.client.page.app import labelling_page
 from fedask.client.page.helps import Helps
 from fedask.client.page.serve import address_of, serve
 from fedask.client.page.settings import PageSettings
-from fedask.client.showing import DeviceExhibit
-from fedask.client.store_settings import StoreSettings
+from fedask.client.showing.device import DeviceExhibit
+from fedask.client.storage.settings import StoreSettings
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.errors import ConfigError
 from fedask.common.task import Task

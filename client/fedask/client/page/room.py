@@ -7,12 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from fedask.client.desk import Desk
-from fedask.client.exhibit import Exhibit, Part
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.verdict import Lease, Progress, Receipt
 from fedask.client.page.helps import Helps
 from fedask.client.page.wire import MAX_NEAR, Answer
 from fedask.client.page.worker import Worker
-from fedask.client.verdict import Lease, Progress, Receipt
+from fedask.client.showing.exhibit import Exhibit, Part
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid
 

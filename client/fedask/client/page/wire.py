@@ -5,10 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedask.client.exhibit import Part
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.verdict import (
+    SKIP,
+    UNSURE,
+    Label,
+    Lease,
+    Progress,
+    Receipt,
+    Said,
+)
 from fedask.client.page.helps import Gain
-from fedask.client.queue import State
-from fedask.client.verdict import SKIP, UNSURE, Label, Lease, Progress, Receipt, Said
+from fedask.client.showing.exhibit import Part
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
 

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.distance import fix, squared_distances
+from fedask.client.asking.distance import fix, squared_distances
 from fedask.client.scorers.rows import Reals, Scores, block, chunks, row_sum, to_unit
 from fedask.common.errors import ConfigError
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from fedask.client.asking.view import Floats, Known, View
 from fedask.client.scorers.scorer import Scorer, check_scores, make_scorer
-from fedask.client.view import Floats, Known, View
 from fedask.common.errors import ConfigError
 
 LEARNING = frozenset({"descriptors", "history"})  # needs that take experts

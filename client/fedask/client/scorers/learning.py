@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.asking.view import Floats, History, Known, View
 from fedask.client.scorers import bandit
 from fedask.client.scorers.rows import block, chunks, row_sum, to_unit
 from fedask.client.scorers.scorer import Scorer
 from fedask.client.scorers.value import fit_value, predict_value
-from fedask.client.view import Floats, History, Known, View
 
 _EVEN = 0.5  # probability at which a model is as likely wrong as right
 _UNIT = 0.125  # logistic: an error that is certain, 4 units above even, scores 0.98

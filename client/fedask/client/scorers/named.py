@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from typing_extensions import override
 
+from fedask.client.asking.view import Floats, Known, View
 from fedask.client.scorers import committee, density, discrepancy, gradient
 from fedask.client.scorers.calibration import calibrated
 from fedask.client.scorers.consequence import consequence
@@ -16,7 +17,6 @@ from fedask.client.scorers.cost import per_cost
 from fedask.client.scorers.energy import energy
 from fedask.client.scorers.scorer import Scorer
 from fedask.client.scorers.uncertainty import entropy
-from fedask.client.view import Floats, Known, View
 
 _COMPANY = 2  # models that can disagree
 _GLOBAL_ABOVE = 0.75  # FairFAL, section 4: above it the global model decides

@@ -3,8 +3,8 @@
 import numpy as np
 from typing_extensions import override
 
+from fedask.client.asking.view import Floats, Known, View
 from fedask.client.scorers.scorer import Scorer
-from fedask.client.view import Floats, Known, View
 from fedask.common.ids import hash_uids
 
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Protocol
 
-from fedask.client.view import NEEDS, Floats, Known, View
+from fedask.client.asking.view import NEEDS, Floats, Known, View
 from fedask.common.errors import ConfigError
 from fedask.common.registry import resolve
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.asking.view import Floats, Known, View
 from fedask.client.scorers.columns import by_columns
 from fedask.client.scorers.scorer import Scorer
-from fedask.client.view import Floats, Known, View
 
 _TINY = np.finfo(np.float32).tiny
 

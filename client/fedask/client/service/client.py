@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from fedask.client.exhibit import Part
+from fedask.client.labelling.verdict import Receipt
 from fedask.client.service import leased as words
 from fedask.client.service import wire
 from fedask.client.service.channel import ClientTls, connect
@@ -25,7 +25,7 @@ from fedask.client.service.gate import serialise
 from fedask.client.service.leased import Description, Leased, Statistics
 from fedask.client.service.patience import Patience, failure, status_of
 from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.verdict import Receipt
+from fedask.client.showing.exhibit import Part
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
 from fedask.common.registry import nearest

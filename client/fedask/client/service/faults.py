@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from fedask.client.refusals import (
+from fedask.client.labelling.refusals import (
     KeyReusedError,
     LeaseError,
     NotLastError,

@@ -7,10 +7,10 @@ is in a request is still a stranger's word.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.exhibit import Exhibit, Part
-from fedask.client.refusals import NotNearError
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.refusals import NotNearError
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Lease
 from fedask.client.service import wire
 from fedask.client.service.access import Caller
 from fedask.client.service.faults import (
@@ -21,7 +21,7 @@ from fedask.client.service.settings import Limits
 from fedask.client.service.streams import Streams
 from fedask.client.service.supply import Call, Supply, supplied
 from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.verdict import Lease
+from fedask.client.showing.exhibit import Exhibit, Part
 from fedask.common.clock import Clock
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid

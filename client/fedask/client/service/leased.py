@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from fedask.client.exhibit import Medium, Part
-from fedask.client.queue import Origin, State
+from fedask.client.labelling.queue import Origin, State
+from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Receipt
 from fedask.client.service import wire
 from fedask.client.service.faults import MalformedError
 from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.verdict import SKIP, UNSURE, Kind, Receipt
+from fedask.client.showing.exhibit import Medium, Part
 from fedask.common.ids import Uid
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 from fedask.client.service.front import Guide
 from fedask.client.service.server import LabellingService
 from fedask.client.service.settings import Limits, ServerTls, ServiceSettings
-from fedask.client.showing import OneThread
+from fedask.client.showing.device import OneThread
 from fedask.client.site.site import Site
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator

@@ -17,10 +17,8 @@ from typing import Any, Self
 
 import grpc
 
-from fedask.client.connection import BUSY_TIMEOUT_MS
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.exhibit import Exhibit
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
 from fedask.client.service.access import Access
 from fedask.client.service.address import Address
 from fedask.client.service.faults import StoppingError
@@ -34,7 +32,9 @@ from fedask.client.service.turns import Turns
 from fedask.client.service.v1 import labelling_pb2 as pb
 from fedask.client.service.watcher import Watcher
 from fedask.client.service.workers import Workers
-from fedask.client.store_settings import StoreSettings
+from fedask.client.showing.exhibit import Exhibit
+from fedask.client.storage.connection import BUSY_TIMEOUT_MS
+from fedask.client.storage.settings import StoreSettings
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError, UnavailableError
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-from fedask.client.desk import Desk
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.verdict import Lease
 from fedask.client.service.access import Caller
 from fedask.client.service.faults import IdleError
 from fedask.client.service.streams import Stream
-from fedask.client.verdict import Lease
 from fedask.common.clock import Clock
 from fedask.common.ids import Annotator, Uid
 

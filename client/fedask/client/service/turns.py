@@ -13,9 +13,9 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from fedask.client.labelling.sheet import Book, VerdictStore
+from fedask.client.labelling.verdict import Progress, Verdict
 from fedask.client.service.faults import BusyStoreError
-from fedask.client.sheet import Book, VerdictStore
-from fedask.client.verdict import Progress, Verdict
 from fedask.common.ids import Annotator, Uid
 
 

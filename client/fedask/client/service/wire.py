@@ -11,12 +11,20 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fedask.client.exhibit import Part
-from fedask.client.queue import Origin
+from fedask.client.labelling.queue import Origin
+from fedask.client.labelling.taking import MAX_KEY
+from fedask.client.labelling.verdict import (
+    SKIP,
+    UNSURE,
+    Kind,
+    Label,
+    Lease,
+    Receipt,
+    Said,
+)
 from fedask.client.service.faults import MalformedError
 from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.taking import MAX_KEY
-from fedask.client.verdict import SKIP, UNSURE, Kind, Label, Lease, Receipt, Said
+from fedask.client.showing.exhibit import Part
 from fedask.common.ids import Uid
 
 MAX_ALSO = 64  # near-duplicates in one answer

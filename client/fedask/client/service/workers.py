@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import override
 
-from fedask.client.desk import Desk
+from fedask.client.labelling.desk import Desk
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from fedask.client.audit_check import verify
+from fedask.client.audit.check import verify
 from fedask.client.site.site import Site
 from fedask.common.errors import DataError, FedaskError, StoreError
 from fedask.common.ids import Uid
@@ -133,7 +133,7 @@ def _data(site: Site) -> Finding:
 
 def _model(site: Site) -> Finding:
     """Whether a sample goes through transform and model."""
-    from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+    from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
     if not len(site.pool):
         return Finding(

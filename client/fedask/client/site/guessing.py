@@ -18,7 +18,7 @@ from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 if TYPE_CHECKING:
-    from fedask.client.learner import Learner
+    from fedask.client.training.learner import Learner
 
 
 class ModelGuesses(Guesses):
@@ -40,7 +40,7 @@ class ModelGuesses(Guesses):
 
     @override
     def guess(self, uid: Uid) -> int | None:
-        from fedask.client.viewer import GLOBAL  # noqa: PLC0415  (imports torch)
+        from fedask.client.asking.viewer import GLOBAL  # noqa: PLC0415  (imports torch)
 
         if self._site is None:
             self._site = Site.at(self._folder, self._clock, "page")
@@ -56,7 +56,7 @@ class ModelGuesses(Guesses):
         return int(learner.predict(raw)[0].argmax())
 
     def _made(self, site: Site) -> "Learner":
-        from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         if self._learner is None:
             self._learner = Learner(site.task, site.scenario.train)

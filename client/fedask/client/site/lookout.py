@@ -7,16 +7,16 @@ nothing but the site: the last model, cut and pace are in the store. Never waits
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fedask.client.holdings import Holdings
 from fedask.client.pool import DataSource
-from fedask.client.rights import ASK
+from fedask.client.rights.holdings import Holdings
+from fedask.client.rights.policy import ASK
 from fedask.client.site.site import Site
 from fedask.client.sources.watching import Watch
 from fedask.common.ids import Uid
 
 if TYPE_CHECKING:
+    from fedask.client.asking.stream import Stream
     from fedask.client.setting import Setting
-    from fedask.client.stream import Stream
 
 BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
 
@@ -91,9 +91,9 @@ class Lookout:
 
     def _stream(self) -> "Stream":
         """Return what asks, over the data as it is now."""
-        from fedask.client.learner import Learner  # noqa: PLC0415  (imports torch)
+        from fedask.client.asking.stream import Stream  # noqa: PLC0415
         from fedask.client.setting import Setting  # noqa: PLC0415
-        from fedask.client.stream import Stream  # noqa: PLC0415
+        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         site = self._site
         if self._setting is None:

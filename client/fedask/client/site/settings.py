@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.holdings import OPEN
-from fedask.client.store_settings import StoreSettings
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.rights.holdings import OPEN
+from fedask.client.storage.settings import StoreSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
 from fedask.common.registry import nearest

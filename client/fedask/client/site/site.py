@@ -11,17 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fedask.client.desk import Desk
-from fedask.client.exhibit import Exhibit
-from fedask.client.holdings import Holdings, read_rights
+from fedask.client.labelling.desk import Desk
 from fedask.client.pool import DataSource, Pool
-from fedask.client.rights import ASK, RightsPolicy
-from fedask.client.showing import DeviceExhibit
+from fedask.client.rights.holdings import Holdings, read_rights
+from fedask.client.rights.policy import ASK, RightsPolicy
+from fedask.client.showing.device import DeviceExhibit
+from fedask.client.showing.exhibit import Exhibit
 from fedask.client.site.settings import SiteSettings, read_site
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
-from fedask.client.store import SqliteStore
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario, read_scenario
 from fedask.common.errors import ConfigError

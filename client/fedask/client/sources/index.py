@@ -16,10 +16,10 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from fedask.client.keyfile import KeyFile
 from fedask.client.pool import Broken
-from fedask.client.private import made_private
 from fedask.client.sources.contents import Contents
+from fedask.client.storage.keyfile import KeyFile
+from fedask.client.storage.private import made_private
 from fedask.common.errors import SealError, StoreError
 from fedask.common.ids import Uid
 from fedask.common.seal import Key, Place, derive, mark, new_key, seal, unseal

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.payload import PayloadStore
 from fedask.client.pool import Broken, DataSource
-from fedask.client.provenance import Origin
+from fedask.client.rights.provenance import Origin
 from fedask.client.sources.contents import Contents
 from fedask.client.sources.files import BrokenSampleError, File, walk
 from fedask.client.sources.index import Index
 from fedask.client.sources.reader import Reader, stack
+from fedask.client.storage.payload import PayloadStore
 from fedask.common.errors import DataError
 
 # A file of a watched folder that nobody has touched for so long is whole, though it is

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.pool import Broken, DataSource
-from fedask.client.provenance import Origin, TracedSource
+from fedask.client.rights.provenance import Origin, TracedSource
 from fedask.client.sources.files import BrokenSampleError, read_whole
 from fedask.client.sources.indexed import IndexedSource, Look
 from fedask.client.sources.reader import uid_of

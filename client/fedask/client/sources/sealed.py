@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.payload import Payload, PayloadStore
 from fedask.client.pool import Broken, DataSource
 from fedask.client.sources.contents import Contents
 from fedask.client.sources.files import BrokenSampleError
 from fedask.client.sources.indexed import Look, NoSamplesError
 from fedask.client.sources.reader import FileReader, Found, check_finite, stack
 from fedask.client.sources.source import kind_of_suffix, make_reader
+from fedask.client.storage.payload import Payload, PayloadStore
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 

@@ -20,13 +20,13 @@ from rich.console import Console
 from typing_extensions import override
 
 from fedask.client.commands.label import Clerk
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
 from fedask.client.exchange.annotation import Reading
 from fedask.client.exchange.table import import_table
-from fedask.client.exhibit import Exhibit, Medium, Part
-from fedask.client.store import SqliteStore
-from fedask.client.store_settings import StoreSettings
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.showing.exhibit import Exhibit, Medium, Part
+from fedask.client.storage.settings import StoreSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import FedaskError
 from fedask.common.ids import Uid

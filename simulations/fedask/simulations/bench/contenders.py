@@ -73,7 +73,7 @@ def _copy(arrays: Arrays, k: int) -> Choose:
 
 def _scored(target: str, field: str, arrays: Arrays, k: int) -> Choose:
     """Score a whole matrix and keep the running top k, as for a pool: fedask."""
-    score, make_best = _load(target), _load("fedask.client.best:Best")
+    score, make_best = _load(target), _load("fedask.client.asking.best:Best")
     values = arrays[field]
     uids = np.array([f"{row:032x}" for row in range(values.shape[-2])])
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from fedask.client.audit_log import SqliteAudit
-from fedask.client.desk import Desk
-from fedask.client.desk_settings import DeskSettings
-from fedask.client.queue import Waiting
-from fedask.client.store import SqliteStore
-from fedask.client.verdict import Label
+from fedask.client.audit.log import SqliteAudit
+from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.queue import Waiting
+from fedask.client.labelling.settings import DeskSettings
+from fedask.client.labelling.verdict import Label
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -34,7 +34,7 @@ PROCESSES = {
         "flwr.clientapp",
         "fedask.client.app",
         "fedask.client.deployment",
-        "fedask.client.learner",
+        "fedask.client.training.learner",
     ),
 }
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedask.client.learner import Learner
+from fedask.client.asking.scoring import BATCH_SAMPLES, score_pool
+from fedask.client.asking.view import Known, View
 from fedask.client.pool import Pool
 from fedask.client.scorers.scorer import make_scorer
-from fedask.client.scoring import BATCH_SAMPLES, score_pool
 from fedask.client.sources.arrays import ArraySource
-from fedask.client.view import Known, View
+from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario
 from fedask.common.task import Task
 from fedask.simulations.bench.contenders import mib, reset_peak

@@ -1,0 +1,1 @@
+"""What was done with which sample: a hash-chained log, and its check."""

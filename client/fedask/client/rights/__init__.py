@@ -1,0 +1,1 @@
+"""What may be done with a sample: provenance, the policy file, the rest of a source."""

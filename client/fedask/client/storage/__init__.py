@@ -1,0 +1,1 @@
+"""The device's one SQLite file: tables, keys, what is sealed, erasure."""

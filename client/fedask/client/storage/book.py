@@ -1,0 +1,329 @@
+"""The desk's rows in a device's SQLite file. Called by the store, within a transaction.
+
+Nothing here decides anything: what a row becomes is worked out in ``sheet``.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from typing_extensions import override
+
+from fedask.client.audit.chain import NO_AUDIT, Audit, Event
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.refusals import UnknownSampleError
+from fedask.client.labelling.sheet import Book, Hold, Sheet
+from fedask.client.labelling.verdict import Progress, Verdict
+from fedask.client.storage import schema
+from fedask.client.storage.sealer import Sealer
+from fedask.common.ids import Annotator, Uid
+
+_LABEL = schema.COLUMNS.split(", ").index("label")
+_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
+_OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608
+_LAST = (
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
+    "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number DESC LIMIT ?2"
+)
+_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608
+_CONTROLS = (
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
+    "WHERE control = 1 AND undone IS NULL ORDER BY number"
+)
+_LAST_OF_ONE = _LAST.replace("?1 IS NULL OR ", "")  # so that the index is used
+_BY_KEY = (
+    f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608
+    "WHERE annotator = ? AND key = ? AND key <> x'' ORDER BY number"
+)
+_STANDING = """SELECT key FROM verdict WHERE annotator = ? AND undone IS NULL
+    AND key <> x'' AND NOT EXISTS (SELECT 1 FROM lease
+        WHERE lease.uid = verdict.uid AND lease.annotator = verdict.annotator
+        AND until IS NOT NULL)
+    ORDER BY number DESC LIMIT 1"""
+_HOLDS = "SELECT annotator, held, until, control FROM lease WHERE uid = ?"
+_PUT_ITEM = """UPDATE item SET state = ?, label = ?, asked = ?, expired = ?,
+    leased_until = ?, outcome = ?, taken = ?, votes = ?, known = ? WHERE uid = ?"""
+_PUT_HOLD = """INSERT OR REPLACE INTO lease (uid, annotator, held, until, control)
+    VALUES (?, ?, ?, ?, ?)"""
+_MOVE_HOLD = """UPDATE lease SET until = ?, control = ?
+    WHERE uid = ? AND annotator = ?"""
+_ADD_VERDICT = """INSERT INTO verdict
+    (uid, annotator, kind, at, key, said, undone, control, place)
+    VALUES (:uid, :annotator, :kind, :at, :key, :said, :undone, :control, :place)"""
+_TAKE_BACK = "UPDATE verdict SET undone = ? WHERE number = ? AND undone IS NULL"
+# INDEXED BY: what SQLite guesses without statistics reads the whole queue.
+_OPEN = """SELECT uid FROM item INDEXED BY item_waiting
+    WHERE state IN ('queued', 'leased')
+    AND taken < max(1, ?1 - votes)
+    AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid
+        AND annotator = ?2 AND until IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
+        AND annotator = ?2 AND undone IS NULL AND control = 0)
+    ORDER BY priority DESC, cycle, uid LIMIT ?3"""
+_CONTROL = """SELECT uid FROM item WHERE known = 1 AND uid >= ?1
+    AND (right_until IS NULL OR right_until > ?3)
+    AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid AND annotator = ?2)
+    AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
+        AND annotator = ?2)
+    ORDER BY uid LIMIT 1"""
+_HELD = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
+    ORDER BY uid"""
+_OVER = """SELECT uid FROM lease INDEXED BY lease_until
+    WHERE until < ?1 AND until IS NOT NULL
+    UNION SELECT uid FROM lease INDEXED BY lease_until
+    WHERE until > ?2 AND until IS NOT NULL ORDER BY uid"""
+_LAPSED = """SELECT uid FROM item INDEXED BY item_right
+    WHERE right_until <= ?1 AND right_until IS NOT NULL
+    AND state IN ('queued', 'leased')
+    UNION SELECT item.uid FROM lease INDEXED BY lease_until CROSS JOIN item
+    WHERE lease.until > '' AND item.uid = lease.uid
+    AND item.right_until <= ?1 ORDER BY 1"""
+_MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
+_ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
+_END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
+    AND control = 0"""
+_CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
+_NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
+    WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
+_ADD_NEAR = "INSERT OR IGNORE INTO near (uid, other) VALUES (?1, ?2), (?2, ?1)"
+_WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
+    WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""
+_RANK = "UPDATE item SET priority = ? WHERE uid = ? AND priority <> ?1"
+
+
+class SqliteBook(Book):
+    """The rows of one open transaction.
+
+    Parameters
+    ----------
+    db
+        Within a transaction.
+    sealer
+        Of the same one.
+    audit
+        Records what the desk does.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, sealer: Sealer, audit: Audit = NO_AUDIT
+    ) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._audit = audit
+        # What was read: only what has changed is sealed anew.
+        self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
+        self._holds: dict[tuple[Uid, Annotator], Hold] = {}
+
+    @override
+    def sheet(self, uid: Uid) -> Sheet:
+        row = self._db.execute(_ITEM, (uid,)).fetchone()
+        if row is None:
+            msg = f"sample {uid} is not in the queue"
+            raise UnknownSampleError(msg)
+        item = self._sealer.item(row)
+        self._labels[uid] = (item.label, row[_LABEL])
+        holds = [self._sealer.hold(uid, r) for r in self._db.execute(_HOLDS, (uid,))]
+        holds.sort(key=lambda hold: hold.annotator)
+        self._holds |= {(uid, hold.annotator): hold for hold in holds}
+        verdicts = map(self._sealer.verdict, self._db.execute(_OF, (uid,)))
+        return Sheet(item=item, verdicts=tuple(verdicts), holds=tuple(holds))
+
+    @override
+    def write(self, sheet: Sheet) -> None:
+        item = sheet.item
+        for verdict in sheet.verdicts:
+            if not verdict.number:
+                add_verdict(self._db, self._sealer, verdict)
+            elif verdict.undone is not None:
+                row = (schema.to_text(verdict.undone), verdict.number)
+                self._db.execute(_TAKE_BACK, row)
+        for hold in sheet.holds:
+            self._write_hold(item.uid, hold)
+        label, sealed = self._labels.get(item.uid, (None, None))
+        if item.label != label:
+            sealed = self._sealer.seal_label(item.uid, item.label)
+        self._labels[item.uid] = (item.label, sealed)
+        standing = (item.state, sealed, item.asked, item.expired)
+        until = _time(item.leased_until)
+        derived = (len(sheet.running), sheet.votes, sheet.known)
+        self._db.execute(
+            _PUT_ITEM, (*standing, until, item.outcome, *derived, item.uid)
+        )
+
+    def _write_hold(self, uid: Uid, hold: Hold) -> None:
+        before = self._holds.get((uid, hold.annotator))
+        if hold == before:
+            return
+        who, until = self._sealer.who(hold.annotator), _time(hold.until)
+        if before is not None and before.token == hold.token:
+            self._db.execute(_MOVE_HOLD, (until, hold.control, uid, who))
+        else:
+            held = self._sealer.seal_hold(uid, hold)
+            self._db.execute(_PUT_HOLD, (uid, who, held, until, hold.control))
+        self._holds[uid, hold.annotator] = hold
+
+    @override
+    def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
+        rows = self._db.execute(_OPEN, (quorum, self._sealer.who(annotator), limit))
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def control_for(
+        self, annotator: Annotator, start: Uid, now: datetime
+    ) -> Uid | None:
+        who = self._sealer.who(annotator)
+        for first in (start, ""):
+            wanted = (first, who, schema.to_text(now))
+            row = self._db.execute(_CONTROL, wanted).fetchone()
+            if row is not None:
+                return Uid(row[0])
+        return None
+
+    @override
+    def leased(
+        self,
+        annotator: Annotator | None = None,
+        outside: tuple[datetime, datetime] | None = None,
+    ) -> list[Uid]:
+        if annotator is not None:
+            rows = self._db.execute(_HELD, (self._sealer.who(annotator),))
+        elif outside is not None:
+            rows = self._db.execute(_OVER, [schema.to_text(time) for time in outside])
+        else:
+            rows = self._db.execute(_ALL_HELD)
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def lapsed(self, now: datetime) -> list[Uid]:
+        rows = self._db.execute(_LAPSED, (schema.to_text(now),))
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def may_show(self, uid: Uid, now: datetime) -> bool:
+        row = self._db.execute(_MAY_SHOW, (schema.to_text(now), uid)).fetchone()
+        return row is not None and bool(row[0])
+
+    @override
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid],
+        now: datetime,
+        annotator: Annotator | None = None,
+    ) -> None:
+        self._audit.append(self._db, event, uids=uids, annotator=annotator, at=now)
+
+    @override
+    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+        who = self._sealer.who(annotator)
+        if key is not None:
+            return self._by_key(who, self._sealer.key(annotator, key))
+        row = self._db.execute(_STANDING, (who,)).fetchone()
+        if row is None:
+            return []
+        held = {uid for (uid,) in self._db.execute(_HELD, (who,))}
+        return [
+            verdict
+            for verdict in self._by_key(who, row[0])
+            if verdict.undone is None and verdict.uid not in held
+        ]
+
+    def _by_key(self, who: bytes, key: bytes) -> list[Verdict]:
+        return list(map(self._sealer.verdict, self._db.execute(_BY_KEY, (who, key))))
+
+
+def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
+    """End whatever people hold of a sample that the device moves."""
+    db.execute(_END_LEASES, (uid,))
+    db.execute(_CLEAR_TAKEN, (uid,))
+
+
+def verdicts(
+    db: sqlite3.Connection, sealer: Sealer, limit: int, annotator: Annotator | None
+) -> list[Verdict]:
+    """Return the last verdicts, newest first."""
+    query, who = _LAST, None
+    if annotator is not None:
+        query, who = _LAST_OF_ONE, sealer.who(annotator)
+    return list(map(sealer.verdict, db.execute(query, (who, max(0, limit)))))
+
+
+def progress(db: sqlite3.Connection, sealer: Sealer, since: datetime) -> Progress:
+    """Count items and verdicts. Labels and names are opened to be counted."""
+    states = db.execute("SELECT state, count(*) FROM item GROUP BY state ORDER BY 1")
+    labels = db.execute(
+        "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
+    )
+    classes = Counter(sealer.label(uid, label) for uid, label in labels)
+    people = db.execute(
+        "SELECT max(number), count(*) FROM verdict WHERE undone IS NULL "
+        "GROUP BY annotator"
+    ).fetchall()
+    (today,) = db.execute(
+        "SELECT count(*) FROM verdict WHERE undone IS NULL AND at >= ?",
+        (schema.to_text(since),),
+    ).fetchone()
+    last = (db.execute(_NUMBER, (number,)).fetchone() for number, _ in people)
+    names = [sealer.verdict(row).annotator for row in last]
+    counts = zip(names, (count for _, count in people), strict=True)
+    return Progress(
+        states={State(state): count for state, count in states},
+        classes={k: n for k, n in sorted(classes.items(), key=str) if k is not None},
+        annotators=dict(sorted(counts)),
+        today=today,
+        controls=_controls(db, sealer),
+    )
+
+
+def _controls(
+    db: sqlite3.Connection, sealer: Sealer
+) -> dict[Annotator, tuple[int, int]]:
+    """Count, per annotator, the controls that were right, and all with a class."""
+    right: dict[Annotator, tuple[int, int]] = {}
+    for said in map(sealer.verdict, db.execute(_CONTROLS).fetchall()):
+        row = db.execute("SELECT label FROM item WHERE uid = ?", (said.uid,)).fetchone()
+        truth = sealer.label(said.uid, row[0])
+        if said.label is not None and truth is not None:
+            hits, given = right.get(said.annotator, (0, 0))
+            right[said.annotator] = (hits + (said.label == truth), given + 1)
+    return dict(sorted(right.items()))
+
+
+def near(db: sqlite3.Connection, uid: Uid) -> list[Uid]:
+    """Return the near-duplicates of a sample that wait, by uid."""
+    return [Uid(other) for (other,) in db.execute(_NEAR, (uid,))]
+
+
+def waiting(db: sqlite3.Connection) -> list[tuple[Uid, float]]:
+    """Return what waits with its score, in the order it is given out."""
+    return [(Uid(uid), score) for uid, score in db.execute(_WAITING)]
+
+
+def put_near(db: sqlite3.Connection, pairs: Iterable[tuple[Uid, Uid]]) -> None:
+    """Replace the pairs of near-duplicates."""
+    db.execute("DELETE FROM near")
+    db.executemany(_ADD_NEAR, pairs)
+
+
+def rank(db: sqlite3.Connection, scores: Iterable[tuple[float, str]]) -> None:
+    """Set the scores that samples are handed out by."""
+    db.executemany(_RANK, scores)
+
+
+def add_verdict(db: sqlite3.Connection, sealer: Sealer, verdict: Verdict) -> None:
+    """Append a verdict as it is."""
+    at = _time(verdict.at)
+    row = {
+        "uid": verdict.uid,
+        "kind": verdict.kind,
+        "at": at,
+        "undone": _time(verdict.undone),
+        "control": verdict.control,
+        "place": verdict.place,
+    }
+    db.execute(_ADD_VERDICT, row | sealer.seal_verdict(verdict, at))
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else schema.to_text(time)

@@ -1,0 +1,1 @@
+"""The model on the device: lessons, descent, warm-up, weak and automatic labels."""
