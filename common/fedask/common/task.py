@@ -46,9 +46,10 @@ class Task:
         Shape of one transformed sample. Needed by the registry models only.
     transform
         Maps a raw batch ``(n, *raw_shape)``, any dtype, to the float tensor that the
-        model takes. By default: convert to float32 and reshape to ``input_shape``;
-        bytes (uint8) are divided by 255. Texts come as ``(n,)`` str, samples of several
-        fields as a structured array, ``raw["image"]``: both need a transform.
+        model takes; the batch is a copy, and its to change. By default: convert to
+        float32 and reshape to ``input_shape``; bytes (uint8) are divided by 255. Texts
+        come as ``(n,)`` str, samples of several fields as a structured array,
+        ``raw["image"]``: both need a transform.
     loss
         Maps ``(logits (n, c), targets (n,) int64)`` to a scalar. Default: mean cross
         entropy. Where labels weigh differently (see ``weak.weight``) it is called with
@@ -131,7 +132,8 @@ class Task:
             If the samples are no numbers, and the task has no transform.
         """
         if self.transform is not None:
-            return self.transform(raw)
+            # Theirs to change, as in ``raw -= mean``: it may be a view of the pool.
+            return self.transform(raw.copy())
         if raw.dtype.kind not in "biuf":
             what = "texts" if raw.dtype.kind == "U" else f"of type {raw.dtype}"
             msg = f"the samples are {what:.200}: the task needs a transform= for them"

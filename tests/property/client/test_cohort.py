@@ -184,12 +184,28 @@ class Choosing(nn.Linear):
         return out if out.sum() > 0 else out * 2
 
 
+class Recurrent(nn.Module):
+    """A model with a layer that torch vectorises in name only: by a loop, slower."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = nn.LSTM(FEATURES // 8, 16, batch_first=True)
+        self.out = nn.Linear(16, len(CLASSES))
+
+    @override
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps, _ = self.memory(x.view(-1, 8, FEATURES // 8))
+        logits: torch.Tensor = self.out(steps[:, -1])
+        return logits
+
+
 def dropping() -> nn.Module:
     return nn.Sequential(nn.Linear(FEATURES, len(CLASSES)), nn.Dropout(0.5))
 
 
 @pytest.mark.parametrize(
-    "model", [Normed, lambda: Choosing(FEATURES, len(CLASSES)), dropping]
+    "model",
+    [Normed, lambda: Choosing(FEATURES, len(CLASSES)), Recurrent, dropping],
 )
 def test_a_model_that_cannot_be_vectorised_is_trained_one_by_one(
     model: Callable[[], nn.Module],

@@ -176,6 +176,21 @@ def test_a_users_own_transform_is_used_alone() -> None:
     assert torch.equal(task.to_inputs(np.zeros((2, 3), np.uint8)), torch.ones(2, 7))
 
 
+@pytest.mark.parametrize("writeable", [True, False])
+def test_a_transform_may_change_its_batch(*, writeable: bool) -> None:
+    def halved(raw: NDArray[Any]) -> torch.Tensor:
+        raw /= 2
+        return torch.from_numpy(raw)  # torch warns of memory that is not writable
+
+    raw = np.ones((2, 3), dtype=np.float32)
+    raw.flags.writeable = writeable
+
+    inputs = Task(classes=TWO, transform=halved).to_inputs(raw)
+
+    assert inputs.sum() == 3
+    assert raw.sum() == 6
+
+
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

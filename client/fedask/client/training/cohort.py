@@ -12,6 +12,7 @@ is left to be trained one by one. Layers whose sizes are multiples of 16 usually
 """
 
 import logging
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,10 @@ class Cohort:
         if not self._proved.get(kind, True):
             return []
         try:
-            trained = self._together(lessons)
+            with warnings.catch_warnings():
+                # A layer that torch can only loop over: nothing is won together.
+                warnings.filterwarnings("error", ".*batching rule", UserWarning)
+                trained = self._together(lessons)
         except Exception as err:  # noqa: BLE001  (whatever a user's model cannot do)
             logger.info("devices train one by one: %s", err)
             self.most = 1
