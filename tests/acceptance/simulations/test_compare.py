@@ -82,10 +82,11 @@ def first_cycle(asked: Path) -> list[str]:
 
 def test_active_learning_costs_few_bytes_on_the_demo_scenario(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    values: list[str] = ["--set", "ask.cycles=3", "--seeds", "1"]
+    values: list[str] = ["--set", "ask.cycles=3", "--seeds", "1", "--set", "seed=7"]
     done = fedask("compare", "digits", *values, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
+    assert summary["seeds"] == [7]  # from the scenario's on
     for row in summary["policies"].values():
         assert row["bytes_per_device_per_cycle"] <= 3000
         assert row["extra_messages"] == 0

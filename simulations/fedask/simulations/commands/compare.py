@@ -80,7 +80,8 @@ def compare_command(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", min=1, help="Number of seeds: 0, 1, ...")
+        int,
+        typer.Option("--seeds", min=1, help="Number of seeds, from the scenario's on."),
     ] = 3,
     out: Annotated[
         Path | None,
@@ -135,9 +136,10 @@ def compare_command(
     from fedask.simulations.compare import check_jobs, plan_jobs  # noqa: PLC0415
     from fedask.simulations.summarise import Question  # noqa: PLC0415
 
+    first = program.scenario.seed
     question = Question(
         arms=chosen,
-        seeds=range(seeds),
+        seeds=range(first, first + seeds),
         reference=pick_reference(reference, chosen),
         target=target,
         command=shlex.join(["fedask", *sys.argv[1:]]),
