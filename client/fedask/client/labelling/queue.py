@@ -333,8 +333,8 @@ def check_pace(kept: bytes, before: bytes) -> None:
 
 
 class DeviceStore(
-    LabelStore,
     ScoreStore,
+    LabelStore,
     ArrivalStore,
     PrecedentStore,
     SureStore,
