@@ -101,6 +101,24 @@ class Sheet:
             ),
         )
 
+    def with_verdict(self, fresh: Verdict, at: datetime) -> "Sheet":
+        """Add a verdict, in the place of the same annotator's before; end their lease.
+
+        Parameters
+        ----------
+        at
+            When: the one before is taken back then.
+        """
+        sheet, hold = self, self.hold_of(fresh.annotator)
+        if hold is not None and hold.control == fresh.control:
+            sheet = sheet.with_hold(replace(hold, until=None))
+        for before in sheet.verdicts:
+            mine = before.annotator == fresh.annotator and before.undone is None
+            if mine and before.control == fresh.control:
+                fresh = replace(fresh, place=before.place)
+                sheet = sheet.without(before, at)
+        return replace(sheet, verdicts=(*sheet.verdicts, fresh))
+
     def withdrawn(self) -> "Sheet":
         """End all leases, and the question if it waits: it may not be shown now."""
         item, holds = self.item, self.holds
