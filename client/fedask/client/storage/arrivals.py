@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing_extensions import override
 
 from fedask.client.audit.chain import Event
-from fedask.client.labelling.queue import ArrivalStore, Origin, check_pace
+from fedask.client.labelling.queue import Origin
+from fedask.client.storage.device_store import ArrivalStore, check_pace
 from fedask.client.storage.note import CUT, PACE, note, put_note
 from fedask.client.storage.rights import SqliteRights
 from fedask.common.ids import Uid

@@ -10,8 +10,8 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client.audit.chain import Event
-from fedask.client.labelling.queue import ScoreStore, Waiting
 from fedask.client.storage.connection import Connection
+from fedask.client.storage.device_store import ScoreStore, Waiting
 from fedask.common.grid import Scored
 from fedask.common.weights import Arrays, from_bytes, to_bytes
 

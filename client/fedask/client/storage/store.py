@@ -11,9 +11,9 @@ from pathlib import Path
 from typing_extensions import override
 
 from fedask.client.audit.chain import NO_AUDIT, Audit, Event
-from fedask.client.labelling.queue import DeviceStore
 from fedask.client.storage import rotation, schema
 from fedask.client.storage.arrivals import SqliteArrivals
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
 from fedask.client.storage.keyring import Keyring
 from fedask.client.storage.labels import SqliteLabels
