@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.commands.exchange import (
     People,
     Show,

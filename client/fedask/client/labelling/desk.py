@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.answering import (
     check_right,
     check_said,

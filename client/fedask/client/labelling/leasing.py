@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.refusals import LeaseError
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.sheet import Book, Hold, Sheet

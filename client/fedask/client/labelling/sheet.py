@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.queue import CLOSED, WAITING, Item, State
 from fedask.client.labelling.verdict import Kind, Progress, Rule, Verdict
 from fedask.common.ids import Annotator, Uid

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.leasing import Leases
 from fedask.client.labelling.queue import State
 from fedask.client.labelling.refusals import NotLastError

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.queue import Origin
 from fedask.client.storage.device_store import ArrivalStore, check_pace
 from fedask.client.storage.note import CUT, PACE, note, put_note

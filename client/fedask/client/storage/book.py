@@ -10,7 +10,8 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event
 from fedask.client.labelling.refusals import UnknownSampleError
 from fedask.client.labelling.sheet import Book, Hold, Sheet
 from fedask.client.labelling.verdict import Verdict

@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event, Fact
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event, Fact
 from fedask.client.storage import rotation, schema
 from fedask.client.storage.eraser import Eraser
 from fedask.client.storage.keyfile import KeyFile

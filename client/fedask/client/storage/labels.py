@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import MOVED, Event
+from fedask.client.audit.event import MOVED, Event
 from fedask.client.labelling.queue import (
     MOVES,
     ORACLE,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.storage.connection import Connection
 from fedask.client.storage.device_store import ScoreStore, Waiting
 from fedask.common.grid import Scored

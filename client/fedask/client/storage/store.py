@@ -10,7 +10,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event
 from fedask.client.storage import rotation, schema
 from fedask.client.storage.arrivals import SqliteArrivals
 from fedask.client.storage.device_store import DeviceStore

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import NO_AUDIT, Event
+from fedask.client.audit.audit import NO_AUDIT
+from fedask.client.audit.event import Event
 from fedask.client.labelling.queue import State
 from fedask.client.labelling.sheet import Book, VerdictStore
 from fedask.client.labelling.verdict import Progress, Verdict

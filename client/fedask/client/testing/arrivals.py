@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.queue import Item, Origin, State
 from fedask.client.storage.device_store import ArrivalStore, check_pace
 from fedask.client.testing.rights import MemoryRights

@@ -6,16 +6,9 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import (
-    AuditKey,
-    Entry,
-    Event,
-    Fact,
-    Head,
-    NoAudit,
-    genesis,
-    next_entry,
-)
+from fedask.client.audit.audit import NoAudit
+from fedask.client.audit.chain import AuditKey, Entry, Head, genesis, next_entry
+from fedask.client.audit.event import Event, Fact
 from fedask.common.clock import Clock
 from fedask.common.ids import Annotator, Uid
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import MOVED, Event
+from fedask.client.audit.event import MOVED, Event
 from fedask.client.labelling.queue import (
     MOVES,
     ORACLE,

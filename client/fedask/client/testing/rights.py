@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.labelling.queue import WAITING, State
 from fedask.client.rights.permitted import Permits, SeenStore
 from fedask.client.testing.verdicts import MemoryVerdicts

@@ -3,7 +3,7 @@
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.storage.device_store import ScoreStore, Waiting
 from fedask.client.testing.verdicts import MemoryVerdicts
 from fedask.common.grid import Scored

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing_extensions import override
 
 from fedask.client.asking.pace import Pace
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
 from fedask.client.storage.payload import StoreQuota

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event, Fact
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event, Fact
 from fedask.client.labelling.queue import WAITING, Item
 from fedask.client.labelling.refusals import UnknownSampleError
 from fedask.client.labelling.sheet import Book, Hold, Sheet, VerdictStore
