@@ -13,9 +13,10 @@ from flwr.common.constant import ErrorCode
 
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.grid import IntArray
+from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
 from fedask.common.ids import DeviceId
-from fedask.common.records import GRID, REASONS, REPORT, Report, wire_bytes
+from fedask.common.records import REASONS, REPORT, Report, wire_bytes
 from fedask.server.inner import Gathered
 from fedask.server.progress import Progress
 

@@ -25,16 +25,12 @@ from typing_extensions import override
 
 from fedask.common.config import Scenario
 from fedask.common.errors import ProtocolError
+from fedask.common.fields import MAX_COUNT
 from fedask.common.grid import IntArray
 from fedask.common.groups import from_wire, make_grouping, to_wire
 from fedask.common.ids import stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
-from fedask.common.records import (
-    ASK,
-    MAX_COUNT,
-    Ask,
-    Cut,
-)
+from fedask.common.records import ASK, Ask, Cut
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
