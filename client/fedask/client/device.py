@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from fedask.client.asking.asker import Asker
 from fedask.client.asking.rating import Counted, Rater
-from fedask.client.labelling.queue import DeviceStore, Item, State, totals
+from fedask.client.labelling.queue import ANSWERED, WAITING, Item, State, totals
 from fedask.client.oracles.oracle import SKIP, Oracle
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Training
 from fedask.client.training.learner import Learner
 from fedask.client.training.sgd import Lesson, Trained, WarmLesson
@@ -27,9 +28,6 @@ from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
 from fedask.common.weights import Arrays
-
-_WAITING = frozenset({State.QUEUED, State.LEASED})
-_ANSWERED = frozenset({State.LABELLED, State.TRAINED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +267,7 @@ class Device:
     def _collect(self, setting: Setting, cycle: int, tick: int) -> list[Item]:
         """Expire what waited too long, take in new answers; returns the whole queue."""
         items = self.store.items()
-        waiting = [item for item in items if item.state in _WAITING]
+        waiting = [item for item in items if item.state in WAITING]
         if not waiting:
             return items
         patience = setting.scenario.ask.patience
@@ -291,7 +289,7 @@ class Device:
 
     def _usable(self, items: Sequence[Item]) -> list[Item]:
         """Return what was answered and may be trained on."""
-        answered = [item for item in items if item.state in _ANSWERED]
+        answered = [item for item in items if item.state in ANSWERED]
         return self._teacher.permitted(answered)
 
     def _report(self, begun: Begun, refused: str) -> Report:

@@ -9,9 +9,9 @@ from functools import cached_property
 from fedask.client.asking.grouper import Grouper
 from fedask.client.asking.viewer import Viewer, model_kinds
 from fedask.client.batchers.batcher import Batcher, make_batcher
-from fedask.client.labelling.queue import DeviceStore
 from fedask.client.scorers.experts import with_experts
 from fedask.client.scorers.scorer import Scorer, make_scorer
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario
 from fedask.common.groups import make_grouping

@@ -2,7 +2,8 @@
 
 ``Ask`` travels down inside every train message, ``Report`` up inside every reply; both
 are frozen, and reading one from a message refuses whatever does not fit. There is no
-other active-learning message.
+other active-learning message. How fields are read is in ``fields``, the grid in
+``grid_record``.
 
 =================  ============  ==================================================
 record             kind          holds
@@ -21,25 +22,23 @@ record             kind          holds
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from fedask.common.errors import ProtocolError
+from fedask.common.fields import MAX_COUNT, SCHEMA, Fields, check_range
 from fedask.common.grid import IntArray
+from fedask.common.grid_record import GRID, read_grid, read_sums, to_record
 from fedask.common.ids import (
     DeviceId,
     parse_device_id,
     parse_model_version,
 )
 from fedask.common.sections import MAX_BINS
-from fedask.common.weights import read_npy
 
 ASK = "fedask.ask"
 REPORT = "fedask.report"
-GRID = "fedask.grid"
-SCHEMA = 1
 MAX_GROUPS = 4096
 # Why a device did not do all it was asked; what the server's account says of it.
 OTHER_MODEL, OTHER_GROUPS, DIVERGED = "model-version", "groups", "diverged"
@@ -48,9 +47,6 @@ REASONS = {
     OTHER_GROUPS: "cut refused: its groups are not those of the policy",
     DIVERGED: "no update: training diverged; lower train.lr",
 }
-MAX_COUNT = 10_000_000  # labels, samples: far above any device, far below overflow
-
-_T = TypeVar("_T", int, float, str, bool, bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +87,16 @@ class Cut:
     watch: int = -1
 
     def __post_init__(self) -> None:
-        _check("cut cycle", self.cycle, 1, MAX_COUNT)
-        _check("cut nonce", self.nonce, 0, 2**63 - 1)
-        _check("cut groups", len(self.theta), 0, MAX_GROUPS)
+        check_range("cut cycle", self.cycle, 1, MAX_COUNT)
+        check_range("cut nonce", self.nonce, 0, 2**63 - 1)
+        check_range("cut groups", len(self.theta), 0, MAX_GROUPS)
         for theta in self.theta:
-            _check("cut theta", theta, 0, MAX_BINS)
-        _check("cut boundary", self.boundary, -1, len(self.theta) - 1)
-        _check("cut rho", self.rho, 0.0, 1.0)
-        _check("cut take", self.take, 0, MAX_COUNT)
-        _check("cut ticket", self.ticket, 0.0, 1.0)
-        _check("cut watch", self.watch, -1, MAX_BINS)
+            check_range("cut theta", theta, 0, MAX_BINS)
+        check_range("cut boundary", self.boundary, -1, len(self.theta) - 1)
+        check_range("cut rho", self.rho, 0.0, 1.0)
+        check_range("cut take", self.take, 0, MAX_COUNT)
+        check_range("cut ticket", self.ticket, 0.0, 1.0)
+        check_range("cut watch", self.watch, -1, MAX_BINS)
 
     def to_fields(self) -> dict[str, int | float | str | bytes]:
         """Return what travels of it, without the cycle; what is empty is left out."""
@@ -146,8 +142,8 @@ class Ask:
     centres: bytes = b""
 
     def __post_init__(self) -> None:
-        _check("ask cycle", self.cycle, 0, MAX_COUNT)
-        _check("ask step", self.step, 0, MAX_COUNT)
+        check_range("ask cycle", self.cycle, 0, MAX_COUNT)
+        check_range("ask step", self.step, 0, MAX_COUNT)
         if self.warms_up and (self.score or self.cut is not None):
             msg = "ask: a round of warm-up (cycle 0) must not score or ask"
             raise ProtocolError(msg)
@@ -179,7 +175,7 @@ class Ask:
             If there is none, its schema version is not ours, or a field is missing,
             unknown, of the wrong type or out of range.
         """
-        fields = _Fields(content, ASK)
+        fields = Fields(content, ASK)
         cycle = fields.take("cycle", int)
         step = fields.take("step", int)
         score = fields.take("score", str, "")
@@ -239,12 +235,12 @@ class Report:
     sums: IntArray | None = None
 
     def __post_init__(self) -> None:
-        _check("report cut_cycle", self.cut_cycle, 0, MAX_COUNT)
+        check_range("report cut_cycle", self.cut_cycle, 0, MAX_COUNT)
         for name in ("asked", "answered", "skipped", "expired"):
-            _check(f"report {name}", getattr(self, name), 0, MAX_COUNT)
-        _check("report classes", len(self.class_counts), 1, MAX_GROUPS)
-        _check("report class counts", max(self.class_counts), 0, MAX_COUNT)
-        _check("report class counts", min(self.class_counts), 0, MAX_COUNT)
+            check_range(f"report {name}", getattr(self, name), 0, MAX_COUNT)
+        check_range("report classes", len(self.class_counts), 1, MAX_GROUPS)
+        check_range("report class counts", max(self.class_counts), 0, MAX_COUNT)
+        check_range("report class counts", min(self.class_counts), 0, MAX_COUNT)
         if self.refused and self.refused not in REASONS:
             msg = f"report: unknown reason {self.refused!r:.40}"
             raise ProtocolError(msg)
@@ -267,11 +263,7 @@ class Report:
             report["refused"] = self.refused
         records: dict[str, ConfigRecord | ArrayRecord] = {REPORT: report}
         if self.grid is not None:
-            record = ArrayRecord()
-            record["counts"] = Array(self.grid.astype(_narrowest(self.grid)))
-            if self.sums is not None:
-                record["sums"] = Array(self.sums.astype(_narrowest_signed(self.sums)))
-            records[GRID] = record
+            records[GRID] = to_record(self.grid, self.sums)
         return records
 
     @classmethod
@@ -303,7 +295,7 @@ class Report:
         if ASK in content:
             msg = f"a reply must not hold {ASK}"
             raise ProtocolError(msg)
-        fields = _Fields(content, REPORT)
+        fields = Fields(content, REPORT)
         device = parse_device_id(fields.take("device", str))
         refused = fields.take("refused", str, "")
         counts = fields.take_array("counts", "<u4", 5 + num_classes)
@@ -320,120 +312,9 @@ class Report:
             skipped=counts[3],
             expired=counts[4],
             class_counts=counts[5:],
-            grid=_read_grid(content.get(GRID), grid_shape, sums_shape),
-            sums=_read_sums(content.get(GRID), sums_shape),
+            grid=read_grid(content.get(GRID), grid_shape, sums_shape),
+            sums=read_sums(content.get(GRID), sums_shape),
         )
-
-
-def _narrowest(grid: IntArray) -> type[np.unsignedinteger[Any]]:
-    """Return the smallest unsigned type that holds the counts."""
-    largest = int(grid.max(initial=0))
-    if largest < 2**8:
-        return np.uint8
-    return np.uint16 if largest < 2**16 else np.uint32
-
-
-def _narrowest_signed(sums: IntArray) -> type[np.signedinteger[Any]]:
-    """Return the smallest signed type that holds the sums."""
-    largest = int(np.abs(sums).max(initial=0))
-    if largest < 2**15:
-        return np.int16
-    return np.int32 if largest < 2**31 else np.int64
-
-
-def _read_grid(
-    record: object, shape: tuple[int, int], sums_shape: tuple[int, int] | None
-) -> IntArray | None:
-    if record is None:
-        return None
-    allowed = ("counts",) if sums_shape is None else ("counts", "sums")
-    names = tuple(record.keys()) if isinstance(record, ArrayRecord) else ()
-    if not isinstance(record, ArrayRecord) or names not in {("counts",), allowed}:
-        msg = f"{GRID} must be an ArrayRecord that holds {' and '.join(allowed)} alone"
-        raise ProtocolError(msg)
-    wide = _read_counts(record["counts"], shape, {"uint8", "uint16", "uint32"}, GRID)
-    _check(f"{GRID} sum", int(wide.sum()), 0, MAX_COUNT)
-    return wide
-
-
-def _read_sums(record: object, shape: tuple[int, int] | None) -> IntArray | None:
-    if shape is None or not isinstance(record, ArrayRecord) or "sums" not in record:
-        return None
-    what = f"{GRID} sums"
-    return _read_counts(record["sums"], shape, {"int16", "int32", "int64"}, what)
-
-
-def _read_counts(
-    array: Array, shape: tuple[int, int], types: set[str], what: str
-) -> IntArray:
-    """Read whole numbers of one of some types and of one shape."""
-    widest = max(np.dtype(name).itemsize for name in types)
-    cap = shape[0] * shape[1] * widest + 1024
-    if array.dtype not in types or len(array.data) > cap:
-        msg = f"{what} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
-        msg += f"{' or '.join(sorted(types))} and at most {cap} bytes"
-        raise ProtocolError(msg)
-    counts = read_npy(array, what)
-    if counts.shape != shape or counts.dtype.name != array.dtype:
-        msg = f"{what} has shape {counts.shape}, must be {shape}"
-        raise ProtocolError(msg)
-    wide: IntArray = counts.astype(np.int64)
-    return wide
-
-
-class _Fields:
-    """Takes typed fields out of a record and refuses what is left over."""
-
-    def __init__(self, content: RecordDict, name: str) -> None:
-        # Not content.config_records: Flower builds that table anew on every access.
-        record = content.get(name)
-        if not isinstance(record, ConfigRecord):
-            msg = f"the message has no {name} record"
-            raise ProtocolError(msg)
-        self._left: dict[str, Any] = dict(record.items())
-        self._name = name
-        version = self._left.pop("v", None)
-        if type(version) is not int or version != SCHEMA:
-            msg = f"{name} has schema version {version!r:.20}, this side knows {SCHEMA}"
-            raise ProtocolError(msg)
-        # What is empty is left out; and Flower cannot count the bytes of "".
-        empty = [k for k, v in self._left.items() if v in ("", b"")]
-        if empty:
-            msg = f"{name}: {empty[0]!r:.40} is empty"
-            raise ProtocolError(msg)
-
-    def has(self, key: str) -> bool:
-        return key in self._left
-
-    def take(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
-        value = self._left.pop(key, default)
-        if type(value) is not kind:
-            msg = f"{self._name}: {key} must be {kind.__name__}, not {value!r:.40}"
-            raise ProtocolError(msg)
-        return value
-
-    def take_array(self, key: str, dtype: str, most: int) -> tuple[int, ...]:
-        value = self._left.pop(key, b"")
-        size = np.dtype(dtype).itemsize
-        if not isinstance(value, bytes) or len(value) > most * size:
-            msg = f"{self._name}: {key} must be at most {most * size} bytes"
-            raise ProtocolError(msg)
-        if len(value) % size:
-            msg = f"{self._name}: {key} has {len(value)} bytes, no multiple of {size}"
-            raise ProtocolError(msg)
-        return tuple(np.frombuffer(value, dtype=dtype).tolist())
-
-    def done(self) -> None:
-        if self._left:
-            unknown = sorted(self._left)[:5]
-            msg = f"{self._name}: unknown fields {unknown!r:.200}"
-            raise ProtocolError(msg)
-
-
-def _check(what: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # NaN and infinity fail it too
-        msg = f"{what} is {value!r:.40}, must be {low} to {high}"
-        raise ProtocolError(msg)
 
 
 def wire_bytes(content: RecordDict) -> int:

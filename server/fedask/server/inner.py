@@ -16,7 +16,8 @@ from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
 from fedask.common.errors import ConfigError, ProtocolError
-from fedask.common.records import GRID, REPORT, Report
+from fedask.common.grid_record import GRID
+from fedask.common.records import REPORT, Report
 from fedask.common.registry import load_attr, nearest
 from fedask.common.sections import StrategyConfig
 from fedask.common.weights import ArraySpec, MemoryArray, WeightedSum, to_record

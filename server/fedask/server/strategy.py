@@ -1,17 +1,15 @@
 """``AskStrategy``: active learning around any Flower strategy.
 
 Called by Flower's own loop, ``Strategy.start``. It adds the ask record to the inner
-strategy's train messages, takes our records out of the replies, refuses what does not
-fit, and hands the rest to the inner strategy, which aggregates as it always does. It
-never sends a message of its own and never waits for a label.
+strategy's train messages, lets ``replies`` take our records out of what comes back and
+refuse what does not fit, and hands the rest to the inner strategy, which aggregates as
+it always does. It never sends a message of its own and never waits for a label.
 """
 
-import logging
 import random
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from flwr.app import (
@@ -21,59 +19,25 @@ from flwr.app import (
     MetricRecord,
     RecordDict,
 )
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
 from fedask.common.config import Scenario
-from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.errors import ProtocolError
+from fedask.common.fields import MAX_COUNT
 from fedask.common.grid import IntArray
-from fedask.common.groups import check_sums, from_wire, make_grouping, to_wire
-from fedask.common.ids import DeviceId, stable_seed
+from fedask.common.groups import from_wire, make_grouping, to_wire
+from fedask.common.ids import stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
-from fedask.common.records import (
-    ASK,
-    GRID,
-    MAX_COUNT,
-    REASONS,
-    REPORT,
-    Ask,
-    Cut,
-    Report,
-    wire_bytes,
-)
+from fedask.common.records import ASK, Ask, Cut
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
-from fedask.server.inner import Gathered, Weigh, gather_for
+from fedask.server.inner import Weigh, gather_for
 from fedask.server.progress import Progress
+from fedask.server.replies import Reader, Replies
 from fedask.server.roster import Roster
-
-_REASONS_LOGGED = 3  # per round
-# Flower's codes for what no app has said: a device may be there another time.
-_AWAY = frozenset(
-    {
-        ErrorCode.MESSAGE_UNAVAILABLE,
-        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
-        ErrorCode.NODE_UNAVAILABLE,
-    }
-)
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Round:
-    """What is collected while the replies of one round come in."""
-
-    gathered: Gathered
-    grid: IntArray
-    sums: IntArray | None
-    scored: list[DeviceId] = field(default_factory=list)
-    seen: set[DeviceId] = field(default_factory=set)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    failed: int = 0  # devices whose app raised an error, wrong set-up included
 
 
 class AskStrategy(Strategy):
@@ -110,7 +74,12 @@ class AskStrategy(Strategy):
         self._spec: ArraySpec | None = None
         self._scoring = ""
         self._model_bytes = 0
-        self._reports: dict[int, tuple[object, Report, int]] = {}
+        self._reader = Reader(
+            num_classes=num_classes,
+            grid_shape=self._policy.traits.grid_shape,
+            sums_shape=self._grouping.sums_shape if self._grouping else None,
+            most=self._policy.traits.most,
+        )
 
     @property
     def num_rounds(self) -> int:
@@ -191,10 +160,12 @@ class AskStrategy(Strategy):
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
         gathered = gather_for(self.inner, self._spec, self._weights(cycle))
-        current = self._empty_round(gathered)
+        current = Replies(
+            self._reader, self.progress, gathered, scoring=bool(self._scoring)
+        )
         for reply in replies:
-            self._take(reply, current)
-        self._tell(number, current)
+            current.take(reply, self._model_bytes)
+        current.tell(number)
         if cycle == 1:  # a device that comes late asks its first questions then
             known = len(self.progress.ledger.totals)
             self.progress.ledger.grant_first(self._scenario.ask.initial * known)
@@ -220,105 +191,7 @@ class AskStrategy(Strategy):
         most = weak.counts_as(weak.samples) if weak.names else 0
         return lambda labelled: range(labelled, labelled + most + 1)
 
-    def _empty_round(self, gathered: Gathered) -> _Round:
-        grid = np.zeros(self._policy.traits.grid_shape, dtype=np.int64)
-        sums = None
-        if self._grouping is not None:
-            sums = np.zeros(self._grouping.sums_shape, dtype=np.int64)
-        return _Round(gathered, grid, sums)
-
-    def _tell(self, number: int, current: _Round) -> None:
-        """Log why replies were refused; stop a run that nobody could begin.
-
-        Raises
-        ------
-        UnavailableError
-            If in the first round the app of every device fails.
-        """
-        reasons = Counter(reason for _, reason in current.refused)
-        for reason, count in reasons.most_common(_REASONS_LOGGED):
-            logger.warning("round %d: refused %d replies: %s", number, count, reason)
-        if number == 1 and not current.seen and 0 < current.failed == reasons.total():
-            msg = f"no device could begin: {reasons.most_common(1)[0][0]}"
-            raise UnavailableError(msg)
-
-    def _take(self, reply: Message, current: _Round) -> None:
-        """Take one reply, or drop what does not fit and name the device.
-
-        A report that fits is booked even if the update beside it is refused: labels
-        that people gave are counted whatever became of the training.
-        """
-        node = reply.metadata.src_node_id
-        device = f"node {node}"
-        if reply.has_error():
-            reason = str(reply.error.reason)[:200]
-            current.refused.append((device, reason))
-            away = reply.error.code in _AWAY or reason.startswith("UnavailableError")
-            current.failed += not away
-            return
-        try:
-            report, size = self._read_report(node, reply.content)
-            device = report.device
-            self._check_report(report, current)
-            self._note(report, node, current)
-            trained = current.gathered.add(reply, report)
-        except ProtocolError as err:
-            current.refused.append((device, str(err)))
-            return
-        self.progress.wire.count_reply(size, self._model_bytes if trained else 0)
-
-    def _read_report(self, node: int, content: RecordDict) -> tuple[Report, int]:
-        """Read a report and count its bytes, grid included.
-
-        Once per record, which an unchanged device of this process sends again.
-        """
-        record = content.get(REPORT)
-        kept = self._reports.get(node)
-        if kept is not None and kept[0] is record and GRID not in content:
-            return kept[1:]
-        report = Report.from_content(
-            content,
-            num_classes=self._classes,
-            grid_shape=self._policy.traits.grid_shape,
-            sums_shape=self._grouping.sums_shape if self._grouping else None,
-        )
-        size = wire_bytes(content)
-        if report.grid is None:
-            self._reports[node] = (record, report, size)
-        return report, size
-
-    def _note(self, report: Report, node: int, current: _Round) -> None:
-        """Book a report that passed every check."""
-        current.seen.add(report.device)
-        self.progress.ledger.note(report)
-        self.progress.applied[node] = report.cut_cycle
-        self.progress.classes[report.device] = report.class_counts
-        if report.refused:
-            current.refused.append((report.device, REASONS[report.refused]))
-        if report.grid is not None and self._scoring:
-            current.grid += report.grid
-            current.scored.append(report.device)
-            if current.sums is not None and report.sums is not None:
-                current.sums += report.sums
-
-    def _check_report(self, report: Report, current: _Round) -> None:
-        """Refuse what cannot be: a second reply, totals that shrink, a full grid."""
-        if report.device in current.seen:
-            msg = f"device {report.device} replied twice"
-            raise ProtocolError(msg)
-        before = self.progress.ledger.totals.get(report.device)
-        now = (report.asked, report.answered, report.skipped, report.expired)
-        if before is not None and any(n < b for n, b in zip(now, before, strict=True)):
-            msg = f"device {report.device} reports less than before: {before} to {now}"
-            raise ProtocolError(msg)
-        most = self._policy.traits.most
-        if report.grid is not None and int(report.grid.sum()) > most:
-            msg = f"device {report.device} counts more scores than its capacity"
-            raise ProtocolError(msg)
-        if report.sums is not None:
-            check_sums(report.sums)
-
-    def _plan(self, cycle: int, current: _Round) -> Cut | None:
+    def _plan(self, cycle: int, current: Replies) -> Cut | None:
         """Turn the summed grid into the next cut; None if nobody scored."""
         ask, stop = self._scenario.ask, self._scenario.stop
         quota = self.progress.ledger.grant(ask.quota, stop.budget)
@@ -348,7 +221,7 @@ class AskStrategy(Strategy):
         self.progress.cut = None
         self.progress.ledger.take_back()
 
-    def _move_centres(self, current: _Round) -> None:
+    def _move_centres(self, current: Replies) -> None:
         """Turn the sums of the groups into the centres of the next scoring."""
         if self._grouping is not None and current.sums is not None:
             before = from_wire(self.progress.centres, self._grouping.count)

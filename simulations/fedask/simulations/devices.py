@@ -15,9 +15,9 @@ from flwr.app import Context
 from numpy.typing import NDArray
 
 from fedask.client.device import Device, always
-from fedask.client.labelling.queue import DeviceStore
 from fedask.client.pool import Pool
 from fedask.client.sources.arrays import ArraySource
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.keyfile import KeyFile
 from fedask.client.storage.keyring import FixedKeyring
 from fedask.client.storage.store import SqliteStore

@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Waiting
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import Verdict
 from fedask.client.page.app import labelling_page
@@ -24,6 +23,7 @@ from fedask.client.page.settings import PageSettings
 from fedask.client.pool import Pool
 from fedask.client.showing.showcase import Show, Showcase
 from fedask.client.sources.arrays import ArraySource
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
 from fedask.common.grid import Scored

@@ -16,7 +16,7 @@ from tests.contract.client.questions import (
 )
 
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State, Waiting, totals
+from fedask.client.labelling.queue import State, totals
 from fedask.client.labelling.refusals import (
     LeaseError,
     NotLastError,
@@ -32,6 +32,7 @@ from fedask.client.labelling.verdict import (
     Receipt,
     Said,
 )
+from fedask.client.storage.device_store import Waiting
 from fedask.client.testing import FakeClock
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.grid import Scored

@@ -7,9 +7,10 @@ from tests.contract.client.questions import NOON, A, B, C, D, Store, lease
 from fedask.client.asking.pace import Pace
 from fedask.client.asking.precedents import Finding, Precedent
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Origin, State, Waiting
+from fedask.client.labelling.queue import Origin, State
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import Label
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.erasure import Training
 from fedask.client.testing import FakeClock
 from fedask.common.errors import StoreError

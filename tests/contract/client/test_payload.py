@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import Store, lease, states
 
-from fedask.client.labelling.queue import State, Waiting
+from fedask.client.labelling.queue import State
 from fedask.client.sources.reader import uid_of
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.payload import Payload, StoreQuota
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore

@@ -13,7 +13,6 @@ import grpc
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.labelling.queue import Waiting
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import Verdict
 from fedask.client.service.client import LabellingClient
@@ -22,6 +21,7 @@ from fedask.client.service.server import SERVICE, LabellingService
 from fedask.client.service.settings import Limits, ServiceSettings
 from fedask.client.service.v1.labelling_pb2_grpc import LabellingStub
 from fedask.client.showing.exhibit import Exhibit, Medium, Part
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.settings import StoreSettings
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock

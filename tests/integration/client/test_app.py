@@ -21,9 +21,10 @@ from tests.integration.client.messages import (
 from tests.unit.client.world import SCENARIO, TASK, first_cut, model, whole_cut
 
 from fedask.client.app import client_app
+from fedask.common.grid_record import GRID
 from fedask.common.ids import parse_device_id
 from fedask.common.policies.policy import make_policy
-from fedask.common.records import ASK, GRID, REPORT, Report
+from fedask.common.records import ASK, REPORT, Report
 from fedask.common.weights import model_version
 from fedask.simulations.runtimes.inline import InlineGrid
 

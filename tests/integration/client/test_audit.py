@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from tests.unit.client.audits import checked, opened, rows
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.common.errors import StoreError
 
 # Queues one sample after the other; says so after each.
 WRITER = """
 import sys
 from pathlib import Path
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.audit.log import SqliteAudit
 from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock

@@ -13,13 +13,14 @@ from tests.integration.client.canary import forms_of, forms_of_numbers, found_in
 
 from fedask.client.asking.precedents import Finding, Precedent
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State, Waiting
+from fedask.client.labelling.queue import State
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import UNSURE, Label
 from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import open_source
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.sealer import Sealer
 from fedask.client.storage.store import SqliteStore
 from fedask.client.storage.vault import Vault

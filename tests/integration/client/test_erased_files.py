@@ -10,7 +10,6 @@ import pytest
 from tests.integration.client.canary import forms_of, found_in
 
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Waiting
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import Label
 from fedask.client.pool import Pool
@@ -19,6 +18,7 @@ from fedask.client.sources.indexed import Look
 from fedask.client.sources.reader import uid_of
 from fedask.client.sources.source import open_source
 from fedask.client.storage import connection
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.erasure import Training
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock

@@ -19,14 +19,8 @@ from tests.integration.client.samples import (
 from typing_extensions import override
 
 from fedask.client.exchange.account import Account
-from fedask.client.exchange.link import (
-    TOKEN_VARIABLE,
-    Address,
-    Link,
-    TooLargeError,
-    UnsureError,
-    read_token,
-)
+from fedask.client.exchange.address import TOKEN_VARIABLE, Address, read_token
+from fedask.client.exchange.link import Link, TooLargeError, UnsureError
 from fedask.client.exchange.shelf import Guess, Shelf, Which
 from fedask.client.exchange.studio import Studio
 from fedask.client.exchange.testing import (

@@ -5,15 +5,15 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import grpc
 import pytest
+from tests.integration.client.permits import Nothing
 from tests.integration.client.services import CLASSES, LEASE_S, QUICK, Place, call, uid
-from typing_extensions import override
 
 from fedask.client.labelling.refusals import (
     KeyReusedError,
@@ -23,7 +23,6 @@ from fedask.client.labelling.refusals import (
     RightEndedError,
     UnknownSampleError,
 )
-from fedask.client.rights.permitted import Permits
 from fedask.client.service import faults
 from fedask.client.service.faults import FAULTS, REASON, UNKNOWN, Fault
 from fedask.client.service.server import SERVICE, LabellingService
@@ -38,7 +37,7 @@ from fedask.common.errors import (
     StoreError,
     UnavailableError,
 )
-from fedask.common.ids import Annotator, Uid
+from fedask.common.ids import Annotator
 
 SECRET = "ann-said-cat"  # noqa: S105   # what an inner error may quote
 CHECK = "/grpc.health.v1.Health/Check"
@@ -48,16 +47,6 @@ METHODS = [
     method.name for method in pb.DESCRIPTOR.services_by_name["Labelling"].methods
 ]
 REQUESTS = {name: getattr(pb, f"{name}Request") for name in METHODS}
-
-
-class Nothing(Permits):
-    """A policy that allows nothing."""
-
-    digest = "d" * 64
-
-    @override
-    def until(self, uids: Sequence[Uid]) -> list[datetime | None]:
-        return [None] * len(uids)
 
 
 class Scene:

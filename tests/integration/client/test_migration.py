@@ -17,6 +17,7 @@ from fedask.client.labelling.verdict import Kind, Label
 from fedask.client.storage import connection, schema
 from fedask.client.storage.keyring import Keyring
 from fedask.client.storage.store import SqliteStore
+from fedask.client.storage.tables import STEPS
 from fedask.client.testing import FakeClock, MemoryKeyring
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
@@ -58,7 +59,7 @@ def write_fourth(path: Path) -> None:
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA secure_delete = OFF")  # as most SQLites are built
-    for step in schema._STEPS[:4]:
+    for step in STEPS[:4]:
         for statement in step:
             db.execute(statement)
     db.execute("PRAGMA user_version = 4")

@@ -4,6 +4,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +13,11 @@ import httpx
 import numpy as np
 import pytest
 from tests.acceptance.client.site import Site
+from tests.integration.client.permits import Nothing
 
 from fedask.client.page.guard import POLICY
 from fedask.client.page.logins import add_login, remove_login
+from fedask.client.storage.store import SqliteStore
 
 CLASSES = ("cat", "dog", "bird")
 SAMPLES = np.array([f"secret sample {number}" for number in range(30)])
@@ -274,6 +277,24 @@ def test_an_answer_that_cannot_be_is_refused_for_good(site: Site) -> None:
         reply = caller.post("/api/answer", **{**fields, **wrong})
         assert reply.status_code == 409, wrong
     assert site.verdicts() == []
+
+
+def test_an_answer_to_what_may_not_be_used_any_more_is_refused_for_good(
+    site: Site,
+) -> None:
+    caller = Caller(site).follow()
+    first, second, *_ = caller.lease(4)
+    caller.answer(first, 1, "key-1")
+    with closing(SqliteStore(site.path)) as store:
+        store.use_rights(Nothing(), site.clock.now())
+
+    reply = caller.answer(second, 1, "key-2")
+
+    assert reply.status_code == 410  # the page sends it no more
+    assert reply.json() == {"error": "this sample may not be used any more"}
+    assert site.answers() == {first["uid"]: 1}
+    assert caller.answer(first, 1, "key-1").status_code == 200  # as it was then
+    assert caller.lease(4) == []
 
 
 def test_what_is_no_json_object_is_refused(site: Site) -> None:

@@ -23,7 +23,8 @@ from tests.unit.client.arrivals import (
     scored,
 )
 
-from fedask.client.labelling.queue import DeviceStore, Origin
+from fedask.client.labelling.queue import Origin
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.ids import Uid

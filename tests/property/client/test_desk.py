@@ -18,10 +18,11 @@ from tests.property.client.clerk import LENGTH, Clerk
 from typing_extensions import override
 
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State, Waiting, totals
+from fedask.client.labelling.queue import State, totals
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.taking import Taken
 from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Label, Receipt, Verdict
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock, MemoryStore
 from fedask.common.errors import StoreError

@@ -14,7 +14,8 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.queue import MOVES, DeviceStore, Item, Origin, State
+from fedask.client.labelling.queue import MOVES, Item, Origin, State
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import MemoryStore
 from fedask.common.errors import StoreError

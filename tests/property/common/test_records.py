@@ -9,18 +9,10 @@ from hypothesis import strategies as st
 from tests.unit.common.wire import transport
 
 from fedask.common.errors import ProtocolError
+from fedask.common.fields import MAX_COUNT
+from fedask.common.grid_record import GRID
 from fedask.common.ids import parse_device_id
-from fedask.common.records import (
-    ASK,
-    GRID,
-    MAX_COUNT,
-    REASONS,
-    REPORT,
-    Ask,
-    Cut,
-    Report,
-    wire_bytes,
-)
+from fedask.common.records import ASK, REASONS, REPORT, Ask, Cut, Report, wire_bytes
 
 CHECK = settings(max_examples=200, deadline=None)
 COUNTS = st.integers(0, MAX_COUNT)

@@ -18,7 +18,8 @@ from tests.unit.client.audits import (
     tampering,
 )
 
-from fedask.client.audit.chain import AuditKey, Event, Head
+from fedask.client.audit.chain import AuditKey, Head
+from fedask.client.audit.event import Event
 from fedask.client.audit.head import head_path
 from fedask.client.audit.log import accept
 from fedask.client.labelling.desk import Desk

@@ -21,8 +21,9 @@ from fedask.client.exchange.content import Contents
 from fedask.client.exchange.shelf import Guess, Shelf, Task, Which
 from fedask.client.exchange.studio_file import export_tasks
 from fedask.client.exchange.table import export_table
-from fedask.client.labelling.queue import State, Waiting
+from fedask.client.labelling.queue import State
 from fedask.client.showing.exhibit import Medium, Part
+from fedask.client.storage.device_store import Waiting
 from fedask.client.testing import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.grid import Scored

@@ -14,9 +14,9 @@ from fedask.client.labelling.queue import Item, Origin, State, totals
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import Kind
 from fedask.client.storage import connection as module
-from fedask.client.storage import schema
 from fedask.client.storage.schema import SCHEMA_VERSION
 from fedask.client.storage.store import SqliteStore
+from fedask.client.storage.tables import STEPS
 from fedask.client.testing import FakeClock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -111,7 +111,7 @@ def test_what_another_process_stores_is_seen_at_once(
 def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
     write_database(
         path,
-        *schema._STEPS[0],
+        *STEPS[0],
         "PRAGMA user_version = 1",
         f"INSERT INTO item (uid, state, cycle, label) "  # noqa: S608  (a constant)
         f"VALUES ('{A}', 'labelled', 3, 1)",
@@ -130,8 +130,8 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
 def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
     write_database(
         path,
-        *schema._STEPS[0],
-        *schema._STEPS[1],
+        *STEPS[0],
+        *STEPS[1],
         "PRAGMA user_version = 2",
         f"INSERT INTO item (uid, state, cycle, label, origin) "  # noqa: S608
         f"VALUES ('{A}', 'trained', 3, 1, 'chance')",
@@ -159,7 +159,7 @@ def test_a_file_of_the_third_schema_gets_a_verdict_for_every_answer(
     )
     write_database(
         path,
-        *(statement for step in schema._STEPS[:3] for statement in step),
+        *(statement for step in STEPS[:3] for statement in step),
         "PRAGMA user_version = 3",
         f"INSERT INTO item (uid, state, cycle, label, leased_until) VALUES {values}",  # noqa: S608
     )

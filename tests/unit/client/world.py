@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.device import Device, Outcome
-from fedask.client.labelling.queue import DeviceStore, Item
+from fedask.client.labelling.queue import Item
 from fedask.client.oracles.oracle import Oracle
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.testing import MemoryStore
 from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario

@@ -8,16 +8,9 @@ from tests.unit.common.npy import UNREADABLE
 from tests.unit.common.wire import transport
 
 from fedask.common.errors import ProtocolError
+from fedask.common.grid_record import GRID
 from fedask.common.ids import DeviceId
-from fedask.common.records import (
-    ASK,
-    GRID,
-    OTHER_MODEL,
-    Ask,
-    Cut,
-    Report,
-    wire_bytes,
-)
+from fedask.common.records import ASK, OTHER_MODEL, Ask, Cut, Report, wire_bytes
 
 MODEL = "0123456789abcdef"
 

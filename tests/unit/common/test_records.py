@@ -6,17 +6,9 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from fedask.common.errors import ProtocolError
+from fedask.common.fields import MAX_COUNT
 from fedask.common.ids import DeviceId
-from fedask.common.records import (
-    ASK,
-    DIVERGED,
-    MAX_COUNT,
-    MAX_GROUPS,
-    REPORT,
-    Ask,
-    Cut,
-    Report,
-)
+from fedask.common.records import ASK, DIVERGED, MAX_GROUPS, REPORT, Ask, Cut, Report
 
 MODEL = "0123456789abcdef"
 CUT = Cut(

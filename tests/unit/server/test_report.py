@@ -28,7 +28,8 @@ from tests.unit.server.scripted import (
     values,
 )
 
-from fedask.common.records import GRID, REPORT
+from fedask.common.grid_record import GRID
+from fedask.common.records import REPORT
 
 BAD_REPORTS: dict[str, tuple[Edit, str]] = {
     "no report": (set_record(REPORT, None), "the message has no fedask.report record"),

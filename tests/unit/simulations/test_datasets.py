@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 from fedask.common.errors import ConfigError, DataError, FedaskError
 from fedask.common.sections import DataConfig
 from fedask.simulations import datasets
-from fedask.simulations.datasets import (
-    FASHION_MNIST_CLASSES,
-    FASHION_MNIST_SHA256,
-    Dataset,
-    load_dataset,
-)
+from fedask.simulations.datasets import Dataset, load_dataset
 from fedask.simulations.idx import decode_idx
+from fedask.simulations.readers import FASHION_MNIST_CLASSES, FASHION_MNIST_SHA256
 
 IDX_STEMS = (
     "train-images-idx3-ubyte",

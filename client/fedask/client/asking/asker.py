@@ -14,10 +14,11 @@ from fedask.client.asking.first import FEWEST_CELLS, by_cluster, by_hash, look
 from fedask.client.asking.rating import AGAIN, class_counts, labels_left, present
 from fedask.client.asking.recorder import Recorder
 from fedask.client.batchers.batcher import Shortlist
-from fedask.client.labelling.queue import DeviceStore, Item
+from fedask.client.labelling.queue import Item
 from fedask.client.pool import Pool
 from fedask.client.scorers.scorer import make_scorer
 from fedask.client.setting import Setting, seen_by_batcher
+from fedask.client.storage.device_store import DeviceStore
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut

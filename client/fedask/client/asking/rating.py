@@ -17,9 +17,10 @@ from fedask.client.asking.scoring import Look, score_pool
 from fedask.client.asking.view import Known, View
 from fedask.client.asking.viewer import GLOBAL, LOCAL
 from fedask.client.labelling.near import NEAR_SAMPLES, near_pairs
-from fedask.client.labelling.queue import DeviceStore, Item, State, Waiting
+from fedask.client.labelling.queue import WAITING, Item, State
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
+from fedask.client.storage.device_store import DeviceStore, Waiting
 from fedask.client.training.sgd import Trained
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
@@ -28,7 +29,6 @@ from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
 AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
-_WAITING = frozenset({State.QUEUED, State.LEASED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Rater:
         A scorer that looks at what was asked before sees what waits among it, so that
         its scores of the queue are low; they still tell which of it goes first.
         """
-        uids = [item.uid for item in items if item.state in _WAITING]
+        uids = [item.uid for item in items if item.state in WAITING]
         similarity = setting.scenario.ask.near
         if not uids and not similarity:
             return None

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from fedask.client.asking.precedents import history_of
 from fedask.client.asking.view import Floats, Known, View
-from fedask.client.labelling.queue import DeviceStore, Item
+from fedask.client.labelling.queue import Item
 from fedask.client.pool import Pool
 from fedask.client.scorers.calibration import calibrated, fit_temperature
 from fedask.client.scorers.density import scale_of
 from fedask.client.scorers.experts import Experts, make_experts, with_experts
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError

@@ -1,8 +1,7 @@
-r"""The audit log of a device: its words, its chain, and the seam that keeps it.
+r"""Entries of the audit log: how one is made, and how it hangs on the one before.
 
-Called by the store within the transaction of what it records, so that there is no
-event without an entry and no entry without its event. Kept by ``audit_log.SqliteAudit``
-and ``testing.MemoryAudit``; ``NO_AUDIT`` keeps nothing. Checked by ``audit_check``.
+Called by whatever keeps a log (``log``, ``testing.audit``) and by ``check``. Keeps
+nothing itself.
 
 An entry never holds a sample, a label or a name: samples and people stand in it as
 pseudonyms, which only the holder of the key can work out. ADR 11 says what the log
@@ -17,17 +16,13 @@ first entry follows ``genesis(log id)``.
 import hmac
 import json
 import re
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from hashlib import sha256
-from typing import Protocol
 
 from typing_extensions import override
 
-from fedask.client.labelling.queue import State
+from fedask.client.audit.event import Event, Fact
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.ids import Annotator, Uid
 
@@ -40,39 +35,6 @@ _PSEUDONYM_BYTES = 8  # of a million samples two share one in 3 of 10^8 devices
 _FACT = re.compile(r"[a-z_]{1,32}")
 _WORD = re.compile(r"[0-9a-z.:+-]{0,64}")
 _MAX_INT = 1 << 63
-
-
-class Event(StrEnum):
-    """What happened."""
-
-    OPENED = "opened"  # a process opened the store
-    SCORED = "scored"  # a model looked at the pool
-    QUEUED = "queued"  # samples are to be asked
-    LEASED = "leased"  # a person was given samples to look at
-    RELEASED = "released"  # and gave them back unanswered
-    LABELLED = "labelled"  # somebody gave a class
-    UNSURE = "unsure"  # somebody gave none
-    SKIPPED = "skipped"  # somebody declined
-    UNDONE = "undone"  # an answer was taken back
-    EXPIRED = "expired"  # a question ended without an answer
-    TRAINED = "trained"  # labels went into an update
-    FORGOTTEN = "forgotten"  # samples were erased
-    EXPORTED = "exported"
-    IMPORTED = "imported"
-    KEY_ROTATED = "key rotated"
-    RIGHTS_CHANGED = "rights changed"  # another policy applies
-    REFUSED = "refused"  # somebody asked for what they may not have
-    ACCEPTED = "accepted"  # the owner took a log that is not what its head says
-
-
-# What a plain move of the queue is called.
-MOVED = {
-    State.QUEUED: Event.RELEASED,
-    State.SKIPPED: Event.SKIPPED,
-    State.EXPIRED: Event.EXPIRED,
-    State.TRAINED: Event.TRAINED,
-}
-Fact = int | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,97 +210,3 @@ def next_entry(tip: Head, key: AuditKey, at: str, event: Event, body: str) -> En
         hash=made,
         mac=key.entry_mac(made),
     )
-
-
-class Audit(Protocol):
-    """Keeps entries. Called by one store, within its transactions."""
-
-    def open(self, db: sqlite3.Connection, own: bytes) -> None:
-        """Begin a log, or go on with it, within the transaction that opens a store.
-
-        Parameters
-        ----------
-        own
-            The store's own key for its log: 32 bytes, for a log that was given none.
-
-        Raises
-        ------
-        StoreError
-            If the log is not what its head says.
-        """
-        ...
-
-    def append(
-        self,
-        db: sqlite3.Connection | None,
-        event: Event,
-        *,
-        uids: Sequence[Uid] = (),
-        annotator: Annotator | None = None,
-        at: datetime | None = None,
-        **facts: Fact,
-    ) -> None:
-        """Record an event, within the transaction that it happens in.
-
-        Parameters
-        ----------
-        db
-            In a transaction; None for a log in memory.
-        uids
-            Of the samples it happened to; kept as pseudonyms.
-        annotator
-            Whose act it is; kept as a pseudonym.
-        at
-            When, aware; by default now, by the log's own clock.
-        facts
-            Numbers and short words; never content, a label or a name.
-        """
-        ...
-
-    def check_open(self, db: sqlite3.Connection) -> None:
-        """Refuse a change that this log cannot record, at the start of a transaction.
-
-        Raises
-        ------
-        StoreError
-            If the file has a log and this is none.
-        """
-        ...
-
-    def settle(self, *, committed: bool) -> None:
-        """Take note that the transaction ended."""
-        ...
-
-
-class NoAudit(Audit):
-    """Keeps nothing: for simulations, and for stores without a log."""
-
-    @override
-    def open(self, db: sqlite3.Connection, own: bytes) -> None:
-        pass
-
-    @override
-    def append(
-        self,
-        db: sqlite3.Connection | None,
-        event: Event,
-        *,
-        uids: Sequence[Uid] = (),
-        annotator: Annotator | None = None,
-        at: datetime | None = None,
-        **facts: Fact,
-    ) -> None:
-        pass
-
-    @override
-    def check_open(self, db: sqlite3.Connection) -> None:
-        if db.execute("SELECT EXISTS (SELECT 1 FROM audit)").fetchone()[0]:
-            msg = "this store keeps an audit log: it cannot be changed without its key"
-            raise StoreError(msg)
-
-    @override
-    def settle(self, *, committed: bool) -> None:
-        pass
-
-
-NO_AUDIT = NoAudit()

@@ -1,7 +1,7 @@
 """The head file of an audit log: how long the log is, outside of the database.
 
-Called by ``audit_log`` after each commit and by ``audit_check``. Without it nobody
-could tell a log whose last entries were removed from a shorter one.
+Called by ``log`` after each commit and by ``check``. Without it nobody could tell a log
+whose last entries were removed from a shorter one.
 
 Two slots of 512 bytes, entry n in slot n mod 2, written in place: a write that a power
 cut tears spoils one slot, and the other is one entry older. Nothing is waited for, but

@@ -3,7 +3,7 @@
 Appends, and keeps the head file; never changes or removes an entry, which the table's
 own triggers refuse, too. On opening it compares log and head, and refuses to go on with
 a log that is shorter than its head, or another one: whoever runs the device must find
-out why (``audit_check.verify``), and may then take the log as it is with ``accept``.
+out why (``check.verify``), and may then take the log as it is with ``accept``.
 """
 
 import hmac
@@ -17,17 +17,16 @@ from typing import Any
 
 from typing_extensions import override
 
+from fedask.client.audit.audit import Audit
 from fedask.client.audit.chain import (
-    Audit,
     AuditKey,
     Entry,
-    Event,
-    Fact,
     Head,
     entry_hash,
     genesis,
     next_entry,
 )
+from fedask.client.audit.event import Event, Fact
 from fedask.client.audit.head import (
     LOG_ID_BYTES,
     KeptHead,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.commands.console import print_json, stderr
 from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.exchange.account import Account, Aside

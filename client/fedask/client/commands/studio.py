@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.audit.chain import Event
+from fedask.client.audit.event import Event
 from fedask.client.commands.exchange import (
     People,
     Show,
@@ -43,11 +43,9 @@ def push_command(
 
     Example: fedask device push https://labels.site 7 --site ward-3
     """
-    from fedask.client.exchange.link import (  # noqa: PLC0415  (imports httpx)
-        Address,
-        Link,
-        read_token,
-    )
+    # Only what calls a server needs httpx.
+    from fedask.client.exchange.address import Address, read_token  # noqa: PLC0415
+    from fedask.client.exchange.link import Link  # noqa: PLC0415
     from fedask.client.exchange.studio import Studio  # noqa: PLC0415
 
     clock = SystemClock()
@@ -80,11 +78,9 @@ def pull_command(
 
     Example: fedask device pull https://labels.site 7 --site ward-3
     """
-    from fedask.client.exchange.link import (  # noqa: PLC0415  (imports httpx)
-        Address,
-        Link,
-        read_token,
-    )
+    # Only what calls a server needs httpx.
+    from fedask.client.exchange.address import Address, read_token  # noqa: PLC0415
+    from fedask.client.exchange.link import Link  # noqa: PLC0415
     from fedask.client.exchange.studio import Studio  # noqa: PLC0415
 
     clock = SystemClock()

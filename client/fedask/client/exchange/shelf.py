@@ -14,15 +14,15 @@ from fedask.client.exchange.account import Asides
 from fedask.client.exchange.annotation import choice, to_annotation
 from fedask.client.exchange.config import Field, labelling_config
 from fedask.client.exchange.content import Contents
-from fedask.client.labelling.queue import Item, LabelStore, ScoreStore, State
+from fedask.client.labelling.queue import ANSWERED, Item, LabelStore
 from fedask.client.labelling.sheet import VerdictStore
 from fedask.client.labelling.verdict import Verdict
 from fedask.client.showing.exhibit import Exhibit
+from fedask.client.storage.device_store import ScoreStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 _EVERY = 2**62  # verdicts: more than a device holds
-_LABELLED = frozenset({State.LABELLED, State.TRAINED})
 
 
 class ExportStore(LabelStore, ScoreStore, VerdictStore, Protocol):
@@ -103,7 +103,7 @@ class Shelf:
         held = frozenset(waiting)
         rest = [item for item in self._store.items() if item.uid not in held]
         if which is Which.LABELLED:
-            return [item.uid for item in rest if item.state in _LABELLED]
+            return [item.uid for item in rest if item.state in ANSWERED]
         return waiting + [item.uid for item in rest]
 
     def tasks(

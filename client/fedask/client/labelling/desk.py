@@ -1,45 +1,33 @@
 """The labelling desk: gives samples to people and takes their verdicts.
 
 Called by whatever people use: a page, a service, a terminal, an import; each a process
-of its own over the device's one file. Never by the server, which has no say here.
-
-The order is the newest score first, then the oldest cycle, then uid. All that waits is
-scored again by each new model, so scores of different cycles compare; a question that
-the newest model can answer by now is not worth a person's time, however long it has
-waited, and if nobody comes to it in time it expires. What has no score yet counts as 1:
-nothing says that it can wait.
-
-Leases end by the clock that is passed in, which may jump. Forward, they end early, and
-an answer is taken all the same. Backward, a lease would outlive its length: the next
-call of anybody shortens it to one full length from then, so it neither lasts for ever
-nor is it given to a second person at once.
+of its own over the device's one file. Never by the server, which has no say here. Each
+call is one transaction; what happens in it is the business of ``leasing``,
+``answering``, ``taking`` and ``undoing``.
 """
 
-import hmac
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 
-from fedask.client.audit.chain import Event
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.refusals import (
-    KeyReusedError,
-    LeaseError,
-    NotLastError,
-    NotNearError,
-    RightEndedError,
-    UnknownSampleError,
+from fedask.client.audit.event import Event
+from fedask.client.labelling.answering import (
+    check_right,
+    check_said,
+    receipt,
+    shared,
+    shared_with,
+    verdict_on,
 )
+from fedask.client.labelling.leasing import Leases, leased, new_token
 from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.sheet import Book, Hold, Sheet, VerdictStore
-from fedask.client.labelling.taking import Taken, check_key, check_verdict, judged
+from fedask.client.labelling.sheet import Book, VerdictStore
+from fedask.client.labelling.taking import Taken, check_verdict, take
+from fedask.client.labelling.undoing import undo
 from fedask.client.labelling.verdict import (
     SKIP,
     UNSURE,
-    Kind,
-    Label,
     Lease,
     Progress,
     Receipt,
@@ -49,17 +37,11 @@ from fedask.client.labelling.verdict import (
 )
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError
-from fedask.common.ids import Annotator, Uid, parse_annotator, stable_seed, unit_hash
+from fedask.common.ids import Annotator, Uid, parse_annotator
 
 MAX_HELD = 1000  # leases of one annotator
-_TOKEN_BYTES = 16
+# What the log calls a verdict; any other is a label.
 _EVENTS: dict[Said, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
-_TAKEN = {Kind.SKIP: Event.SKIPPED, Kind.UNSURE: Event.UNSURE}
-
-
-def new_token() -> str:
-    """Return 22 characters that nobody can guess."""
-    return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 class Desk:
@@ -95,8 +77,7 @@ class Desk:
         self._clock = clock
         self._settings = settings
         self._rule = Rule.parse(settings.rule, settings.unsure)
-        self._length = timedelta(seconds=settings.lease_s)
-        self._tokens = tokens
+        self._leases = Leases(settings, self._rule, tokens)
 
     def lease(self, annotator: str, limit: int) -> list[Lease]:
         """Give samples to an annotator until they hold ``limit``.
@@ -119,12 +100,7 @@ class Desk:
             msg = f"a lease of {limit} samples: must be 0 to {MAX_HELD}"
             raise ProtocolError(msg)
         with self._open() as (book, now):
-            held = [book.sheet(uid) for uid in book.leased(annotator=who)]
-            given = [self._renew(book, who, sheet, now) for sheet in held]
-            fresh = self._new(book, who, limit - len(held), now)
-            if fresh:
-                book.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
-        return given + fresh
+            return self._leases.give(book, who, limit, now)
 
     def lacks(self, annotator: str, limit: int) -> bool:
         """Tell whether ``lease`` would give this annotator anything they do not hold.
@@ -148,7 +124,7 @@ class Desk:
         """
         who = parse_annotator(annotator)
         with self._open() as (book, _):
-            _leased(book, who, uid, token)
+            leased(book, who, uid, token)
 
     def submit(
         self,
@@ -186,22 +162,22 @@ class Desk:
             If the sample is not in the queue.
         """
         who = parse_annotator(annotator)
-        self._check(verdict, key, also)
+        check_said(verdict, key, also, self._settings.classes)
         with self._open() as (book, now):
             if not book.given(who, key):
-                sheets = self._for_verdict(book, who, uid, token, also)
-                for sheet in sheets:
-                    _check_right(book, sheet.item.uid, now)
-                for sheet in sheets:
-                    fresh = self._verdict(sheet, who, verdict, key, now)
-                    if sheet.item.uid != uid:
-                        fresh = replace(
-                            fresh, kind=Kind.SHARED, token="", control=False
-                        )
-                    book.write(self._said(sheet, fresh, now))
+                sheet = leased(book, who, uid, token)
+                near = self._store.near(uid) if also else []
+                sheets = [sheet, *shared_with(book, uid, also, near)]
+                for each in sheets:
+                    check_right(book, each.item.uid, now)
+                for each in sheets:
+                    fresh = verdict_on(each, who, verdict, key, now)
+                    if each is not sheet:
+                        fresh = shared(fresh)
+                    book.write(each.with_verdict(fresh, now).settled(self._rule))
                 event = _EVENTS.get(verdict, Event.LABELLED)
-                book.record(event, [sheet.item.uid for sheet in sheets], now, who)
-            return _receipt(book.given(who, key), uid)
+                book.record(event, [each.item.uid for each in sheets], now, who)
+            return receipt(book.given(who, key), uid)
 
     def take(self, verdicts: Sequence[Verdict]) -> list[Taken]:
         """Keep verdicts that people gave elsewhere, without a lease.
@@ -231,11 +207,11 @@ class Desk:
         """
         self.check(verdicts)
         with self._open() as (book, now):
-            taken = [self._take(book, verdict, now) for verdict in verdicts]
+            taken = [take(book, self._rule, verdict, now) for verdict in verdicts]
             acts: dict[tuple[Event, Annotator], list[Uid]] = {}
             for verdict, became in zip(verdicts, taken, strict=True):
                 if became is Taken.KEPT:
-                    event = _TAKEN.get(verdict.kind, Event.LABELLED)
+                    event = _EVENTS.get(verdict.kind, Event.LABELLED)
                     acts.setdefault((event, verdict.annotator), []).append(verdict.uid)
             for (event, who), uids in acts.items():
                 book.record(event, uids, now, who)
@@ -277,42 +253,13 @@ class Desk:
         """
         who = parse_annotator(annotator)
         with self._open() as (book, now):
-            last = book.given(who, None)
-            if key is not None and (not last or last[0].key != key):
-                return _taken_back(book, who, key)
-            for verdict in last:
-                sheet = book.sheet(verdict.uid)
-                old = sheet.hold_of(who)
-                hold = Hold(
-                    annotator=who,
-                    token=self._tokens() if old is None else old.token,
-                    until=now + self._length,
-                    control=verdict.control,
-                )
-                if verdict.control or sheet.item.state is not State.TRAINED:
-                    sheet = sheet.without(verdict, now)
-                if book.may_show(verdict.uid, now):
-                    sheet = sheet.with_hold(hold).settled(self._rule)
-                else:  # taken back, but not to be seen again
-                    sheet = sheet.settled(self._rule).withdrawn()
-                book.write(sheet)
-            if last:
-                book.record(Event.UNDONE, [v.uid for v in last], now, who)
-        return last[0].uid if last else None
+            return undo(book, self._leases, self._rule, who, key, now)
 
     def release(self, annotator: str) -> None:
         """Give back all that an annotator holds; answers on their way are taken."""
         who = parse_annotator(annotator)
         with self._open() as (book, now):
-            held = book.leased(annotator=who)
-            if held:
-                book.record(Event.RELEASED, held, now, who)
-            for uid in held:
-                sheet = book.sheet(uid)
-                for hold in sheet.holds:
-                    if hold.annotator == who:
-                        sheet = sheet.with_hold(replace(hold, until=None))
-                book.write(sheet.settled(self._rule))
+            self._leases.end(book, who, now)
 
     def progress(self, annotator: str | None = None) -> Progress:
         """Count states, classes and verdicts.
@@ -353,175 +300,8 @@ class Desk:
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Book, datetime]]:
-        """Begin a transaction in which no lease is over or too long.
-
-        What may not be shown any more is on no screen, and waits no longer.
-        """
+        """Begin a transaction in which no lease is over or too long."""
         now = self._clock.now()
-        latest = now + self._length
         with self._store.book() as book:
-            gone = book.lapsed(now)
-            for uid in gone:
-                book.write(book.sheet(uid).withdrawn())
-            if gone:
-                book.record(Event.EXPIRED, gone, now)
-            for uid in book.leased(outside=(now, latest)):
-                sheet = book.sheet(uid)
-                for hold in sheet.holds:
-                    if hold.until is not None and hold.until < now:
-                        sheet = sheet.with_hold(replace(hold, until=None))
-                    elif hold.until is not None and hold.until > latest:
-                        sheet = sheet.with_hold(replace(hold, until=latest))
-                book.write(sheet.settled(self._rule))
+            self._leases.tidy(book, now)
             yield book, now
-
-    def _new(
-        self, book: Book, who: Annotator, count: int, now: datetime
-    ) -> list[Lease]:
-        """Give out samples they do not hold, some of them controls."""
-        given: list[Lease] = []
-        waiting = book.open_for(who, max(0, count), self._rule.quorum)
-        while waiting and len(given) < count:  # no control without a question beside it
-            token = self._tokens()
-            uid = None
-            if unit_hash("control", token) < self._settings.controls:
-                start = Uid(f"{stable_seed('start', token):016x}")
-                uid = book.control_for(who, start, now)
-            control = uid is not None
-            sheet = book.sheet(waiting.pop(0) if uid is None else uid)
-            old = sheet.hold_of(who)
-            hold = Hold(
-                annotator=who,
-                token=token if old is None else old.token,
-                until=now,
-                control=control,
-            )
-            given.append(self._renew(book, who, sheet.with_hold(hold), now))
-        return given
-
-    def _renew(self, book: Book, who: Annotator, sheet: Sheet, now: datetime) -> Lease:
-        """Let a lease run for a full length."""
-        until = now + self._length
-        (hold,) = [h for h in sheet.holds if h.annotator == who]
-        sheet = sheet.with_hold(replace(hold, until=until)).settled(self._rule)
-        book.write(sheet)
-        return Lease(
-            uid=sheet.item.uid,
-            token=hold.token,
-            until=until,
-            cycle=sheet.item.cycle,
-            origin=sheet.item.origin,
-        )
-
-    def _check(self, verdict: Said, key: str, also: Sequence[Uid]) -> None:
-        """Refuse what no client should send."""
-        check_key(key)
-        if isinstance(verdict, Label):
-            if not 0 <= verdict.index < self._settings.classes:
-                msg = f"label {verdict.index} is not one of {self._settings.classes} "
-                raise ProtocolError(msg + "classes")
-        elif verdict not in (SKIP, UNSURE):
-            msg = f"a verdict is a label, SKIP or UNSURE, not {verdict!r:.40}"
-            raise ProtocolError(msg)
-        elif also:
-            msg = "only a label can be shared with near-duplicates"
-            raise ProtocolError(msg)
-
-    def _for_verdict(
-        self, book: Book, who: Annotator, uid: Uid, token: str, also: Sequence[Uid]
-    ) -> list[Sheet]:
-        """Return the sheets that a verdict is for, the sample's own first."""
-        sheet = _leased(book, who, uid, token)
-        near = self._store.near(uid) if also else []
-        wrong = sorted(set(also) - set(near))
-        if wrong:
-            msg = f"sample {wrong[0]:.40} is no near-duplicate of {uid} that waits"
-            raise NotNearError(msg)
-        return [sheet, *(book.sheet(other) for other in sorted(set(also)))]
-
-    def _take(self, book: Book, verdict: Verdict, now: datetime) -> Taken:
-        known = book.given(verdict.annotator, verdict.key)
-        if any(each.uid == verdict.uid for each in known):
-            return Taken.KNOWN
-        try:
-            sheet = book.sheet(verdict.uid)
-        except UnknownSampleError:
-            return Taken.UNKNOWN
-        if not book.may_show(verdict.uid, now):
-            return Taken.BARRED
-        taken = judged(sheet, verdict)
-        if taken is Taken.KEPT:
-            book.write(self._said(sheet, verdict, now))
-        return taken
-
-    def _verdict(
-        self, sheet: Sheet, who: Annotator, said: Said, key: str, now: datetime
-    ) -> Verdict:
-        hold = sheet.hold_of(who)
-        return Verdict(
-            uid=sheet.item.uid,
-            annotator=who,
-            kind=Kind.LABEL if isinstance(said, Label) else said,
-            label=said.index if isinstance(said, Label) else None,
-            at=now,
-            key=key,
-            token="" if hold is None else hold.token,
-            control=hold is not None and hold.control,
-        )
-
-    def _said(self, sheet: Sheet, fresh: Verdict, now: datetime) -> Sheet:
-        """Add a verdict, in the place of the same annotator's before; end the lease."""
-        hold = sheet.hold_of(fresh.annotator)
-        if hold is not None and hold.control == fresh.control:
-            sheet = sheet.with_hold(replace(hold, until=None))
-        for before in sheet.verdicts:
-            mine = before.annotator == fresh.annotator and before.undone is None
-            if mine and before.control == fresh.control:
-                fresh = replace(fresh, place=before.place)
-                sheet = sheet.without(before, now)
-        sheet = replace(sheet, verdicts=(*sheet.verdicts, fresh))
-        return sheet.settled(self._rule)
-
-
-def _leased(book: Book, who: Annotator, uid: Uid, token: str) -> Sheet:
-    """Return the sheet of a sample, if the token is of its lease to them."""
-    sheet = book.sheet(uid)
-    hold = sheet.hold_of(who)
-    if hold is None or not hmac.compare_digest(hold.token.encode(), token.encode()):
-        msg = f"sample {uid} was not leased to {who} with this token: lease it again"
-        raise LeaseError(msg)
-    return sheet
-
-
-def _taken_back(book: Book, who: Annotator, key: str) -> Uid:
-    """Return the sample whose answer under a key is taken back, or about to be."""
-    given = book.given(who, key)
-    if given:
-        hold = book.sheet(given[0].uid).hold_of(who)
-        if given[0].undone is not None or (hold is not None and hold.until is not None):
-            return given[0].uid
-    msg = "the answer under this key is not the last one: only that can be taken back"
-    raise NotLastError(msg)
-
-
-def _check_right(book: Book, uid: Uid, now: datetime) -> None:
-    """Refuse a verdict on what may not be used any more: it could not be either."""
-    if not book.may_show(uid, now):
-        msg = f"sample {uid} may not be used any more: its right to be has ended"
-        raise RightEndedError(msg)
-
-
-def _receipt(verdicts: Sequence[Verdict], uid: Uid) -> Receipt:
-    """Write the receipt for what was kept under one key."""
-    first, *shared = verdicts
-    if first.uid != uid or first.at is None:
-        msg = f"this key was used for sample {first.uid}: every answer needs its own"
-        raise KeyReusedError(msg)
-    return Receipt(
-        number=first.number,
-        uid=uid,
-        kind=first.kind,
-        label=first.label,
-        at=first.at,
-        shared=tuple(verdict.uid for verdict in shared),
-    )

@@ -1,26 +1,19 @@
 """The label queue: its states, its legal moves, and the seam that keeps it.
 
-Called by the device; kept by ``store.SqliteStore``, or by ``testing.MemoryStore``.
+Called by the device; kept by ``storage.labels``, or in memory by ``testing.labels``.
 The transition table here says what the device may do; stores ask it before they write.
 What people do goes through the desk, where the state follows from their verdicts.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from fedask.client.asking.precedents import PrecedentStore
-from fedask.client.storage.erasure import ErasureStore, Training
-from fedask.client.training.sure import SureStore
+from fedask.client.storage.erasure import Training
 from fedask.common.errors import StoreError
-from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
-
-if TYPE_CHECKING:  # they import Flower, which an app that only labels does not need
-    from fedask.common.records import Cut
-    from fedask.common.weights import Arrays
 
 
 class State(StrEnum):
@@ -32,6 +25,11 @@ class State(StrEnum):
     TRAINED = "trained"  # answered, and part of at least one update
     SKIPPED = "skipped"  # a person declined; never asked again
     EXPIRED = "expired"  # nobody answered in time; may be asked again
+
+
+WAITING = frozenset({State.QUEUED, State.LEASED})  # for a person
+ANSWERED = frozenset({State.LABELLED, State.TRAINED})  # with a class
+CLOSED = ANSWERED | {State.SKIPPED}  # by people
 
 
 class Origin(StrEnum):
@@ -92,22 +90,6 @@ class Item:
     leased_until: datetime | None = None
     origin: Origin = Origin.CUT
     outcome: State | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """What a new model makes of samples that wait for a person.
-
-    Parameters
-    ----------
-    scores
-        Uid to score in [0, 1], the higher the sooner.
-    near
-        Pairs of near-duplicates among what waits and what may be asked next.
-    """
-
-    scores: Mapping[Uid, float]
-    near: Sequence[tuple[Uid, Uid]] = ()
 
 
 def check_move(item: Item, to: State) -> None:
@@ -223,126 +205,4 @@ class LabelStore(Protocol):
 
     def items(self) -> list[Item]:
         """Return every sample ever queued, by uid."""
-        ...
-
-
-class ScoreStore(Protocol):
-    """Keeps the last scoring, the models it takes, and which cut was applied last."""
-
-    def put_scores(
-        self, version: str, scored: Scored, waiting: Waiting | None = None
-    ) -> None:
-        """Replace the kept scores, and with them the order of what waits.
-
-        Parameters
-        ----------
-        version
-            Of the model.
-        scored
-            What may be asked next. What is queued from it keeps its score.
-        waiting
-            What the same model makes of the queue; None leaves it alone.
-        """
-        ...
-
-    def scores(self) -> tuple[str, Scored] | None:
-        """Return the version and the scores, or None before the first scoring."""
-        ...
-
-    def last_cycle(self) -> int:
-        """Return the last cycle whose cut was applied; 0 = none."""
-        ...
-
-    def put_model(self, kind: str, arrays: "Arrays", keep: int) -> None:
-        """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.
-
-        The arrays must not change afterwards.
-        """
-        ...
-
-    def models(self, kind: str) -> list["Arrays"]:
-        """Return the models kept of a kind, oldest first."""
-        ...
-
-
-class ArrivalStore(Protocol):
-    """Keeps what a stream of new samples needs between batches."""
-
-    def put_cut(self, cut: "Cut") -> None:
-        """Keep the last cut, in place of the one before."""
-        ...
-
-    def cut(self) -> "Cut | None":
-        """Return the last cut, or None before the first."""
-        ...
-
-    def add_arrivals(
-        self,
-        cycle: int,
-        asked: Mapping[Uid, Origin],
-        pace: bytes,
-        before: bytes,
-        taken: Collection[Uid] = (),
-    ) -> frozenset[Uid]:
-        """Queue samples that have just arrived, and keep the pace; both, or neither.
-
-        Unlike ``add``, any number of times in a cycle: a sample that is in the queue
-        already, in whatever state, is left alone. Returns those that are new.
-
-        Parameters
-        ----------
-        cycle
-            In which they are asked.
-        asked
-            Uid to origin.
-        pace
-            What the stream goes on from.
-        before
-            What this batch went on from.
-        taken
-            All samples that were decided about, for ``taken``.
-
-        Raises
-        ------
-        StoreError
-            If the pace that is kept is not ``before``: someone else took a batch in the
-            meantime. Nothing is changed then.
-        """
-        ...
-
-    def pace(self) -> bytes:
-        """Return the pace that was kept last, or b"" before the first."""
-        ...
-
-    def taken(self, uids: Sequence[Uid]) -> frozenset[Uid]:
-        """Return which of these samples were decided about on arrival."""
-        ...
-
-
-def check_pace(kept: bytes, before: bytes) -> None:
-    """Refuse a batch that was decided on another pace than the one kept.
-
-    Raises
-    ------
-    StoreError
-        Saying what to do.
-    """
-    if kept != before:
-        msg = "another process took in samples at the same time: give this batch again"
-        raise StoreError(msg)
-
-
-class DeviceStore(
-    LabelStore,
-    ScoreStore,
-    ArrivalStore,
-    PrecedentStore,
-    SureStore,
-    ErasureStore,
-    Protocol,
-):
-    """All that a device keeps between messages."""
-
-    def close(self) -> None:
-        """Release the file, if there is one."""
         ...

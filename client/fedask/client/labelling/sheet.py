@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from fedask.client.audit.chain import Event
-from fedask.client.labelling.queue import Item, State
+from fedask.client.audit.event import Event
+from fedask.client.labelling.queue import CLOSED, WAITING, Item, State
 from fedask.client.labelling.verdict import Kind, Progress, Rule, Verdict
 from fedask.common.ids import Annotator, Uid
-
-_WAITING = frozenset({State.QUEUED, State.LEASED})
-_CLOSED = frozenset({State.LABELLED, State.TRAINED, State.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +98,29 @@ class Sheet:
             ),
         )
 
+    def with_verdict(self, fresh: Verdict, at: datetime) -> "Sheet":
+        """Add a verdict, in the place of the same annotator's before; end their lease.
+
+        Parameters
+        ----------
+        at
+            When: the one before is taken back then.
+        """
+        sheet, hold = self, self.hold_of(fresh.annotator)
+        if hold is not None and hold.control == fresh.control:
+            sheet = sheet.with_hold(replace(hold, until=None))
+        for before in sheet.verdicts:
+            mine = before.annotator == fresh.annotator and before.undone is None
+            if mine and before.control == fresh.control:
+                fresh = replace(fresh, place=before.place)
+                sheet = sheet.without(before, at)
+        return replace(sheet, verdicts=(*sheet.verdicts, fresh))
+
     def withdrawn(self) -> "Sheet":
         """End all leases, and the question if it waits: it may not be shown now."""
         item, holds = self.item, self.holds
         holds = tuple(replace(hold, until=None) for hold in holds)
-        if item.state in _WAITING:
+        if item.state in WAITING:
             item = replace(
                 item,
                 state=State.EXPIRED,
@@ -122,7 +137,7 @@ class Sheet:
         """
         item, holds = self.item, self.holds
         state, label = rule.settle(self.opinions)
-        if state is not None and item.state not in _CLOSED:
+        if state is not None and item.state not in CLOSED:
             holds = tuple(h if h.control else replace(h, until=None) for h in holds)
         ends = [h.until for h in holds if h.until is not None and not h.control]
         if state is None:
@@ -131,7 +146,7 @@ class Sheet:
                 state = State.EXPIRED
         elif item.state is State.TRAINED and label == item.label:
             state = State.TRAINED
-        closed = state if state in _CLOSED else None
+        closed = state if state in CLOSED else None
         again = item.state is State.EXPIRED and state is not State.EXPIRED
         item = replace(
             item,

@@ -1,14 +1,15 @@
 """Verdicts that come without a lease: from another tool, a file, the site itself.
 
-Called by the desk. Pure: no store, no clock. What comes in is untrusted; what it does
-to a sample is for ``sheet`` to say, as for any other verdict.
+Called by the desk, within an open book. What comes in is untrusted; what it does to a
+sample is for ``sheet`` to say, as for any other verdict.
 """
 
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fedask.client.labelling.sheet import Sheet
-from fedask.client.labelling.verdict import Kind, Verdict
+from fedask.client.labelling.refusals import UnknownSampleError
+from fedask.client.labelling.sheet import Book, Sheet
+from fedask.client.labelling.verdict import Kind, Rule, Verdict
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import parse_annotator
 
@@ -89,7 +90,24 @@ def _check_time(at: datetime, now: datetime) -> None:
         raise ProtocolError(msg)
 
 
-def judged(sheet: Sheet, verdict: Verdict) -> Taken:
+def take(book: Book, rule: Rule, verdict: Verdict, now: datetime) -> Taken:
+    """Keep a verdict that ``check_verdict`` let through, if it is to be kept."""
+    known = book.given(verdict.annotator, verdict.key)
+    if any(each.uid == verdict.uid for each in known):
+        return Taken.KNOWN
+    try:
+        sheet = book.sheet(verdict.uid)
+    except UnknownSampleError:
+        return Taken.UNKNOWN
+    if not book.may_show(verdict.uid, now):
+        return Taken.BARRED
+    taken = _judged(sheet, verdict)
+    if taken is Taken.KEPT:
+        book.write(sheet.with_verdict(verdict, now).settled(rule))
+    return taken
+
+
+def _judged(sheet: Sheet, verdict: Verdict) -> Taken:
     """Say what is to become of a verdict whose key is new.
 
     An act that came in another way, under another key, is known by its moment: the same

@@ -1,64 +1,23 @@
 """What was found in the files of a device, so that the next process need not look.
 
-One SQLite file beside the device's store, used by ``IndexedSource``. It holds hashes,
-places and reasons, never a sample, and may be deleted at any time: it is made anew.
-Therefore ``synchronous=NORMAL``, unlike the store, and no WAL: transactions are few and
-short, and a file without one needs no care when two processes make it at once.
-
-Names of files, and what hashes of them, are sealed under a key of the store, or kept as
-keyed hashes where only equality counts. An index under another key is emptied.
+Used by ``IndexedSource``; kept in the one SQLite file that ``index_file`` opens. Names
+of files, and what hashes of them, are sealed under a key of the store, or kept as keyed
+hashes where only equality counts.
 """
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from fedask.client.pool import Broken
 from fedask.client.sources.contents import Contents
-from fedask.client.storage.keyfile import KeyFile
-from fedask.client.storage.private import made_private
-from fedask.common.errors import SealError, StoreError
+from fedask.client.sources.index_file import IndexFile
+from fedask.common.errors import SealError
 from fedask.common.ids import Uid
-from fedask.common.seal import Key, Place, derive, mark, new_key, seal, unseal
+from fedask.common.seal import Key, Place, mark, seal, unseal
 
-BUSY_TIMEOUT_MS = 10_000
 _PENDING_FILES, _PENDING_SAMPLES = 512, 1 << 16  # written at once
-_VERSION = 2  # an index of any other is emptied
-
-_TABLES = (
-    # What only the right key opens.
-    "CREATE TABLE lock (sealed BLOB NOT NULL) STRICT",
-    "CREATE TABLE source (id INTEGER PRIMARY KEY, mark BLOB UNIQUE NOT NULL) STRICT",
-    "CREATE TABLE form (id INTEGER PRIMARY KEY, form TEXT UNIQUE NOT NULL) STRICT",
-    """CREATE TABLE file (
-        id INTEGER PRIMARY KEY,
-        source INTEGER NOT NULL REFERENCES source,
-        mark BLOB NOT NULL,
-        size INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
-        uids BLOB NOT NULL,
-        places BLOB NOT NULL,
-        forms BLOB NOT NULL,
-        keys BLOB NOT NULL,
-        UNIQUE (source, mark)
-    ) STRICT""",
-    """CREATE TABLE broken (
-        file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE,
-        sealed BLOB NOT NULL
-    ) STRICT""",
-    # Files that may still be growing, as they looked the last time.
-    """CREATE TABLE seen (
-        source INTEGER NOT NULL REFERENCES source,
-        mark BLOB NOT NULL,
-        size INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
-        PRIMARY KEY (source, mark)
-    ) WITHOUT ROWID, STRICT""",
-    "CREATE INDEX broken_file ON broken (file)",
-)
 _FIND = """SELECT uids, places, forms, keys FROM file
     WHERE source = ? AND mark = ? AND size = ? AND mtime_ns = ?"""
 _FIND_ANY = """SELECT uids, places, forms, keys FROM file
@@ -76,11 +35,11 @@ _HOLDING = """SELECT id, uids, places, forms, keys FROM file
     WHERE instr(uids, ?) > 0"""
 _REPLACE = """UPDATE file SET uids = ?, places = ?, forms = ?, keys = ?
     WHERE id = ?"""
-_LOCK, _KEYS = Place("lock", "sealed"), Place("file", "keys")
+_KEYS = Place("file", "keys")
 _BROKEN_PLACE = Place("broken", "sealed")
 
 
-class Index:
+class Index(IndexFile):
     """What was found, by source, name of the file, size and time of change.
 
     Parameters
@@ -99,61 +58,11 @@ class Index:
     """
 
     def __init__(self, path: Path | None = None, key: Key | None = None) -> None:
-        self._path = path
-        self._key = key or _key_beside(path)
+        super().__init__(path, key)
         self._pending: list[tuple[int, bytes, str, tuple[int, int], Contents]] = []
         self._pending_samples = 0
         self._looks: list[tuple[int, bytes, int, int]] = []  # to be noted as seen
         self._forms: dict[str, int] = {}
-        with self._guarded(), nullcontext() if path is None else made_private(path):
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
-            try:
-                self._set_up()
-            except BaseException:
-                self._db.close()
-                raise
-
-    def _set_up(self) -> None:
-        for setting in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
-            "synchronous = NORMAL",
-            "foreign_keys = ON",
-            "secure_delete = ON",
-            "temp_store = MEMORY",
-        ):
-            self._db.execute(f"PRAGMA {setting}")
-        if self._is_ours():
-            return
-        with self._transaction():
-            before = self._number("PRAGMA user_version")
-            if not self._is_ours():  # asks again, under the lock
-                for table in ("broken", "seen", "file", "form", "source", "lock"):
-                    self._db.execute(f"DROP TABLE IF EXISTS {table}")
-                for statement in _TABLES:
-                    self._db.execute(statement)
-                lock = seal(self._key, b"", _LOCK)
-                self._db.execute("INSERT INTO lock (sealed) VALUES (?)", (lock,))
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        if before:
-            self._vacuum()
-
-    def _is_ours(self) -> bool:
-        """Tell whether the index is of this version and under this key."""
-        if self._number("PRAGMA user_version") != _VERSION:
-            return False
-        row = self._db.execute("SELECT sealed FROM lock").fetchone()
-        try:
-            return row is not None and unseal(self._key, row[0], _LOCK) == b""
-        except SealError:
-            return False
-
-    def _vacuum(self) -> None:
-        """Leave nothing of what was deleted in free pages, unless others are busy."""
-        try:
-            self._db.execute("VACUUM")
-        except sqlite3.OperationalError as err:
-            if err.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
 
     def source(self, name: str) -> int:
         """Return the id of a source: its place, kind and options, as text."""
@@ -281,10 +190,6 @@ class Index:
         opened.sort(key=lambda each: each[0].encode())  # by file; else as they stood
         return [Broken(name, reason) for _, name, reason in opened]
 
-    def close(self) -> None:
-        """Close the file; what was not flushed is forgotten."""
-        self._db.close()
-
     def _mark(self, kind: str, name: str) -> bytes:
         return mark(self._key, kind, name)
 
@@ -314,43 +219,3 @@ class Index:
         if plain is None:
             plain = bytes(8 * (len(uids) // 16))
         return Contents.of(uids, places, forms, plain)
-
-    def _number(self, query: str, *values: object) -> int:
-        return int(self._db.execute(query, values).fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._guarded():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as err:
-            msg = f"cannot use the index {self._path}: {err}; it may be deleted, and "
-            msg += "is made anew"
-            raise StoreError(msg) from err
-
-
-def _key_beside(path: Path | None) -> Key:
-    """Return the key in a file beside the index, made if missing."""
-    if path is None:
-        return new_key()
-    keyring = KeyFile(path.with_name(path.name + ".key"))
-    keys = keyring.read()
-    if not keys:
-        try:
-            keyring.add(new_key())
-        except StoreError:
-            if not keyring.read():  # else another process was first
-                raise
-        keys = keyring.read()
-    return derive(keys[-1], "index")

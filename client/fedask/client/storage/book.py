@@ -1,20 +1,20 @@
-"""The desk's rows in a device's SQLite file. Called by the store, within a transaction.
+"""One sample's rows in a device's SQLite file: item, leases, verdicts.
 
-Nothing here decides anything: what a row becomes is worked out in ``sheet``.
+Called by the desk through ``verdicts``, within a transaction. Nothing here decides
+anything: what a row becomes is worked out in ``sheet``.
 """
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event
-from fedask.client.labelling.queue import State
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event
 from fedask.client.labelling.refusals import UnknownSampleError
 from fedask.client.labelling.sheet import Book, Hold, Sheet
-from fedask.client.labelling.verdict import Progress, Verdict
+from fedask.client.labelling.verdict import Verdict
 from fedask.client.storage import schema
 from fedask.client.storage.sealer import Sealer
 from fedask.common.ids import Annotator, Uid
@@ -22,16 +22,6 @@ from fedask.common.ids import Annotator, Uid
 _LABEL = schema.COLUMNS.split(", ").index("label")
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
 _OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608
-_LAST = (
-    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
-    "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number DESC LIMIT ?2"
-)
-_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608
-_CONTROLS = (
-    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
-    "WHERE control = 1 AND undone IS NULL ORDER BY number"
-)
-_LAST_OF_ONE = _LAST.replace("?1 IS NULL OR ", "")  # so that the index is used
 _BY_KEY = (
     f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608
     "WHERE annotator = ? AND key = ? AND key <> x'' ORDER BY number"
@@ -84,12 +74,6 @@ _ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid
 _END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
     AND control = 0"""
 _CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
-_NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
-    WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
-_ADD_NEAR = "INSERT OR IGNORE INTO near (uid, other) VALUES (?1, ?2), (?2, ?1)"
-_WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
-    WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""
-_RANK = "UPDATE item SET priority = ? WHERE uid = ? AND priority <> ?1"
 
 
 class SqliteBook(Book):
@@ -237,78 +221,6 @@ def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
     """End whatever people hold of a sample that the device moves."""
     db.execute(_END_LEASES, (uid,))
     db.execute(_CLEAR_TAKEN, (uid,))
-
-
-def verdicts(
-    db: sqlite3.Connection, sealer: Sealer, limit: int, annotator: Annotator | None
-) -> list[Verdict]:
-    """Return the last verdicts, newest first."""
-    query, who = _LAST, None
-    if annotator is not None:
-        query, who = _LAST_OF_ONE, sealer.who(annotator)
-    return list(map(sealer.verdict, db.execute(query, (who, max(0, limit)))))
-
-
-def progress(db: sqlite3.Connection, sealer: Sealer, since: datetime) -> Progress:
-    """Count items and verdicts. Labels and names are opened to be counted."""
-    states = db.execute("SELECT state, count(*) FROM item GROUP BY state ORDER BY 1")
-    labels = db.execute(
-        "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
-    )
-    classes = Counter(sealer.label(uid, label) for uid, label in labels)
-    people = db.execute(
-        "SELECT max(number), count(*) FROM verdict WHERE undone IS NULL "
-        "GROUP BY annotator"
-    ).fetchall()
-    (today,) = db.execute(
-        "SELECT count(*) FROM verdict WHERE undone IS NULL AND at >= ?",
-        (schema.to_text(since),),
-    ).fetchone()
-    last = (db.execute(_NUMBER, (number,)).fetchone() for number, _ in people)
-    names = [sealer.verdict(row).annotator for row in last]
-    counts = zip(names, (count for _, count in people), strict=True)
-    return Progress(
-        states={State(state): count for state, count in states},
-        classes={k: n for k, n in sorted(classes.items(), key=str) if k is not None},
-        annotators=dict(sorted(counts)),
-        today=today,
-        controls=_controls(db, sealer),
-    )
-
-
-def _controls(
-    db: sqlite3.Connection, sealer: Sealer
-) -> dict[Annotator, tuple[int, int]]:
-    """Count, per annotator, the controls that were right, and all with a class."""
-    right: dict[Annotator, tuple[int, int]] = {}
-    for said in map(sealer.verdict, db.execute(_CONTROLS).fetchall()):
-        row = db.execute("SELECT label FROM item WHERE uid = ?", (said.uid,)).fetchone()
-        truth = sealer.label(said.uid, row[0])
-        if said.label is not None and truth is not None:
-            hits, given = right.get(said.annotator, (0, 0))
-            right[said.annotator] = (hits + (said.label == truth), given + 1)
-    return dict(sorted(right.items()))
-
-
-def near(db: sqlite3.Connection, uid: Uid) -> list[Uid]:
-    """Return the near-duplicates of a sample that wait, by uid."""
-    return [Uid(other) for (other,) in db.execute(_NEAR, (uid,))]
-
-
-def waiting(db: sqlite3.Connection) -> list[tuple[Uid, float]]:
-    """Return what waits with its score, in the order it is given out."""
-    return [(Uid(uid), score) for uid, score in db.execute(_WAITING)]
-
-
-def put_near(db: sqlite3.Connection, pairs: Iterable[tuple[Uid, Uid]]) -> None:
-    """Replace the pairs of near-duplicates."""
-    db.execute("DELETE FROM near")
-    db.executemany(_ADD_NEAR, pairs)
-
-
-def rank(db: sqlite3.Connection, scores: Iterable[tuple[float, str]]) -> None:
-    """Set the scores that samples are handed out by."""
-    db.executemany(_RANK, scores)
 
 
 def add_verdict(db: sqlite3.Connection, sealer: Sealer, verdict: Verdict) -> None:

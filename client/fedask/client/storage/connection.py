@@ -8,18 +8,22 @@ Knows no table but through ``schema``.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 
-from fedask.client.audit.chain import NO_AUDIT, Audit
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event, Fact
 from fedask.client.storage import rotation, schema
+from fedask.client.storage.eraser import Eraser
 from fedask.client.storage.keyfile import KeyFile
 from fedask.client.storage.keyring import Keyring
 from fedask.client.storage.private import made_private
 from fedask.client.storage.sealer import Sealer
 from fedask.client.storage.vault import Vault
 from fedask.common.errors import StoreError
+from fedask.common.ids import Uid
 
 BUSY_TIMEOUT_MS = 10_000
 AUDIT = "audit"  # purpose of the store's own key for its log
@@ -61,6 +65,7 @@ class Connection:
             with made_private(path):
                 self._db = sqlite3.connect(path, isolation_level=None)
             self._sealer = Sealer(self._db, self._vault)
+            self._eraser = Eraser(self._db, self._vault, self._sealer)
             try:
                 self._set_up()
             except BaseException:
@@ -73,6 +78,18 @@ class Connection:
     def close(self) -> None:
         """Release the file."""
         self._db.close()
+
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        *,
+        at: datetime | None,
+        **facts: Fact,
+    ) -> None:
+        """Record what changes nothing here: an export, a refusal."""
+        with self._transaction() as db:
+            self._audit.append(db, event, uids=uids, annotator=None, at=at, **facts)
 
     def _set_up(self) -> None:
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

@@ -15,6 +15,7 @@ import numpy as np
 from fedask.client.asking.pace import Pace
 from fedask.client.storage import seen
 from fedask.client.storage.erasure import Training
+from fedask.client.storage.note import PACE, note, put_note
 from fedask.client.storage.sealer import Sealer
 from fedask.client.storage.vault import Vault
 from fedask.common.ids import Uid
@@ -43,8 +44,6 @@ _OF_CYCLE = "SELECT uids FROM training WHERE cycle = ?"
 _PUT_TRAINING = "INSERT OR REPLACE INTO training (cycle, uids) VALUES (?, ?)"
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 _PUT_SCORES = "UPDATE scoring SET uids = ?, scores = ?, groups = ?"
-_PACE = "SELECT value FROM note WHERE name = 'pace'"
-_PUT_PACE = "UPDATE note SET value = ? WHERE name = 'pace'"
 _KINDS = "SELECT DISTINCT kind FROM model ORDER BY kind"
 
 
@@ -132,13 +131,10 @@ class Eraser:
 
     def _drop_arrivals(self, uids: frozenset[Uid]) -> None:
         """Take samples out of the last batch of a stream."""
-        row = self._db.execute(_PACE).fetchone()
-        if row is None:
-            return
-        pace = Pace.from_bytes(bytes(row[0]))
+        pace = Pace.from_bytes(note(self._db, PACE))
         if uids & set(pace.last):
             last = tuple(uid for uid in pace.last if uid not in uids)
-            self._db.execute(_PUT_PACE, (replace(pace, last=last).to_bytes(),))
+            put_note(self._db, PACE, replace(pace, last=last).to_bytes())
 
     def _used(self, uid: Uid) -> tuple[int, ...] | None:
         """Return the cycles kept of a forgotten sample; None: it is not forgotten."""

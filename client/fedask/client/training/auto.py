@@ -21,9 +21,10 @@ from fedask.client.asking.best import Best
 from fedask.client.asking.rating import present
 from fedask.client.asking.scoring import BATCH_NUMBERS, BATCH_SAMPLES
 from fedask.client.asking.view import Floats
-from fedask.client.labelling.queue import DeviceStore, Item, Origin
+from fedask.client.labelling.queue import Item, Origin
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.training.sure import Sure
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, unit_hash

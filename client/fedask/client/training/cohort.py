@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from fedask.client.training.loss import Loss
 from fedask.client.training.sgd import Descent, Lesson, Trained, batches
 from fedask.common.model import check_logits
 from fedask.common.sections import TrainConfig
@@ -34,8 +35,6 @@ _FEWEST = 6  # below, stacking costs more than it saves
 _MOST = 256  # above, nothing more is saved
 _MOST_BYTES = 64 * 2**20  # of stacked models: weights, gradients and momenta each
 _EVIDENCE = 10_000  # values that must be equal before a kind of lesson counts as proved
-
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from fedask.client.training.cohort import Cohort
+from fedask.client.training.loss import Loss
 from fedask.client.training.sgd import (
     Descent,
     Labelled,
@@ -58,6 +59,7 @@ class Learner:
         self._views = {name: tensor.detach().numpy() for name, tensor in state.items()}
         self.spec = ArraySpec.of(self._views)
         self._tap: FeatureTap | None = None
+        self._loss = Loss(task, config.logit_shift)
         self._cohort = Cohort(self._model, self._loss, config, task.num_classes)
         self._encoder: list[torch.Tensor] | None = None  # what warm-up trains
         self._loaded: Arrays | None = None
@@ -187,47 +189,6 @@ class Learner:
         self._return()
         return trained
 
-    def _shift(
-        self, targets: torch.Tensor, weights: torch.Tensor | None
-    ) -> torch.Tensor | None:
-        """Return tau * log(1 + class counts of the device), (c,).
-
-        A device sees few classes; without the shift its update unlearns the others.
-
-        References
-        ----------
-        Ren et al., "Balanced meta-softmax", NeurIPS 2020, equation 3; per device as in
-        Cao et al., "Knowledge-aware federated active learning", ICCV 2023, where the
-        log of an absent class is minus infinity; adding one keeps it finite.
-        """
-        tau = self._config.logit_shift
-        if tau == 0.0:
-            return None
-        counts = torch.bincount(targets, weights, self._task.num_classes).float()
-        return tau * torch.log1p(counts)
-
-    def _loss(
-        self,
-        logits: torch.Tensor,
-        targets: torch.Tensor,
-        weights: torch.Tensor | None,
-    ) -> torch.Tensor:
-        given = self._task.loss
-        if weights is None and given is not None:
-            return given(logits, targets)
-        if given is None:
-            # Summed apart from the entropies: their own kernel adds in another order
-            # when it is vectorised. The gradient is the same either way.
-            losses = functional.cross_entropy(logits, targets, reduction="none")
-        else:  # a user's own tells the loss of a batch: one sample makes one
-            pairs = zip(logits[:, None], targets[:, None], strict=True)
-            losses = torch.stack([given(*pair) for pair in pairs])
-        if weights is None:
-            return losses.mean()
-        # In float64, where the order of adding does not reach the bits that are kept.
-        shares = weights / weights.double().sum().float()
-        return (losses * shares).double().sum().float()
-
     @property
     def loaded(self) -> Arrays | None:
         """The arrays that were loaded last."""
@@ -318,7 +279,7 @@ class Learner:
         return Labelled(
             inputs=self._inputs(raw),
             targets=targets,
-            shift=self._shift(targets, weighed),
+            shift=self._loss.shift(targets, weighed),
             weights=weighed,
         )
 

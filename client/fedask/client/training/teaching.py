@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from fedask.client.asking.rating import present
 from fedask.client.asking.view import Floats
-from fedask.client.labelling.queue import DeviceStore, Item
+from fedask.client.labelling.queue import Item
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
+from fedask.client.storage.device_store import DeviceStore
 from fedask.client.training import warmup
 from fedask.client.training.auto import AutoTier
 from fedask.client.training.learner import Learner

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.labelling.queue import Item, State
+from fedask.client.labelling.queue import CLOSED, Item
 from fedask.client.pool import Pool
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
@@ -21,8 +21,6 @@ ABSTAIN = -1
 Votes = NDArray[np.int64]
 # Maps a raw batch (n, ...) to (n,) int: a class of the task, or ABSTAIN.
 Function = Callable[[NDArray[Any]], NDArray[np.integer[Any]]]
-
-_SEEN = frozenset({State.LABELLED, State.TRAINED, State.SKIPPED})  # by a person
 
 
 class Weak:
@@ -75,7 +73,7 @@ class Weak:
         people = {i.uid: i.label for i in items if i.label is not None}
         if enough(people.values(), self._config.until):
             return {}
-        seen = {item.uid for item in items if item.state in _SEEN}
+        seen = {item.uid for item in items if item.state in CLOSED}
         uids = [uid for uid in self._draw(pool) if uid not in seen]
         classes = combine(
             self._votes(pool, uids), self._worth(pool, people), self._num_classes

@@ -16,9 +16,9 @@ import numpy as np
 
 from fedask.client.audit.log import SqliteAudit
 from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Waiting
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.verdict import Label
+from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.grid import Scored

@@ -1,14 +1,10 @@
-"""Payloads in memory, within a quota: what ``testing.MemoryStore`` keeps of samples.
-
-Plain sorting over plain dicts, to be read as the meaning of the queries in ``shelf``.
-"""
+"""Payloads in memory, within a quota: what ``storage.shelf`` says in SQL."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from typing_extensions import override
 
-from fedask.client.labelling.memory import MemoryDesk
 from fedask.client.labelling.queue import State
 from fedask.client.storage.payload import (
     Payload,
@@ -19,21 +15,21 @@ from fedask.client.storage.payload import (
     not_there,
     was_erased,
 )
+from fedask.client.testing.scores import MemoryScores
 from fedask.common.ids import Uid
 
 _ORDER = {State.TRAINED: 0, State.SKIPPED: 0, State.EXPIRED: 1, None: 2}
 _STAYS = frozenset({State.LEASED, State.LABELLED})
 
 
-class MemoryShelf(MemoryDesk, PayloadStore):
+class MemoryPayloads(MemoryScores, PayloadStore):
     """Payloads beside items. Nothing here survives the process."""
 
-    def __init__(self, quota: StoreQuota | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._quota = quota or StoreQuota()
+        self._quota = StoreQuota()
         self._payloads: dict[Uid, tuple[str, bytes]] = {}  # in the order they came
         self._dropped: set[Uid] = set()
-        self._forgotten: dict[Uid, tuple[int, ...]] = {}  # cycles trained in
 
     @override
     def put_payload(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
@@ -74,9 +70,6 @@ class MemoryShelf(MemoryDesk, PayloadStore):
     @override
     def dropped(self) -> frozenset[Uid]:
         return frozenset(self._dropped)
-
-    def _drop_scores(self, uids: list[Uid]) -> None:
-        """Let the last scoring forget samples; there is none here."""
 
     def _may_go(self) -> Iterator[Uid]:
         ranked = []

@@ -1,6 +1,7 @@
-"""The desk's rows in memory: what ``testing.MemoryStore`` keeps of people's verdicts.
+"""The desk's rows in memory: what ``storage.verdicts`` and ``storage.book`` say in SQL.
 
-Plain scans over plain dicts, to be read as the meaning of the queries in ``book``.
+Plain scans over plain dicts, to be read as the meaning of those queries. All other
+parts of the store in memory stand on these.
 """
 
 from collections import Counter
@@ -11,18 +12,17 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.audit.chain import NO_AUDIT, Audit, Event
-from fedask.client.labelling.queue import Item, State
+from fedask.client.audit.audit import NO_AUDIT, Audit
+from fedask.client.audit.event import Event, Fact
+from fedask.client.labelling.queue import WAITING, Item
 from fedask.client.labelling.refusals import UnknownSampleError
 from fedask.client.labelling.sheet import Book, Hold, Sheet, VerdictStore
 from fedask.client.labelling.verdict import Progress, Verdict
 from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid
 
-WAITING = frozenset({State.QUEUED, State.LEASED})
 
-
-class MemoryDesk(VerdictStore, Book):
+class MemoryVerdicts(VerdictStore, Book):
     """Items, verdicts and leases. Nothing here survives the process."""
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class MemoryDesk(VerdictStore, Book):
         self._right_until: dict[Uid, datetime] = {}
         self._audit: Audit = NO_AUDIT
         self._near: frozenset[tuple[Uid, Uid]] = frozenset()
+        self._forgotten: dict[Uid, tuple[int, ...]] = {}  # cycles trained in
 
     @contextmanager
     @override
@@ -188,6 +189,18 @@ class MemoryDesk(VerdictStore, Book):
             mine = [v for v in mine if v.undone is None and v.uid not in held]
             key = mine[-1].key if mine else ""
         return [verdict for verdict in mine if verdict.key == key]
+
+    def _record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        annotator: Annotator | None = None,
+        *,
+        at: datetime | None = None,
+        **facts: Fact,
+    ) -> None:
+        self._audit.append(None, event, uids=uids, annotator=annotator, at=at, **facts)
+        self._audit.settle(committed=True)
 
     def _in_order(self) -> list[Item]:
         """Return what waits, in the order it is given out."""

@@ -1,0 +1,21 @@
+"""Single values in a device's SQLite file, each under a name. Called in the store."""
+
+import sqlite3
+
+CUT = "cut"  # the last one
+PACE = "pace"  # what a stream goes on from
+POLICY = "rights"  # digest of the site's policy; none, or "": no restrictions
+
+_NOTE = "SELECT value FROM note WHERE name = ?"
+_PUT = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
+
+
+def note(db: sqlite3.Connection, name: str) -> bytes:
+    """Return what is kept under a name, or b"" if nothing is."""
+    row = db.execute(_NOTE, (name,)).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+def put_note(db: sqlite3.Connection, name: str, value: bytes) -> None:
+    """Keep a value under a name, in place of the one before."""
+    db.execute(_PUT, (name, value))

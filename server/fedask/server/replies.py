@@ -1,0 +1,204 @@
+"""The replies of one round: read, checked, booked, or refused by name.
+
+Called by the strategy. A device is believed nothing that cannot be: a second reply,
+totals that shrink, more scores than it may count.
+"""
+
+import logging
+from collections import Counter
+
+import numpy as np
+from flwr.app import Message, RecordDict
+from flwr.common.constant import ErrorCode
+
+from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.grid import IntArray
+from fedask.common.grid_record import GRID
+from fedask.common.groups import check_sums
+from fedask.common.ids import DeviceId
+from fedask.common.records import REASONS, REPORT, Report, wire_bytes
+from fedask.server.inner import Gathered
+from fedask.server.progress import Progress
+
+_REASONS_LOGGED = 3  # per round
+# Flower's codes for what no app has said: a device may be there another time.
+_AWAY = frozenset(
+    {
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+    }
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Reader:
+    """Reads reports; one for a whole run.
+
+    Parameters
+    ----------
+    num_classes
+        c of the task.
+    grid_shape
+        (g, b) that a grid must have.
+    sums_shape
+        (g, 17) that sums must have; None: there must be none.
+    most
+        Scores that a device may count.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        grid_shape: tuple[int, int],
+        sums_shape: tuple[int, int] | None,
+        most: int,
+    ) -> None:
+        self._classes = num_classes
+        self.grid_shape = grid_shape
+        self.sums_shape = sums_shape
+        self.most = most
+        self._kept: dict[int, tuple[object, Report, int]] = {}  # by node
+
+    def read(self, node: int, content: RecordDict) -> tuple[Report, int]:
+        """Read a report and count its bytes, grid included.
+
+        Once per record, which an unchanged device of this process sends again.
+
+        Raises
+        ------
+        ProtocolError
+            If it does not fit.
+        """
+        record = content.get(REPORT)
+        kept = self._kept.get(node)
+        if kept is not None and kept[0] is record and GRID not in content:
+            return kept[1:]
+        report = Report.from_content(
+            content,
+            num_classes=self._classes,
+            grid_shape=self.grid_shape,
+            sums_shape=self.sums_shape,
+        )
+        size = wire_bytes(content)
+        if report.grid is None:
+            self._kept[node] = (record, report, size)
+        return report, size
+
+
+class Replies:
+    """What is collected while the replies of one round come in.
+
+    Parameters
+    ----------
+    reader
+        Of the run.
+    progress
+        Where reports are booked.
+    gathered
+        Takes the updates.
+    scoring
+        Whether devices score in this round.
+
+    Attributes
+    ----------
+    grid, sums
+        Of all that scored; sums are None where groups are predicted classes.
+    scored
+        Devices whose grids are in it.
+    refused
+        (device, reason) of what was dropped.
+    """
+
+    def __init__(
+        self, reader: Reader, progress: Progress, gathered: Gathered, *, scoring: bool
+    ) -> None:
+        self.grid: IntArray = np.zeros(reader.grid_shape, dtype=np.int64)
+        self.sums: IntArray | None = None
+        if reader.sums_shape is not None:
+            self.sums = np.zeros(reader.sums_shape, dtype=np.int64)
+        self.scored: list[DeviceId] = []
+        self.refused: list[tuple[str, str]] = []
+        self._reader = reader
+        self._progress = progress
+        self._gathered = gathered
+        self._scoring = scoring
+        self._seen: set[DeviceId] = set()
+        self._failed = 0  # devices whose app raised an error, wrong set-up included
+
+    def take(self, reply: Message, model_bytes: int) -> None:
+        """Take one reply, or drop what does not fit and name the device.
+
+        A report that fits is booked even if the update beside it is refused: labels
+        that people gave are counted whatever became of the training.
+
+        Parameters
+        ----------
+        model_bytes
+            Of an update, to be counted.
+        """
+        node = reply.metadata.src_node_id
+        device = f"node {node}"
+        if reply.has_error():
+            reason = str(reply.error.reason)[:200]
+            self.refused.append((device, reason))
+            away = reply.error.code in _AWAY or reason.startswith("UnavailableError")
+            self._failed += not away
+            return
+        try:
+            report, size = self._reader.read(node, reply.content)
+            device = report.device
+            self._check(report)
+            self._book(report, node)
+            trained = self._gathered.add(reply, report)
+        except ProtocolError as err:
+            self.refused.append((device, str(err)))
+            return
+        self._progress.wire.count_reply(size, model_bytes if trained else 0)
+
+    def tell(self, number: int) -> None:
+        """Log why replies were refused; stop a run that nobody could begin.
+
+        Raises
+        ------
+        UnavailableError
+            If in the first round the app of every device fails.
+        """
+        reasons = Counter(reason for _, reason in self.refused)
+        for reason, count in reasons.most_common(_REASONS_LOGGED):
+            logger.warning("round %d: refused %d replies: %s", number, count, reason)
+        if number == 1 and not self._seen and 0 < self._failed == reasons.total():
+            msg = f"no device could begin: {reasons.most_common(1)[0][0]}"
+            raise UnavailableError(msg)
+
+    def _book(self, report: Report, node: int) -> None:
+        """Book a report that passed every check."""
+        self._seen.add(report.device)
+        self._progress.ledger.note(report)
+        self._progress.applied[node] = report.cut_cycle
+        self._progress.classes[report.device] = report.class_counts
+        if report.refused:
+            self.refused.append((report.device, REASONS[report.refused]))
+        if report.grid is not None and self._scoring:
+            self.grid += report.grid
+            self.scored.append(report.device)
+            if self.sums is not None and report.sums is not None:
+                self.sums += report.sums
+
+    def _check(self, report: Report) -> None:
+        """Refuse what cannot be: a second reply, totals that shrink, a full grid."""
+        if report.device in self._seen:
+            msg = f"device {report.device} replied twice"
+            raise ProtocolError(msg)
+        before = self._progress.ledger.totals.get(report.device)
+        now = (report.asked, report.answered, report.skipped, report.expired)
+        if before is not None and any(n < b for n, b in zip(now, before, strict=True)):
+            msg = f"device {report.device} reports less than before: {before} to {now}"
+            raise ProtocolError(msg)
+        if report.grid is not None and int(report.grid.sum()) > self._reader.most:
+            msg = f"device {report.device} counts more scores than its capacity"
+            raise ProtocolError(msg)
+        if report.sums is not None:
+            check_sums(report.sums)
