@@ -45,6 +45,7 @@ from fedask.client.rights.permitted import Permits
 from fedask.client.storage.erasure import Erased, Training
 from fedask.client.storage.keyring import Keyring, without
 from fedask.client.storage.memory_shelf import MemoryShelf
+from fedask.client.storage.milestones import MemoryMilestones
 from fedask.client.storage.payload import StoreQuota
 from fedask.client.training.sure import Sure
 from fedask.common.clock import Clock
@@ -59,7 +60,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)  # the end of a right that there is no
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
-class MemoryStore(MemoryShelf, DeviceStore):
+class MemoryStore(MemoryShelf, MemoryMilestones, DeviceStore):
     """The store of a device that forgets when the process ends."""
 
     def __init__(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fedask.client.asking.precedents import PrecedentStore
 from fedask.client.storage.erasure import ErasureStore, Training
+from fedask.client.training.milestone import MilestoneStore
 from fedask.client.training.sure import SureStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -339,6 +340,7 @@ class DeviceStore(
     PrecedentStore,
     SureStore,
     ErasureStore,
+    MilestoneStore,
     Protocol,
 ):
     """All that a device keeps between messages."""

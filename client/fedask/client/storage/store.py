@@ -35,10 +35,10 @@ from fedask.client.labelling.verdict import Kind, Progress, Verdict
 from fedask.client.rights.permitted import Permits
 from fedask.client.storage import book as rows
 from fedask.client.storage import right_rows, rotation, schema
-from fedask.client.storage.connection import Connection
 from fedask.client.storage.eraser import Eraser
 from fedask.client.storage.erasure import Erased, Training
 from fedask.client.storage.keyring import Keyring
+from fedask.client.storage.milestones import SqliteMilestones
 from fedask.client.storage.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.storage.sealer import from_precedent
 from fedask.client.storage.seen import seen
@@ -97,7 +97,7 @@ _CUT, _PACE, _RIGHTS = "cut", "pace", right_rows.NOTE  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
-class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
+class SqliteStore(SqliteMilestones, DeviceStore, VerdictStore, PayloadStore):
     """The durable store.
 
     Parameters
