@@ -101,4 +101,5 @@ def open_device(
             else FileOracle(Path(str(labels)), task.classes),
             proceed=guard.check,
             lessons=held.lessons(guard.check),
+            clock=clock,
         )

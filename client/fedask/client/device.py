@@ -22,8 +22,10 @@ from fedask.client.setting import Setting
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Training
 from fedask.client.training.learner import Learner
+from fedask.client.training.milestone import Milestone
 from fedask.client.training.sgd import Lesson, Trained, WarmLesson
 from fedask.client.training.teaching import Teacher, check_label
+from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
@@ -117,6 +119,9 @@ class Device:
     lessons
         The samples it may train on, where not all may be: answers about others are
         kept, and of no use. None: ``pool``, and a sample that is gone is an error.
+    clock
+        Dates what the server tells of the model. None: nobody is there to read it, and
+        none of it is kept, as in simulations.
     """
 
     def __init__(  # noqa: PLR0913  (what a device is made of, in one place)
@@ -129,6 +134,7 @@ class Device:
         present: Callable[[int], bool] = always,
         proceed: Callable[[], None] = unhindered,
         lessons: Pool | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.device_id = device_id
         self.pool = pool
@@ -137,6 +143,7 @@ class Device:
         self._rater = Rater(pool, store)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
+        self._clock = clock
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
         self._teacher = Teacher(device_id, pool, store, lessons)
@@ -168,6 +175,7 @@ class Device:
             raise UnavailableError(msg)
         if ask.warms_up:
             return self._warm(setting, ask.step, prox)
+        self._note_accuracy(ask)
         refused, counted = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
             refused = self._asker.apply(ask.cut, setting)
@@ -187,6 +195,20 @@ class Device:
             weight=taught.weight,
             setting=setting,
             training=Training(cycle=ask.cycle, uids=taught.uids),
+        )
+
+    def _note_accuracy(self, ask: Ask) -> None:
+        """Keep how good the model of the last cycle was, if the server tells."""
+        if ask.accuracy is None or self._clock is None:
+            return
+        trained = sum(item.state is State.TRAINED for item in self.store.items())
+        self.store.put_milestone(
+            Milestone(
+                cycle=ask.cycle - 1,
+                accuracy=ask.accuracy,
+                at=self._clock.now(),
+                trained=trained,
+            )
         )
 
     def _warm(self, setting: Setting, step: int, prox: float) -> Begun:

@@ -5,19 +5,22 @@ are frozen, and reading one from a message refuses whatever does not fit. There 
 other active-learning message. How fields are read is in ``fields``, the grid in
 ``grid_record``.
 
-=================  ============  ==================================================
-record             kind          holds
-=================  ============  ==================================================
-``fedask.ask``     ConfigRecord  ``v``, ``cycle``, ``step``; ``score``; ``centres``, see
-                                 ``groups``; ``cut.*``, of which ``cut.theta`` is (g,)
-                                 little-endian uint16
-``fedask.report``  ConfigRecord  ``v``, ``device``, ``refused``; ``counts``: (5 + c,)
-                                 little-endian uint32: last cut, asked, answered,
-                                 skipped, expired, then labels per class
-``fedask.grid``    ArrayRecord   ``counts``: (g, b) of the narrowest unsigned type;
-                                 ``sums``, see ``groups``: (g, 17) of the narrowest
-                                 signed one
-=================  ============  ==================================================
+===================  ============  ================================================
+record               kind          holds
+===================  ============  ================================================
+``fedask.ask``       ConfigRecord  ``v``, ``cycle``, ``step``; ``score``; ``centres``,
+                                   see ``groups``; ``cut.*``, of which ``cut.theta``
+                                   is (g,) little-endian uint16
+``fedask.accuracy``  ConfigRecord  ``v``; ``last``: ``Ask.accuracy``. Beside the ask,
+                                   not in it: a device that does not know it passes
+                                   over it, as over the inner strategy's own records
+``fedask.report``    ConfigRecord  ``v``, ``device``, ``refused``; ``counts``: (5 + c,)
+                                   little-endian uint32: last cut, asked, answered,
+                                   skipped, expired, then labels per class
+``fedask.grid``      ArrayRecord   ``counts``: (g, b) of the narrowest unsigned type;
+                                   ``sums``, see ``groups``: (g, 17) of the narrowest
+                                   signed one
+===================  ============  ================================================
 """
 
 from dataclasses import dataclass
@@ -38,6 +41,7 @@ from fedask.common.ids import (
 from fedask.common.sections import MAX_BINS
 
 ASK = "fedask.ask"
+ACCURACY = "fedask.accuracy"
 REPORT = "fedask.report"
 MAX_GROUPS = 4096
 # Why a device did not do all it was asked; what the server's account says of it.
@@ -133,6 +137,12 @@ class Ask:
     centres
         Of the groups to count scores in, where they are not the predicted classes; in
         the form of ``groups.to_wire``, which the device checks.
+    accuracy
+        In [0, 1], on the server's held-out data, of the model that the last cycle ended
+        with; None if the server does not know it, or has told this device. That is the
+        model in this message where a cycle begins with it (without ``train.restart``),
+        and up to a cycle's rounds older for a device that missed the beginning. For
+        people to see: nothing that a device does depends on it.
     """
 
     cycle: int
@@ -140,10 +150,13 @@ class Ask:
     score: str = ""
     cut: Cut | None = None
     centres: bytes = b""
+    accuracy: float | None = None
 
     def __post_init__(self) -> None:
         check_range("ask cycle", self.cycle, 0, MAX_COUNT)
         check_range("ask step", self.step, 0, MAX_COUNT)
+        if self.accuracy is not None:
+            check_range("ask accuracy", self.accuracy, 0.0, 1.0)
         if self.warms_up and (self.score or self.cut is not None):
             msg = "ask: a round of warm-up (cycle 0) must not score or ask"
             raise ProtocolError(msg)
@@ -153,8 +166,9 @@ class Ask:
         """Whether the encoder is trained without a label, and nothing else done."""
         return self.cycle == 0
 
-    def to_record(self) -> ConfigRecord:
-        """Return the wire form; ``from_content`` of it gives an equal ask."""
+    @property
+    def records(self) -> dict[str, ConfigRecord]:
+        """The wire form, by record name; ``from_content`` of it gives an equal ask."""
         record = ConfigRecord({"v": SCHEMA, "cycle": self.cycle, "step": self.step})
         if self.score:
             record["score"] = self.score
@@ -163,7 +177,10 @@ class Ask:
         if self.cut is not None:
             for name, value in self.cut.to_fields().items():
                 record[f"cut.{name}"] = value
-        return record
+        records = {ASK: record}
+        if self.accuracy is not None:
+            records[ACCURACY] = ConfigRecord({"v": SCHEMA, "last": self.accuracy})
+        return records
 
     @classmethod
     def from_content(cls, content: RecordDict) -> "Ask":
@@ -172,7 +189,7 @@ class Ask:
         Raises
         ------
         ProtocolError
-            If there is none, its schema version is not ours, or a field is missing,
+            If there is none, a schema version is not ours, or a field is missing,
             unknown, of the wrong type or out of range.
         """
         fields = Fields(content, ASK)
@@ -197,7 +214,14 @@ class Ask:
         fields.done()
         if score:
             parse_model_version(score)
-        return cls(cycle=cycle, step=step, score=score, cut=cut, centres=centres)
+        return cls(
+            cycle=cycle,
+            step=step,
+            score=score,
+            cut=cut,
+            centres=centres,
+            accuracy=_read_accuracy(content),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: the wire form is kept
@@ -317,10 +341,19 @@ class Report:
         )
 
 
+def _read_accuracy(content: RecordDict) -> float | None:
+    if ACCURACY not in content:
+        return None
+    fields = Fields(content, ACCURACY)
+    accuracy = fields.take("last", float)
+    fields.done()
+    return accuracy
+
+
 def wire_bytes(content: RecordDict) -> int:
     """Count the bytes of our own records in a message, as Flower counts them."""
     return sum(
         len(name) + content[name].count_bytes()
-        for name in (ASK, REPORT, GRID)
+        for name in (ASK, ACCURACY, REPORT, GRID)
         if name in content
     )

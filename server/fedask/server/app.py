@@ -202,6 +202,7 @@ class Coordinator:
             found = dict(self._evaluate(self._task, self._scenario, self._arrays))
             predicted = found.pop(PREDICTIONS, None)
             row |= found
+            self._strategy.progress.accuracy = _accuracy(row)
             if predicted is not None:
                 row["kappa"] = self._agreement(np.asarray(predicted))
         if self._uncertain:
@@ -277,6 +278,24 @@ class Coordinator:
             "refused": [list(entry) for entry in progress.refused],
             "wire": progress.wire.to_state(),
         }
+
+
+def _accuracy(row: Mapping[str, Any]) -> float | None:
+    """Return the accuracy that was measured, if it was.
+
+    Raises
+    ------
+    ConfigError
+        If it is no share: figures, stopping and devices could do nothing with it.
+    """
+    if "accuracy" not in row:
+        return None
+    accuracy = float(row["accuracy"])
+    if not 0.0 <= accuracy <= 1.0:  # NaN fails it too
+        msg = f"run.evaluate returned accuracy = {accuracy:g}: it must be a share of "
+        msg += "the samples, from 0 to 1"
+        raise ConfigError(msg)
+    return accuracy
 
 
 def fingerprint(scenario: Scenario) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class Progress:
         Device to its labels per class.
     centres
         Of the groups, in the form of ``groups.to_wire``; b"" = none yet.
+    accuracy
+        Of the model that the last cycle ended with, in [0, 1]; None if not measured.
     refused
         (round, device, reason) of everything dropped.
     wire
@@ -118,6 +120,7 @@ class Progress:
     applied: dict[int, int] = field(default_factory=dict)
     classes: dict[DeviceId, tuple[int, ...]] = field(default_factory=dict)
     centres: bytes = b""
+    accuracy: float | None = None
     refused: list[tuple[int, str, str]] = field(default_factory=list)
     wire: Wire = field(default_factory=Wire)
 
@@ -143,6 +146,7 @@ class Progress:
             "classes": {d: list(c) for d, c in self.classes.items()},
             "applied": [list(entry) for entry in self.applied.items()],
             "centres": self.centres.hex(),
+            "accuracy": self.accuracy,
             "refused": [list(entry) for entry in self.refused],
             "wire": self.wire.to_state(),
         }
@@ -158,6 +162,7 @@ class Progress:
             classes={DeviceId(d): tuple(c) for d, c in state["classes"].items()},
             applied={int(node): int(cycle) for node, cycle in state["applied"]},
             centres=bytes.fromhex(state["centres"]),
+            accuracy=state.get("accuracy"),  # older checkpoints have none
             refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
             wire=Wire(**state["wire"]),
         )

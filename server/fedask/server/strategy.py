@@ -30,7 +30,7 @@ from fedask.common.grid import IntArray
 from fedask.common.groups import from_wire, make_grouping, to_wire
 from fedask.common.ids import stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
-from fedask.common.records import ASK, Ask, Cut
+from fedask.common.records import Ask, Cut
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
@@ -125,8 +125,12 @@ class AskStrategy(Strategy):
     def _with_ask(
         self, messages: list[Message], cycle: int, step: int
     ) -> list[Message]:
-        """Add the ask; the cut goes to nodes that have not applied it or follow it."""
-        cut = self.progress.cut
+        """Add the ask; the cut goes to nodes that have not applied it or follow it.
+
+        The accuracy goes with the first message of a cycle that reaches a node: in
+        later ones it would be the same number again.
+        """
+        cut, accuracy = self.progress.cut, self.progress.accuracy
         followed = bool(self._scoring) and self._policy.traits.follows
         plain = Ask(
             cycle=cycle,
@@ -134,18 +138,24 @@ class AskStrategy(Strategy):
             score=self._scoring,
             centres=self.progress.centres if self._scoring else b"",
         )
-        with_cut, without = replace(plain, cut=cut).to_record(), plain.to_record()
-        contents: dict[tuple[int, bool], RecordDict] = {}
+        asks: dict[tuple[bool, bool], dict[str, ConfigRecord]] = {}
+        contents: dict[tuple[int, bool, bool], RecordDict] = {}
         for message in messages:
             node = message.metadata.dst_node_id
             applied = self.progress.applied.get(node, 0) >= cycle
             needs_cut = cut is not None and (not applied or followed)
+            is_told = accuracy is not None and not applied
+            if (needs_cut, is_told) not in asks:
+                asks[needs_cut, is_told] = replace(
+                    plain,
+                    cut=cut if needs_cut else None,
+                    accuracy=accuracy if is_told else None,
+                ).records
             inner_content = message.content
-            key = (id(inner_content), needs_cut)
+            key = (id(inner_content), needs_cut, is_told)
             if key not in contents:
-                content = RecordDict(dict(inner_content.items()))
-                content[ASK] = with_cut if needs_cut else without
-                contents[key] = content
+                records = {**inner_content, **asks[needs_cut, is_told]}
+                contents[key] = RecordDict(records)
             message.content = contents[key]
             self.progress.wire.count_ask(message.content)
         return messages

@@ -1,16 +1,20 @@
 """The labelling page in a real Chromium, as people use it."""
 
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from tests.acceptance.client.chrome import Browser
 from tests.acceptance.client.person import READY, UID, Person
-from tests.acceptance.client.site import Site
+from tests.acceptance.client.site import NOON, Site
 from typing_extensions import override
 
+from fedask.client.page.gains import StoreGains
 from fedask.client.page.helps import Gain, Gains, Guesses, Helps
 from fedask.client.page.logins import add_login
+from fedask.client.storage.store import SqliteStore
+from fedask.client.training.milestone import Milestone
 from fedask.common.ids import Uid
 
 CLASSES = ("red", "green", "blue", "grey", "black")
@@ -246,6 +250,33 @@ def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
         chip = nurse.tab.run("document.querySelector('#gain').innerText")
         assert chip == "Accuracy +3 points since May 1"
         nurse.check()
+
+
+def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
+    browser: Browser, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, TEXTS, CLASSES)
+    monday = NOON - timedelta(days=7)
+    told = [(monday, 0.80, 0), (NOON - timedelta(hours=1), 0.83, 9)]
+    with closing(SqliteStore(site.path)) as store:
+        for cycle, (at, accuracy, trained) in enumerate(told, start=1):
+            store.put_milestone(
+                Milestone(cycle=cycle, accuracy=accuracy, at=at, trained=trained)
+            )
+        site.helps = Helps(
+            gains=StoreGains(lambda: closing(SqliteStore(site.path)), site.clock)
+        )
+        with site.running():
+            nurse = Person(browser, site)
+            nurse.ready()
+            nurse.tab.wait("!document.querySelector('#gain').hidden")
+            chip = "document.querySelector('#gain').innerText"
+            assert nurse.tab.run(chip) == "Accuracy +3 points since April 27"
+            # A round takes place while somebody labels.
+            store.put_milestone(Milestone(cycle=3, accuracy=0.79, at=NOON, trained=12))
+            nurse.answer("1")
+            nurse.tab.wait("document.querySelector('#gain').hidden")
+            nurse.check()
 
 
 def test_nothing_that_a_sample_or_a_class_holds_is_run(

@@ -67,7 +67,7 @@ def arrays() -> ArrayRecord:
 def ask_record(
     *, cycle: int = 1, step: int = 0, score: str = "", cut: Cut | None = None
 ) -> ConfigRecord:
-    return Ask(cycle=cycle, step=step, score=score, cut=cut).to_record()
+    return Ask(cycle=cycle, step=step, score=score, cut=cut).records["fedask.ask"]
 
 
 def train_content(ask: ConfigRecord, **more: Any) -> RecordDict:  # noqa: ANN401

@@ -90,12 +90,24 @@ class Ward:
         return len(leases)
 
     def round(
-        self, cycle: int, step: int, cut: Cut | None = None, *, score: bool = False
+        self,
+        cycle: int,
+        step: int,
+        cut: Cut | None = None,
+        *,
+        score: bool = False,
+        accuracy: float | None = None,
     ) -> Report:
         """Send one train message."""
         task, scenario = self.task, self.scenario
         learner, version = self.loaded(), self.version()
-        ask = Ask(cycle=cycle, step=step, cut=cut, score=version if score else "")
+        ask = Ask(
+            cycle=cycle,
+            step=step,
+            cut=cut,
+            score=version if score else "",
+            accuracy=accuracy,
+        )
         context = Context(1, 2, {"site": str(self.folder)}, RecordDict(), {})
         with open_device(task, scenario, context) as device:
             begun = device.begin(Setting(task, scenario, learner), ask, prox=0.0)

@@ -9,8 +9,10 @@ import pytest
 from tests.integration.server.runs import DEVICES, final_model, play
 from tests.unit.server.scripted import same
 
-from fedask.client.device import Device
+from fedask.client.device import Begun, Device
+from fedask.client.setting import Setting
 from fedask.common.errors import ConfigError, StoreError
+from fedask.common.records import Ask
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, RunFolder
 
 DURABLE = {"fleet.store": "sqlite", "fleet.devices": 4, "ask.quota": 6}
@@ -92,6 +94,27 @@ def test_resumed_run_ends_bit_equal_to_one_that_was_not_interrupted(
         assert resumed[key] == expected[key], key
     assert same(final_model(out), final_model(whole[name]))
     assert _lines(out) == _lines(whole[name]) == expected["rows"]
+
+
+def test_a_resumed_run_tells_devices_the_accuracy_that_was_measured_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, settings = tmp_path / "out", {**DURABLE, **STRATEGIES["FedAvg"]}
+    with monkeypatch.context() as patched:
+        _kill_after(patched, 8)  # the first cycle is over
+        with pytest.raises(KeyboardInterrupt):
+            play(out, settings)
+    told: list[float | None] = []
+    begin = Device.begin
+
+    def spied(device: Device, setting: Setting, ask: Ask, prox: float) -> Begun:
+        told.append(ask.accuracy)
+        return begin(device, setting, ask, prox)
+
+    monkeypatch.setattr(Device, "begin", spied)
+    play(out, settings, resume=True)
+
+    assert told == [_lines(out)[1]["accuracy"]] * 4 + [None] * 4
 
 
 def test_run_killed_twice_ends_the_same(

@@ -27,6 +27,7 @@ from fedask.client.app import client_app
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
+from fedask.common.records import Ask
 from fedask.common.task import Task
 from fedask.common.weights import Arrays
 from fedask.server.app import Coordinator, fingerprint, server_app
@@ -224,6 +225,44 @@ def brightness(task: Task, scenario: Scenario, arrays: Arrays) -> dict[str, floa
     assert scenario.run.evaluate.endswith("brightness")
     assert task.num_classes == 10
     return {"brightness": float(np.sum(next(iter(arrays.values()))))}
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_devices_are_told_the_accuracy_that_the_last_cycle_ended_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    sent: dict[tuple[int, int], set[float | None]] = {}
+    address = InlineGrid._address
+
+    def spied(grid: InlineGrid, message: Message) -> tuple[Message, Context]:
+        ask = Ask.from_content(message.content)
+        sent.setdefault((ask.cycle, ask.step), set()).add(ask.accuracy)
+        return address(grid, message)
+
+    monkeypatch.setattr(InlineGrid, "_address", spied)
+    result = play(tmp_path / "out", {"ask.cycles": 3, "train.restart": restart})
+    measured = {r["cycle"]: r["accuracy"] for r in result["rows"] if "accuracy" in r}
+    assert sent == {
+        (1, 0): {None},
+        (1, 1): {None},
+        (2, 0): {measured[1]},
+        (2, 1): {None},
+        (3, 0): {measured[2]},
+        (3, 1): {None},
+    }
+
+
+def percent(task: Task, scenario: Scenario, arrays: Arrays) -> dict[str, float]:
+    """Evaluate, and return no share."""
+    assert task.num_classes == 10
+    assert scenario.run.evaluate.endswith("percent")
+    return {"accuracy": 93.0 * bool(arrays)}
+
+
+def test_an_evaluation_in_percent_says_what_is_meant(tmp_path: Path) -> None:
+    message = r"run\.evaluate returned accuracy = 93: it must be a share"
+    with pytest.raises(ConfigError, match=message):
+        play(tmp_path / "out", {"run.evaluate": f"{__name__}:percent"})
 
 
 def test_own_evaluation_is_named_by_its_path(tmp_path: Path) -> None:

@@ -12,7 +12,16 @@ from fedask.common.errors import ProtocolError
 from fedask.common.fields import MAX_COUNT
 from fedask.common.grid_record import GRID
 from fedask.common.ids import parse_device_id
-from fedask.common.records import ASK, REASONS, REPORT, Ask, Cut, Report, wire_bytes
+from fedask.common.records import (
+    ACCURACY,
+    ASK,
+    REASONS,
+    REPORT,
+    Ask,
+    Cut,
+    Report,
+    wire_bytes,
+)
 
 CHECK = settings(max_examples=200, deadline=None)
 COUNTS = st.integers(0, MAX_COUNT)
@@ -41,7 +50,8 @@ def asks(draw: st.DrawFn) -> Ask:
             watch=draw(st.integers(-1, 4096)),
         )
     score = draw(st.one_of(st.just(""), VERSIONS))
-    return Ask(cycle=cycle, step=draw(COUNTS), score=score, cut=cut)
+    accuracy = draw(st.one_of(st.none(), SHARES))
+    return Ask(cycle=cycle, step=draw(COUNTS), score=score, cut=cut, accuracy=accuracy)
 
 
 @st.composite
@@ -73,7 +83,7 @@ def reports(draw: st.DrawFn) -> Report:
 @CHECK
 @given(asks())
 def test_an_ask_survives_the_wire(ask: Ask) -> None:
-    content = transport(RecordDict({ASK: ask.to_record()}))
+    content = transport(RecordDict(dict(ask.records)))
 
     assert Ask.from_content(content) == ask
 
@@ -102,10 +112,7 @@ def test_a_report_survives_the_wire(report: Report) -> None:
 @CHECK
 @given(st.one_of(asks(), reports()))
 def test_bytes_are_counted_the_same_on_both_sides(sent: Ask | Report) -> None:
-    if isinstance(sent, Ask):
-        content = RecordDict({ASK: sent.to_record()})
-    else:
-        content = RecordDict(dict(sent.records))
+    content = RecordDict(dict(sent.records))
 
     assert wire_bytes(content) == wire_bytes(transport(content))
 
@@ -170,7 +177,7 @@ VALID_ASK = dict(
             watch=7,
         ),
     )
-    .to_record()
+    .records[ASK]
     .items()
 )
 VALID_REPORT: dict[str, Any] = {
@@ -189,9 +196,22 @@ def test_an_ask_is_read_or_refused_whatever_it_holds(record: ConfigRecord) -> No
         ask = Ask.from_content(content)
     except ProtocolError:
         return
-    again = RecordDict({ASK: ask.to_record()})
+    again = RecordDict(dict(ask.records))
     assert Ask.from_content(again) == ask
     assert wire_bytes(content) > 0  # accepted means that it can be accounted for
+
+
+@settings(max_examples=400, deadline=None)
+@given(changed({"v": 1, "last": 0.5}, ["v", "last"]))
+def test_an_accuracy_is_read_or_refused_whatever_it_holds(record: ConfigRecord) -> None:
+    content = RecordDict({ASK: ConfigRecord(VALID_ASK), ACCURACY: record})
+    try:
+        ask = Ask.from_content(content)
+    except ProtocolError:
+        return
+    assert ask.accuracy is not None
+    assert 0.0 <= ask.accuracy <= 1.0
+    assert RecordDict(dict(ask.records)) == content
 
 
 @settings(max_examples=400, deadline=None)

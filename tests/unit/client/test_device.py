@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 from tests.unit.client.world import (
@@ -15,11 +17,14 @@ from tests.unit.client.world import (
 from fedask.client.device import Outcome
 from fedask.client.labelling.queue import State
 from fedask.client.oracles.oracle import SKIP
+from fedask.client.testing import FakeClock
+from fedask.client.training.milestone import Milestone
 from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import POLICIES
 from fedask.common.records import DIVERGED
 
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OTHER_VERSION = "0123456789abcdef"
 
 
@@ -281,3 +286,41 @@ def test_a_report_counts_labels_per_class() -> None:
     truth = np.bincount(list(LABELS.values()), minlength=len(CLASSES))
     assert report.class_counts == tuple(truth.tolist())
     assert report.device == NAME
+
+
+def test_an_accuracy_is_kept_with_its_time_and_the_answers_in_updates_by_then() -> None:
+    world, clock = World(), FakeClock(NOON)
+    world.device = world.made(world.store, clock=clock)
+    world.scored()  # two answers
+    cut = whole_cut(2, world.version)  # five more
+
+    world.round(2, 0, cut=cut, accuracy=0.625)
+
+    told = Milestone(cycle=1, accuracy=0.625, at=NOON, trained=2)
+    assert world.store.milestones() == [told]
+    clock.time += timedelta(days=1)
+    world.round(2, 0, cut=cut, accuracy=0.625)  # the message again
+    assert world.store.milestones() == [told]
+    world.round(3, 0, accuracy=0.5)
+    fell = Milestone(cycle=2, accuracy=0.5, at=clock.time, trained=7)
+    assert world.store.milestones() == [told, fell]
+
+
+def test_a_device_that_is_told_nothing_keeps_nothing() -> None:
+    world = World()
+    world.device = world.made(world.store, clock=FakeClock(NOON))
+
+    world.round(2, 0, cut=first_cut(2))
+
+    assert world.store.milestones() == []
+
+
+def test_where_nobody_reads_it_an_accuracy_changes_nothing() -> None:
+    told, not_told = World(), World()
+
+    with_it = told.round(2, 0, cut=first_cut(2), accuracy=0.5)
+    without = not_told.round(2, 0, cut=first_cut(2))
+
+    assert told.store.milestones() == []
+    assert with_it.report == without.report
+    assert same_bits(with_it, without)

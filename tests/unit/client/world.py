@@ -16,6 +16,7 @@ from fedask.client.sources.arrays import ArraySource
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.testing import MemoryStore
 from fedask.client.training.learner import Learner
+from fedask.common.clock import Clock
 from fedask.common.config import Scenario
 from fedask.common.ids import DeviceId, Uid, content_uid
 from fedask.common.records import Ask, Cut
@@ -108,13 +109,17 @@ class World:
         self.device = self.made(self.store)
 
     def made(
-        self, store: DeviceStore, samples: NDArray[np.float32] = SAMPLES
+        self,
+        store: DeviceStore,
+        samples: NDArray[np.float32] = SAMPLES,
+        clock: Clock | None = None,
     ) -> Device:
         return Device(
             device_id=NAME,
             pool=Pool(ArraySource(samples)),
             store=store,
             oracle=self.people,
+            clock=clock,
         )
 
     @property
@@ -122,10 +127,16 @@ class World:
         return model_version(self.model)
 
     def round(
-        self, cycle: int, step: int, *, cut: Cut | None = None, score: str = ""
+        self,
+        cycle: int,
+        step: int,
+        *,
+        cut: Cut | None = None,
+        score: str = "",
+        accuracy: float | None = None,
     ) -> Outcome:
         """Send one train message."""
-        ask = Ask(cycle=cycle, step=step, cut=cut, score=score)
+        ask = Ask(cycle=cycle, step=step, cut=cut, score=score, accuracy=accuracy)
         return run_round(self.device, self.scenario, self.learner, ask, self.model)
 
     def scored(self, cycle: int = 1) -> Outcome:

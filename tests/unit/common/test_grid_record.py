@@ -10,7 +10,7 @@ from tests.unit.common.wire import transport
 from fedask.common.errors import ProtocolError
 from fedask.common.grid_record import GRID
 from fedask.common.ids import DeviceId
-from fedask.common.records import ASK, OTHER_MODEL, Ask, Cut, Report, wire_bytes
+from fedask.common.records import OTHER_MODEL, Ask, Cut, Report, wire_bytes
 
 MODEL = "0123456789abcdef"
 
@@ -125,24 +125,24 @@ def test_ask_and_report_of_ten_classes_stay_below_one_kilobyte_three() -> None:
         rho=1 / 3,
         ticket=1 / 3,
     )
-    ask = Ask(cycle=9_999_999, step=9_999_999, score=MODEL, cut=cut)
+    ask = Ask(cycle=9_999_999, step=9_999_999, score=MODEL, cut=cut, accuracy=1 / 3)
     full = replace(
         report(np.full((10, 64), 255), classes=10),
         device=DeviceId("d" * 63),
         refused=OTHER_MODEL,
     )
 
-    down = wire_bytes(RecordDict({ASK: ask.to_record()}))
+    down = wire_bytes(RecordDict(dict(ask.records)))
     up = wire_bytes(RecordDict(dict(full.records)))
 
     # The longest of each field. 640 counts of a byte and a .npy header of 128 are most
     # of it; a device with more than 255 samples in one bin sends 640 bytes more.
-    assert (down, up) == (189, 962)
+    assert (down, up) == (225, 962)
     assert down + up <= 1300
 
 
 def test_bytes_of_other_records_are_not_ours() -> None:
-    content = RecordDict({ASK: Ask(cycle=1, step=0).to_record()})
+    content = RecordDict(dict(Ask(cycle=1, step=0).records))
     alone = wire_bytes(content)
     content["arrays"] = of(np.zeros((100, 100), np.float32))
     content["config"] = ConfigRecord({"lr": 0.1})

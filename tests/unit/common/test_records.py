@@ -8,7 +8,17 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from fedask.common.errors import ProtocolError
 from fedask.common.fields import MAX_COUNT
 from fedask.common.ids import DeviceId
-from fedask.common.records import ASK, DIVERGED, MAX_GROUPS, REPORT, Ask, Cut, Report
+from fedask.common.records import (
+    ACCURACY,
+    ASK,
+    DIVERGED,
+    MAX_GROUPS,
+    REPORT,
+    Ask,
+    Cut,
+    Report,
+    wire_bytes,
+)
 
 MODEL = "0123456789abcdef"
 CUT = Cut(
@@ -39,7 +49,7 @@ GONE = object()
 
 def ask_with(**fields: Any) -> RecordDict:  # noqa: ANN401
     """A valid ask with fields replaced, added, or GONE; ``_`` stands for a dot."""
-    record = ASKED.to_record()
+    record = ASKED.records[ASK]
     for key, value in fields.items():
         name = key.replace("cut_", "cut.")
         if value is GONE:
@@ -148,6 +158,52 @@ def test_the_ask_of_these_tests_is_otherwise_accepted() -> None:
     assert Ask.from_content(ask_with()) == ASKED
 
 
+def told(**fields: Any) -> RecordDict:  # noqa: ANN401
+    """A valid ask, and beside it an accuracy of these fields."""
+    return RecordDict({**ASKED.records, ACCURACY: ConfigRecord({"v": 1, **fields})})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(told(last=float("nan")), id="NaN"),
+        pytest.param(told(last=float("inf")), id="infinite"),
+        pytest.param(told(last=-0.01), id="negative"),
+        pytest.param(told(last=1.01), id="above one"),
+        pytest.param(told(last=93.0), id="in percent"),
+        pytest.param(told(last=1), id="as int"),
+        pytest.param(told(last=True), id="as bool"),
+        pytest.param(told(last="0.9"), id="as text"),
+        pytest.param(told(last=[0.9]), id="as list"),
+        pytest.param(told(), id="missing"),
+        pytest.param(told(last=0.9, best=0.95), id="unknown field"),
+        pytest.param(told(last=0.9, v=2), id="schema 2"),
+        pytest.param(
+            RecordDict({**ASKED.records, ACCURACY: MetricRecord({"last": 0.9})}),
+            id="record of metrics",
+        ),
+    ],
+)
+def test_a_malformed_accuracy_is_refused(content: RecordDict) -> None:
+    with pytest.raises(ProtocolError, match="accuracy"):
+        Ask.from_content(content)
+
+
+def test_an_accuracy_stands_beside_the_ask_for_those_that_do_not_know_it() -> None:
+    knows = replace(ASKED, accuracy=0.875)
+
+    assert knows.records[ASK] == ASKED.records[ASK]
+    content = RecordDict(dict(knows.records))
+    assert Ask.from_content(content) == knows
+    assert wire_bytes(content) - wire_bytes(RecordDict(dict(ASKED.records))) == 36
+
+
+@pytest.mark.parametrize("accuracy", [float("nan"), -0.1, 1.1])
+def test_an_accuracy_that_is_no_share_is_never_sent(accuracy: float) -> None:
+    with pytest.raises(ProtocolError, match="ask accuracy"):
+        replace(ASKED, accuracy=accuracy)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -253,6 +309,6 @@ def test_a_round_of_warm_up_is_cycle_zero_and_nothing_more() -> None:
 
     assert ask.warms_up
     assert not Ask(cycle=1, step=2).warms_up
-    record = ask.to_record()
+    (record,) = ask.records.values()
     assert dict(record.items()) == {"v": 1, "cycle": 0, "step": 2}
     assert Ask.from_content(RecordDict({ASK: record})) == ask

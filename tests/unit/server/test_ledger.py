@@ -146,12 +146,20 @@ def test_progress_survives_a_checkpoint() -> None:
     progress = bench.strategy.progress
     assert progress.cut is not None
     assert progress.refused
-    progress.centres = b"\1\2"
+    progress.centres, progress.accuracy = b"\1\2", 0.75
     again = Progress.from_state(json.loads(json.dumps(progress.to_state())))
     assert again.to_state() == progress.to_state()
-    for name in ("rounds", "cut", "ledger", "applied", "classes", "refused", "centres"):
+    names = ("rounds", "cut", "ledger", "applied", "classes", "refused", "centres")
+    for name in (*names, "accuracy"):
         assert getattr(again, name) == getattr(progress, name)
     assert again.applied == dict.fromkeys(range(FIRST_NODE, FIRST_NODE + 4), 1)
+
+
+def test_a_checkpoint_of_before_accuracies_were_told_can_be_resumed() -> None:
+    state = Progress().to_state()
+    del state["accuracy"]
+
+    assert Progress.from_state(state) == Progress()
 
 
 def test_device_that_comes_late_in_the_first_cycle_has_its_questions_bought() -> None:

@@ -74,6 +74,42 @@ def test_device_that_missed_rounds_gets_the_cut_later_in_the_cycle() -> None:
     assert again.cycle == 2
 
 
+def told(bench: Bench) -> tuple[dict[int, float | None], dict[int, Message]]:
+    """Send a round; which accuracy each node is told, and the messages."""
+    sent = bench.send()
+    return {node: ask_of(message).accuracy for node, message in sent.items()}, sent
+
+
+def test_the_accuracy_goes_with_the_first_message_of_a_cycle_that_reaches_a_node() -> (
+    None
+):
+    bench = Bench(ask__cycles=3, train__rounds=3)
+    for _ in range(3):
+        accuracies, sent = told(bench)
+        assert set(accuracies.values()) == {None}  # nothing is measured yet
+        bench.take([_scored(node, message) for node, message in sent.items()])
+    bench.strategy.progress.accuracy = 0.75  # as the ServerApp does at its end
+
+    accuracies, sent = told(bench)
+    assert set(accuracies.values()) == {0.75}
+    bench.take([_scored(n, m) for n, m in sent.items() if n != LATE])
+    accuracies, sent = told(bench)
+    assert accuracies == {n: 0.75 if n == LATE else None for n in accuracies}
+    bench.take([_scored(node, message) for node, message in sent.items()])
+    assert set(told(bench)[0].values()) == {None}
+
+
+def test_an_accuracy_is_a_few_bytes_and_no_message() -> None:
+    counts = []
+    for accuracy in (None, 0.75):
+        bench = Bench()
+        bench.strategy.progress.accuracy = accuracy
+        bench.send()
+        counts.append(bench.strategy.progress.wire)
+    assert counts[0].messages == counts[1].messages == 4
+    assert counts[1].ask_bytes - counts[0].ask_bytes == 4 * 36
+
+
 def test_a_policy_that_follows_its_cut_sends_it_again_where_scores_are_asked() -> None:
     bench = Bench(ask__policy="tail", ask__cycles=3, train__rounds=2)
     has_cut = []

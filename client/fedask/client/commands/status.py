@@ -1,12 +1,15 @@
 """``fedask device status``: how a device stands."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from fedask.client.commands.console import print_json, print_table
 from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.labelling.queue import State
+from fedask.client.page.gains import gain_of
 from fedask.client.site.site import Site
+from fedask.client.training.milestone import recent_change
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 
@@ -27,6 +30,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     rows += [(f"verdicts of {who}", str(n)) for who, n in found["people"].items()]
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
+    rows += _accuracy_rows(found["accuracy"])
     print_table(f"device {found['device']}", ("what", "how much"), rows)
     if found["problem"]:
         print_table("needs attention", ("what",), [(found["problem"],)])
@@ -52,8 +56,50 @@ def status_of(site: Site) -> dict[str, Any]:
         "today": progress.today,
         "cycle": site.store.last_cycle(),
         "model": None if kept is None else kept[0],
+        "accuracy": _accuracy(site),
         "problem": problem,
     }
+
+
+def _accuracy(site: Site) -> dict[str, Any] | None:
+    """Return what the server told of the model, and how that has changed; or None.
+
+    Unlike the labelling page it tells of losses, and of what this device had no part
+    in; "shown" says whether the page shows it.
+    """
+    milestones = site.store.milestones()
+    if not milestones:
+        return None
+    last = milestones[-1]
+    told: dict[str, Any] = {"last": last.accuracy, "told": last.at.isoformat()}
+    change = recent_change(milestones, site.clock.now())
+    told["change"] = None
+    if change is not None:
+        told["change"] = {
+            "points": change.points,
+            "since": change.first.at.isoformat(),
+            "answers": change.answers,
+            "shown": gain_of(change) is not None,
+        }
+    return told
+
+
+def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the lines for people; days are those of the device's clock."""
+    if accuracy is None:
+        return [("accuracy", "not told by the server")]
+    share = f"{100 * accuracy['last']:.1f} %, told on {_day(accuracy['told'])}"
+    rows = [("accuracy", share)]
+    change = accuracy["change"]
+    if change is not None:
+        since = f"since {_day(change['since'])}"
+        what = f"{change['points']:+.1f} points, {change['answers']} answers of this "
+        rows.append((since, what + "device trained on"))
+    return rows
+
+
+def _day(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().date().isoformat()
 
 
 def _count(number: int | None) -> str:

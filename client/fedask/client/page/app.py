@@ -237,8 +237,8 @@ def _desk(settings: PageSettings, door: Door, room: Room, helps: Helps) -> APIRo
     @router.get("/progress")
     async def progress(request: Request) -> Response:
         who = door.known(request)
-        gain = helps.gains.gain() if helps.gains is not None else None
-        return JSONResponse(wire.progress_to_json(await room.progress(who), gain))
+        told = wire.progress_to_json(await room.progress(who), await room.gain())
+        return JSONResponse(told)
 
     return router
 

@@ -12,6 +12,7 @@ same store, with the same ``--node-config``. The server has no say in any of it.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,11 +20,13 @@ from fastapi import FastAPI
 from fedask.client.labelling.desk import Desk
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.page.app import labelling_page
+from fedask.client.page.gains import StoreGains
 from fedask.client.page.helps import Helps
 from fedask.client.page.serve import address_of, serve
 from fedask.client.page.settings import PageSettings
 from fedask.client.showing.device import DeviceExhibit
 from fedask.client.storage.settings import StoreSettings
+from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.errors import ConfigError
 from fedask.common.task import Task
@@ -47,7 +50,7 @@ def run_page(
     announce
         Shown each link that lets one in, where there are no logins. Never a log.
     helps
-        What else may be shown.
+        What else may be shown. Gains come from the store if there are none here.
 
     Raises
     ------
@@ -82,10 +85,16 @@ def page_of_device(
     store_settings = StoreSettings.from_node(node)
     desk_settings = DeskSettings.from_node(node, len(settings.classes))
 
+    def opened() -> closing[SqliteStore]:
+        return closing(store_settings.open(path, clock, "page"))
+
     @contextmanager
     def desk() -> Iterator[Desk]:
-        with closing(store_settings.open(path, clock, "page")) as store:
+        with opened() as store:
             yield Desk(store, clock, desk_settings)
 
+    helps = helps or Helps()
+    if helps.gains is None:
+        helps = replace(helps, gains=StoreGains(opened, clock))
     exhibit = DeviceExhibit(node, clock)
     return labelling_page(desk, exhibit, settings, clock, announce, helps)

@@ -56,7 +56,8 @@ class Helps:
     Parameters
     ----------
     gains
-        None: nothing is shown.
+        None: nothing is shown. A context manager is entered and left in the thread that
+        asks.
     guesses
         None: nobody can ask.
     """

@@ -6,16 +6,18 @@ Called by the app. Nobody gets to see a sample that was not given to them.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 from fedask.client.labelling.desk import Desk
 from fedask.client.labelling.verdict import Lease, Progress, Receipt
-from fedask.client.page.helps import Helps
+from fedask.client.page.helps import Gain, Helps
 from fedask.client.page.wire import MAX_NEAR, Answer
 from fedask.client.page.worker import Worker
 from fedask.client.showing.exhibit import Exhibit, Part
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid
 
+T = TypeVar("T")
 DeskFactory = Callable[[], AbstractContextManager[Desk]]
 MAX_SHOWN = 4096  # samples per annotator that they may look at again
 MAX_KEPT_BYTES = 64 << 20  # of drawn samples
@@ -23,12 +25,13 @@ _LOOKED_BACK = 50  # verdicts, for the one to be taken back
 
 
 @contextmanager
-def _opened(exhibit: Exhibit) -> Iterator[Exhibit]:
-    if isinstance(exhibit, AbstractContextManager):
-        with exhibit:
-            yield exhibit
+def _opened(thing: T) -> Iterator[T]:
+    """Enter what is a context manager, and leave it again."""
+    if isinstance(thing, AbstractContextManager):
+        with thing:
+            yield thing
     else:
-        yield exhibit
+        yield thing
 
 
 class Room:
@@ -42,13 +45,19 @@ class Room:
         Shows samples; called from one thread that is not the caller's. If it is a
         context manager, it is entered and left there.
     helps
-        What else there is.
+        What else there is. Gains are asked for in the thread of the desk, guesses in
+        that of the exhibit. Gains are entered and left there, as the exhibit is.
     """
 
     def __init__(
         self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Helps
     ) -> None:
-        self._desk = Worker("desk", desk_factory)
+        @contextmanager
+        def at_desk() -> Iterator[Desk]:
+            with desk_factory() as desk, _opened(helps.gains):
+                yield desk
+
+        self._desk = Worker("desk", at_desk)
         self._exhibit = Worker("exhibit", lambda: _opened(exhibit))
         self._helps = helps
         self._shown: dict[Annotator, OrderedDict[Uid, None]] = {}
@@ -130,6 +139,13 @@ class Room:
     async def progress(self, who: Annotator) -> Progress:
         """Return how far the labelling is, for somebody to see."""
         return await self._desk.call(lambda desk: desk.progress(who))
+
+    async def gain(self) -> Gain | None:
+        """Return what the answers have bought, if it is known and worth telling."""
+        gains = self._helps.gains
+        if gains is None:
+            return None
+        return await self._desk.call(lambda _: gains.gain())
 
     async def parts(self, who: Annotator, uid: Uid) -> tuple[Part, ...]:
         """Return what somebody is shown of a sample.

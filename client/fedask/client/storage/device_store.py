@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from fedask.client.asking.precedents import PrecedentStore
 from fedask.client.labelling.queue import LabelStore, Origin
 from fedask.client.storage.erasure import ErasureStore
+from fedask.client.training.milestone import MilestoneStore
 from fedask.client.training.sure import SureStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -150,6 +151,7 @@ class DeviceStore(
     PrecedentStore,
     SureStore,
     ErasureStore,
+    MilestoneStore,
     Protocol,
 ):
     """All that a device keeps between messages."""

@@ -18,6 +18,7 @@ from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
 from fedask.client.storage.keyring import Keyring
 from fedask.client.storage.labels import SqliteLabels
+from fedask.client.storage.milestones import SqliteMilestones
 from fedask.client.storage.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.storage.precedents import SqlitePrecedents
 from fedask.client.storage.shelf import Shelf
@@ -33,6 +34,7 @@ class SqliteStore(
     SqlitePrecedents,
     SqliteSure,
     SqliteVerdicts,
+    SqliteMilestones,
     DeviceStore,
     PayloadStore,
 ):

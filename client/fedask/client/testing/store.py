@@ -10,6 +10,7 @@ from fedask.client.audit.audit import NO_AUDIT, Audit
 from fedask.client.audit.event import Event
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
+from fedask.client.storage.milestones import MemoryMilestones
 from fedask.client.storage.payload import StoreQuota
 from fedask.client.testing.arrivals import MemoryArrivals
 from fedask.client.testing.labels import MemoryLabels
@@ -25,6 +26,7 @@ class MemoryStore(
     MemoryPrecedents,
     MemorySure,
     MemoryPayloads,
+    MemoryMilestones,
     DeviceStore,
 ):
     """The store of a device that forgets when the process ends.

@@ -1,0 +1,132 @@
+"""How good the fleet's model became, as the server told it: what a device keeps of it.
+
+Kept by the device's store; read by whoever tells people what their answers brought.
+Nothing that a device scores, asks or trains depends on it. A server that lies here
+makes people believe in progress that there is none of, and gets nothing for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+PERIOD = timedelta(days=7)  # over which a change is told: as far back as people look
+FURTHEST = timedelta(days=60)  # what is older says nothing to anybody, and goes
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Milestone:
+    """The model that a cycle ended with.
+
+    Parameters
+    ----------
+    cycle
+        Of the server's run.
+    accuracy
+        On the server's held-out data, in [0, 1].
+    at
+        When the device was told; aware.
+    trained
+        Answers of this device that were in an update by then.
+    """
+
+    cycle: int
+    accuracy: float
+    at: datetime
+    trained: int
+
+
+class MilestoneStore(Protocol):
+    """Keeps how the model became better, or worse."""
+
+    def put_milestone(self, milestone: Milestone) -> None:
+        """Keep the newest milestone; see ``with_milestone`` for what stays of others.
+
+        One that is told again, in a message that was repeated, changes nothing.
+        """
+        ...
+
+    def milestones(self) -> list[Milestone]:
+        """Return what is kept, in the order in which it came."""
+        ...
+
+
+def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]:
+    """Add a milestone to those that are kept, and thin out what has become old.
+
+    Parameters
+    ----------
+    kept
+        In the order in which they came.
+    new
+        If it is the last of them told again, they stay as they are.
+
+    Returns
+    -------
+    list
+        The newest; the first of each hour of the last day, and of each day of the last
+        sixty. Not more than 90, however many rounds there are in however many years.
+    """
+    last = kept[-1] if kept else None
+    if last and (last.cycle, last.accuracy) == (new.cycle, new.accuracy):
+        return list(kept)
+    # A clock that was ahead when they came has been put right since.
+    past = [replace(each, at=min(each.at, new.at)) for each in kept]
+    first_of: dict[tuple[timedelta, int], Milestone] = {}
+    for each in past:
+        age = new.at - each.at
+        if age <= FURTHEST:
+            span = _HOUR if age <= _DAY else _DAY
+            place = int(each.at.timestamp() // span.total_seconds())
+            first_of.setdefault((span, place), each)
+    return [*first_of.values(), new]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How the model has changed over a period that people can relate to.
+
+    Parameters
+    ----------
+    first, last
+        Where the period begins, and the newest milestone.
+    """
+
+    first: Milestone
+    last: Milestone
+
+    @property
+    def points(self) -> float:
+        """Percentage points of accuracy, to one decimal; negative for a loss."""
+        return round(100 * (self.last.accuracy - self.first.accuracy), 1)
+
+    @property
+    def answers(self) -> int:
+        """Answers of this device that were trained on for the first time meanwhile."""
+        # Fewer than before, if samples were erased.
+        return max(0, self.last.trained - self.first.trained)
+
+
+def recent_change(milestones: Sequence[Milestone], now: datetime) -> Change | None:
+    """Compare the newest model with that of about a week ago.
+
+    Parameters
+    ----------
+    milestones
+        In the order in which they came.
+    now
+        Aware.
+
+    Returns
+    -------
+    Change or None
+        From the last milestone that is a week old, or, on a device that is younger,
+        from its first one. None if there are no two to compare, or even the newest is a
+        week old: nothing has changed since.
+    """
+    if not milestones:
+        return None
+    old = [each for each in milestones if now - each.at >= PERIOD]
+    first, last = old[-1] if old else milestones[0], milestones[-1]
+    return None if first is last else Change(first=first, last=last)

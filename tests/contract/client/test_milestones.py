@@ -1,0 +1,64 @@
+"""What the server told of the model, on both stores."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from tests.contract.client.questions import A, B, Store
+
+from fedask.client.training.milestone import Milestone, with_milestone
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def milestone(cycle: int, accuracy: float = 1 / 3, trained: int = 0) -> Milestone:
+    at = NOON + timedelta(hours=5 * cycle)
+    return Milestone(cycle=cycle, accuracy=accuracy, at=at, trained=trained)
+
+
+def test_before_the_first_there_is_none(store: Store) -> None:
+    assert store.milestones() == []
+
+
+def test_it_comes_back_exactly_in_the_order_it_came(store: Store) -> None:
+    told = [milestone(7, 0.1), milestone(8, 1.0, trained=12), milestone(9, 0.0)]
+    for each in told:
+        store.put_milestone(each)
+
+    assert store.milestones() == told
+
+
+def test_the_same_told_again_changes_nothing(store: Store) -> None:
+    store.put_milestone(milestone(7))
+
+    store.put_milestone(milestone(7, trained=3))
+
+    assert store.milestones() == [milestone(7)]
+
+
+def test_old_ones_are_thinned(store: Store) -> None:
+    expected: list[Milestone] = []
+    for cycle in range(1, 60):
+        store.put_milestone(milestone(cycle))
+        expected = with_milestone(expected, milestone(cycle))
+
+    assert store.milestones() == expected
+    assert len(expected) < 59
+
+
+def test_another_time_zone_is_another_way_to_write_the_same(store: Store) -> None:
+    zone = timezone(timedelta(hours=-5))
+    there = Milestone(cycle=1, accuracy=0.5, at=NOON.astimezone(zone), trained=0)
+
+    store.put_milestone(there)
+
+    assert store.milestones() == [there]
+
+
+def test_what_is_asked_answered_and_forgotten_leaves_it_alone(store: Store) -> None:
+    store.put_milestone(milestone(7, trained=1))
+
+    store.add(8, [A, B])
+    store.answer({A: 1})
+    store.forget([A])
+
+    assert store.milestones() == [milestone(7, trained=1)]
+    assert [item.uid for item in store.items()] == [B]

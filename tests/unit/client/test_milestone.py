@@ -1,0 +1,160 @@
+"""Which milestones stay, which change they tell of, and what of it people are shown."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fedask.client.page.gains import gain_of
+from fedask.client.page.helps import Gain
+from fedask.client.training.milestone import (
+    FURTHEST,
+    Milestone,
+    recent_change,
+    with_milestone,
+)
+
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def milestone(
+    after: timedelta, accuracy: float = 0.5, trained: int = 0, cycle: int | None = None
+) -> Milestone:
+    number = round(after / timedelta(minutes=1)) if cycle is None else cycle
+    return Milestone(cycle=number, accuracy=accuracy, at=START + after, trained=trained)
+
+
+def kept(*milestones: Milestone) -> list[Milestone]:
+    stays: list[Milestone] = []
+    for each in milestones:
+        stays = with_milestone(stays, each)
+    return stays
+
+
+def test_however_many_rounds_there_were_what_is_kept_stays_small() -> None:
+    stays: list[Milestone] = []
+    for number in range(400 * 8):  # one every three hours
+        stays = with_milestone(stays, milestone(number * 3 * HOUR))
+        assert len(stays) <= 90
+    assert stays[0].at >= stays[-1].at - FURTHEST
+    assert len({each.at.date() for each in stays}) == 60  # a point for every day
+
+
+def test_many_in_an_hour_leave_the_first_and_the_last() -> None:
+    minutes = [milestone(timedelta(minutes=n)) for n in range(60)]
+
+    assert kept(*minutes) == [minutes[0], minutes[-1]]
+
+
+def test_hours_of_yesterday_stay_and_of_older_days_the_first() -> None:
+    hours = [milestone(number * HOUR) for number in range(49)]
+
+    stays = kept(*hours)
+
+    assert stays[0] == hours[0]
+    assert [each for each in stays if hours[-1].at - each.at <= DAY] == hours[24:]
+    assert len(stays) == 1 + 1 + 25  # two days before, and 24 hours with both ends
+
+
+def test_the_same_told_again_changes_nothing() -> None:
+    first = milestone(HOUR, cycle=3)
+    again = milestone(2 * HOUR, trained=9, cycle=3)
+
+    assert kept(first, again) == [first]
+
+
+def test_another_model_of_the_same_cycle_is_another_milestone() -> None:
+    first = milestone(HOUR, 0.5, cycle=1)
+    rerun = milestone(30 * HOUR, 0.6, cycle=1)  # the server began a new run
+
+    assert kept(first, rerun) == [first, rerun]
+
+
+def test_a_clock_that_was_ahead_does_not_put_the_past_into_the_future() -> None:
+    early, ahead, now = milestone(HOUR), milestone(400 * DAY), milestone(2 * DAY)
+
+    stays = kept(early, ahead, now)
+
+    assert [each.at for each in stays] == sorted(each.at for each in stays)
+    assert stays[-1] == now
+    assert all(each.at <= now.at for each in stays)
+
+
+def test_a_week_is_compared_not_all_of_history() -> None:
+    days = [milestone(day * DAY, 0.5 + day / 100, trained=day) for day in range(15)]
+
+    change = recent_change(kept(*days), START + 14 * DAY)
+
+    assert change is not None
+    assert (change.first, change.last) == (days[7], days[14])
+    assert (change.points, change.answers) == (7.0, 7)
+
+
+def test_a_younger_device_is_compared_with_its_first_model() -> None:
+    days = [milestone(day * DAY) for day in range(3)]
+
+    change = recent_change(days, START + 2 * DAY)
+
+    assert change is not None
+    assert change.first == days[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "now"),
+    [
+        pytest.param([], DAY, id="nothing was told"),
+        pytest.param([milestone(HOUR)], DAY, id="one only"),
+        pytest.param(
+            [milestone(HOUR), milestone(DAY)], 9 * DAY, id="nothing new for a week"
+        ),
+    ],
+)
+def test_without_two_models_to_compare_there_is_no_change(
+    told: list[Milestone], now: timedelta
+) -> None:
+    assert recent_change(told, START + now) is None
+
+
+def test_after_a_silence_of_three_weeks_the_last_known_model_is_the_first() -> None:
+    told = [milestone(HOUR), milestone(DAY), milestone(22 * DAY)]
+
+    change = recent_change(told, START + 22 * DAY)
+
+    assert change is not None
+    assert change.first == told[1]
+
+
+def gain(points: float, answers: int) -> Gain | None:
+    told = [
+        milestone(HOUR, 0.5, trained=10),
+        milestone(2 * DAY, 0.5 + points / 100, trained=10 + answers),
+    ]
+    return gain_of(recent_change(told, START + 2 * DAY))
+
+
+def test_a_gain_names_its_points_and_its_day() -> None:
+    assert gain(3, 5) == Gain(measure="accuracy", points=3.0, since=START + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("points", "answers"),
+    [
+        pytest.param(0.9, 50, id="less than a point"),
+        pytest.param(0, 50, id="none"),
+        pytest.param(-4, 50, id="a loss"),
+        pytest.param(3, 4, id="four answers"),
+        pytest.param(3, 0, id="no part in it"),
+        pytest.param(3, -6, id="samples were erased"),
+    ],
+)
+def test_what_is_no_gain_of_this_device_is_not_shown(
+    points: float, answers: int
+) -> None:
+    assert gain(points, answers) is None
+
+
+def test_the_smallest_gain_is_what_is_shown_as_one_point() -> None:
+    shown = gain(100 * (0.57 - 0.56), 5)  # 0.99999... in floating point
+
+    assert shown is not None
+    assert shown.points == 1.0
