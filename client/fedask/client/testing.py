@@ -44,8 +44,10 @@ from fedask.client.labelling.verdict import Kind, Verdict
 from fedask.client.rights.permitted import Permits
 from fedask.client.storage.erasure import Erased, Training
 from fedask.client.storage.keyring import Keyring, without
+from fedask.client.storage.kinds import OWN
 from fedask.client.storage.memory_shelf import MemoryShelf
 from fedask.client.storage.payload import StoreQuota
+from fedask.client.training.own import OwnRecord, fresh_answers
 from fedask.client.training.sure import Sure
 from fedask.common.clock import Clock
 from fedask.common.errors import PrivacyError
@@ -72,6 +74,7 @@ class MemoryStore(MemoryShelf, DeviceStore):
         self._seen: dict[str, int] = {}
         self._last_cycle = 0
         self._sure: dict[Uid, Sure] = {}
+        self._own: OwnRecord | None = None
         self._taken: frozenset[Uid] = frozenset()
         self._scores: tuple[str, Scored] | None = None
         self._models: dict[str, list[Arrays]] = {}
@@ -183,6 +186,9 @@ class MemoryStore(MemoryShelf, DeviceStore):
         if fresh:
             self._record(Event.FORGOTTEN, fresh)
         gone = frozenset(wanted)
+        if self._own is not None and not gone.isdisjoint(self._own.answers):
+            self._own = None
+            self._models.pop(OWN, None)
         self._taken -= gone
         self._payloads = {u: p for u, p in self._payloads.items() if u not in gone}
         self._dropped -= gone
@@ -360,6 +366,24 @@ class MemoryStore(MemoryShelf, DeviceStore):
     @override
     def sure(self) -> list[Sure]:
         return [self._sure[uid] for uid in sorted(self._sure)]
+
+    @override
+    def put_own(self, record: OwnRecord, arrays: Arrays | None) -> bool:
+        if self.forgotten(record.answers):
+            return False
+        fresh = sorted(fresh_answers(record.answers, self._own))
+        self._own = record
+        self._models.pop(OWN, None)
+        if arrays is not None:
+            self._models[OWN] = [arrays]
+        self._record(
+            Event.OWN_TRAINED, fresh, at=record.at, answers=len(record.answers)
+        )
+        return True
+
+    @override
+    def own(self) -> OwnRecord | None:
+        return self._own
 
     @override
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fedask.client.asking.precedents import PrecedentStore
 from fedask.client.storage.erasure import ErasureStore, Training
+from fedask.client.training.own import OwnStore
 from fedask.client.training.sure import SureStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -338,6 +339,7 @@ class DeviceStore(
     ArrivalStore,
     PrecedentStore,
     SureStore,
+    OwnStore,
     ErasureStore,
     Protocol,
 ):

@@ -1,26 +1,28 @@
-"""Training while the server is out of reach: the device's own model.
+"""Training between rounds: the device's own model.
 
-Called by whoever runs a device between connections, as often as they like. With
-``stream`` (what arrives is scored and queued), ``watching`` (what has arrived) and the
-desk (people answer), a device goes on for as long as it must: all that the server is to
-learn of it is in the store, and the next message takes it.
+Called by whoever runs a device between rounds, as often as they like. With ``stream``
+(what arrives is scored and queued), ``watching`` (what has arrived) and the desk
+(people answer), a device goes on for as long as it must without the server: all that
+the server is to learn of it is in the store, and the next message takes it.
 
 The own model is for this device alone. It is trained from the last global model each
 time, and nothing of it is ever sent: the next round trains on the same labels from the
 model of that round, so that its update is not counted twice.
 """
 
-from fedask.client.asking.viewer import GLOBAL
-from fedask.client.device import Device
+from datetime import datetime
+
+from fedask.client.device import Begun, Device
 from fedask.client.setting import Setting
-from fedask.common.errors import StoreError
+from fedask.client.storage.kinds import GLOBAL
+from fedask.client.training.own import OwnRecord
+from fedask.common.errors import StoreError, UnavailableError
+from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import Arrays, ArraySpec
-
-OWN = "own"  # kind of the model that a store keeps
+from fedask.common.weights import ArraySpec, model_version
 
 
-def train_offline(device: Device, setting: Setting) -> Arrays | None:
+def train_offline(device: Device, setting: Setting, now: datetime) -> OwnRecord | None:
     """Train the last global model on the labels of the device, and keep the result.
 
     Answers are taken in first, as in a round. No label becomes TRAINED: the server has
@@ -29,22 +31,25 @@ def train_offline(device: Device, setting: Setting) -> Arrays | None:
     Parameters
     ----------
     device
-        Of which ``stream.controller`` is on: others keep no global model.
+        Of which ``stream.controller`` or ``keeps_model`` is on: others keep no global
+        model.
     setting
         Its learner's loaded model changes.
+    now
+        Aware.
 
     Returns
     -------
-    Arrays
-        The own model, kept under ``OWN``; None without a global model or a label, or
-        if the training diverged.
+    OwnRecord
+        As it is kept, not usable if the training diverged; None without a global model
+        or a label.
 
     Raises
     ------
     StoreError
         If the kept model is of another task, or the disk refuses.
     UnavailableError
-        If the device is not eligible any more.
+        If the device is not eligible any more, or a sample was erased meanwhile.
     FedaskError
         As ``Device.begin``.
     """
@@ -61,7 +66,22 @@ def train_offline(device: Device, setting: Setting) -> Arrays | None:
     if begun.lesson is None:
         return None
     trained = learner.train(begun.lesson, device.proceed)
-    if not trained.usable:
-        return None
-    device.store.put_model(OWN, trained.arrays, keep=1)
-    return trained.arrays
+    record = OwnRecord(
+        base=model_version(models[-1]),
+        answers=_learnt(begun),
+        at=now,
+        usable=trained.usable,
+    )
+    if not device.store.put_own(record, trained.arrays if trained.usable else None):
+        msg = "a sample was erased while the own model was trained on it"
+        raise UnavailableError(msg)
+    return record
+
+
+def _learnt(begun: Begun) -> dict[Uid, int]:
+    """Return the people's answers of a lesson; others said nothing that is kept."""
+    return {
+        item.uid: item.label
+        for item in begun.labelled
+        if item.label is not None and item.uid in begun.training.uids
+    }
