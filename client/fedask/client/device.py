@@ -119,6 +119,9 @@ class Device:
     lessons
         The samples it may train on, where not all may be: answers about others are
         kept, and of no use. None: ``pool``, and a sample that is gone is an error.
+    keeps_model
+        Whether its store keeps the global model of the last scoring, for an own model
+        to begin from. A stream or a committee keeps it anyway.
     """
 
     def __init__(  # noqa: PLR0913  (what a device is made of, in one place)
@@ -131,12 +134,13 @@ class Device:
         present: Callable[[int], bool] = always,
         proceed: Callable[[], None] = unhindered,
         lessons: Pool | None = None,
+        keeps_model: bool = False,
     ) -> None:
         self.device_id = device_id
         self.pool = pool
         self.store = store
         self.proceed = proceed
-        self._rater = Rater(pool, store)
+        self._rater = Rater(pool, store, keeps_model=keeps_model)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
         self._present = present
