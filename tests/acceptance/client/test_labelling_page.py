@@ -9,7 +9,7 @@ from tests.acceptance.client.person import READY, UID, Person
 from tests.acceptance.client.site import Site
 from typing_extensions import override
 
-from fedask.client.page.helps import Gain, Gains, Guesses, Helps
+from fedask.client.page.helps import Gain, Gains, Guess, Guesses, Helps
 from fedask.client.page.logins import add_login
 from fedask.common.ids import Uid
 
@@ -26,8 +26,8 @@ class _Knows(Gains, Guesses):
         )
 
     @override
-    def guess(self, uid: Uid) -> int:
-        return 2
+    def guess(self, uid: Uid) -> Guess:
+        return Guess(label=2, own=True)
 
 
 HELPS = Helps(gains=_Knows(), guesses=_Knows())

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from fedask.client.labelling.desk import Desk
 from fedask.client.labelling.verdict import Lease, Progress, Receipt
-from fedask.client.page.helps import Helps
+from fedask.client.page.helps import Guess, Helps
 from fedask.client.page.wire import MAX_NEAR, Answer
 from fedask.client.page.worker import Worker
 from fedask.client.showing.exhibit import Exhibit, Part
@@ -144,7 +144,7 @@ class Room:
         await self._check_shown(who, uid)
         return await self._exhibit.call(lambda exhibit: self._drawn(exhibit, uid))
 
-    async def guess(self, who: Annotator, uid: Uid) -> int | None:
+    async def guess(self, who: Annotator, uid: Uid) -> Guess | None:
         """Return what the model takes a sample for, if it says.
 
         Raises

@@ -331,7 +331,8 @@ class Page {
       return;
     }
     this.choices.guess(reply.label);
-    this.say(`The model’s guess: ${this.told.classes[reply.label]}`);
+    const model = reply.own ? "This device’s own model" : "The fleet’s model";
+    this.say(`${model} guesses: ${this.told.classes[reply.label]}`);
   }
 
   // --- keys and buttons -------------------------------------------------------------------------
