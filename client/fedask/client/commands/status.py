@@ -1,5 +1,6 @@
 """``fedask device status``: how a device stands."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ from fedask.client.commands.console import print_json, print_table
 from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.labelling.queue import State
 from fedask.client.site.site import Site
+from fedask.client.storage.kinds import GLOBAL
+from fedask.client.training.own import is_newest
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 
@@ -27,6 +30,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     rows += [(f"verdicts of {who}", str(n)) for who, n in found["people"].items()]
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
+    rows.append(("own model", _told(found["own"])))
     print_table(f"device {found['device']}", ("what", "how much"), rows)
     if found["problem"]:
         print_table("needs attention", ("what",), [(found["problem"],)])
@@ -52,8 +56,32 @@ def status_of(site: Site) -> dict[str, Any]:
         "today": progress.today,
         "cycle": site.store.last_cycle(),
         "model": None if kept is None else kept[0],
+        "own": _own(site),
         "problem": problem,
     }
+
+
+def _own(site: Site) -> dict[str, Any] | None:
+    """Return how the own model came about; None before it was trained."""
+    record, shared = site.store.own(), site.store.models(GLOBAL)
+    if record is None:
+        return None
+    return {
+        "trained": record.at.isoformat(timespec="seconds"),
+        "answers": len(record.answers),
+        "base": record.base,
+        "diverged": not record.usable,
+        "newest": bool(shared) and is_newest(record, shared[-1]),
+    }
+
+
+def _told(own: Mapping[str, Any] | None) -> str:
+    if own is None:
+        return "not trained yet"
+    told = f"{own['trained']}, on {own['answers']} answers"
+    if own["diverged"]:
+        return f"diverged {told}"
+    return told if own["newest"] else f"{told} (older than the global model)"
 
 
 def _count(number: int | None) -> str:
