@@ -32,12 +32,20 @@ from fedask.client.sources.watching import Watch
 from fedask.client.storage.kinds import GLOBAL, OWN
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
+from fedask.client.training.learner import Learner
 from fedask.client.training.offline import train_offline
 from fedask.client.training.own import OwnRecord
+from fedask.client.training.sgd import Lesson, Trained
 from fedask.common.errors import StoreError, UnavailableError
 from fedask.common.weights import model_version
 
-VALUES = {"stream.controller": "biqf", "stream.explore": 0.2, "ask.capacity": 4}
+VALUES = {
+    "stream.controller": "biqf",
+    "stream.explore": 0.2,
+    "ask.capacity": 4,
+    "train.lr": 0.5,  # so that few small steps tell
+    "train.steps": 10,
+}
 FIRST, PER_DAY, DAYS = 18, 2, 21
 
 
@@ -159,6 +167,33 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     accuracy, count = world.device.evaluate(world.learner, kept)
     assert count == len(items)
     assert accuracy > world.device.evaluate(world.learner, shared)[0]
+
+
+def test_it_goes_on_for_a_cycle_and_stays_halfway(
+    ward: Ward, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ward.connected(store)
+    setting = Setting(TASK, world.scenario, world.learner)
+    lessons = []
+
+    def climb(learner: Learner, lesson: Lesson, _: object) -> Trained:
+        lessons.append(lesson)
+        assert learner.loaded is not None
+        arrays = {name: array + 1 for name, array in learner.loaded.items()}
+        return Trained(arrays, loss=0.0, usable=True)
+
+    monkeypatch.setattr(Learner, "train", climb)
+
+    train_offline(world.device, setting, MONDAY)
+
+    (own,), (shared,) = store.models(OWN), store.models(GLOBAL)
+    rounds = world.scenario.train.rounds
+    assert len(lessons) == rounds == len({lesson.stream for lesson in lessons})
+    assert [lesson.lr for lesson in lessons] == sorted(
+        (lesson.lr for lesson in lessons), reverse=True
+    )
+    for name, array in shared.items():
+        np.testing.assert_allclose(own[name], array + rounds / 2, rtol=1e-6)
 
 
 def test_a_device_that_was_never_connected_trains_nothing(
