@@ -240,6 +240,10 @@ def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
         assert [url for url in nurse.tab.urls if "guess" in url] == []
         nurse.tab.press("g")
         nurse.tab.wait("document.querySelector('.guess')?.dataset.label === '2'")
+        told = nurse.tab.run("document.querySelector('.guess em').innerText")
+        assert told.lower() == "own model\u2019s guess"
+        said = nurse.tab.run("document.querySelector('#said').innerText")
+        assert said == "The own model\u2019s guess: blue"
         nurse.answer("1")
         nurse.ready()
         assert nurse.tab.run("document.querySelectorAll('.guess').length") == 0

@@ -330,9 +330,9 @@ class Page {
       this.say("The model has no guess.", false);
       return;
     }
-    this.choices.guess(reply.label);
-    const model = reply.own ? "This device’s own model" : "The fleet’s model";
-    this.say(`${model} guesses: ${this.told.classes[reply.label]}`);
+    const guesser = reply.own ? "own model" : "fleet model";
+    this.choices.guess(reply.label, guesser);
+    this.say(`The ${guesser}’s guess: ${this.told.classes[reply.label]}`);
   }
 
   // --- keys and buttons -------------------------------------------------------------------------
