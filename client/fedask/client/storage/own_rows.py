@@ -1,4 +1,4 @@
-"""The own model in a device's SQLite file. Called by the store, within a transaction.
+"""The rows of the own model. Called by ``own`` and ``eraser``, within a transaction.
 
 The arrays stand among the models; the record, which says what people answered, is a
 note, sealed. Both come and go together.

@@ -34,16 +34,15 @@ from fedask.client.labelling.sheet import Book, VerdictStore
 from fedask.client.labelling.verdict import Kind, Progress, Verdict
 from fedask.client.rights.permitted import Permits
 from fedask.client.storage import book as rows
-from fedask.client.storage import own_rows, right_rows, rotation, schema
-from fedask.client.storage.connection import Connection
+from fedask.client.storage import right_rows, rotation, schema
 from fedask.client.storage.eraser import Eraser
 from fedask.client.storage.erasure import Erased, Training
 from fedask.client.storage.keyring import Keyring
+from fedask.client.storage.own import SqliteOwn
 from fedask.client.storage.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.storage.sealer import from_precedent
 from fedask.client.storage.seen import seen
 from fedask.client.storage.shelf import Shelf
-from fedask.client.training.own import OwnRecord, fresh_answers
 from fedask.client.training.sure import Sure
 from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored
@@ -98,7 +97,7 @@ _CUT, _PACE, _RIGHTS = "cut", "pace", right_rows.NOTE  # names of notes
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 
 
-class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
+class SqliteStore(SqliteOwn, DeviceStore, VerdictStore, PayloadStore):
     """The durable store.
 
     Parameters
@@ -404,28 +403,6 @@ class SqliteStore(Connection, DeviceStore, VerdictStore, PayloadStore):
     def sure(self) -> list[Sure]:
         with self._reading() as db:
             return [self._sealer.sure(row) for row in db.execute(_SURE)]
-
-    @override
-    def put_own(self, record: OwnRecord, arrays: Arrays | None) -> bool:
-        encoded = None if arrays is None else to_bytes(arrays)
-        with self._transaction() as db:
-            if self._eraser.forgotten(record.answers):
-                return False
-            fresh = fresh_answers(record.answers, own_rows.read(db, self._vault))
-            own_rows.write(db, self._vault, record, encoded)
-            self._audit.append(
-                db,
-                Event.OWN_TRAINED,
-                uids=sorted(fresh),
-                at=record.at,
-                answers=len(record.answers),
-            )
-        return True
-
-    @override
-    def own(self) -> OwnRecord | None:
-        with self._reading() as db:
-            return own_rows.read(db, self._vault)
 
     @contextmanager
     @override
