@@ -110,9 +110,11 @@ class OwnTraining:
         wanted = self._site.settings.own_settings().answers
         if not wanted:
             return Attempt(outcome=Outcome.OFF, why="[own] answers = 0 in device.toml")
+        if held is None:
+            return Attempt(outcome=Outcome.WAITS, why="there are no samples")
         hindered = self._hindered(held, wanted)
-        if hindered is not None or held is None:
-            return hindered or _waiting(0, wanted)
+        if hindered is not None:
+            return hindered
         path = self._site.settings.store_path
         with claimed(path.with_name(path.name + CLAIM)) as ours:
             if not ours:
@@ -120,7 +122,7 @@ class OwnTraining:
             # It may have been trained between our look and our claim.
             return self._hindered(held, wanted) or self._guarded(held)
 
-    def _hindered(self, held: Holdings | None, wanted: int) -> Attempt | None:
+    def _hindered(self, held: Holdings, wanted: int) -> Attempt | None:
         """Return what is against it, but the sensors; needs no torch to tell."""
         store = self._site.store
         answers = {
@@ -132,7 +134,8 @@ class OwnTraining:
         if len(fresh) >= wanted:  # most looks do not come to asking the pool
             fresh = _permitted(fresh, held)
         if len(fresh) < wanted:
-            return _waiting(len(fresh), wanted)
+            why = f"{len(fresh)} new answers, [own] answers = {wanted} in device.toml"
+            return Attempt(outcome=Outcome.WAITS, why=why)
         if not store.models(GLOBAL):
             why = "no global model yet: it comes with the scoring round of a cycle"
             return Attempt(outcome=Outcome.NO_MODEL, why=why)
@@ -185,16 +188,9 @@ def _lessons(held: Holdings, check: Callable[[], None] | None = None) -> Pool:
     return held.pool(ASK, check) if lessons is None else lessons
 
 
-def _permitted(answers: Mapping[Uid, int], held: Holdings | None) -> dict[Uid, int]:
+def _permitted(answers: Mapping[Uid, int], held: Holdings) -> dict[Uid, int]:
     """Leave out answers that may not be trained on, or whose samples are gone."""
-    if held is None:
-        return {}
     here = _lessons(held).has(list(answers)).tolist()
     return {
         uid: label for (uid, label), ok in zip(answers.items(), here, strict=True) if ok
     }
-
-
-def _waiting(fresh: int, wanted: int) -> Attempt:
-    why = f"{fresh} new answers, [own] answers = {wanted} in device.toml"
-    return Attempt(outcome=Outcome.WAITS, why=why)
