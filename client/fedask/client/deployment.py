@@ -28,6 +28,7 @@ from fedask.client.sources.index import Index
 from fedask.client.sources.indexed import Look
 from fedask.client.sources.source import open_source
 from fedask.client.storage.settings import StoreSettings
+from fedask.client.training.own_settings import OwnSettings
 from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
@@ -54,8 +55,9 @@ def open_device(
         pseudonym), ``rights`` (a policy file, or ``open``), and optionally ``labels``
         (CSV of answers), ``kind`` and options of the data (see ``open_source``), the
         ``desk-`` settings of ``DeskSettings.from_node``, the ``store-`` settings of
-        ``StoreSettings.from_node`` and the ``eligible-`` settings of
-        ``EligibilitySettings.from_node``. Or ``site``, a folder with all of these, and
+        ``StoreSettings.from_node``, the ``eligible-`` settings of
+        ``EligibilitySettings.from_node`` and ``own-answers`` of
+        ``OwnSettings.from_node``. Or ``site``, a folder with all of these, and
         ``labels``. Those that begin with ``page-`` are for the labelling page, a
         process of its own.
     machine
@@ -78,6 +80,7 @@ def open_device(
     policy = read_rights(node)
     # Not used here, but to be right before anybody is asked.
     DeskSettings.from_node(node, task.num_classes)
+    own = OwnSettings.from_node(node)
     device_id = parse_device_id(node["device"])
     options = data_options(node)
     path = Path(str(node["store"]))
@@ -102,4 +105,5 @@ def open_device(
             proceed=guard.check,
             lessons=held.lessons(guard.check),
             clock=clock,
+            keeps_model=own.on,
         )

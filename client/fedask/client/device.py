@@ -122,6 +122,9 @@ class Device:
     clock
         Dates what the server tells of the model. None: nobody is there to read it, and
         none of it is kept, as in simulations.
+    keeps_model
+        Whether its store keeps the global model of the last scoring, for an own model
+        to begin from. A stream or a committee keeps it anyway.
     """
 
     def __init__(  # noqa: PLR0913  (what a device is made of, in one place)
@@ -135,12 +138,13 @@ class Device:
         proceed: Callable[[], None] = unhindered,
         lessons: Pool | None = None,
         clock: Clock | None = None,
+        keeps_model: bool = False,
     ) -> None:
         self.device_id = device_id
         self.pool = pool
         self.store = store
         self.proceed = proceed
-        self._rater = Rater(pool, store)
+        self._rater = Rater(pool, store, keeps_model=keeps_model)
         self._asker = Asker(device_id, pool, store)
         self._oracle = oracle
         self._clock = clock

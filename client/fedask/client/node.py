@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedask.client.eligibility.settings import PREFIX
+from fedask.client.eligibility import settings as eligibility
 from fedask.client.site.settings import read_site
+from fedask.client.training import own_settings
 from fedask.common.errors import ConfigError
 
 SITE = "site"
 _OTHERS = ("store", "device", "labels", "rights")  # keys that are not of the data
-_PREFIXES = ("desk-", "store-", "page-", PREFIX)
+_PREFIXES = ("desk-", "store-", "page-", eligibility.PREFIX, own_settings.PREFIX)
 
 
 def _is_other(key: str) -> bool:

@@ -11,7 +11,7 @@ from tests.acceptance.client.site import NOON, Site
 from typing_extensions import override
 
 from fedask.client.page.gains import StoreGains
-from fedask.client.page.helps import Gain, Gains, Guesses, Helps
+from fedask.client.page.helps import Gain, Gains, Guess, Guesses, Helps
 from fedask.client.page.logins import add_login
 from fedask.client.storage.store import SqliteStore
 from fedask.client.training.milestone import Milestone
@@ -30,8 +30,8 @@ class _Knows(Gains, Guesses):
         )
 
     @override
-    def guess(self, uid: Uid) -> int:
-        return 2
+    def guess(self, uid: Uid) -> Guess:
+        return Guess(label=2, own=True)
 
 
 HELPS = Helps(gains=_Knows(), guesses=_Knows())
@@ -244,6 +244,10 @@ def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
         assert [url for url in nurse.tab.urls if "guess" in url] == []
         nurse.tab.press("g")
         nurse.tab.wait("document.querySelector('.guess')?.dataset.label === '2'")
+        told = nurse.tab.run("document.querySelector('.guess em').innerText")
+        assert told.lower() == "own model\u2019s guess"
+        said = nurse.tab.run("document.querySelector('#said').innerText")
+        assert said == "The own model\u2019s guess: blue"
         nurse.answer("1")
         nurse.ready()
         assert nurse.tab.run("document.querySelectorAll('.guess').length") == 0

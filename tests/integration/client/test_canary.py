@@ -25,9 +25,10 @@ from fedask.client.storage.sealer import Sealer
 from fedask.client.storage.store import SqliteStore
 from fedask.client.storage.vault import Vault
 from fedask.client.testing import FakeClock
+from fedask.client.training.own import OwnRecord
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import ModelVersion, Uid
 from fedask.common.seal import Place, new_key
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -58,6 +59,7 @@ def secrets() -> Iterator[tuple[str, bytes]]:
     for form, data in forms_of_numbers([LABEL]):
         yield f"label: {form}", data
     yield "label: four bytes", LABEL.to_bytes(4, "big")
+    yield "label: JSON", f": {LABEL}".encode()
     for form, data in forms_of_numbers([TRUTH]):
         yield f"truth: {form}", data
 
@@ -103,6 +105,8 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
     desk.submit(ANNOTATOR, last.uid, last.token, UNSURE, f"{KEY}-last")
     store.put_findings({text: Finding(cycle=2, truth=TRUTH, hit=True)})
     store.trained(dict.fromkeys(uids, LABEL))
+    answers = dict.fromkeys(uids, LABEL)
+    store.put_own(OwnRecord(base=ModelVersion("b"), answers=answers, at=NOON), {})
     assert desk.progress(None).classes == {LABEL: 2}
     assert {item.state for item in store.items()} >= {State.TRAINED}
     if close:

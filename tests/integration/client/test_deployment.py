@@ -22,6 +22,7 @@ from fedask.client.deployment import open_device
 from fedask.client.device import Device
 from fedask.client.labelling.queue import State
 from fedask.client.labelling.settings import DeskSettings
+from fedask.client.storage.kinds import GLOBAL
 from fedask.client.storage.settings import StoreSettings
 from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import SystemClock
@@ -73,6 +74,18 @@ def test_a_real_device_asks_answers_and_trains(node: dict[str, Any]) -> None:
     items = stored(node)
     assert [state for state, _ in items] == [State.TRAINED] * 2
     assert all(label is not None for _, label in items)
+
+
+@pytest.mark.parametrize(("settings", "kept"), [({}, 1), ({"own-answers": 0}, 0)])
+def test_it_keeps_the_global_model_for_an_own_one_if_the_owner_wants(
+    node: dict[str, Any], settings: dict[str, Any], kept: int
+) -> None:
+    node |= settings
+    rounds(node)
+    world = World()
+    with open_device(TASK, SCENARIO, context(node)) as world.device:
+        world.round(1, 2, score=world.version)
+        assert len(world.device.store.models(GLOBAL)) == kept
 
 
 def test_the_store_is_closed_after_the_message(node: dict[str, Any]) -> None:

@@ -22,9 +22,10 @@ from fedask.client.storage.device_store import Waiting
 from fedask.client.storage.erasure import Training
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
+from fedask.client.training.own import OwnRecord
 from fedask.common.errors import SealError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import ModelVersion, Uid
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANY, FEW = 400, 20  # samples in the queue, and of those the ones with all there is
@@ -45,6 +46,9 @@ def fill(store: SqliteStore) -> None:
     for number, uid in enumerate(UIDS[:FEW]):
         store.put_payload(uid, ".txt", f"text {number}".encode())
     store.trained({}, Training(cycle=1, uids=frozenset(UIDS)))
+    answers = {uid: number for number, uid in enumerate(UIDS[:FEW])}
+    own = OwnRecord(base=ModelVersion("b"), answers=answers, at=NOON)
+    store.put_own(own, {"weight": np.zeros(3, np.float32)})
 
 
 def traces_of(store: SqliteStore, uids: list[Uid]) -> list[tuple[str, bytes]]:

@@ -21,10 +21,10 @@ from typing_extensions import override
 
 from fedask.client.asking.precedents import Finding, Precedent
 from fedask.client.asking.view import Floats, History, Known, View
-from fedask.client.asking.viewer import GLOBAL, LOCAL
 from fedask.client.labelling.queue import Item, State
 from fedask.client.scorers.scorer import Scorer, make_scorer
 from fedask.client.storage.device_store import DeviceStore
+from fedask.client.storage.kinds import GLOBAL, LOCAL
 from fedask.client.storage.store import SqliteStore
 from fedask.common.records import Cut
 

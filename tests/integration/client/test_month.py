@@ -4,13 +4,30 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 from tests.integration.client.wards import CAPACITY, FIRST, Ward
 from tests.unit.client.world import first_cut, whole_cut
 
 from fedask.client.labelling.queue import Origin, State
+from fedask.client.site.guessing import ModelGuesses
 from fedask.client.site.lookout import Lookout
+from fedask.client.site.own_training import Outcome, OwnTraining
+from fedask.client.testing import FakeClock
 
 PER_DAY, DAYS = 12, 30
+ANSWERS = 10  # new ones after which the own model is trained: the default
+
+
+def check_own_model(ward: Ward, trained: list[int]) -> None:
+    """Check on how many answers the own model was trained each time, and its use."""
+    gains = np.diff([0, *trained])
+    assert len(gains) >= 4
+    assert min(gains) >= ANSWERS
+    assert max(gains) < ANSWERS + 2  # people give two a day: no day later than it takes
+    some = next(iter(ward.truth))
+    guess = ModelGuesses(ward.folder, FakeClock(FIRST)).guess(some)
+    assert guess is not None
+    assert guess.own
 
 
 def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> None:
@@ -23,15 +40,23 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     with ward.process(FIRST) as site:
         before = {item.uid for item in site.store.items()}
     asked: list[int] = []
+    trained: list[int] = []
     for day in range(1, DAYS + 1):
         now = FIRST + timedelta(days=day)
         ward.arrive(PER_DAY, now)
         with ward.process(now) as site:  # `fedask device run-once`, from cron
-            looked = Lookout(site).look()
+            lookout = Lookout(site)
+            looked = lookout.look()
+            own = OwnTraining(site).attempt(lookout.held)
         # The first look finds what nobody asked before; later ones only what is new.
         assert looked.new == PER_DAY + (40 - len(before)) * (day == 1)
         assert looked.samples == 40 + PER_DAY * day
         asked.append(looked.asked)
+        if own.outcome is Outcome.TRAINED:
+            trained.append(own.answers)
+            assert own.answers == answered
+        else:
+            assert own.outcome is Outcome.WAITS
         with ward.process(now) as site:
             assert Lookout(site).look().new == 0
         answered += ward.people(now, 2)
@@ -44,7 +69,9 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     assert len(alone) == sum(asked)
     assert {item.origin for item in alone} <= {Origin.SCORE, Origin.CHANCE}
 
-    report = ward.round(2, 1)
+    check_own_model(ward, trained)
+
+    report = ward.round(2, 1)  # sends nothing of the own model, and counts no less
 
     assert report.asked == len(items)
     assert report.answered == answered == sum(report.class_counts)

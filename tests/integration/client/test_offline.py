@@ -19,7 +19,6 @@ from tests.unit.client.world import (
 )
 
 from fedask.client.asking.stream import Stream
-from fedask.client.asking.viewer import GLOBAL
 from fedask.client.device import Device
 from fedask.client.labelling.desk import Desk
 from fedask.client.labelling.queue import Origin, State
@@ -30,12 +29,23 @@ from fedask.client.pool import Pool
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.sources.watching import Watch
+from fedask.client.storage.kinds import GLOBAL, OWN
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.client.training.offline import OWN, train_offline
+from fedask.client.training.learner import Learner
+from fedask.client.training.offline import train_offline
+from fedask.client.training.own import OwnRecord
+from fedask.client.training.sgd import Lesson, Trained
 from fedask.common.errors import StoreError, UnavailableError
+from fedask.common.weights import model_version
 
-VALUES = {"stream.controller": "biqf", "stream.explore": 0.2, "ask.capacity": 4}
+VALUES = {
+    "stream.controller": "biqf",
+    "stream.explore": 0.2,
+    "ask.capacity": 4,
+    "train.lr": 0.5,  # so that few small steps tell
+    "train.steps": 10,
+}
 FIRST, PER_DAY, DAYS = 18, 2, 21
 
 
@@ -112,9 +122,10 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
             answered += ward.labels(store, now)
             world = ward.opened(store)
             setting = Setting(TASK, world.scenario, world.learner)
-            made = train_offline(world.device, setting)
+            made = train_offline(world.device, setting, now)
             assert made is not None
-            own.append(made)
+            assert len(made.answers) == len(store.items())
+            own += store.models(OWN)
 
     with closing(SqliteStore(ward.path)) as store:
         asked = [i for i in store.items() if i.origin is not Origin.CUT]
@@ -137,21 +148,52 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     ward.labels(store, MONDAY)
     items = store.items()
 
-    made = train_offline(world.device, setting)
-    again = train_offline(world.device, setting)
+    made = train_offline(world.device, setting, MONDAY)
+    (first,) = store.models(OWN)
+    again = train_offline(world.device, setting, MONDAY)
 
-    assert made is not None
-    assert again is not None
     (kept,) = store.models(OWN)
     (shared,) = store.models(GLOBAL)
-    for name, array in made.items():
+    assert again == made == store.own()
+    assert made == OwnRecord(
+        base=model_version(shared),
+        answers={item.uid: LABELS[item.uid] for item in items},
+        at=MONDAY,
+    )
+    for name, array in first.items():
         np.testing.assert_array_equal(kept[name], array)
-        np.testing.assert_array_equal(again[name], array)
     assert any(not np.array_equal(kept[name], shared[name]) for name in shared)
     assert store.items() == items
     accuracy, count = world.device.evaluate(world.learner, kept)
     assert count == len(items)
     assert accuracy > world.device.evaluate(world.learner, shared)[0]
+
+
+def test_it_goes_on_for_a_cycle_and_stays_halfway(
+    ward: Ward, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ward.connected(store)
+    setting = Setting(TASK, world.scenario, world.learner)
+    lessons = []
+
+    def climb(learner: Learner, lesson: Lesson, _: object) -> Trained:
+        lessons.append(lesson)
+        assert learner.loaded is not None
+        arrays = {name: array + 1 for name, array in learner.loaded.items()}
+        return Trained(arrays, loss=0.0, usable=True)
+
+    monkeypatch.setattr(Learner, "train", climb)
+
+    train_offline(world.device, setting, MONDAY)
+
+    (own,), (shared,) = store.models(OWN), store.models(GLOBAL)
+    rounds = world.scenario.train.rounds
+    assert len(lessons) == rounds == len({lesson.stream for lesson in lessons})
+    assert [lesson.lr for lesson in lessons] == sorted(
+        (lesson.lr for lesson in lessons), reverse=True
+    )
+    for name, array in shared.items():
+        np.testing.assert_allclose(own[name], array + rounds / 2, rtol=1e-6)
 
 
 def test_a_device_that_was_never_connected_trains_nothing(
@@ -160,7 +202,7 @@ def test_a_device_that_was_never_connected_trains_nothing(
     world = ward.opened(store)
     setting = Setting(TASK, world.scenario, world.learner)
 
-    assert train_offline(world.device, setting) is None
+    assert train_offline(world.device, setting, MONDAY) is None
     assert store.models(OWN) == []
 
 
@@ -169,7 +211,9 @@ def test_a_store_of_another_task_is_refused(ward: Ward, store: SqliteStore) -> N
     store.put_model(GLOBAL, {"weight": np.zeros((2, 2), np.float32)}, keep=1)
 
     with pytest.raises(StoreError, match="not one of this task"):
-        train_offline(world.device, Setting(TASK, world.scenario, world.learner))
+        train_offline(
+            world.device, Setting(TASK, world.scenario, world.learner), MONDAY
+        )
 
 
 def test_a_guard_stops_it_and_nothing_is_kept(ward: Ward, store: SqliteStore) -> None:
@@ -181,6 +225,8 @@ def test_a_guard_stops_it_and_nothing_is_kept(ward: Ward, store: SqliteStore) ->
 
     world.device.proceed = stop
     with pytest.raises(UnavailableError, match="too-hot"):
-        train_offline(world.device, Setting(TASK, world.scenario, world.learner))
+        train_offline(
+            world.device, Setting(TASK, world.scenario, world.learner), MONDAY
+        )
 
     assert store.models(OWN) == []

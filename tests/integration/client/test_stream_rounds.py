@@ -20,9 +20,9 @@ from tests.unit.client.world import (
 )
 
 from fedask.client.asking.stream import Stream
-from fedask.client.asking.viewer import GLOBAL
 from fedask.client.labelling.queue import Origin, State
 from fedask.client.setting import Setting
+from fedask.client.storage.kinds import GLOBAL
 from fedask.common.ids import Uid
 from fedask.common.records import OTHER_MODEL
 from fedask.server.ledger import Ledger

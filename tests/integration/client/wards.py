@@ -8,6 +8,7 @@ import numpy as np
 from flwr.app import Context, RecordDict
 
 from fedask.client.deployment import open_device
+from fedask.client.device import Outcome
 from fedask.client.labelling.verdict import Label
 from fedask.client.setting import Setting
 from fedask.client.site.site import Site
@@ -22,19 +23,19 @@ from fedask.common.weights import model_version
 
 FIRST = datetime(2026, 3, 2, 8, tzinfo=UTC)
 CAPACITY = 3
-PROJECT = f"""
+PROJECT = """
 [tool.flwr.app.config]
 seed = 3
 [tool.flwr.app.config.task]
 name = "month_task:task"
 [tool.flwr.app.config.ask]
-capacity = {CAPACITY}
-initial = {CAPACITY}
+capacity = {capacity}
+initial = {capacity}
 [tool.flwr.app.config.train]
 rounds = 2
 steps = 2
 [tool.flwr.app.config.stream]
-controller = "biqf"
+controller = "{controller}"
 explore = 0.2
 period_s = 86400.0
 """
@@ -52,14 +53,26 @@ data = "photos"
 
 
 class Ward:
-    """A device's folder, its data, its people, and the server's side of its rounds."""
+    """A device's folder, its data, its people, and the server's side of its rounds.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    settings
+        More of ``device.toml``.
+    stream
+        ``stream.controller`` of the app.
+    """
+
+    def __init__(
+        self, folder: Path, *, settings: str = "", stream: str = "biqf"
+    ) -> None:
         self.folder = folder
         (folder / "app").mkdir()
-        (folder / "app" / "pyproject.toml").write_text(PROJECT)
+        (folder / "app" / "pyproject.toml").write_text(
+            PROJECT.format(capacity=CAPACITY, controller=stream)
+        )
         (folder / "app" / "month_task.py").write_text(TASK)
-        (folder / "device.toml").write_text(DEVICE)
+        (folder / "device.toml").write_text(DEVICE + settings)
         self.photos = folder / "photos"
         self.photos.mkdir()
         self.truth: dict[Uid, int] = {}
@@ -98,7 +111,19 @@ class Ward:
         score: bool = False,
         accuracy: float | None = None,
     ) -> Report:
-        """Send one train message."""
+        """Send one train message; return the report of the reply."""
+        return self.sent(cycle, step, cut, score=score, accuracy=accuracy).report
+
+    def sent(
+        self,
+        cycle: int,
+        step: int,
+        cut: Cut | None = None,
+        *,
+        score: bool = False,
+        accuracy: float | None = None,
+    ) -> Outcome:
+        """Send one train message; return all that the reply is made of."""
         task, scenario = self.task, self.scenario
         learner, version = self.loaded(), self.version()
         ask = Ask(
@@ -112,7 +137,7 @@ class Ward:
         with open_device(task, scenario, context) as device:
             begun = device.begin(Setting(task, scenario, learner), ask, prox=0.0)
             trained = None if begun.lesson is None else learner.train(begun.lesson)
-            return device.finish(begun, trained).report
+            return device.finish(begun, trained)
 
     @property
     def task(self) -> Task:

@@ -13,13 +13,13 @@ from typing_extensions import override
 from fedask.client.asking.pace import Pace
 from fedask.client.asking.stream import Stream
 from fedask.client.asking.view import Floats, Known, View
-from fedask.client.asking.viewer import GLOBAL
 from fedask.client.labelling.queue import Origin
 from fedask.client.pool import Pool
 from fedask.client.scorers.scorer import Scorer
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.storage.device_store import DeviceStore
+from fedask.client.storage.kinds import GLOBAL
 from fedask.client.training.learner import Learner
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid, hash_uids, stable_seed

@@ -68,6 +68,14 @@ def test_a_folder_without_a_device_says_what_to_do(tmp_path: Path) -> None:
         read_site(tmp_path)
 
 
+def test_when_an_own_model_is_trained_is_the_owner_s_to_say(tmp_path: Path) -> None:
+    site = read_site(write(tmp_path, GOOD + "[own]\nanswers = 4\n"))
+    assert site.own_settings().answers == site.to_node()["own-answers"] == 4
+    wrong = read_site(write(tmp_path, GOOD + "[own]\nanswer = 4\n"))
+    with pytest.raises(ConfigError, match=r"\[own\]: answer: no such setting"):
+        wrong.own_settings()
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from fedask.client.asking.stream import Stream
 from fedask.client.asking.view import NEEDS, Floats, Known, View
-from fedask.client.asking.viewer import GLOBAL, LOCAL, SAMPLE, Viewer, model_kinds
+from fedask.client.asking.viewer import SAMPLE, Viewer, model_kinds
 from fedask.client.scorers.scorer import SCORERS, Scorer, make_scorer
 from fedask.client.setting import Setting
+from fedask.client.storage.kinds import GLOBAL, LOCAL
 from fedask.client.training.learner import Learner
 from fedask.common.errors import ConfigError
 from fedask.common.ids import content_uid

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from fedask.client.asking.grouper import Grouper
 from fedask.client.asking.scoring import Look, score_pool
 from fedask.client.asking.view import Known, View
-from fedask.client.asking.viewer import GLOBAL, LOCAL
 from fedask.client.labelling.near import NEAR_SAMPLES, near_pairs
 from fedask.client.labelling.queue import WAITING, Item, State
 from fedask.client.pool import Pool
 from fedask.client.setting import Setting
 from fedask.client.storage.device_store import DeviceStore, Waiting
+from fedask.client.storage.kinds import GLOBAL, LOCAL
 from fedask.client.training.sgd import Trained
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
@@ -54,11 +54,16 @@ class Rater:
     ----------
     pool, store
         The device's own.
+    keeps_model
+        Whether the store is to keep the scoring model whatever the scenario says.
     """
 
-    def __init__(self, pool: Pool, store: DeviceStore) -> None:
+    def __init__(
+        self, pool: Pool, store: DeviceStore, *, keeps_model: bool = False
+    ) -> None:
         self._pool = pool
         self._store = store
+        self._keeps_model = keeps_model
 
     def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> Counted:
         """Score the pool with the loaded model; returns what the fleet adds up.
@@ -79,9 +84,10 @@ class Rater:
             sums = grouper.tally(self._pool, viewer, present(self._pool, items))
         waiting = self._waiting(scored, ask.cycle, setting, items)
         self._store.put_scores(ask.score, scored, waiting)
-        # One for samples that arrive, and for the committee as many as there were now.
+        # One for samples that arrive and for the own model to begin from, and for the
+        # committee as many as there were now.
         models = config.committee * (GLOBAL in setting.kinds)
-        models += setting.scenario.stream.on
+        models += setting.scenario.stream.on or self._keeps_model
         if setting.learner.loaded is not None and models:
             self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from fedask.client.asking.pace import Pace
 from fedask.client.asking.rating import Rater, labels_left
-from fedask.client.asking.viewer import GLOBAL
 from fedask.client.controllers.controller import Arrival, Controller, make_controller
 from fedask.client.controllers.fixed_cut import FixedCut
 from fedask.client.labelling.queue import Item, Origin
@@ -37,6 +36,7 @@ from fedask.client.rights.permitted import Permits
 from fedask.client.setting import Setting
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.storage.device_store import DeviceStore
+from fedask.client.storage.kinds import GLOBAL
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, hash_uids, stable_seed

@@ -19,6 +19,7 @@ from fedask.client.scorers.calibration import calibrated, fit_temperature
 from fedask.client.scorers.density import scale_of
 from fedask.client.scorers.experts import Experts, make_experts, with_experts
 from fedask.client.storage.device_store import DeviceStore
+from fedask.client.storage.kinds import GLOBAL, LOCAL
 from fedask.client.training.learner import Learner
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
@@ -27,7 +28,6 @@ from fedask.common.registry import load_attr
 from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
-GLOBAL, LOCAL = "global", "local"  # kinds of models that a store keeps
 SAMPLE = 512  # of the pool, for densities: enough for a mean, little beside the pool
 _LOCAL = frozenset({"local_logits", "local_features", "anchor_local_logits", "draws"})
 _ANCHORS = frozenset({"anchors", "anchor_logits", "anchor_local_logits"})

@@ -34,6 +34,9 @@ rule = "one"  # one, two (that agree), majority:N
 lease_s = 600.0  # until a sample that nobody answered goes to somebody else
 unsure = 2  # "unsure" answers after which a sample is given up
 controls = 0.0  # share of samples whose answer is known, to see how people do
+
+[own]
+answers = 10  # new ones after which run-once and watch train an own model; 0: never
 """
 
 

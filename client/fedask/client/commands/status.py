@@ -1,5 +1,6 @@
 """``fedask device status``: how a device stands."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from fedask.client.commands.options import Json, SiteFolder
 from fedask.client.labelling.queue import State
 from fedask.client.page.gains import gain_of
 from fedask.client.site.site import Site
+from fedask.client.storage.kinds import GLOBAL
 from fedask.client.training.milestone import recent_change
+from fedask.client.training.own import is_newest
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 
@@ -31,6 +34,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
     rows += _accuracy_rows(found["accuracy"])
+    rows.append(("own model", _told(found["own"])))
     print_table(f"device {found['device']}", ("what", "how much"), rows)
     if found["problem"]:
         print_table("needs attention", ("what",), [(found["problem"],)])
@@ -57,6 +61,7 @@ def status_of(site: Site) -> dict[str, Any]:
         "cycle": site.store.last_cycle(),
         "model": None if kept is None else kept[0],
         "accuracy": _accuracy(site),
+        "own": _own(site),
         "problem": problem,
     }
 
@@ -100,6 +105,29 @@ def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 def _day(text: str) -> str:
     return datetime.fromisoformat(text).astimezone().date().isoformat()
+
+
+def _own(site: Site) -> dict[str, Any] | None:
+    """Return how the own model came about; None before it was trained."""
+    record, shared = site.store.own(), site.store.models(GLOBAL)
+    if record is None:
+        return None
+    return {
+        "trained": record.at.isoformat(timespec="seconds"),
+        "answers": len(record.answers),
+        "base": record.base,
+        "diverged": not record.usable,
+        "newest": bool(shared) and is_newest(record, shared[-1]),
+    }
+
+
+def _told(own: Mapping[str, Any] | None) -> str:
+    if own is None:
+        return "not trained yet"
+    told = f"{own['trained']}, on {own['answers']} answers"
+    if own["diverged"]:
+        return f"diverged {told}"
+    return told if own["newest"] else f"{told} (older than the global model)"
 
 
 def _count(number: int | None) -> str:

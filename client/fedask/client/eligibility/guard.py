@@ -1,7 +1,8 @@
 """Whether a device may train now, and the guard that stops it when it no longer may.
 
-Called by the ClientApp of a real device before and while it works on a message; never
-by a simulation, and the server has no say. Knows no sensor: those are in ``sensors``.
+Called by the ClientApp of a real device before and while it works on a message, and
+when a device trains its own model; never by a simulation, and the server has no say.
+Knows no sensor: those are in ``sensors``.
 
 Fails closed: what a required sensor cannot tell counts against the device, and so does
 a sensor that hangs. Only codes leave the device; what a sensor read stays in its own
@@ -203,6 +204,10 @@ class Guard:
         self._end.set()
         if self._thread is not None:
             self._thread.join(STUCK_S)  # one that hangs is left behind: it is a daemon
+
+    def look(self) -> tuple[Obstacle, ...]:
+        """Return all that stands in the way now: for its owner, not in the log."""
+        return self._eligibility.look()
 
     def check(self) -> None:
         """Go on if the device is still eligible.

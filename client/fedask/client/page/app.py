@@ -10,6 +10,7 @@ import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -265,7 +266,9 @@ def _samples(door: Door, room: Room) -> APIRouter:
 
     @router.get("/guess/{uid}")
     async def guess(request: Request, uid: str) -> Response:
-        return JSONResponse({"label": await room.guess(door.known(request), Uid(uid))})
+        found = await room.guess(door.known(request), Uid(uid))
+        told = {"label": None} if found is None else asdict(found)
+        return JSONResponse(told)
 
     return router
 

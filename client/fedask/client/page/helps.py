@@ -37,11 +37,27 @@ class Gains(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """What a model takes a sample for.
+
+    Parameters
+    ----------
+    label
+        Class index.
+    own
+        Whether it is the device's own model that says so, not the fleet's.
+    """
+
+    label: int
+    own: bool = False
+
+
 class Guesses(Protocol):
     """Knows what the model takes a sample for."""
 
-    def guess(self, uid: Uid) -> int | None:
-        """Return a class index, or None if the model has not seen the sample.
+    def guess(self, uid: Uid) -> Guess | None:
+        """Return the guess, or None if there is no model, or it cannot see the sample.
 
         It should answer for controls as well: who gets a guess for some samples only
         could tell which ones the site knows already.

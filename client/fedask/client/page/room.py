@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fedask.client.labelling.desk import Desk
 from fedask.client.labelling.verdict import Lease, Progress, Receipt
-from fedask.client.page.helps import Gain, Helps
+from fedask.client.page.helps import Gain, Guess, Helps
 from fedask.client.page.wire import MAX_NEAR, Answer
 from fedask.client.page.worker import Worker
 from fedask.client.showing.exhibit import Exhibit, Part
@@ -160,7 +160,7 @@ class Room:
         await self._check_shown(who, uid)
         return await self._exhibit.call(lambda exhibit: self._drawn(exhibit, uid))
 
-    async def guess(self, who: Annotator, uid: Uid) -> int | None:
+    async def guess(self, who: Annotator, uid: Uid) -> Guess | None:
         """Return what the model takes a sample for, if it says.
 
         Raises

@@ -200,6 +200,15 @@ def _arrivals(site: Site) -> Finding:
     return _good("arrivals", "wait for the next round (stream.controller is off)")
 
 
+def _own(site: Site) -> Finding:
+    """Whether the device trains a model of its own."""
+    wanted = site.settings.own_settings()
+    if wanted.on:
+        told = f"trained again after {wanted.answers} new answers, by run-once or watch"
+        return _good("own model", told)
+    return _good("own model", "never trained ([own] answers = 0)")
+
+
 def _owner(site: Site) -> Finding:
     """Whether the commands and the SuperNode are the same user."""
     path = site.settings.store_path
@@ -265,4 +274,5 @@ CHECKS: dict[str, Check] = {
     "clock": _clock,
     "people": _people,
     "arrivals": _arrivals,
+    "own model": _own,
 }

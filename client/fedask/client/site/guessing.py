@@ -1,28 +1,30 @@
-"""What the last global model takes a sample for, where people ask to see it.
+"""What a model takes a sample for, where people ask to see it.
 
 Made by ``fedask device serve``. Loads torch and the model at the first question, in the
-thread that asks; the store keeps a global model where ``stream.controller`` is on, or a
-committee scores. It answers for every sample of the data, hidden controls too: who got
-a guess for some samples only could tell which ones the site knows already.
+thread that asks. It is the device's own model, where that began from the newest global
+one, and else the newest global one: that knows more then. The store keeps a global
+model unless the owner turned own training off (``[own] answers = 0``), and with a
+stream or a committee even so. It answers for every sample of the data, hidden controls
+too: who got a guess for some samples only could tell which ones the site knows already.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from fedask.client.page.helps import Guesses
+from fedask.client.page.helps import Guess, Guesses
 from fedask.client.site.site import Site
+from fedask.client.storage.kinds import GLOBAL, OWN
+from fedask.client.storage.store import SqliteStore
+from fedask.client.training.own import is_newest
 from fedask.common.clock import Clock
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
-
-if TYPE_CHECKING:
-    from fedask.client.training.learner import Learner
+from fedask.common.weights import Arrays
 
 
 class ModelGuesses(Guesses):
-    """Guesses of the newest global model that the device has.
+    """Guesses of the model that knows this device best.
 
     Parameters
     ----------
@@ -36,28 +38,28 @@ class ModelGuesses(Guesses):
         self._folder = folder
         self._clock = clock
         self._site: Site | None = None
-        self._learner: Learner | None = None
 
     @override
-    def guess(self, uid: Uid) -> int | None:
-        from fedask.client.asking.viewer import GLOBAL  # noqa: PLC0415  (imports torch)
-
+    def guess(self, uid: Uid) -> Guess | None:
         if self._site is None:
             self._site = Site.at(self._folder, self._clock, "page")
-        models = self._site.store.models(GLOBAL)
-        if not models:
+        chosen = _chosen(self._site.store)
+        if chosen is None:
             return None
         try:
             raw = self._site.pool.load([uid])
         except DataError:
             return None  # it is not there any more, or came after the page was opened
-        learner = self._made(self._site)
-        learner.load(models[-1])
-        return int(learner.predict(raw)[0].argmax())
+        arrays, own = chosen
+        learner = self._site.setting.learner
+        learner.load(arrays)
+        return Guess(label=int(learner.predict(raw)[0].argmax()), own=own)
 
-    def _made(self, site: Site) -> "Learner":
-        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
-        if self._learner is None:
-            self._learner = Learner(site.task, site.scenario.train)
-        return self._learner
+def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
+    """Return the model to ask, and whether it is the device's own."""
+    shared = store.models(GLOBAL)
+    if not shared:
+        return None
+    own = store.models(OWN) if is_newest(store.own(), shared[-1]) else []
+    return (own[-1], True) if own else (shared[-1], False)

@@ -16,7 +16,6 @@ from fedask.common.ids import Uid
 
 if TYPE_CHECKING:
     from fedask.client.asking.stream import Stream
-    from fedask.client.setting import Setting
 
 BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
 
@@ -52,8 +51,7 @@ class Lookout:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._watch = Watch(self._open_data, self._taken)
-        self._held: Holdings | None = None  # as of the last look
-        self._setting: Setting | None = None
+        self.held: Holdings | None = None  # as of the last look that found samples
 
     def look(self) -> Looked:
         """Look now; with ``stream.controller`` on, ask what is worth it.
@@ -86,20 +84,14 @@ class Lookout:
 
         Samples without a right are not even loaded; one that gets it later is new then.
         """
-        self._held = self._site.hold(self._site.open_data(watch=True))
-        return self._held.source(ASK)
+        self.held = self._site.hold(self._site.open_data(watch=True))
+        return self.held.source(ASK)
 
     def _stream(self) -> "Stream":
         """Return what asks, over the data as it is now."""
-        from fedask.client.asking.stream import Stream  # noqa: PLC0415
-        from fedask.client.setting import Setting  # noqa: PLC0415
-        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
+        from fedask.client.asking.stream import Stream  # noqa: PLC0415  (imports torch)
 
-        site = self._site
-        if self._setting is None:
-            learner = Learner(site.task, site.scenario.train)
-            self._setting = Setting(site.task, site.scenario, learner)
-        pool = self._watch.pool
-        held = site.held if self._held is None else self._held
+        site, pool = self._site, self._watch.pool
+        held = site.held if self.held is None else self.held
         pool = held.pool(ASK) if pool is None else pool
-        return Stream(pool, site.store, self._setting, held.permits)
+        return Stream(pool, site.store, site.setting, held.permits)

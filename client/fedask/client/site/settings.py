@@ -15,6 +15,7 @@ from typing import Any
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.rights.holdings import OPEN
 from fedask.client.storage.settings import StoreSettings
+from fedask.client.training.own_settings import OwnSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
 from fedask.common.registry import nearest
@@ -22,7 +23,7 @@ from fedask.common.registry import nearest
 FILE = "device.toml"
 STORE = "device.db"
 MAX_BYTES = 1 << 16
-_TABLES = ("data", "desk", "seal", "page", "eligible", "service")
+_TABLES = ("data", "desk", "seal", "page", "eligible", "own", "service")
 _PATHS = {  # settings of a table that are paths, relative to the folder
     "seal": ("key", "passphrase", "audit_key"),
     "page": ("certificate", "private_key", "logins", "sessions", "guidelines"),
@@ -57,6 +58,8 @@ class SiteSettings:
         Settings of ``PageSettings``.
     eligible
         Settings of ``EligibilitySettings``: when the device may train.
+    own
+        Settings of ``OwnSettings``: when the device trains its own model.
     service
         Settings of the labelling service: see ``service.plan``.
     """
@@ -71,6 +74,7 @@ class SiteSettings:
     seal: Mapping[str, Any] = field(default_factory=dict)
     page: Mapping[str, Any] = field(default_factory=dict)
     eligible: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
     service: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -105,6 +109,17 @@ class SiteSettings:
         with self.told("seal"):
             return StoreSettings.from_node(self._node("seal", "store-"))
 
+    def own_settings(self) -> OwnSettings:
+        """Return when the device trains its own model.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is wrong.
+        """
+        with self.told("own"):
+            return OwnSettings.from_node(self._node("own", "own-"))
+
     def to_node(self) -> dict[str, Any]:
         """Return the settings as a SuperNode's node configuration says them."""
         rights = OPEN if self.rights == OPEN else str(self.folder / self.rights)
@@ -116,6 +131,7 @@ class SiteSettings:
             **self._node("seal", "store-"),
             **self._node("page", "page-"),
             **self._node("eligible", "eligible-"),
+            **self._node("own", "own-"),
         }
 
     def _node(self, table: str, prefix: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fedask.client.labelling.desk import Desk
 from fedask.client.pool import DataSource, Pool
@@ -27,6 +27,9 @@ from fedask.common.config import Scenario, read_scenario
 from fedask.common.errors import ConfigError
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
+
+if TYPE_CHECKING:
+    from fedask.client.setting import Setting
 
 
 class Site:
@@ -106,6 +109,23 @@ class Site:
             msg = f"{name} is a {type(task).__name__}, not a fedask.common.Task"
             raise ConfigError(msg)
         return task
+
+    @cached_property
+    def setting(self) -> "Setting":
+        """Task and scenario, with a learner whose loaded model changes.
+
+        Of the thread that asks first. Imports torch.
+
+        Raises
+        ------
+        ConfigError
+            If the model is none.
+        """
+        from fedask.client.setting import Setting  # noqa: PLC0415
+        from fedask.client.training.learner import Learner  # noqa: PLC0415
+
+        learner = Learner(self.task, self.scenario.train)
+        return Setting(self.task, self.scenario, learner)
 
     @cached_property
     def store(self) -> SqliteStore:

@@ -12,6 +12,7 @@ from fedask.client.asking.precedents import PrecedentStore
 from fedask.client.labelling.queue import LabelStore, Origin
 from fedask.client.storage.erasure import ErasureStore
 from fedask.client.training.milestone import MilestoneStore
+from fedask.client.training.own import OwnStore
 from fedask.client.training.sure import SureStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -150,6 +151,7 @@ class DeviceStore(
     ArrivalStore,
     PrecedentStore,
     SureStore,
+    OwnStore,
     ErasureStore,
     MilestoneStore,
     Protocol,

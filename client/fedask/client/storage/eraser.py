@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from fedask.client.asking.pace import Pace
-from fedask.client.storage import seen
+from fedask.client.storage import own_rows, seen
 from fedask.client.storage.erasure import Training
 from fedask.client.storage.note import PACE, note, put_note
 from fedask.client.storage.sealer import Sealer
@@ -79,6 +79,7 @@ class Eraser:
         self.drop_scores(fresh)
         self._drop_arrivals(fresh)
         seen.forget(self._db, fresh)
+        own_rows.drop_trained_on(self._db, self._vault, fresh)
         for uid in sorted(fresh):
             self._vault.destroy(self._db, uid)
             for statement in _DELETE:

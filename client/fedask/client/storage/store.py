@@ -19,6 +19,7 @@ from fedask.client.storage.erasure import Erased
 from fedask.client.storage.keyring import Keyring
 from fedask.client.storage.labels import SqliteLabels
 from fedask.client.storage.milestones import SqliteMilestones
+from fedask.client.storage.own import SqliteOwn
 from fedask.client.storage.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.storage.precedents import SqlitePrecedents
 from fedask.client.storage.shelf import Shelf
@@ -35,6 +36,7 @@ class SqliteStore(
     SqliteSure,
     SqliteVerdicts,
     SqliteMilestones,
+    SqliteOwn,
     DeviceStore,
     PayloadStore,
 ):

@@ -10,10 +10,12 @@ from fedask.client.audit.audit import NO_AUDIT, Audit
 from fedask.client.audit.event import Event
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
+from fedask.client.storage.kinds import OWN
 from fedask.client.storage.milestones import MemoryMilestones
 from fedask.client.storage.payload import StoreQuota
 from fedask.client.testing.arrivals import MemoryArrivals
 from fedask.client.testing.labels import MemoryLabels
+from fedask.client.testing.own import MemoryOwn
 from fedask.client.testing.payloads import MemoryPayloads
 from fedask.client.testing.precedents import MemoryPrecedents
 from fedask.client.testing.sure import MemorySure
@@ -25,6 +27,7 @@ class MemoryStore(
     MemoryArrivals,
     MemoryPrecedents,
     MemorySure,
+    MemoryOwn,
     MemoryPayloads,
     MemoryMilestones,
     DeviceStore,
@@ -60,6 +63,9 @@ class MemoryStore(
         if fresh:
             self._record(Event.FORGOTTEN, fresh)
         gone = frozenset(wanted)
+        if self._own is not None and not gone.isdisjoint(self._own.answers):
+            self._own = None
+            self._models.pop(OWN, None)
         self._taken -= gone
         self._payloads = {u: p for u, p in self._payloads.items() if u not in gone}
         self._dropped -= gone

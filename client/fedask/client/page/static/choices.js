@@ -20,6 +20,7 @@ export class Choices {
     this.more = document.getElementById("more");
     this.many = classes.length > FEW;
     this.guessed = null;
+    this.guesser = ""; // whose guess that is
     this.pick = 0;
     document.getElementById("find").hidden = !this.many;
     document.getElementById("help-find").hidden = !this.many;
@@ -69,7 +70,7 @@ export class Choices {
     button.dataset.label = label;
     if (label === this.guessed) {
       button.classList.add("guess");
-      button.append(make("em", "", "model’s guess"));
+      button.append(make("em", "", `${this.guesser}’s guess`));
     }
     if (key) {
       this.keys.set(key, label);
@@ -115,8 +116,9 @@ export class Choices {
     if (this.many) this.input.focus();
   }
 
-  guess(label) {
+  guess(label, guesser) {
     this.guessed = label;
+    this.guesser = guesser;
     this.draw();
   }
 

@@ -251,8 +251,9 @@ class Page {
       say("The model has no guess.", false);
       return;
     }
-    this.choices.guess(reply.label);
-    say(`The model’s guess: ${this.told.classes[reply.label]}`);
+    const guesser = reply.own ? "own model" : "fleet model";
+    this.choices.guess(reply.label, guesser);
+    say(`The ${guesser}’s guess: ${this.told.classes[reply.label]}`);
   }
 
   // --- keys and buttons -------------------------------------------------------------------------

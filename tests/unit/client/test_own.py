@@ -1,0 +1,63 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from fedask.client.training.own import OwnRecord, fresh_answers, is_newest
+from fedask.client.training.own_settings import OwnSettings
+from fedask.common.errors import ConfigError
+from fedask.common.ids import Uid
+from fedask.common.weights import model_version
+
+A, B, C = (Uid(letter * 32) for letter in "abc")
+SHARED = {"weight": np.ones(3, np.float32)}
+RECORD = OwnRecord(
+    base=model_version(SHARED),
+    answers={A: 0, B: 1},
+    at=datetime(2026, 3, 1, tzinfo=UTC),
+)
+
+
+def test_before_the_first_training_every_answer_is_new() -> None:
+    assert fresh_answers({A: 0}, None) == {A: 0}
+
+
+def test_new_are_those_given_or_corrected_since() -> None:
+    assert fresh_answers({A: 0, B: 2, C: 1}, RECORD) == {B: 2, C: 1}
+
+
+def test_an_answer_that_was_taken_back_makes_nothing_new() -> None:
+    assert fresh_answers({A: 0}, RECORD) == {}
+
+
+def test_an_own_model_of_an_older_global_one_is_not_the_newest() -> None:
+    assert is_newest(RECORD, SHARED)
+    assert not is_newest(RECORD, {"weight": np.zeros(3, np.float32)})
+    assert not is_newest(None, SHARED)
+
+
+def test_a_record_does_not_show_what_people_said() -> None:
+    assert A not in repr(RECORD)
+
+
+def test_the_owner_says_how_many_answers_it_takes() -> None:
+    assert OwnSettings.from_node({"data": "x"}) == OwnSettings(answers=10)
+    assert OwnSettings.from_node({"own-answers": 3}).answers == 3
+    assert not OwnSettings.from_node({"own-answers": 0}).on
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            {"own-answer": 3},
+            r"own-answer: no such setting \(did you mean 'own-answers'",
+        ),
+        ({"own-answers": -1}, "own-answers = -1: must be 0"),
+        ({"own-answers": True}, "own-answers = True: must be int"),
+        ({"own-answers": "3"}, "own-answers = '3': must be int"),
+    ],
+)
+def test_wrong_settings_are_told(node: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        OwnSettings.from_node(node)
