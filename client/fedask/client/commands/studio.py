@@ -1,7 +1,9 @@
 """``fedask device push`` and ``pull``: a Label Studio server on the site."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +23,9 @@ from fedask.client.exchange.content import Contents
 from fedask.client.exchange.shelf import Guess
 from fedask.client.site.site import Site
 from fedask.common.clock import SystemClock
+
+if TYPE_CHECKING:
+    from fedask.client.exchange.studio import Studio
 
 _Url = Annotated[str, typer.Argument(help="Of the Label Studio server.")]
 _Project = Annotated[int, typer.Argument(help="Its number there.")]
@@ -43,15 +48,7 @@ def push_command(
 
     Example: fedask device push https://labels.site 7 --site ward-3
     """
-    # Only what calls a server needs httpx.
-    from fedask.client.exchange.address import Address, read_token  # noqa: PLC0415
-    from fedask.client.exchange.link import Link  # noqa: PLC0415
-    from fedask.client.exchange.studio import Studio  # noqa: PLC0415
-
-    clock = SystemClock()
-    address = Address(url=url, token=read_token(token))
-    with Site.at(site, clock) as opened, Link(address, clock) as link:
-        studio = Studio(link, project, url)
+    with _project_of(url, project, site, token) as (opened, studio):
         pushed = studio.push(shelf_of(opened, guess, Contents()))
         opened.store.record(
             Event.EXPORTED,
@@ -78,6 +75,22 @@ def pull_command(
 
     Example: fedask device pull https://labels.site 7 --site ward-3
     """
+    with _project_of(url, project, site, token) as (opened, studio):
+        account = studio.pull(
+            opened.desk,
+            opened.task.classes,
+            people_of(person),
+            ground_truth=ground_truth,
+        )
+        record_import(opened.store, account)
+    tell_account(account, json=json)
+
+
+@contextmanager
+def _project_of(
+    url: str, project: int, site: Path, token: Path | None
+) -> Iterator[tuple[Site, "Studio"]]:
+    """Open a site, and a project on its server."""
     # Only what calls a server needs httpx.
     from fedask.client.exchange.address import Address, read_token  # noqa: PLC0415
     from fedask.client.exchange.link import Link  # noqa: PLC0415
@@ -86,11 +99,4 @@ def pull_command(
     clock = SystemClock()
     address = Address(url=url, token=read_token(token))
     with Site.at(site, clock) as opened, Link(address, clock) as link:
-        account = Studio(link, project, url).pull(
-            opened.desk,
-            opened.task.classes,
-            people_of(person),
-            ground_truth=ground_truth,
-        )
-        record_import(opened.store, account)
-    tell_account(account, json=json)
+        yield opened, Studio(link, project, url)

@@ -6,13 +6,13 @@ The token is in no repr and in no message; nor is an address that may hold a pas
 import ipaddress
 import os
 import ssl
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from fedask.client.storage.private import read_private
 from fedask.common.errors import ConfigError
 
 TOKEN_VARIABLE = "FEDASK_LABEL_STUDIO_TOKEN"  # noqa: S105  (its name)
@@ -96,16 +96,7 @@ def read_token(path: Path | None, environment: Mapping[str, str] = os.environ) -
             msg = f"no token: name a file, or set {TOKEN_VARIABLE}"
             raise ConfigError(msg)
         return token
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(MOST_TOKEN + 2)
-    except OSError as err:
-        msg = f"cannot read the token in {path}: {err}"
-        raise ConfigError(msg) from err
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        msg = f"others may read the token in {path}: chmod 600 {path}"
-        raise ConfigError(msg)
+    content = read_private(path, "the token", MOST_TOKEN + 1)  # and a new line
     return content.decode("ascii", errors="replace").strip()
 
 

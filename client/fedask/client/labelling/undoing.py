@@ -19,19 +19,9 @@ def undo(
     key: str | None,
     now: datetime,
 ) -> Uid | None:
-    """Take back an annotator's last answer, and give them its sample again.
+    """Take back an annotator's last answer, and let ``leases`` give it to them again.
 
-    Parameters
-    ----------
-    leases
-        Give it again.
-    key
-        Of the answer; None: whatever the last one is.
-
-    Returns
-    -------
-    Uid
-        Of the sample; None if there is nothing to take back.
+    See ``Desk.undo``.
 
     Raises
     ------

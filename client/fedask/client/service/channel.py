@@ -11,7 +11,7 @@ import grpc
 
 from fedask.client.service.access import token_metadata
 from fedask.client.service.address import Address
-from fedask.client.service.secret import read_private, read_token
+from fedask.client.service.secret import private_key, read_token
 from fedask.common.errors import ConfigError
 
 _RECEIVE_BYTES = 256 * 1024**2  # the service has a closer limit of its own
@@ -76,7 +76,7 @@ def connect(address: str, token: Path | None, tls: ClientTls | None) -> Line:
 
 
 def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
-    key = read_private(tls.key)
+    key = private_key(tls.key)
     try:
         chain, authority = tls.certificate.read_bytes(), tls.authority.read_bytes()
     except OSError as err:

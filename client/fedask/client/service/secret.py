@@ -5,38 +5,24 @@ Called by the server and the client before anything is listened to or sent.
 
 import os
 import secrets
-import stat
 from pathlib import Path
 
+from fedask.client.storage.private import read_private
 from fedask.common.errors import ConfigError
 
 _TOKEN_BYTES = 32
-_MAX_BYTES = 1 << 16  # of a token, a key or a chain of certificates
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_MAX_BYTES = 1 << 16  # of a token or a key
 
 
-def read_private(path: Path) -> bytes:
-    """Return a file that nobody else may open.
+def private_key(path: Path) -> bytes:
+    """Return the private key of a certificate.
 
     Raises
     ------
     ConfigError
-        If it is not there, too long, or others may open it.
+        If the file cannot be used.
     """
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as err:
-        msg = f"cannot read {path}: {err.strerror}"
-        raise ConfigError(msg) from err
-    if mode & _OTHERS:
-        msg = f"{path} can be opened by other users: chmod 600 {path}"
-        raise ConfigError(msg)
-    if len(content) > _MAX_BYTES:
-        msg = f"{path} has more than {_MAX_BYTES} bytes: it is no token, key or chain"
-        raise ConfigError(msg)
-    return content
+    return read_private(path, "the private key", _MAX_BYTES)
 
 
 def read_token(path: Path) -> str:
@@ -47,7 +33,9 @@ def read_token(path: Path) -> str:
     ConfigError
         If the file cannot be used, or holds none.
     """
-    token = read_private(path).decode("ascii", "replace").strip()
+    token = (
+        read_private(path, "the token", _MAX_BYTES).decode("ascii", "replace").strip()
+    )
     if len(token) < _TOKEN_BYTES or not token.isascii() or not token.isprintable():
         msg = f"{path} holds no token: delete it, and start the service again"
         raise ConfigError(msg)

@@ -25,7 +25,7 @@ from fedask.client.service.faults import StoppingError
 from fedask.client.service.front import Front, Guide
 from fedask.client.service.gate import Gate
 from fedask.client.service.health import Health
-from fedask.client.service.secret import read_private, token_at
+from fedask.client.service.secret import private_key, token_at
 from fedask.client.service.settings import Limits, ServerTls, ServiceSettings
 from fedask.client.service.streams import Streams
 from fedask.client.service.turns import Turns
@@ -274,7 +274,7 @@ def _is_free(place: Address) -> bool:
 
 
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    key = read_private(tls.key)
+    key = private_key(tls.key)
     try:
         chain, clients = tls.certificate.read_bytes(), tls.clients.read_bytes()
     except OSError as err:

@@ -1,10 +1,18 @@
-"""Files that are no business of other users of the machine. Called by their makers."""
+"""Files that are no business of other users of the machine: made and read.
 
+Called by whoever keeps keys, tokens or databases.
+"""
+
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fedask.common.errors import ConfigError
+
 OURS = 0o600
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @contextmanager
@@ -18,3 +26,35 @@ def made_private(path: Path) -> Iterator[None]:
     yield
     if is_new:
         path.chmod(OURS)
+
+
+def read_private(path: Path, what: str, max_bytes: int) -> bytes:
+    """Return a file that nobody else may open.
+
+    Parameters
+    ----------
+    what
+        Is in it; for messages.
+    max_bytes
+        A longer one is refused.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there, too long, or others may open it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(max_bytes + 1)
+    except OSError as err:
+        msg = f"cannot read {what} in {path}: {err.strerror}"
+        raise ConfigError(msg) from err
+    # Elsewhere than on POSIX, the mode says nothing.
+    if os.name == "posix" and mode & _OTHERS:
+        msg = f"others may read {what} in {path}: chmod 600 {path}"
+        raise ConfigError(msg)
+    if len(content) > max_bytes:
+        msg = f"{path} has more than {max_bytes} bytes, too many for {what}"
+        raise ConfigError(msg)
+    return content
