@@ -41,6 +41,9 @@ def push_command(
 ) -> None:
     """Send what waits to a project on the site. Again sends only what is new.
 
+    A project without a labelling configuration is set up, to ask as many people about
+    each sample as must agree.
+
     Example: fedask device push https://labels.site 7 --site ward-3
     """
     from fedask.client.exchange.link import (  # noqa: PLC0415  (imports httpx)
@@ -54,7 +57,8 @@ def push_command(
     address = Address(url=url, token=read_token(token))
     with Site.at(site, clock) as opened, Link(address, clock) as link:
         studio = Studio(link, project, url)
-        pushed = studio.push(shelf_of(opened, guess, Contents()))
+        shelf = shelf_of(opened, guess, Contents())
+        pushed = studio.push(shelf, quorum=opened.desk.quorum)
         opened.store.record(
             Event.EXPORTED,
             at=None,
@@ -74,9 +78,15 @@ def pull_command(
     token: _Token = None,
     person: People = None,
     ground_truth: Truth = False,
+    take_back: Annotated[
+        bool, typer.Option(help="Take back here what was deleted there.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Keep what people said in a project on the site.
+
+    Annotations that were deleted there, while their task was not, are counted; with
+    --take-back they are taken back here, unless a model was trained on them.
 
     Example: fedask device pull https://labels.site 7 --site ward-3
     """
@@ -95,6 +105,7 @@ def pull_command(
             opened.task.classes,
             people_of(person),
             ground_truth=ground_truth,
+            take_back=take_back,
         )
         record_import(opened.store, account)
     tell_account(account, json=json)

@@ -2,9 +2,9 @@
 
 Called by ``studio``. Knows nothing of samples. The token goes to that address alone,
 encrypted unless it is this machine: redirects are not followed, proxies and ``.netrc``
-of the environment not used, and the token is in no message, log or repr. What the
-server answers is capped in size and time before it is parsed; error texts of the server
-are not repeated, because they quote what was sent.
+of the environment not used, cookies not kept, and the token is in no message, log or
+repr. What the server answers is capped in size and time before it is parsed; error
+texts of the server are not repeated, because they quote what was sent.
 """
 
 import ipaddress
@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Self
 
@@ -91,6 +92,14 @@ class Address:
         if not 1 <= len(self.token) <= MOST_TOKEN or not _is_plain(self.token):
             msg = f"a token is 1 to {MOST_TOKEN} characters without spaces"
             raise ConfigError(msg)
+
+    @property
+    def personal(self) -> bool:
+        """Whether the token is a personal access token, changed for short-lived ones.
+
+        A legacy token is sent as it is.
+        """
+        return self.token.count(".") == _JWT_PARTS - 1
 
 
 def _is_loopback(host: str) -> bool:
@@ -175,6 +184,8 @@ class Link:
             timeout=httpx.Timeout(read_s, connect=_CONNECT_S),
             follow_redirects=False,
             trust_env=False,
+            # A session is begun with every answer; the token alone says who asks.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def __enter__(self) -> Self:
@@ -257,7 +268,7 @@ class Link:
 
     def _headers(self) -> dict[str, str]:
         token = self._address.token
-        if token.count(".") != _JWT_PARTS - 1:
+        if not self._address.personal:
             return {"Authorization": f"Token {token}"}
         if self._access is None:
             told = {"refresh": token}
@@ -320,6 +331,9 @@ class Link:
         where = f"{self._address.url} answers {status} to {method} {path}"
         if status in _REFUSED:
             msg = f"{where}: the token is wrong, or may not do this"
+            if not self._address.personal:
+                msg += "; it is taken for a legacy token, which an organisation must "
+                msg += "allow: take a personal access token, whole"
             raise ConfigError(msg)
         if status == httpx.codes.NOT_FOUND:
             msg = f"{where}: is it the right server and project?"
