@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(name: str, *args: object) -> Any:
+def run(name: str, *args: object) -> Any:  # noqa: ANN401  (JSON)
     result = CliRunner().invoke(app, ["device", name, *map(str, args), "--json"])
     if result.exception is not None:
         raise result.exception

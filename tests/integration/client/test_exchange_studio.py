@@ -364,8 +364,8 @@ def test_an_answer_that_is_none_is_refused(
 
 
 def test_a_wrong_token_and_a_wrong_project_are_told_apart(fake: FakeStudio) -> None:
-    stranger = Site(fake, token="e30.e30.e30")
-    with stranger.link, pytest.raises(ConfigError, match="may not do this$"):
+    stranger = Site(fake, token="e30.e30.e30")  # noqa: S106
+    with stranger.link, pytest.raises(ConfigError, match=r"may not do this$"):
         stranger.studio.push(stranger.shelf())
 
     site = Site(fake)

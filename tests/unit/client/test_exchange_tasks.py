@@ -74,7 +74,7 @@ def test_every_medium_has_its_tag_and_its_data(store: MemoryStore) -> None:
     assert task.json["data"]["audio"].endswith(f";base64,{encoded}")
     series = tags["series"]
     assert series.get("timeColumn") == "step"  # also a name of the sample's own
-    assert [(c.get("column"), c.get("displayName")) for c in series] == [
+    assert [(c.get("column"), c.get("legend")) for c in series] == [
         ("c0", "X"),
         ("c1", "step"),
     ]
@@ -257,6 +257,7 @@ def test_files_beside_are_named_by_local_files_urls(
     ("classes", "parts", "reason"),
     [
         (["a\x00"], [part(Medium.IMAGE)], "a character that XML cannot say"),
+        (["a", "$5"], [part(Medium.IMAGE)], r"'\$5' holds a \$, which Label Studio"),
         (CLASSES, [part(Medium.IMAGE, "a b"), part(Medium.TEXT, "a_b")], "different"),
     ],
 )

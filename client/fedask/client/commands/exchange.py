@@ -162,6 +162,7 @@ def tell(told: dict[str, int], asides: tuple[Aside, ...], *, json: bool) -> None
         print_json({**told, "asides": [asdict(each) for each in asides]})
         return
     console = stderr()
-    console.print(", ".join(f"{key} {value}" for key, value in told.items()))
+    counts = (f"{key.replace('_', ' ')} {value}" for key, value in told.items())
+    console.print(", ".join(counts))
     for aside in asides:
         console.print(f"  set aside: {aside.where}: {aside.reason}", markup=False)

@@ -13,9 +13,9 @@ another tool: nothing of it is believed before it is checked.
 ``completed_by`` is the annotator, ``updated_at`` the time: an annotation that was
 changed is a newer verdict of the same annotator. The name of its source, its id and its
 time make the key, each in its place (``annotation_key``), so that it can be told later
-whether the annotation is still there. A file that fedask wrote also says key, kind and time as they were
-(``fedask``), which Label Studio itself drops; they count if the result still says the
-same.
+whether the annotation is still there. A file that fedask wrote also says key, kind and
+time as they were (``fedask``), which Label Studio itself drops; they count if the
+result still says the same.
 """
 
 import hashlib

@@ -69,7 +69,9 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
     Raises
     ------
     DataError
-        If two fields have the same key, or a name holds what XML cannot say.
+        If two fields have the same key, a name holds what XML cannot say, or a class
+        a ``$``: what follows it would be looked up in the data, and "$5" be shown, and
+        come back, as "undefined".
     """
     keys = [field.key for field in fields]
     if not keys or len(set(keys)) < len(keys):
@@ -81,6 +83,9 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
     asked = {"name": CONTROL, "toName": fields[0].shown, "choice": "single"}
     choices = ET.SubElement(view, "Choices", asked)
     for name in classes:
+        if "$" in name:
+            msg = f"the class {name!r:.60} holds a $, which Label Studio takes for the "
+            raise DataError(msg + "beginning of a name of data: rename it")
         ET.SubElement(choices, "Choice", {"value": _sayable(name)})
     ET.indent(view)
     return ET.tostring(view, encoding="unicode") + "\n"
@@ -97,8 +102,8 @@ def _show(view: ET.Element, field: Field) -> None:
         tag.set("timeColumn", TIME)
         tag.set("overviewWidth", "100%")  # or only its first quarter is in view
         for column, name in channels(field.columns).items():
-            shown = {"column": column, "displayName": _sayable(name)}
-            ET.SubElement(tag, "Channel", shown)
+            told = {"column": column, "legend": _sayable(name)}
+            ET.SubElement(tag, "Channel", told)
 
 
 def channels(names: Sequence[str]) -> dict[str, str]:

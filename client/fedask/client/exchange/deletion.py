@@ -1,9 +1,9 @@
-"""Which verdicts stand here though their annotation is gone from its project. Pure.
+"""Which verdicts stand here though their annotation is gone from its project.
 
-Called by the pull from a server. A verdict that came from there has a key that names
-its source and its annotation. It is *deleted* there if a task of its sample is there and
-the annotation is not; if the task is gone as well, somebody has tidied up, and what was
-said of it stands.
+Called by the pull from a server. Changes nothing. A verdict that came from there has a
+key that names its source and its annotation. It is *deleted* there if a task of its
+sample is there and the annotation is not; if the task is gone as well, somebody has
+tidied up, and what was said of it stands.
 """
 
 from collections.abc import Mapping, Sequence

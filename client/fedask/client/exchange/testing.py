@@ -9,6 +9,7 @@ stranger. It fails when told to, as servers do. Never for use beside a device.
 """
 
 import json
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
@@ -126,9 +127,11 @@ class FakeStudio:
         }
         if (method, path) in routes:
             return routes[method, path]()
-        parts = path.split("/")
-        if method == "GET" and parts[2] == "tasks" and parts[3].isdecimal():
-            return 200, self._task(int(parts[3]))
+        one = re.fullmatch(r"/api/tasks/(\d+)/(annotations/)?", path)
+        if method == "GET" and one:
+            task = self._task(int(one[1]))
+            said = [a for a in task["annotations"] if not a["was_cancelled"]]
+            return 200, said if one[2] else task
         raise _RefusedError(404, "Not found.")
 
     def _project(self) -> dict[str, Any]:
