@@ -79,6 +79,36 @@ def test_what_was_taken_back_here_does_not_come_back(store: Store) -> None:
     assert standing(store) == []
 
 
+def test_what_was_taken_back_elsewhere_waits_again(store: Store) -> None:
+    store.add(1, [A, B])
+    desk(store).take([said(3), said(3, uid=B, who=BOB), said(2, uid=B, who=CYD)])
+    mine, his, _ = standing(store)
+
+    back = desk(store).take_back([mine, his])
+
+    assert back == [mine, his]
+    assert [v.annotator for v in standing(store)] == [CYD]
+    assert states(store) == {A: State.QUEUED, B: State.LABELLED}
+    assert next(item.label for item in store.items() if item.uid == B) == 2
+    assert desk(store).take([said(3)]) == [Taken.KNOWN]
+    assert desk(store).lease("ann", 2)[0].uid == A
+
+
+def test_what_does_not_stand_is_not_taken_back(store: Store) -> None:
+    store.add(1, [A, B])
+    office = desk(store)
+    office.take([said(3), said(3, uid=B, key="l")])
+    first, trained = standing(store)
+    office.take([said(2, key="m", at=NOON)])
+    store.trained({B: 3})
+    before = store.items(), store.verdicts(9, None)
+
+    never = said(1, key="never", uid=B)
+    assert office.take_back([first, trained, never]) == []
+
+    assert (store.items(), store.verdicts(9, None)) == before
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_the_newest_of_an_annotator_stands_in_whatever_order_they_come(
     store: Store, order: tuple[int, ...]

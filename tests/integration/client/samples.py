@@ -23,7 +23,7 @@ CLASSES = ("cat", "=dog", "it's <a> bird")
 UIDS = [Uid(f"{number:032x}") for number in range(1, 9)]
 PNG = b"\x89PNG not really"
 TEXT = "<script>alert(1)</script>\nGrüße"
-SERIES = json.dumps({"names": ["x", "step"], "rows": [[1, 2], [3, 4.5]]}).encode()
+SERIES = json.dumps({"names": ["X", "step"], "rows": [[1, 2], [3, 4.5]]}).encode()
 
 
 def part(medium: Medium, name: str = "") -> Part:

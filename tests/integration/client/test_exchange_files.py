@@ -323,6 +323,7 @@ def test_an_unknown_sample_is_set_aside_and_the_rest_kept(
         (b"[NaN]", "is no JSON"),
         (b"[" * 200_000, "is no JSON"),
         (b'{"a": 1}', "must be a list of tasks: export it as JSON, not JSON-MIN"),
+        (b'[{"id": 3, "label": "cat", "annotator": 4}]', "as JSON, not JSON-MIN"),
         (b"[" + b"0," * 10_000_001 + b"0]", "more than 10000000 values"),
         (b" " * 1001, "more than the 1000 that may be read"),
     ],

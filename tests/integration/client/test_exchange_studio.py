@@ -1,3 +1,4 @@
+import html
 import logging
 import os
 import socket
@@ -18,11 +19,10 @@ from tests.integration.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.exchange.account import Account
 from fedask.client.exchange.address import TOKEN_VARIABLE, Address, read_token
 from fedask.client.exchange.link import Link, TooLargeError, UnsureError
 from fedask.client.exchange.shelf import Guess, Shelf, Which
-from fedask.client.exchange.studio import Studio
+from fedask.client.exchange.studio import Pulled, Studio
 from fedask.client.exchange.testing import (
     LEGACY,
     PERSONAL,
@@ -31,6 +31,8 @@ from fedask.client.exchange.testing import (
     Fault,
     fake_studio,
 )
+from fedask.client.labelling.queue import State
+from fedask.client.labelling.verdict import Kind, Label
 from fedask.client.showing.exhibit import Medium
 from fedask.client.testing import FakeClock, MemoryStore
 from fedask.common.clock import SystemClock
@@ -47,7 +49,7 @@ def fake() -> Iterator[FakeStudio]:
 class Site:
     """A device beside the server."""
 
-    def __init__(self, fake: FakeStudio, token: str = LEGACY, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, fake: FakeStudio, token: str = PERSONAL, **options: Any) -> None:  # noqa: ANN401
         self.store = MemoryStore()
         self.store.add(1, UIDS)
         self.waited: list[float] = []
@@ -59,11 +61,18 @@ class Site:
         return Shelf(self.store, Shown(), CLASSES, **options)
 
     def pull(
-        self, people: Mapping[str, str] | None = None, *, ground_truth: bool = False
-    ) -> Account:
-        office = desk(self.store)
+        self,
+        people: Mapping[str, str] | None = None,
+        *,
+        ground_truth: bool = False,
+        take_back: bool = False,
+    ) -> Pulled:
         return self.studio.pull(
-            office, CLASSES, people or {}, ground_truth=ground_truth
+            desk(self.store),
+            CLASSES,
+            people or {},
+            ground_truth=ground_truth,
+            take_back=take_back,
         )
 
 
@@ -128,17 +137,94 @@ def test_annotations_come_back_once(fake: FakeStudio, site: Site) -> None:
     fake.annotate(UIDS[0], result=chosen("cat"), **at(1))
     fake.annotate(UIDS[0], result=chosen("cat"), completed_by=7, **at(2))
     fake.annotate(UIDS[1], result=[], was_cancelled=True, **at(3))
+    # Whoever skips may have ticked something before.
+    fake.annotate(UIDS[2], result=chosen("cat"), was_cancelled=True, **at(4))
 
-    account = site.pull({"1": "ann"})
+    account = site.pull({"admin@site.org": "ann"})
 
-    assert (account.kept, account.aside) == (3, 0)
+    assert (account.kept, account.aside) == (4, 0)
     said = {(v.annotator, v.uid, v.label) for v in site.store.verdicts(9, None)}
     assert said == {
         ("ann", UIDS[0], 0),
         ("bob@site.org", UIDS[0], 0),
         ("ann", UIDS[1], None),
+        ("ann", UIDS[2], None),
     }
-    assert site.pull({"1": "ann"}).known == 3
+    assert site.pull({"1": "ann"}).known == 4
+
+
+def standing(site: Site) -> set[tuple[str, Uid]]:
+    said = site.store.verdicts(99, None)
+    return {(v.annotator, v.uid) for v in said if v.undone is None}
+
+
+def test_what_was_deleted_there_stands_until_it_is_to_be_taken_back(
+    fake: FakeStudio, site: Site
+) -> None:
+    fake.users |= {7: "bob@site.org"}
+    site.studio.push(site.shelf())
+    fake.annotate(UIDS[0], result=chosen("cat"), **at(1))
+    fake.annotate(UIDS[0], result=chosen("cat"), completed_by=7, **at(2))
+    fake.annotate(UIDS[1], result=chosen("cat"), **at(3))
+    site.pull()
+    before = standing(site)
+
+    del fake.tasks[1]["annotations"][0]
+    fake.tasks.pop(2)  # with its annotation: somebody has tidied up
+    told = site.pull()
+    assert (told.known, told.deleted, told.taken_back) == (1, 1, 0)
+    assert standing(site) == before
+
+    told = site.pull(take_back=True)
+    assert (told.known, told.deleted, told.taken_back) == (1, 0, 1)
+    assert standing(site) == before - {("admin@site.org", UIDS[0])}
+    assert site.store.items()[0].state is State.QUEUED  # two must agree
+    assert site.pull(take_back=True).taken_back == 0
+
+
+def test_what_was_deleted_and_said_anew_counts(fake: FakeStudio, site: Site) -> None:
+    site.studio.push(site.shelf())
+    fake.annotate(UIDS[0], result=chosen("cat"), **at(1))
+    site.pull()
+
+    del fake.tasks[1]["annotations"][0]
+    fake.annotate(UIDS[0], result=chosen("=dog"), **at(2))
+    told = site.pull(take_back=True)
+
+    assert (told.kept, told.taken_back) == (1, 1)
+    (stands,) = [v for v in site.store.verdicts(9, None) if v.undone is None]
+    assert stands.label == 1
+
+
+def test_what_came_another_way_is_not_taken_back(fake: FakeStudio, site: Site) -> None:
+    site.studio.push(site.shelf())
+    office = desk(site.store)
+    (lease,) = office.lease("ann", 1)
+    office.submit("ann", lease.uid, lease.token, Label(0), "page-1")
+    fake.annotate(UIDS[1], result=chosen("cat"), **at(1))
+    elsewhere = Studio(site.link, PROJECT, "another server")
+    elsewhere.pull(office, CLASSES, {})
+    fake.tasks[2]["annotations"].clear()
+
+    told = site.pull(take_back=True)
+
+    assert (told.deleted, told.taken_back) == (0, 0)
+    assert len(standing(site)) == 2
+
+
+def test_what_a_model_was_trained_on_is_not_taken_back(
+    fake: FakeStudio, site: Site
+) -> None:
+    site.studio.push(site.shelf())
+    fake.annotate(UIDS[0], result=chosen("cat"), ground_truth=True, **at(1))
+    site.pull(ground_truth=True)
+    site.store.trained({UIDS[0]: 0})
+    fake.tasks[1]["annotations"].clear()
+
+    told = site.pull(take_back=True)
+
+    assert (told.deleted, told.taken_back) == (1, 0)
+    assert site.store.items()[0].state is State.TRAINED
 
 
 def test_an_annotation_that_was_changed_is_a_correction(
@@ -177,9 +263,11 @@ def test_stubs_of_annotations_are_asked_for_in_full(
 ) -> None:
     site.studio.push(site.shelf())
     fake.annotate(UIDS[0], result=chosen("cat"), **at(1))
+    fake.annotate(UIDS[1], result=[], was_cancelled=True, **at(2))
     fake.stubs = True
 
-    assert site.pull().kept == 1
+    assert site.pull().kept == 2
+    assert {v.kind for v in site.store.verdicts(9, None)} == {Kind.LABEL, Kind.SKIP}
 
 
 def test_tasks_that_are_not_ours_are_set_aside(fake: FakeStudio, site: Site) -> None:
@@ -258,7 +346,6 @@ def test_a_server_that_is_not_there_is_named() -> None:
         (Fault.MOVED, ConfigError, "redirects, and the token does not follow"),
         (Fault.NONSENSE, Exception, "is no JSON"),
         (Fault.BROKEN, UnavailableError, "answers 500 .*: see its log"),
-        (Fault.EXPIRED, ConfigError, "the token is wrong, or may not do this"),
     ],
 )
 def test_an_answer_that_is_none_is_refused(
@@ -271,8 +358,8 @@ def test_an_answer_that_is_none_is_refused(
 
 
 def test_a_wrong_token_and_a_wrong_project_are_told_apart(fake: FakeStudio) -> None:
-    stranger = Site(fake, token="f" * 40)
-    with stranger.link, pytest.raises(ConfigError, match="the token is wrong"):
+    stranger = Site(fake, token="e30.e30.e30")  # noqa: S106
+    with stranger.link, pytest.raises(ConfigError, match=r"may not do this$"):
         stranger.studio.push(stranger.shelf())
 
     site = Site(fake)
@@ -291,12 +378,51 @@ def test_a_personal_token_is_changed_for_short_lived_ones(fake: FakeStudio) -> N
     assert fake.access == 2
 
 
-def test_a_project_that_asks_something_else_is_left_alone(
+def test_a_legacy_token_is_taken_where_the_server_allows_it(fake: FakeStudio) -> None:
+    site = Site(fake, token=LEGACY)
+    with site.link:
+        with pytest.raises(ConfigError, match="take a personal access token, whole"):
+            site.studio.push(site.shelf())
+        fake.legacy = True
+        assert site.studio.push(site.shelf()).pushed == 8
+
+    assert fake.access == 0
+
+
+def test_no_session_is_kept(fake: FakeStudio, site: Site) -> None:
+    site.studio.push(site.shelf())
+    site.pull()
+
+    assert len(fake.asked) > 4
+    assert fake.cookies == []
+
+
+def test_a_new_project_asks_as_many_people_as_must_agree(
     fake: FakeStudio, site: Site
 ) -> None:
+    site.studio.push(site.shelf(), quorum=2)
+
+    assert fake.overlap == 2
+
+    fake.overlap = 3  # somebody's choice
+    site.store.add(2, [Uid(f"{99:032x}")])
+    assert site.studio.push(site.shelf(), quorum=2).pushed == 1
+    assert fake.overlap == 3
+
+
+ONE_CLASS = '<Choice value="cat"/>'
+EVERY_CLASS = "".join(f'<Choice value="{html.escape(name)}"/>' for name in CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("tag", "choices"), [("Image", ONE_CLASS), ("Audio", EVERY_CLASS)]
+)
+def test_a_project_that_asks_something_else_is_left_alone(
+    fake: FakeStudio, site: Site, tag: str, choices: str
+) -> None:
     fake.config = (
-        '<View><Image name="i" value="$sample"/><Choices name="label" toName="i">'
-        '<Choice value="cat"/></Choices></View>'
+        f'<View><{tag} name="i" value="$sample"/><Choices name="label" toName="i">'
+        f"{choices}</Choices></View>"
     )
     before = fake.config
 
@@ -357,6 +483,7 @@ def test_the_token_is_nowhere_to_be_read(
     fake: FakeStudio, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    fake.legacy = True
     for token in (LEGACY, PERSONAL):
         site = Site(fake, token=token)
         with site.link:

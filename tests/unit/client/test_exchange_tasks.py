@@ -3,6 +3,7 @@ import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from fedask.common.errors import DataError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 
+SOUND = part(Medium.AUDIO).content
 EVERY = [part(medium, medium.name.lower()) for medium in Medium]
 
 
@@ -68,14 +70,19 @@ def test_every_medium_has_its_tag_and_its_data(store: MemoryStore) -> None:
     assert tags.keys() == task.json["data"].keys()
     encoded = base64.b64encode(PNG).decode()
     assert task.json["data"]["image"] == f"data:image/png;base64,{encoded}"
-    assert task.json["data"]["audio"].startswith("data:audio/wav;base64,")
+    encoded = base64.b64encode(SOUND).decode()
+    assert task.json["data"]["audio"].startswith("data:audio/wav;")
+    assert task.json["data"]["audio"].endswith(f";base64,{encoded}")
     series = tags["series"]
-    assert series.get("timeColumn") == "step_"  # "step" is a column of the sample
-    assert [channel.get("column") for channel in series] == ["x", "step"]
+    assert series.get("timeColumn") == "step"  # also a name of the sample's own
+    assert [(c.get("column"), c.get("legend")) for c in series] == [
+        ("c0", "X"),
+        ("c1", "step"),
+    ]
     assert task.json["data"]["series"] == {
-        "step_": [0, 1],
-        "x": [1.0, 3.0],
-        "step": [2.0, 4.5],
+        "step": [0, 1],
+        "c0": [1.0, 3.0],
+        "c1": [2.0, 4.5],
     }
 
 
@@ -156,6 +163,33 @@ def test_people_are_told_of_the_models_view_what_the_owner_allows(
         assert results[0][0]["value"] == {"choices": ["=dog"]}
 
 
+def test_the_player_leaves_the_address_of_a_sound_as_it_is(store: MemoryStore) -> None:
+    address = first(Shelf(store, Shown(EVERY), CLASSES)).json["data"]["audio"]
+
+    # It appends a query of its own unless the address is signed: see ``content``.
+    assert "sig" in parse_qs(urlsplit(address).query, keep_blank_values=True)
+    # What is left to a browser: a type up to the first comma, and the content.
+    told, _, content = address.removeprefix("data:").partition(",")
+    assert (told.split(";")[0], told.split(";")[-1]) == ("audio/wav", "base64")
+    assert base64.b64decode(content, validate=True) == SOUND
+
+
+def test_what_waits_is_exported_without_verdicts(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    shelf = Shelf(store, Shown(), CLASSES)
+    paths = {which: tmp_path / f"{which}.json" for which in Which}
+    for which, path in paths.items():
+        export_tasks(shelf, which, path)
+
+    told = {which: json.loads(path.read_text()) for which, path in paths.items()}
+    waiting = {task["meta"]["uid"] for task in told[Which.WAITING]}
+    some = [t for t in told[Which.ALL] if t["meta"]["uid"] in waiting]
+    assert any("annotations" in task for task in some)
+    assert not any("annotations" in task for task in told[Which.WAITING])
+    assert all("annotations" in task for task in told[Which.LABELLED])
+
+
 def test_controls_are_never_exported() -> None:
     store = MemoryStore()
     store.add(1, UIDS[:1])
@@ -224,6 +258,7 @@ def test_files_beside_are_named_by_local_files_urls(
     ("classes", "parts", "reason"),
     [
         (["a\x00"], [part(Medium.IMAGE)], "a character that XML cannot say"),
+        (["a", "$5"], [part(Medium.IMAGE)], r"'\$5' holds a \$, which Label Studio"),
         (CLASSES, [part(Medium.IMAGE, "a b"), part(Medium.TEXT, "a_b")], "different"),
     ],
 )

@@ -26,7 +26,10 @@ _TABLE = ".csv"
 _Which = Annotated[Which, typer.Option("--samples", help="Which samples.")]
 Show = Annotated[
     Guess,
-    typer.Option(help="What people see of the model: nothing, its score, its class."),
+    typer.Option(
+        help="What people see of the model: nothing, its score (not how sure it is), "
+        "or its class, which Label Studio ticks for them."
+    ),
 ]
 People = Annotated[
     list[str] | None,
@@ -52,15 +55,19 @@ def export_command(
     guess: Show = Guess.SCORE,
     files: Annotated[
         Path | None,
-        typer.Option(help="Write images and sounds there, not into the JSON."),
+        typer.Option(
+            help="Write images and sounds there, not into the JSON. Label Studio must "
+            "have this folder's parent as its LOCAL_FILES_DOCUMENT_ROOT, and its "
+            "project a local storage of the folder."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Write samples as tasks for Label Studio, or what people said as a table.
 
     A .csv holds the verdicts that stand: uid, label, annotator, at, kind. JSON holds
-    tasks, with a labelling configuration (.xml) beside it. These files hold samples
-    and names in clear.
+    tasks, with a labelling configuration (.xml) beside it, and of samples that do not
+    wait what people said. These files hold samples and names in clear.
 
     Example: fedask device export tasks.json --site ward-3
     """
@@ -70,7 +77,9 @@ def export_command(
             opened.store.record(Event.EXPORTED, at=None, to="table", verdicts=count)
             tell({"verdicts": count}, (), json=json)
             return
-        contents = Contents() if files is None else Contents(folder=files)
+        contents = Contents()
+        if files is not None:
+            contents = Contents(folder=files, served=files.resolve().name)
         shelf = shelf_of(opened, guess, contents)
         done = export_tasks(shelf, which, path)
         opened.store.record(
@@ -153,6 +162,7 @@ def tell(told: dict[str, int], asides: tuple[Aside, ...], *, json: bool) -> None
         print_json({**told, "asides": [asdict(each) for each in asides]})
         return
     console = stderr()
-    console.print(", ".join(f"{key} {value}" for key, value in told.items()))
+    counts = (f"{key.replace('_', ' ')} {value}" for key, value in told.items())
+    console.print(", ".join(counts))
     for aside in asides:
         console.print(f"  set aside: {aside.where}: {aside.reason}", markup=False)

@@ -46,10 +46,14 @@ def push_command(
 ) -> None:
     """Send what waits to a project on the site. Again sends only what is new.
 
+    A project without a labelling configuration is set up, to ask as many people about
+    each sample as must agree.
+
     Example: fedask device push https://labels.site 7 --site ward-3
     """
     with _project_of(url, project, site, token) as (opened, studio):
-        pushed = studio.push(shelf_of(opened, guess, Contents()))
+        shelf = shelf_of(opened, guess, Contents())
+        pushed = studio.push(shelf, quorum=opened.desk.quorum)
         opened.store.record(
             Event.EXPORTED,
             at=None,
@@ -69,9 +73,15 @@ def pull_command(
     token: _Token = None,
     person: People = None,
     ground_truth: Truth = False,
+    take_back: Annotated[
+        bool, typer.Option(help="Take back here what was deleted there.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Keep what people said in a project on the site.
+
+    Annotations that were deleted there, while their task was not, are counted; with
+    --take-back they are taken back here, unless a model was trained on them.
 
     Example: fedask device pull https://labels.site 7 --site ward-3
     """
@@ -81,6 +91,7 @@ def pull_command(
             opened.task.classes,
             people_of(person),
             ground_truth=ground_truth,
+            take_back=take_back,
         )
         record_import(opened.store, account)
     tell_account(account, json=json)

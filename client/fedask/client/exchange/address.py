@@ -17,6 +17,7 @@ from fedask.common.errors import ConfigError
 
 TOKEN_VARIABLE = "FEDASK_LABEL_STUDIO_TOKEN"  # noqa: S105  (its name)
 MOST_TOKEN = 4096  # characters
+_JWT_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,14 @@ class Address:
         if not 1 <= len(self.token) <= MOST_TOKEN or not is_plain(self.token):
             msg = f"a token is 1 to {MOST_TOKEN} characters without spaces"
             raise ConfigError(msg)
+
+    @property
+    def personal(self) -> bool:
+        """Whether the token is a personal access token, changed for short-lived ones.
+
+        A legacy token is sent as it is.
+        """
+        return self.token.count(".") == _JWT_PARTS - 1
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,10 +11,11 @@ another tool: nothing of it is believed before it is checked.
 | one choice, ``ground_truth``, if that is to be believed | GIVEN: settles it at once |
 
 ``completed_by`` is the annotator, ``updated_at`` the time: an annotation that was
-changed is a newer verdict of the same annotator. Its id, its time and the name of its
-source make the key. A file that fedask wrote also says key, kind and time as they were
-(``fedask``), which Label Studio itself drops; they count if the result still says the
-same.
+changed is a newer verdict of the same annotator. The name of its source, its id and its
+time make the key, each in its place (``annotation_key``), so that it can be told later
+whether the annotation is still there. A file that fedask wrote also says key, kind and
+time as they were (``fedask``), which Label Studio itself drops; they count if the
+result still says the same.
 """
 
 import hashlib
@@ -114,6 +115,20 @@ def derived_key(*parts: object) -> str:
     return "x-" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def annotation_key(source: str, number: object, at: datetime | None) -> str:
+    """Return the key of what an annotation says at a time."""
+    return f"{annotation_prefix(source, number)}{_short(at)}"
+
+
+def annotation_prefix(source: str, *number: object) -> str:
+    """Return how the keys of a source begin, or those of one of its annotations."""
+    return "-".join(["a", *map(_short, (source, *number)), ""])
+
+
+def _short(told: object) -> str:
+    return hashlib.blake2b(str(told).encode(), digest_size=8).hexdigest()
+
+
 def key_of(verdict: Verdict) -> str:
     """Return the key that a verdict is exported with; oracles give none."""
     return verdict.key or derived_key(
@@ -205,8 +220,11 @@ def from_annotation(told: object, uid: Uid, reading: Reading) -> Verdict:
             raise DataError(msg)
     else:
         number = told.get("id") or told.get("unique_id")
-        act = (number,) if number else (uid, annotator, kind, label)
-        key = derived_key(reading.source, *act, at)
+        key = (
+            annotation_key(reading.source, number, at)
+            if number
+            else derived_key(reading.source, uid, annotator, kind, label, at)
+        )
     return Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key)
 
 

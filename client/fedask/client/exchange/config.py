@@ -14,6 +14,13 @@ from fedask.common.errors import DataError
 
 CONTROL = "label"  # name of the question; from_name of every result
 TYPE = "choices"  # of every result
+TIME = "step"  # the column that counts the rows of a series
+TAGS = {
+    Medium.IMAGE: "Image",
+    Medium.AUDIO: "Audio",
+    Medium.TEXT: "HyperText",
+    Medium.SERIES: "TimeSeries",
+}
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -31,7 +38,7 @@ class Field:
     medium
         How it is shown.
     columns
-        Of a series: the time first.
+        Names of what a series holds, beside the time.
     """
 
     key: str
@@ -62,7 +69,9 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
     Raises
     ------
     DataError
-        If two fields have the same key, or a name holds what XML cannot say.
+        If two fields have the same key, a name holds what XML cannot say, or a class
+        a ``$``: what follows it would be looked up in the data, and "$5" be shown, and
+        come back, as "undefined".
     """
     keys = [field.key for field in fields]
     if not keys or len(set(keys)) < len(keys):
@@ -74,6 +83,9 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
     asked = {"name": CONTROL, "toName": fields[0].shown, "choice": "single"}
     choices = ET.SubElement(view, "Choices", asked)
     for name in classes:
+        if "$" in name:
+            msg = f"the class {name!r:.60} holds a $, which Label Studio takes for the "
+            raise DataError(msg + "beginning of a name of data: rename it")
         ET.SubElement(choices, "Choice", {"value": _sayable(name)})
     ET.indent(view)
     return ET.tostring(view, encoding="unicode") + "\n"
@@ -82,19 +94,25 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
 def _show(view: ET.Element, field: Field) -> None:
     """Add the tag that shows a field."""
     shown = {"name": field.shown, "value": f"${field.key}"}
-    match field.medium:
-        case Medium.IMAGE:
-            ET.SubElement(view, "Image", shown)
-        case Medium.AUDIO:
-            ET.SubElement(view, "Audio", shown)
-        case Medium.TEXT:
-            ET.SubElement(view, "HyperText", {**shown, "valueType": "text"})
-        case Medium.SERIES:
-            time, *channels = field.columns
-            told = {**shown, "valueType": "json", "timeColumn": _sayable(time)}
-            series = ET.SubElement(view, "TimeSeries", told)
-            for name in channels:
-                ET.SubElement(series, "Channel", {"column": _sayable(name)})
+    tag = ET.SubElement(view, TAGS[field.medium], shown)
+    if field.medium is Medium.TEXT:
+        tag.set("valueType", "text")
+    elif field.medium is Medium.SERIES:
+        tag.set("valueType", "json")
+        tag.set("timeColumn", TIME)
+        tag.set("overviewWidth", "100%")  # or only its first quarter is in view
+        for column, name in channels(field.columns).items():
+            told = {"column": column, "legend": _sayable(name)}
+            ET.SubElement(tag, "Channel", told)
+
+
+def channels(names: Sequence[str]) -> dict[str, str]:
+    """Return the columns of a series as Label Studio knows them, with their names.
+
+    Its page takes names apart: with a capital letter it shows nothing at all, and one
+    of digits stands for a column by its place.
+    """
+    return {f"c{number}": name for number, name in enumerate(names)}
 
 
 def _sayable(name: str) -> str:

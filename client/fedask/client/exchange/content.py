@@ -3,8 +3,9 @@
 Called by the export. Text and series always stand in the task itself. Pictures and
 sounds do too, as ``data:`` URIs, which needs nothing but the task. Or they lie in a
 folder, for large samples: Label Studio then reads them from its own disk, by
-local-files URLs, if it runs with ``LOCAL_FILES_SERVING_ENABLED`` and may read them
-(they are written for their owner alone).
+local-files URLs, if it runs with ``LOCAL_FILES_SERVING_ENABLED``, may read them (they
+are written for their owner alone), and its project has a local storage of that folder,
+which must lie below ``LOCAL_FILES_DOCUMENT_ROOT``.
 """
 
 import base64
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fedask.client.exchange.config import Field, key_of
+from fedask.client.exchange.config import TIME, Field, channels, key_of
 from fedask.client.exchange.disk import write_whole
 from fedask.client.showing.exhibit import Medium, Part
 from fedask.common.errors import DataError
@@ -23,7 +24,11 @@ from fedask.common.ids import Uid
 
 _SUFFIX = {Medium.IMAGE: "png", Medium.AUDIO: "wav"}
 _LOCAL = "/data/local-files/?d="  # of Label Studio, when it may serve local files
-_TIME = "step"
+
+# Label Studio's player appends "?lsref=1" to the address of a sound unless its query
+# has a "sig", and base64 with that at its end is broken. So the type has a parameter
+# that reads as such a query; to a browser it means nothing.
+_OF_SOUND = ";x=?sig=&"
 
 
 class Contents:
@@ -70,7 +75,8 @@ class Contents:
     def _file(self, uid: Uid, number: int, part: Part) -> str:
         if self._folder is None:
             encoded = base64.b64encode(part.content).decode()
-            return f"data:{part.medium.value};base64,{encoded}"
+            more = _OF_SOUND if part.medium is Medium.AUDIO else ""
+            return f"data:{part.medium.value}{more};base64,{encoded}"
         name = f"{uid}-{number}.{_SUFFIX[part.medium]}"
         write_whole(self._folder / name, [part.content])
         return _LOCAL + quote(f"{self._served.strip('/')}/{name}".lstrip("/"))
@@ -83,17 +89,14 @@ def _text(part: Part) -> str:
 
 
 def _series(part: Part) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
-    """Return the columns of a series, a count of steps first, and their values."""
+    """Return the names of a series, and its columns with a count of steps."""
     try:
         told = json.loads(part.content)
         names = [str(name) for name in told["names"]]
         rows = [[float(value) for value in row] for row in told["rows"]]
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-        values = dict(zip(names, map(list, columns), strict=True))
+        values = dict(zip(channels(names), map(list, columns), strict=True))
     except (ValueError, KeyError, TypeError) as err:
         msg = f"the series {part.name!r} is not names and rows of numbers"
         raise DataError(msg) from err
-    time = _TIME
-    while time in values:
-        time += "_"
-    return (time, *values), {time: list(range(len(rows))), **values}
+    return tuple(names), {TIME: list(range(len(rows))), **values}

@@ -2,13 +2,14 @@
 
 Called by ``studio``. Knows nothing of samples. The token goes to that address alone,
 encrypted unless it is this machine: redirects are not followed, proxies and ``.netrc``
-of the environment not used, and the token is in no message, log or repr. What the
-server answers is capped in size and time before it is parsed; error texts of the server
-are not repeated, because they quote what was sent.
+of the environment not used, cookies not kept, and the token is in no message, log or
+repr. What the server answers is capped in size and time before it is parsed; error
+texts of the server are not repeated, because they quote what was sent.
 """
 
 import time
 from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self
 
 import httpx
@@ -26,7 +27,6 @@ _CONNECT_S, _READ_S = 10.0, 60.0  # an import of many tasks is slow to be answer
 _ANSWER_S = 600.0  # from the first to the last byte of an answer
 _BUSY = frozenset({429, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
-_JWT_PARTS = 3
 
 
 class UnsureError(UnavailableError):
@@ -79,6 +79,8 @@ class Link:
             timeout=httpx.Timeout(read_s, connect=_CONNECT_S),
             follow_redirects=False,
             trust_env=False,
+            # A session is begun with every answer; the token alone says who asks.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def __enter__(self) -> Self:
@@ -161,7 +163,7 @@ class Link:
 
     def _headers(self) -> dict[str, str]:
         token = self._address.token
-        if token.count(".") != _JWT_PARTS - 1:
+        if not self._address.personal:
             return {"Authorization": f"Token {token}"}
         if self._access is None:
             told = {"refresh": token}
@@ -224,6 +226,9 @@ class Link:
         where = f"{self._address.url} answers {status} to {method} {path}"
         if status in _REFUSED:
             msg = f"{where}: the token is wrong, or may not do this"
+            if not self._address.personal:
+                msg += "; it is taken for a legacy token, which an organisation must "
+                msg += "allow: take a personal access token, whole"
             raise ConfigError(msg)
         if status == httpx.codes.NOT_FOUND:
             msg = f"{where}: is it the right server and project?"

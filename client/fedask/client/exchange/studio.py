@@ -2,11 +2,11 @@
 
 Called by whoever serves the people of one device, as often as they like: a push sends
 what is not there, found by ``meta.uid``, and a pull keeps what is not known. Both may
-be cut short anywhere and be called again. Written after the API and the source of Label
-Studio 1.23 (docs/adr/0012-exchange.md).
+be cut short anywhere and be called again. Tried with Label Studio 1.23.2
+(docs/adr/0012-exchange.md).
 
 Never sends an annotation, and never changes or deletes what is on the server, but for
-the labelling configuration of a project that has none.
+a project that has no labelling configuration: that one is set up.
 """
 
 import json
@@ -17,7 +17,8 @@ from typing import Any
 
 from fedask.client.exchange.account import Account, Aside, Asides, bring_in
 from fedask.client.exchange.annotation import Reading, derived_key
-from fedask.client.exchange.config import CONTROL, Field
+from fedask.client.exchange.config import CONTROL, TAGS, Field
+from fedask.client.exchange.deletion import deleted
 from fedask.client.exchange.link import Link, TooLargeError, UnsureError
 from fedask.client.exchange.shelf import Shelf, Task, Which
 from fedask.client.exchange.studio_file import read_tasks, uid_of
@@ -56,6 +57,22 @@ class Pushed:
     asides: tuple[Aside, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled(Account):
+    """What a pull did.
+
+    Parameters
+    ----------
+    deleted
+        Verdicts that stand here though their annotation was deleted there.
+    taken_back
+        Those that were taken back for that reason.
+    """
+
+    deleted: int
+    taken_back: int
+
+
 class Studio:
     """One project.
 
@@ -72,13 +89,21 @@ class Studio:
     def __init__(self, link: Link, project: int, name: str) -> None:
         self._link = link
         self._project = project
-        self._source = derived_key(name, project)
+        self._source = derived_key(name.rstrip("/"), project)
 
-    def push(self, shelf: Shelf, which: Which = Which.WAITING) -> Pushed:
+    def push(
+        self, shelf: Shelf, which: Which = Which.WAITING, *, quorum: int = 1
+    ) -> Pushed:
         """Send samples that the project does not have yet, in the order of asking.
 
         Two pushes to one project at the same time may both send a sample; its
         annotations then count as usual.
+
+        Parameters
+        ----------
+        quorum
+            How many people a new project asks about each sample: once a task has so
+            many annotations, Label Studio hands it to nobody else.
 
         Raises
         ------
@@ -95,7 +120,7 @@ class Studio:
         asides, pushed, agreed = Asides(), 0, False
         for batch in _batches(shelf.tasks(missing, asides, annotated=False)):
             if not agreed:
-                self._agree(shelf, batch[0].fields)
+                self._agree(shelf, batch[0].fields, quorum)
                 agreed = True
             self._send(batch)
             pushed += len(batch)
@@ -114,7 +139,8 @@ class Studio:
         people: Mapping[str, str],
         *,
         ground_truth: bool = False,
-    ) -> Account:
+        take_back: bool = False,
+    ) -> Pulled:
         """Keep the annotations of the project.
 
         One that is wrong is set aside with the reason, and the rest is kept: nobody
@@ -124,6 +150,10 @@ class Studio:
         ----------
         people, ground_truth
             See ``Reading``; others go by their e-mail address on the server.
+        take_back
+            Whether to take back what was deleted there (``deletion``). Not unasked: an
+            emptied project, or one of a server that was set up anew, would take every
+            label of it along.
 
         Raises
         ------
@@ -132,20 +162,35 @@ class Studio:
         StoreError
             If the disk refuses.
         """
-        names = {**self._addresses(), **people}
+        addresses = self._addresses()
+        names = {number: people.get(mail, mail) for number, mail in addresses.items()}
+        names |= people
         reading = Reading(
             classes=classes,
             source=self._source,
             people=names,
             ground_truth=ground_truth,
         )
-        told = [task for task in self._tasks(full=True) if task["annotations"]]
+        tasks = self._tasks(full=True)
+        told = [task for task in tasks if task["annotations"]]
         asides = Asides()
         samples = read_tasks(told, reading, asides, "the project", strict=False)
         samples = [_sound(desk, verdicts, asides) for verdicts in samples]
-        return bring_in(desk, samples, asides)
+        # First what is gone: an older answer of the same person may count again.
+        gone = deleted(desk, tasks, self._source)
+        back = desk.take_back(gone) if take_back else []
+        account = bring_in(desk, samples, asides)
+        return Pulled(
+            kept=account.kept,
+            known=account.known,
+            late=account.late,
+            aside=account.aside,
+            asides=account.asides,
+            deleted=len(gone) - len(back),
+            taken_back=len(back),
+        )
 
-    def _agree(self, shelf: Shelf, fields: Sequence[Field]) -> None:
+    def _agree(self, shelf: Shelf, fields: Sequence[Field], quorum: int) -> None:
         """Make sure that the project asks for the classes of the task.
 
         Raises
@@ -158,15 +203,16 @@ class Studio:
         asked = told.get("parsed_label_config") if isinstance(told, dict) else None
         ours = shelf.config(fields)
         if not asked:
-            self._link.send(path, {"label_config": ours}, method="PATCH", sure=True)
+            new = {"label_config": ours, "maximum_annotations": quorum}
+            self._link.send(path, new, method="PATCH", sure=True)
             return
         control = asked.get(CONTROL) if isinstance(asked, dict) else None
         labels = control.get("labels") if isinstance(control, dict) else None
-        shown = _values(control.get("inputs")) if isinstance(control, dict) else set()
+        shown = _shown(control.get("inputs")) if isinstance(control, dict) else set()
         same = isinstance(labels, list) and sorted(map(str, labels)) == sorted(
             shelf.classes
         )
-        if not same or not shown <= {field.key for field in fields}:
+        if not same or not shown <= {(TAGS[f.medium], f.key) for f in fields}:
             msg = f"project {self._project} asks something else than this task: give "
             msg += "it this labelling configuration, or take an empty project:\n" + ours
             raise ConfigError(msg)
@@ -235,9 +281,10 @@ class Studio:
         """Drop the content of a sample, which is here already."""
         annotations = task.get("annotations") or [] if full else []
         if isinstance(annotations, list) and any(map(_is_stub, annotations)):
-            number = int(task["id"])
-            annotations = self._link.get(f"/api/tasks/{number}/annotations/")
-        return {"meta": task.get("meta"), "annotations": annotations}
+            # Not its list of annotations, which leaves out the skips.
+            told = self._link.get(f"/api/tasks/{int(task['id'])}/")
+            annotations = told.get("annotations") if isinstance(told, dict) else None
+        return {"meta": task.get("meta"), "annotations": annotations or []}
 
     def _addresses(self) -> dict[str, str]:
         """Return the number of every account, as text, with its e-mail address."""
@@ -296,10 +343,14 @@ def _is_stub(annotation: object) -> bool:
     return isinstance(annotation, dict) and bool(annotation.get("is_stub"))
 
 
-def _values(inputs: object) -> set[str]:
-    """Return the keys of the data that a control is asked about."""
+def _shown(inputs: object) -> set[tuple[str, str]]:
+    """Return the tag and the key of the data that a control is asked about."""
     found = inputs if isinstance(inputs, list) else []
-    return {str(each.get("value")) for each in found if isinstance(each, dict)}
+    return {
+        (str(each.get("type")), str(each.get("value")))
+        for each in found
+        if isinstance(each, dict)
+    }
 
 
 def _sound(desk: Desk, verdicts: list[Verdict], asides: Asides) -> list[Verdict]:

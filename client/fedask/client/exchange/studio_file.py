@@ -58,7 +58,10 @@ def export_tasks(shelf: Shelf, which: Which, path: Path) -> Exported:
     """Write samples as tasks, and beside them (``.xml``) their labelling configuration.
 
     A task at a time, so that an export needs no more memory than its largest sample;
-    the file appears when it is whole.
+    the file appears when it is whole. What waits goes out without the verdicts it has:
+    Label Studio would refuse those of people it does not know, and take the moment of
+    its own import for theirs, so that an opinion which was changed here meanwhile would
+    come back as the newest.
 
     Raises
     ------
@@ -68,12 +71,13 @@ def export_tasks(shelf: Shelf, which: Which, path: Path) -> Exported:
         If the disk refuses.
     """
     asides = Asides()
+    annotated = which is not Which.WAITING
     seen: list[tuple[Field, ...]] = []
     config = ""
 
     def lines() -> Iterator[bytes]:
         nonlocal config
-        for task in shelf.tasks(shelf.uids(which), asides):
+        for task in shelf.tasks(shelf.uids(which), asides, annotated=annotated):
             if not seen:
                 config = shelf.config(task.fields)
             yield b",\n" if seen else b"[\n"
@@ -172,7 +176,7 @@ def read_tasks(
     DataError
         Naming the first wrong annotations.
     """
-    if not isinstance(told, list):
+    if not isinstance(told, list) or any(map(_is_min, told)):
         msg = f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
         raise DataError(msg)
     samples: dict[Uid, list[Verdict]] = {}
@@ -237,6 +241,13 @@ def uid_of(task: object) -> Uid | None:
     meta = task.get("meta") if isinstance(task, Mapping) else None
     uid = meta.get("uid") if isinstance(meta, Mapping) else None
     return uid if is_uid(uid) else None
+
+
+def _is_min(task: object) -> bool:
+    """Tell whether a task is flat, as in JSON-MIN, which does not say its sample."""
+    return isinstance(task, Mapping) and task.keys().isdisjoint(
+        {"data", "meta", "annotations"}
+    )
 
 
 def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN401

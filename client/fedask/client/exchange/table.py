@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 COLUMNS = ("uid", "label", "annotator", "at", "kind")
 MOST_BYTES = 256 * 2**20  # of a file: some two million lines
 
+_OF_STUDIO = "annotation_id"  # a column that only Label Studio's tables have
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, "CSV injection"
 _EVERY = 2**62
 _CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
@@ -189,7 +190,10 @@ def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
     missing = sorted(needed - set(header))
     if missing:
         msg = f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is "
-        raise DataError(msg + "missing")
+        msg += "missing"
+        if _OF_STUDIO in header:
+            msg += "; a CSV of Label Studio does not say its samples: export it as JSON"
+        raise DataError(msg)
     for name in header:
         if name not in COLUMNS:
             msg = f"{path}: column {name!r:.40} is none of a table of verdicts"

@@ -1,14 +1,15 @@
 """A Label Studio for tests: a real HTTP server on this machine, in memory.
 
-Shipped for tests of what uses ``studio``. It has what fedask asks of the API and
-refuses what Label Studio refuses (after ``tasks/validation.py``,
-``tasks/serializers.py`` and ``data_import/api.py`` of 1.23.2): a wrong token, a task
-without the data that the labelling configuration shows, or of the wrong type, a
-prediction of no class. It fails when told to, as servers do. Never for use beside a
-device.
+Shipped for tests of what uses ``studio``. It has what fedask asks of the API, answers
+as Label Studio 1.23.2 was seen to, and refuses what that refuses
+(``tasks/validation.py``, ``tasks/serializers.py``, ``data_import/api.py``): a wrong
+token, a legacy one unless they are allowed, a task without the data that the labelling
+configuration shows, or of the wrong type, a prediction of no class, an annotation of a
+stranger. It fails when told to, as servers do. Never for use beside a device.
 """
 
 import json
+import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
@@ -71,8 +72,16 @@ class FakeStudio:
     asked
         Method and path of every request.
     stubs
-        Whether annotations in a list of tasks are stubs, as they are for tasks with
-        many.
+        Whether annotations in a list of tasks are stubs, as an Enterprise server may
+        give them.
+    legacy
+        Whether legacy tokens are allowed; a new organisation does not.
+    overlap
+        How many annotations a task may have before nobody else is asked.
+    cookies
+        Those that came with requests: its answers all set one.
+    imported
+        When annotations are imported; their own times are not kept.
     """
 
     config: str = ""
@@ -81,15 +90,20 @@ class FakeStudio:
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     stubs: bool = False
+    legacy: bool = False
+    overlap: int = 1
+    cookies: list[str] = field(default_factory=list)
+    imported: str = "2026-03-01T12:30:00.000000Z"
     url: str = ""
     access: int = 0  # short-lived tokens given out
+    annotated: int = 0  # the last number of an annotation: none is used twice
 
     def annotate(self, uid: str, **annotation: Any) -> None:  # noqa: ANN401
         """Let somebody annotate the first task of a sample."""
         task = next(t for t in self.tasks.values() if t["meta"]["uid"] == uid)
         usual = {"was_cancelled": False, "ground_truth": False, "completed_by": 1}
-        number = sum(len(t["annotations"]) for t in self.tasks.values()) + 1
-        task["annotations"].append({"id": number, **usual, **annotation})
+        self.annotated += 1
+        task["annotations"].append({"id": self.annotated, **usual, **annotation})
 
     def uids(self) -> list[str]:
         """Return the samples of all tasks, by number of the task."""
@@ -113,9 +127,11 @@ class FakeStudio:
         }
         if (method, path) in routes:
             return routes[method, path]()
-        parts = path.split("/")
-        if method == "GET" and path.endswith("/annotations/") and parts[2] == "tasks":
-            return 200, self.tasks[int(parts[3])]["annotations"]
+        one = re.fullmatch(r"/api/tasks/(\d+)/(annotations/)?", path)
+        if method == "GET" and one:
+            task = self._task(int(one[1]))
+            said = [a for a in task["annotations"] if not a["was_cancelled"]]
+            return 200, said if one[2] else task
         raise _RefusedError(404, "Not found.")
 
     def _project(self) -> dict[str, Any]:
@@ -123,11 +139,25 @@ class FakeStudio:
             "id": PROJECT,
             "label_config": self.config or "<View></View>",
             "parsed_label_config": _parsed(self.config),
+            "maximum_annotations": self.overlap,
         }
 
     def _change(self, body: Any) -> dict[str, Any]:  # noqa: ANN401
-        self.config = body["label_config"]
+        self.config = body.get("label_config", self.config)
+        self.overlap = body.get("maximum_annotations", self.overlap)
         return self._project()
+
+    def _task(self, number: int) -> dict[str, Any]:
+        """Return a task alone: its annotations name their people in full."""
+        task = self.tasks[number]
+        people = {n: {"id": n, "email": mail} for n, mail in self.users.items()}
+        return {
+            **task,
+            "annotations": [
+                {**a, "completed_by": people[a["completed_by"]]}
+                for a in task["annotations"]
+            ],
+        }
 
     def _users(self) -> list[dict[str, Any]]:
         return [{"id": n, "email": mail} for n, mail in self.users.items()]
@@ -169,10 +199,24 @@ class FakeStudio:
                 "project": PROJECT,
                 "data": task["data"],
                 "meta": task.get("meta", {}),
-                "annotations": task.get("annotations", []),
+                "annotations": [self._imported(a) for a in task.get("annotations", [])],
                 "predictions": task.get("predictions", []),
             }
         return {"task_count": len(body), "annotation_count": 0, "found_formats": {}}
+
+    def _imported(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what an import makes of an annotation."""
+        self.annotated += 1
+        numbers = {mail: number for number, mail in self.users.items()}
+        return {
+            "id": self.annotated,
+            "completed_by": numbers[told["completed_by"]["email"]],
+            "was_cancelled": told["was_cancelled"],
+            "ground_truth": told["ground_truth"],
+            "created_at": self.imported,
+            "updated_at": self.imported,
+            "result": told["result"],
+        }
 
 
 def _parsed(config: str) -> dict[str, Any]:
@@ -245,6 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
             size = int(self.headers.get("Content-Length", "0"))
             body = self.rfile.read(size)
             self.studio.asked.append(f"{self.command} {target.path}")
+            self.studio.cookies += self.headers.get_all("Cookie", [])
             fault = self._fault(target.path)
             if fault is Fault.DEAF:
                 self.close_connection = True
@@ -285,7 +330,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.studio.access += 1
             return 200, {"access": f"access-{self.studio.access}"}
         given = self.headers.get("Authorization", "")
-        if given not in {f"Token {LEGACY}", f"Bearer access-{self.studio.access}"}:
+        allowed = {f"Bearer access-{self.studio.access}"}
+        if self.studio.legacy:
+            allowed.add(f"Token {LEGACY}")
+        if given not in allowed:
             return 401, {"detail": "Invalid token."}
         if told is not None and self.headers["Content-Type"] != "application/json":
             return 415, {"detail": "Unsupported media type"}
@@ -301,6 +349,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
+        self.send_header("Set-Cookie", "sessionid=begun; HttpOnly; Path=/")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -21,6 +21,7 @@ from fedask.client.labelling.answering import (
     verdict_on,
 )
 from fedask.client.labelling.leasing import Leases, leased, new_token
+from fedask.client.labelling.queue import State
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.sheet import Book, VerdictStore
 from fedask.client.labelling.taking import Taken, check_verdict, take
@@ -78,6 +79,11 @@ class Desk:
         self._settings = settings
         self._rule = Rule.parse(settings.rule, settings.unsure)
         self._leases = Leases(settings, self._rule, tokens)
+
+    @property
+    def quorum(self) -> int:
+        """How many people must agree about a sample."""
+        return self._rule.quorum
 
     def lease(self, annotator: str, limit: int) -> list[Lease]:
         """Give samples to an annotator until they hold ``limit``.
@@ -216,6 +222,35 @@ class Desk:
             for (event, who), uids in acts.items():
                 book.record(event, uids, now, who)
             return taken
+
+    def take_back(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Take back verdicts of ``take``, as their annotators did where they gave them.
+
+        One that a model was trained on stands, as for ``undo``; nobody is given the
+        sample, which waits again.
+
+        Returns
+        -------
+        list
+            Those that were taken back.
+        """
+        gone: list[Verdict] = []
+        with self._open() as (book, now):
+            for verdict in verdicts:
+                given = book.given(verdict.annotator, verdict.key)
+                if all(each.undone is not None for each in given):
+                    continue  # taken back, replaced or erased in the meantime
+                sheet = book.sheet(verdict.uid)
+                if sheet.item.state is State.TRAINED:
+                    continue
+                sheet = sheet.without(verdict, now).settled(self._rule)
+                may_wait = book.may_show(verdict.uid, now)
+                book.write(sheet if may_wait else sheet.withdrawn())
+                gone.append(verdict)
+            for who in sorted({verdict.annotator for verdict in gone}):
+                uids = [verdict.uid for verdict in gone if verdict.annotator == who]
+                book.record(Event.UNDONE, uids, now, who)
+        return gone
 
     def check(self, verdicts: Iterable[Verdict]) -> None:
         """Refuse what ``take`` would refuse; nothing is kept.
