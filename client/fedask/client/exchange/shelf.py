@@ -42,7 +42,7 @@ class Guess(StrEnum):
 
     NOTHING = "nothing"
     SCORE = "score"  # how much it is worth asking: no hint at a class
-    CLASS = "class"  # the score, and the predicted class, which sways people
+    CLASS = "class"  # the score, and the predicted class, which then stands ticked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
