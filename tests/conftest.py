@@ -1,5 +1,6 @@
 import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,15 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 logging.getLogger("flwr").setLevel(logging.ERROR)
+
+
+@pytest.fixture(autouse=True)
+def _levels() -> Iterator[None]:
+    """Take back what a command sets for its whole process, which here is ours."""
+    levels = {name: logging.getLogger(name).level for name in ("flwr", "fedask")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def pytest_collection_modifyitems(

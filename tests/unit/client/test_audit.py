@@ -19,6 +19,7 @@ from tests.unit.client.audits import (
 )
 
 from fedask.client.audit.chain import AuditKey, Head
+from fedask.client.audit.check import latest
 from fedask.client.audit.event import Event
 from fedask.client.audit.head import head_path
 from fedask.client.audit.log import accept
@@ -388,6 +389,21 @@ def test_a_body_of_any_length_is_not_read(path: Path) -> None:
     found = checked(path)
     assert found.bad == 2
     assert "too big" in found.reason
+
+
+def test_a_schema_that_is_damaged_in_a_name_is_not_read(path: Path) -> None:
+    with opened(path) as store:
+        store.add(1, [A])
+    with tampering(path) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        change = "UPDATE sqlite_master SET name = CAST(x'a0' AS TEXT), sql = 'CREATE'"
+        db.execute(change + " WHERE name = 'audit'")
+
+    found = checked(path)
+
+    assert (found.bad, "cannot be read" in found.reason) == (1, True)
+    with pytest.raises(StoreError, match="cannot read the audit log"):
+        latest(path, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"SQLite format 3\0" + b"\xff" * 99])

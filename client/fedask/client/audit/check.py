@@ -25,6 +25,8 @@ from fedask.client.audit.log import COLUMNS, one_by_one, to_entry
 from fedask.common.errors import StoreError
 
 _LATEST = f"SELECT {COLUMNS} FROM audit ORDER BY number DESC LIMIT ?"  # noqa: S608
+# SQLite quotes a damaged table's name, which need not be text.
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def verify(path: Path, head: Head | None = None, keys: Sequence[bytes] = ()) -> 
             walk.go(db, kept, must)
     except _BadError as err:
         return walk.found(err.number, str(err))
-    except (sqlite3.Error, StoreError) as err:
+    except (*_UNREADABLE, StoreError) as err:
         return walk.found(walk.good.number + 1, f"cannot be read: {err}")
     return walk.found(None, "", walk.good.number - kept.head.number if kept else 0)
 
@@ -114,7 +116,7 @@ def latest(path: Path, count: int) -> list[Entry]:
     try:
         with closing(_open(path)) as db:
             rows = db.execute(_LATEST, (count,)).fetchall()
-    except sqlite3.Error as err:
+    except _UNREADABLE as err:
         msg = f"cannot read the audit log of {path}: {err}"
         raise StoreError(msg) from err
     return [to_entry(row) for row in reversed(rows)]
