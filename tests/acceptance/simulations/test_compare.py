@@ -184,8 +184,10 @@ def test_arm_with_other_settings_is_not_resumed(crossed: Path) -> None:
 @pytest.mark.timeout(120)
 def test_ctrl_c_reports_on_what_is_finished_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["compare", "digits", "--set", "ask.cycles=3", "--seeds", "3"]
-    arguments += ["--workers", "1", "--out", str(out)]
+    arguments = ["compare", "digits", "--seeds", "2", "--workers", "1"]
+    arguments += ["--policies", "global-cut,uniform-random"]
+    arguments += ["--set", "ask.cycles=3", "--set", "fleet.devices=6"]
+    arguments += ["--out", str(out)]
     with subprocess.Popen(  # noqa: S603  (our own program)
         [*COMMAND, *arguments],
         stdout=subprocess.PIPE,
@@ -193,7 +195,7 @@ def test_ctrl_c_reports_on_what_is_finished_and_resumes(tmp_path: Path) -> None:
         text=True,
         env=environment(),
     ) as process:
-        wait_for(out / "runs" / "local-topk" / "seed-0" / "history.jsonl", process)
+        wait_for(out / "runs" / "uniform-random" / "seed-0" / "history.jsonl", process)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tests.acceptance.simulations.program import COMMAND, environment, fedask
 
-DIGITS = ("simulate", "digits", "--set", "ask.cycles=4", "--json")
+FEW = ("--set", "ask.cycles=4", "--set", "fleet.devices=8")
+DIGITS = ("simulate", "digits", *FEW, "--json")
 
 
 def read(path: Path) -> dict[str, Any]:

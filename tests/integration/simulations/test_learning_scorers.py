@@ -30,10 +30,12 @@ def test_a_run_learns_what_to_ask_and_sends_nothing_more(
     tmp_path: Path, scorer: str
 ) -> None:
     experts = ", ".join(EXPERTS)
-    unlearnt, others = run(tmp_path / "unlearnt", scorer=" + ".join(EXPERTS))
+    mean = " + ".join(EXPERTS)
+    unlearnt, others = run(tmp_path / "unlearnt", scorer=mean, store="memory")
 
     learnt, asked = run(tmp_path / "learnt", scorer=scorer, experts=experts)
-    again, same = run(tmp_path / "again", scorer=scorer, experts=experts)
+    same_way = {"scorer": scorer, "experts": experts}
+    again, same = run(tmp_path / "again", store="memory", **same_way)
 
     assert asked != others  # it is more than the mean of its experts
     assert (again, same) == (learnt, asked)

@@ -23,7 +23,7 @@ from fedask.common.records import (
     wire_bytes,
 )
 
-CHECK = settings(max_examples=200, deadline=None)
+CHECK = settings(deadline=None)
 COUNTS = st.integers(0, MAX_COUNT)
 SHARES = st.floats(0, 1)
 VERSIONS = st.text("0123456789abcdef", min_size=16, max_size=16)
@@ -188,7 +188,7 @@ VALID_REPORT: dict[str, Any] = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(changed(VALID_ASK, ASK_KEYS))
 def test_an_ask_is_read_or_refused_whatever_it_holds(record: ConfigRecord) -> None:
     content = RecordDict({ASK: record})
@@ -201,7 +201,7 @@ def test_an_ask_is_read_or_refused_whatever_it_holds(record: ConfigRecord) -> No
     assert wire_bytes(content) > 0  # accepted means that it can be accounted for
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(changed({"v": 1, "last": 0.5}, ["v", "last"]))
 def test_an_accuracy_is_read_or_refused_whatever_it_holds(record: ConfigRecord) -> None:
     content = RecordDict({ASK: ConfigRecord(VALID_ASK), ACCURACY: record})
@@ -214,7 +214,7 @@ def test_an_accuracy_is_read_or_refused_whatever_it_holds(record: ConfigRecord) 
     assert RecordDict(dict(ask.records)) == content
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(changed(VALID_REPORT, REPORT_KEYS))
 def test_a_report_is_read_or_refused_whatever_it_holds(record: ConfigRecord) -> None:
     content = RecordDict({REPORT: record})
@@ -258,7 +258,7 @@ NPY_BYTES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(NPY_BYTES)
 def test_a_grid_is_read_or_refused_whatever_its_bytes_are(data: bytes) -> None:
     record = ArrayRecord({"counts": Array("uint8", (2, 4), "numpy.ndarray", data)})

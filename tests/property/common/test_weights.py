@@ -11,7 +11,7 @@ from tests.property.common.test_records import NPY_BYTES
 from fedask.common.errors import ProtocolError
 from fedask.common.weights import ArraySpec, WeightedSum, model_version
 
-CHECK = settings(max_examples=150, deadline=None)
+CHECK = settings(deadline=None)
 SPEC = ArraySpec({"w": ((2, 3), "float64"), "b": ((), "float64"), "e": ((0,), "int64")})
 Updates = list[tuple[dict[str, NDArray[Any]], int]]
 
@@ -155,7 +155,7 @@ def test_a_version_depends_on_neither_order_nor_memory_layout(
     assert model_version(gapped) == model_version(model)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(NPY_BYTES)
 def test_arrays_are_read_or_refused_whatever_their_bytes_are(data: bytes) -> None:
     record = ArrayRecord({"w": Array("uint8", (2, 4), "numpy.ndarray", data)})
