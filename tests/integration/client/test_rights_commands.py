@@ -11,7 +11,8 @@ from tests.unit.client.audits import NOON, tampering
 from tests.unit.client.world import SAMPLES, UIDS
 from typer.testing import CliRunner
 
-from fedask.client.site.checkup import CHECKS, Grade
+from fedask.client.site.checkup import CHECKS
+from fedask.client.site.finding import Grade
 from fedask.client.site.lookout import Lookout
 from fedask.client.site.settings import read_site
 from fedask.client.site.site import Site
