@@ -4,8 +4,9 @@ Flower starts a fresh process per message on a real SuperNode, so this module im
 neither torch nor a model; those come with the first message.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice
@@ -23,7 +24,13 @@ from flwr.clientapp import ClientApp
 
 from fedask.client.message import read_model, read_train, write_reply
 from fedask.common.config import Scenario
-from fedask.common.errors import FedaskError
+from fedask.common.errors import (
+    ConfigError,
+    DataError,
+    FedaskError,
+    PrivacyError,
+    StoreError,
+)
 from fedask.common.registry import load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
@@ -46,6 +53,10 @@ OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
+# What these say may name files, folders and settings: that is for the device's owner.
+_OWNERS = (ConfigError, DataError, PrivacyError, StoreError)
+
+_log = logging.getLogger(__name__)
 
 
 class DeviceApp(ClientApp):
@@ -222,7 +233,26 @@ class _Handler:
         real = {"data", "site"} & context.node_config.keys()
         target = DEPLOYED if real else SIMULATED
         open_device: OpenDevice = _load_once(target)
-        return open_device(task, scenario, context)
+        device = open_device(task, scenario, context)
+        return _kept_from_the_server(device) if real else device
+
+
+@contextmanager
+def _kept_from_the_server(
+    opened: "AbstractContextManager[Device]",
+) -> "Iterator[Device]":
+    """Tell the device's log what failed, and whoever sent the message only its kind.
+
+    Also of what fails later, in the midst of a round.
+    """
+    try:
+        with opened as device:
+            yield device
+    except _OWNERS as err:
+        kind = next(each for each in _OWNERS if isinstance(err, each))
+        _log.error("round_failed: %s: %s", kind.__name__, err)
+        msg = f"{kind.__doc__} The log of the device says more."
+        raise kind(msg) from err
 
 
 @lru_cache(maxsize=16)
