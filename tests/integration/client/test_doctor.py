@@ -97,6 +97,7 @@ def test_a_wrong_setting_is_found_where_it_stands(
 
 
 def test_an_app_that_is_gone_is_named_once(ward: Path) -> None:
+    add(ward, '[page]\ntitle = "Ward 3"\n[service]\naddress = "unix:run/desk"\n')
     text = (ward / "device.toml").read_text()
     write(ward, "device.toml", text.replace('"app"', '"nowhere"'))
 

@@ -18,9 +18,9 @@ def page(site: Site) -> Finding:
     from fedask.client.page.serve import address_of, server_of  # noqa: PLC0415
     from fedask.client.page.settings import PageSettings  # noqa: PLC0415
 
-    node = site.settings.to_node()
+    node, classes = site.settings.to_node(), site.task.classes
     with site.settings.told("page"):
-        settings = PageSettings.from_node(node, site.task.classes)
+        settings = PageSettings.from_node(node, classes)
         app = page_of_device(node, settings, site.clock, lambda _: None)
         server_of(app, settings)
     return good("page", f"at {address_of(settings)}")
