@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
 DEPLOYED = "fedask.client.deployment:open_device"
+REAL = frozenset({"data", "site"})  # what a node that is a real device has one of
 SIMULATED = "fedask.simulations.devices:open_device"
 # Asked first, so that a device that may not train answers before it imports torch.
 ELIGIBLE = "fedask.client.eligibility.sensors.machine:refuse_unless_eligible"
@@ -211,8 +212,9 @@ class _Handler:
 
     def _refuse_unless_eligible(self, context: Context) -> None:
         node = context.node_config
-        if self._open_device is None and "data" in node:
-            _load_once(ELIGIBLE)(node)
+        if self._open_device is None and REAL & node.keys():
+            with _kept_from_the_server():
+                _load_once(ELIGIBLE)(node)
 
     def _prepare(self, context: Context) -> "Setting":
         config = context.run_config
@@ -230,24 +232,25 @@ class _Handler:
         task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        real = {"data", "site"} & context.node_config.keys()
+        real = REAL & context.node_config.keys()
         target = DEPLOYED if real else SIMULATED
         open_device: OpenDevice = _load_once(target)
         device = open_device(task, scenario, context)
-        return _kept_from_the_server(device) if real else device
+        return _reserved(device) if real else device
 
 
 @contextmanager
-def _kept_from_the_server(
-    opened: "AbstractContextManager[Device]",
-) -> "Iterator[Device]":
-    """Tell the device's log what failed, and whoever sent the message only its kind.
+def _reserved(opened: "AbstractContextManager[Device]") -> "Iterator[Device]":
+    """Open a real device; also what fails in the midst of its round is its owner's."""
+    with _kept_from_the_server(), opened as device:
+        yield device
 
-    Also of what fails later, in the midst of a round.
-    """
+
+@contextmanager
+def _kept_from_the_server() -> Iterator[None]:
+    """Tell the device's log what failed, and whoever sent the message only its kind."""
     try:
-        with opened as device:
-            yield device
+        yield
     except _OWNERS as err:
         kind = next(each for each in _OWNERS if isinstance(err, each))
         _log.error("round_failed: %s: %s", kind.__name__, err)
