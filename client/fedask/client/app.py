@@ -4,8 +4,9 @@ Flower starts a fresh process per message on a real SuperNode, so this module im
 neither torch nor a model; those come with the first message.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice
@@ -23,7 +24,13 @@ from flwr.clientapp import ClientApp
 
 from fedask.client.message import read_model, read_train, write_reply
 from fedask.common.config import Scenario
-from fedask.common.errors import FedaskError
+from fedask.common.errors import (
+    ConfigError,
+    DataError,
+    FedaskError,
+    PrivacyError,
+    StoreError,
+)
 from fedask.common.registry import load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
 DEPLOYED = "fedask.client.deployment:open_device"
+REAL = frozenset({"data", "site"})  # what a node that is a real device has one of
 SIMULATED = "fedask.simulations.devices:open_device"
 # Asked first, so that a device that may not train answers before it imports torch.
 ELIGIBLE = "fedask.client.eligibility.sensors.machine:refuse_unless_eligible"
@@ -46,6 +54,10 @@ OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
+# What these say may name files, folders and settings: that is for the device's owner.
+_OWNERS = (ConfigError, DataError, PrivacyError, StoreError)
+
+_log = logging.getLogger(__name__)
 
 
 class DeviceApp(ClientApp):
@@ -200,8 +212,9 @@ class _Handler:
 
     def _refuse_unless_eligible(self, context: Context) -> None:
         node = context.node_config
-        if self._open_device is None and "data" in node:
-            _load_once(ELIGIBLE)(node)
+        if self._open_device is None and REAL & node.keys():
+            with _kept_from_the_server():
+                _load_once(ELIGIBLE)(node)
 
     def _prepare(self, context: Context) -> "Setting":
         config = context.run_config
@@ -219,10 +232,30 @@ class _Handler:
         task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        real = {"data", "site"} & context.node_config.keys()
+        real = REAL & context.node_config.keys()
         target = DEPLOYED if real else SIMULATED
         open_device: OpenDevice = _load_once(target)
-        return open_device(task, scenario, context)
+        device = open_device(task, scenario, context)
+        return _reserved(device) if real else device
+
+
+@contextmanager
+def _reserved(opened: "AbstractContextManager[Device]") -> "Iterator[Device]":
+    """Open a real device; also what fails in the midst of its round is its owner's."""
+    with _kept_from_the_server(), opened as device:
+        yield device
+
+
+@contextmanager
+def _kept_from_the_server() -> Iterator[None]:
+    """Tell the device's log what failed, and whoever sent the message only its kind."""
+    try:
+        yield
+    except _OWNERS as err:
+        kind = next(each for each in _OWNERS if isinstance(err, each))
+        _log.error("round_failed: %s: %s", kind.__name__, err)
+        msg = f"{kind.__doc__} The log of the device says more."
+        raise kind(msg) from err
 
 
 @lru_cache(maxsize=16)

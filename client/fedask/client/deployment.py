@@ -31,7 +31,7 @@ from fedask.client.storage.settings import StoreSettings
 from fedask.client.training.own_settings import OwnSettings
 from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import parse_device_id
 from fedask.common.task import Task
 
@@ -48,7 +48,7 @@ def open_device(
     Parameters
     ----------
     task
-        For the class names in the labels file.
+        For the names of the classes, in the store and in the labels file.
     context
         ``node_config``: ``data`` (a file or folder of samples), ``store`` (SQLite file,
         made if missing; an index of the data stands beside it), ``device`` (its
@@ -69,6 +69,8 @@ def open_device(
         If a key is missing, is none that there is, or a setting is wrong.
     DataError, StoreError
         If a file cannot be used.
+    ProtocolError
+        If the labels in the store are of other classes than the task.
     UnavailableError
         If the device may not train now; from the device, when it no longer may.
     """
@@ -91,6 +93,10 @@ def open_device(
         closing(StoreSettings.from_node(node).open(path, clock, "round")) as store,
         closing(Index(path.with_name(path.name + ".index"), store.index_key)) as index,
     ):
+        try:
+            store.keep_classes(task.classes)
+        except ConfigError as err:  # here the app is the server's
+            raise ProtocolError(str(err)) from err
         now = clock.now()
         look = Look(index=index, now=now, payloads=store)
         held = Holdings(open_source(options, look), policy, store, now)

@@ -35,8 +35,9 @@ def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
         raise ConfigError(msg)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as err:
-        msg = f"cannot import {module_name!r} of {target!r}: {err}"
+    except Exception as err:  # whatever the user's code raises
+        kind = "" if isinstance(err, ImportError) else f"{type(err).__name__}: "
+        msg = f"cannot import {module_name!r} of {target!r}: {kind}{err}"
         raise ConfigError(msg) from err
     try:
         return getattr(module, attr)

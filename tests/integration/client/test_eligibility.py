@@ -192,12 +192,21 @@ def test_scoring_is_interrupted_between_batches(device: Device) -> None:
     assert device.looks > 2
 
 
-def test_the_app_of_a_node_asks_before_it_prepares_anything(device: Device) -> None:
+@pytest.mark.parametrize("named", ["node", "site"])
+def test_the_app_of_a_node_asks_before_it_prepares_anything(
+    device: Device, tmp_path: Path, named: str
+) -> None:
     now = datetime.now(UTC)
     begin, end = now + timedelta(hours=2), now + timedelta(hours=3)
     hours = f"{begin:%H:%M}-{end:%H:%M}"
     node = {**device.node, "eligible-hours": hours, "eligible-zone": "UTC"}
     del node["eligible-battery-min"]
+    if named == "site":
+        node = {"site": str(tmp_path)}
+        (tmp_path / "device.toml").write_text(
+            'device = "ward-3"\napp = "app"\nrights = "open"\n[data]\ndata = "data"\n'
+            f'[eligible]\nhours = "{hours}"\nzone = "UTC"\n'
+        )
     prepared: list[Mapping[str, Any]] = []
 
     def task(scenario: Scenario) -> Task:

@@ -14,7 +14,7 @@ from fedask.client.showing.device import DeviceExhibit
 from fedask.client.showing.exhibit import Medium
 from fedask.client.storage.store import SqliteStore
 from fedask.client.testing import FakeClock
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import Uid, content_uid
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -139,3 +139,14 @@ def test_a_device_without_data_or_store_has_no_page(node: dict[str, object]) -> 
         less = {name: value for name, value in node.items() if name != key}
         with pytest.raises(ConfigError, match=f"needs {key}"):
             page_of_device(less, settings, FakeClock(NOON), print)
+
+
+def test_a_store_that_cannot_be_used_is_told_before_the_page_begins(
+    node: dict[str, object],
+) -> None:
+    store = Path(str(node["store"]))
+    store.write_text("no store")
+    settings = PageSettings(classes=("a", "b"))
+
+    with pytest.raises(StoreError, match="cannot open the store"):
+        page_of_device(node, settings, FakeClock(NOON), print)

@@ -11,12 +11,13 @@ from tests.unit.client.audits import NOON, tampering
 from tests.unit.client.world import SAMPLES, UIDS
 from typer.testing import CliRunner
 
-from fedask.client.site.checkup import CHECKS, Grade
+from fedask.client.site.checkup import CHECKS
+from fedask.client.site.finding import Grade
 from fedask.client.site.lookout import Lookout
 from fedask.client.site.settings import read_site
 from fedask.client.site.site import Site
 from fedask.client.testing import FakeClock
-from fedask.common.errors import ConfigError, PrivacyError, StoreError
+from fedask.common.errors import ConfigError, DataError, PrivacyError, StoreError
 from fedask.simulations.cli import app
 
 PROJECT = '[tool.flwr.app.config.task]\nname = "ward_rights_task:task"\n'
@@ -151,6 +152,17 @@ def test_a_folder_is_not_made_without_a_word_on_rights(folder: Path) -> None:
     assert Path(node["rights"]).samefile(folder / "rights.toml")
     run("init", folder / "free", *args[2:], "--rights", "open")
     assert read_site(folder / "free").to_node()["rights"] == "open"
+
+
+def test_init_makes_nothing_over_data_that_it_cannot_read(folder: Path) -> None:
+    args = ("init", folder / "new", "--app", folder / "app", "--rights", "open")
+
+    with pytest.raises(DataError, match=r"unknown kind of data 'arrray' \(did you"):
+        run(*args, "--data", folder / "data", "--kind", "arrray")
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        run(*args, "--data", folder / "gone", "--kind", "array")
+
+    assert not (folder / "new").exists()
 
 
 def test_the_doctor_looks_at_rights_and_log(folder: Path) -> None:

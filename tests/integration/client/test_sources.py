@@ -115,17 +115,27 @@ def test_a_device_asks_trains_and_scores_over_any_data(
     assert Path(f"{device.store}.index").exists()
 
 
-def test_the_reason_reaches_who_sent_the_message(tmp_path: Path) -> None:
+def test_the_reason_is_for_the_log_of_the_device_and_its_kind_for_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     options = put(PLACES["sounds"], tmp_path / "data", range(2))
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "mueller-anna-1953.wav").write_bytes(b"broken")
 
-    for wrong, said in (
-        ({"kind": "sound"}, "DataError: unknown kind of data 'sound'"),
-        ({"frame": 3}, "ConfigError: 'frame' is no option"),
-        ({"data": str(tmp_path / "gone")}, "DataError: cannot read samples from"),
+    for wrong, kind, said in (
+        ({"kind": "sound"}, "DataError", "unknown kind of data 'sound'"),
+        ({"frame": 3}, "ConfigError", "'frame' is no option"),
+        ({"data": str(tmp_path / "gone")}, "DataError", "cannot read samples from"),
+        ({"data": str(tmp_path / "one")}, "DataError", "mueller-anna-1953.wav"),
     ):
+        caplog.clear()
         reply = Deployed(tmp_path, {**options, **wrong}).send(cut=first_cut())
-        assert reply.has_error()
-        assert str(reply.error.reason).startswith(said)
+        told = str(reply.error.reason)
+        assert told.startswith(f"{kind}: ")
+        assert told.endswith("must act. The log of the device says more.")
+        assert said not in told
+        assert str(tmp_path) not in told
+        assert said in caplog.text
 
 
 def opened(options: Mapping[str, Any], index: Index) -> Pool:

@@ -206,8 +206,12 @@ class Stream:
     def _load(self, model: Arrays) -> None:
         learner = self._setting.learner
         if ArraySpec.of(model) != learner.spec:
-            msg = "the model in the store is not one of this task: was the store made "
-            msg += "for another?"
+            msg = (
+                "the model in the store is not one of this task: if the app has a new "
+            )
+            msg += (
+                "model, the next round brings it; was the store made for another task?"
+            )
             raise StoreError(msg)
         learner.load(model)
 

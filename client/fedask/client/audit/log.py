@@ -112,6 +112,7 @@ class SqliteAudit(Audit):
             begin_head(self._path, self._log_id, self._key)
         elif kept is None:
             msg = f"{self._store} has an audit log, but its head {self._path} is gone"
+            msg += ": put it back, or go on with `fedask device audit --accept`"
             raise StoreError(msg)
         else:
             self._check(db, kept, tip)

@@ -7,7 +7,8 @@ import typer
 
 from fedask.client.commands.console import print_json, stdout
 from fedask.client.commands.options import Json, SiteFolder
-from fedask.client.site.checkup import Grade, examine
+from fedask.client.site.checkup import examine
+from fedask.client.site.finding import Grade
 from fedask.client.site.site import Site
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError

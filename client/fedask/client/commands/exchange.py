@@ -72,6 +72,7 @@ def export_command(
     Example: fedask device export tasks.json --site ward-3
     """
     with Site.at(site, SystemClock()) as opened:
+        opened.store.keep_classes(opened.task.classes)
         if path.suffix == _TABLE:
             count = export_table(opened.store, opened.task.classes, path)
             opened.store.record(Event.EXPORTED, at=None, to="table", verdicts=count)
@@ -123,6 +124,7 @@ def import_command(
 def shelf_of(site: Site, guess: Guess, contents: Contents) -> Shelf:
     """Return the samples of a site, as tasks."""
     classes = site.task.classes
+    site.store.keep_classes(classes)
     return Shelf(site.store, site.exhibit, classes, contents=contents, guess=guess)
 
 

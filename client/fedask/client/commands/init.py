@@ -11,9 +11,9 @@ from fedask.client.commands.console import stderr
 from fedask.client.rights.holdings import OPEN
 from fedask.client.site.settings import FILE, read_site
 from fedask.client.site.site import Site
-from fedask.client.sources.source import kind_of
+from fedask.client.sources.source import SEALED, check_kind, kind_of
 from fedask.common.clock import SystemClock
-from fedask.common.errors import ConfigError, StoreError
+from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import parse_device_id
 
 _TEMPLATE = """\
@@ -87,6 +87,10 @@ def init_command(
         raise ConfigError(msg)
     name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
     found = kind or kind_of(data, {})
+    check_kind(found)
+    if found != SEALED and not data.exists():
+        msg = f"cannot read samples from {data}: there is no such file or folder"
+        raise DataError(msg)
     text = _TEMPLATE.format(
         folder=folder.resolve(),
         device=_quoted(name),

@@ -54,10 +54,11 @@ def serve_command(
             link = address_of(settings, token)
             stderr().print(f"open {link}", markup=False, highlight=False)
 
+        helps = Helps(guesses=ModelGuesses(site, clock))
+        page = page_of_device(node, settings, clock, announce, helps)
         if settings.logins is not None:
             announce("")
-        helps = Helps(guesses=ModelGuesses(site, clock))
-        serve(page_of_device(node, settings, clock, announce, helps), settings)
+        serve(page, settings)
 
 
 def _serve_grpc(folder: Path) -> None:

@@ -76,7 +76,14 @@ def page_of_device(
     announce: Callable[[str], None],
     helps: Helps | None = None,
 ) -> FastAPI:
-    """Make the page of a device; see ``run_page`` and ``labelling_page``."""
+    """Make the page of a device; see ``run_page`` and ``labelling_page``.
+
+    Raises
+    ------
+    ConfigError, StoreError
+        If a setting is wrong, the labels are of other classes, or the store cannot be
+        used.
+    """
     for key in ("data", "store", "rights"):
         if key not in node:
             msg = f"the page of a device needs {key} in its configuration"
@@ -91,8 +98,11 @@ def page_of_device(
     @contextmanager
     def desk() -> Iterator[Desk]:
         with opened() as store:
+            store.keep_classes(settings.classes)
             yield Desk(store, clock, desk_settings)
 
+    with desk():
+        pass  # a store that cannot be used is told now, not by the server's log
     helps = helps or Helps()
     if helps.gains is None:
         helps = replace(helps, gains=StoreGains(opened, clock))

@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +51,11 @@ _IDLE_MS = 10 * 60 * 1000  # then a connection without calls is closed
 
 
 def desks(
-    path: Path, sealing: StoreSettings, clock: Clock, settings: DeskSettings
+    path: Path,
+    sealing: StoreSettings,
+    clock: Clock,
+    settings: DeskSettings,
+    classes: Sequence[str],
 ) -> Callable[[], AbstractContextManager[Desk]]:
     """Return what opens a desk over a store, for the thread that calls it."""
     turn = threading.Lock()
@@ -59,6 +63,7 @@ def desks(
     @contextmanager
     def open_desk() -> Iterator[Desk]:
         with closing(sealing.open(path, clock, "service")) as store:
+            store.keep_classes(classes)
             turns = Turns(store, turn, BUSY_TIMEOUT_MS / 1e3)
             yield Desk(turns, clock, settings)
 
@@ -114,7 +119,7 @@ class LabellingService:
         self._place = Address.parse(settings.address)
         self._streams = Streams(self._limits.streams)
         self._health = Health(frozenset({SERVICE}), self._limits.call_s)
-        self._open_desk = desks(store, sealing, clock, desk)
+        self._open_desk = desks(store, sealing, clock, desk, guide.classes)
         self._watcher = Watcher(store, self._limits.look_s, self._streams.wake)
         self._stack = ExitStack()
         self._stop = threading.Lock()

@@ -7,84 +7,76 @@ do about it. Nothing is changed, but that a store which is missing is made.
 import os
 import shutil
 import stat
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from fedask.client.audit.check import verify
+from fedask.client.pool import Broken
+from fedask.client.site import outlets
+from fedask.client.site.finding import Finding, Grade, good
 from fedask.client.site.site import Site
+from fedask.client.sources.indexed import OTHER_FORM
 from fedask.common.errors import DataError, FedaskError, StoreError
 from fedask.common.ids import Uid
 
 FEWEST_FREE_BYTES = 200 << 20  # models, scores and a write-ahead log need room
 FEWEST_SAMPLES = 20
+MOST_REASONS = 5  # why samples are set aside, told at once
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # before it this code did not exist
 _AHEAD = timedelta(minutes=5)
-
-
-class Grade(StrEnum):
-    """How a check ended."""
-
-    GOOD = "good"
-    DOUBTFUL = "doubtful"  # works, but is seldom meant
-    WRONG = "wrong"  # does not work, or is not safe
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What a check found.
-
-    Parameters
-    ----------
-    check
-        Its name.
-    told
-        What was found.
-    mend
-        What to do about it; "" where it is good.
-    """
-
-    check: str
-    grade: Grade
-    told: str
-    mend: str = ""
 
 
 Check = Callable[[Site], Finding]
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    """Run every check; one that fails does not keep the next from being run."""
+    """Run every check; one that fails does not keep the next from being run.
+
+    What stands in the way of several is told by the first alone.
+    """
+    told_by: dict[str, str] = {}
     for name, check in CHECKS.items():
         try:
             yield check(site)
         except FedaskError as err:
-            mend = _MENDS.get(type(err), "correct the settings that it names")
-            yield Finding(check=name, grade=Grade.WRONG, told=str(err), mend=mend)
+            first = told_by.setdefault(str(err), name)
+            if first == name:
+                mend = _MENDS.get(type(err), "correct the settings that it names")
+                yield Finding(check=name, grade=Grade.WRONG, told=str(err), mend=mend)
+                continue
+            yield Finding(
+                check=name,
+                grade=Grade.DOUBTFUL,
+                told="not looked at",
+                mend=f"mend {first} first",
+            )
 
 
 _MENDS: dict[type[FedaskError], str] = {
     DataError: "look at the files of [data] in device.toml",
-    StoreError: "look at the disk, the owner and the rights of the store's folder",
+    StoreError: "do as it says, or look at the disk, the owner and the rights of the "
+    "store's folder",
 }
 
 
-def _good(check: str, told: str) -> Finding:
-    return Finding(check=check, grade=Grade.GOOD, told=told)
-
-
 def _folder(site: Site) -> Finding:
-    """Who else may read settings and store."""
-    for path in (site.settings.where, site.settings.store_path):
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+    """Who else may read settings and store, or change what runs here."""
+    settings = site.settings
+    for path, barred, told, mend in (
+        (settings.where, 0o077, "read", "chmod 600"),
+        (settings.store_path, 0o077, "read", "chmod 600"),
+        (settings.folder, 0o022, "changed", "chmod 700"),
+        (settings.app_path, 0o022, "changed", "chmod go-w"),
+    ):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & barred:
             return Finding(
                 check="folder",
                 grade=Grade.WRONG,
-                told=f"{path} may be read by other users of this machine",
-                mend=f"chmod 600 {path}",
+                told=f"{path} may be {told} by other users of this machine",
+                mend=f"{mend} {path}",
             )
-    return _good("folder", f"{site.settings.folder.resolve()} is its owner's alone")
+    return good("folder", f"{settings.folder.resolve()} is its owner's alone")
 
 
 def _clock(site: Site) -> Finding:
@@ -98,28 +90,28 @@ def _clock(site: Site) -> Finding:
             told=f"this machine believes it is {now:%Y-%m-%d %H:%M} UTC",
             mend="set the clock, and let the machine keep it (NTP, a battery)",
         )
-    return _good("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+    return good("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
 def _task(site: Site) -> Finding:
     """Whether the user's code imports."""
     classes = ", ".join(site.task.classes[:5])
     more = "" if len(site.task.classes) <= 5 else ", ..."  # noqa: PLR2004
-    return _good("task", f"{len(site.task.classes)} classes: {classes}{more}")
+    return good("task", f"{len(site.task.classes)} classes: {classes}{more}")
 
 
 def _data(site: Site) -> Finding:
     """Whether there is something to ask."""
     source = site.open_data()
-    count, broken = len(source.uids()), len(source.broken())
+    _ = site.exhibit  # that there is a way to show it
+    count, broken = len(source.uids()), source.broken()
     told = f"{count} samples in {site.settings.data['data']}"
     if broken:
-        first = source.broken()[0]
         return Finding(
             check="data",
             grade=Grade.DOUBTFUL,
-            told=f"{told}; {broken} set aside, as {first.name}: {first.reason}",
-            mend="mend or remove them; the others are used",
+            told=f"{told}; {len(broken)} set aside: {_reasons(broken)}",
+            mend=_data_mend(site, broken),
         )
     if count < FEWEST_SAMPLES:
         return Finding(
@@ -128,7 +120,30 @@ def _data(site: Site) -> Finding:
             told=f"{told}: too few to choose from",
             mend="is this the right folder?",
         )
-    return _good("data", told)
+    return good("data", told)
+
+
+def _reasons(broken: list[Broken]) -> str:
+    """Say why samples were set aside, the commonest reasons first."""
+    names = defaultdict(list)
+    for each in broken:
+        names[each.reason.partition(":")[0]].append(each.name)
+    ranked = sorted(names.items(), key=lambda pair: -len(pair[1]))
+    told = [
+        f"{reason}: {found[0]}" + (f" and {len(found) - 1} more" if found[1:] else "")
+        for reason, found in ranked[:MOST_REASONS]
+    ]
+    left = sum(len(found) for _, found in ranked[MOST_REASONS:])
+    return "; ".join([*told, *([f"{left} for other reasons"] if left else [])])
+
+
+def _data_mend(site: Site, broken: list[Broken]) -> str:
+    """Say what to do about what was set aside."""
+    options = site.settings.data
+    sizes = options.get("kind") == "images" and not options.get("width")
+    if sizes and any(each.reason.endswith(OTHER_FORM) for each in broken):
+        return "set width, height and mode in [data], and images of all sizes are used"
+    return "mend or remove them; the others are used"
 
 
 def _model(site: Site) -> Finding:
@@ -153,9 +168,10 @@ def _model(site: Site) -> Finding:
             check="model",
             grade=Grade.WRONG,
             told=f"a sample does not go through the model: {type(err).__name__}: {err}",
-            mend="correct transform, input_shape or model in the task file",
+            mend="correct transform, input_shape or model in the task file, or the "
+            "options of [data] in device.toml",
         )
-    return _good("model", "a sample goes through transform and model")
+    return good("model", "a sample goes through transform and model")
 
 
 def _disk(site: Site) -> Finding:
@@ -169,7 +185,7 @@ def _disk(site: Site) -> Finding:
             told=told,
             mend=f"free at least {FEWEST_FREE_BYTES >> 20} MiB: answers need room",
         )
-    return _good("disk", told)
+    return good("disk", told)
 
 
 def _store(site: Site) -> Finding:
@@ -183,21 +199,21 @@ def _store(site: Site) -> Finding:
             mend="copy the file away, then restore the last backup of it",
         )
     waiting = sum(site.desk.progress().states.values())
-    return _good("store", f"sound, {waiting} samples in the queue")
+    return good("store", f"sound, {waiting} samples in the queue")
 
 
 def _people(site: Site) -> Finding:
     """Whether the answers of people can get anywhere."""
     settings = site.settings.desk_settings(site.task.num_classes)
-    return _good("people", f"rule {settings.rule}, leases of {settings.lease_s:g} s")
+    return good("people", f"rule {settings.rule}, leases of {settings.lease_s:g} s")
 
 
 def _arrivals(site: Site) -> Finding:
     """Whether what arrives between rounds is asked."""
     stream = site.scenario.stream
     if stream.on:
-        return _good("arrivals", f"asked as they come, by {stream.controller}")
-    return _good("arrivals", "wait for the next round (stream.controller is off)")
+        return good("arrivals", f"asked as they come, by {stream.controller}")
+    return good("arrivals", "wait for the next round (stream.controller is off)")
 
 
 def _own(site: Site) -> Finding:
@@ -205,13 +221,14 @@ def _own(site: Site) -> Finding:
     wanted = site.settings.own_settings()
     if wanted.on:
         told = f"trained again after {wanted.answers} new answers, by run-once or watch"
-        return _good("own model", told)
-    return _good("own model", "never trained ([own] answers = 0)")
+        return good("own model", told)
+    return good("own model", "never trained ([own] answers = 0)")
 
 
 def _owner(site: Site) -> Finding:
     """Whether the commands and the SuperNode are the same user."""
     path = site.settings.store_path
+    _ = site.store  # made if missing
     if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
         return Finding(
             check="owner",
@@ -219,7 +236,7 @@ def _owner(site: Site) -> Finding:
             told=f"{path} belongs to user {path.stat().st_uid}, not to you",
             mend="run doctor, page and SuperNode as the same user",
         )
-    return _good("owner", "the store is yours")
+    return good("owner", "the store is yours")
 
 
 def _rights(site: Site) -> Finding:
@@ -243,7 +260,7 @@ def _rights(site: Site) -> Finding:
             told=text,
             mend="erase them: fedask device forget --expired",
         )
-    return _good("rights", text)
+    return good("rights", text)
 
 
 def _audit(site: Site) -> Finding:
@@ -258,13 +275,14 @@ def _audit(site: Site) -> Finding:
             told=f"entry {found.bad} of the audit log: {found.reason}",
             mend="find out who changed it; fedask device audit --accept goes on",
         )
-    return _good("audit", f"{found.entries} entries, all as written")
+    return good("audit", f"{found.entries} entries, all as written")
 
 
 CHECKS: dict[str, Check] = {
     "folder": _folder,
     "disk": _disk,
     "task": _task,
+    "people": _people,
     "data": _data,
     "rights": _rights,
     "model": _model,
@@ -272,7 +290,9 @@ CHECKS: dict[str, Check] = {
     "audit": _audit,
     "owner": _owner,
     "clock": _clock,
-    "people": _people,
+    "eligible": outlets.eligible,
+    "page": outlets.page,
+    "service": outlets.service,
     "arrivals": _arrivals,
     "own model": _own,
 }

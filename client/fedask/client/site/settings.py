@@ -5,6 +5,7 @@ Read by every command of ``fedask device``, and by a SuperNode that was given th
 server has no say in any of it. Never opens data, store or network.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -151,8 +152,7 @@ class SiteSettings:
         try:
             yield
         except ConfigError as err:
-            told = str(err).replace(f"--node-config {prefix}-", "")
-            told = told.replace(f"'{prefix}-", "'").replace(f"{prefix}: ", "")
+            told = re.sub(rf"(--node-config )?\b{prefix}(-|: )", "", str(err))
             msg = f"{self.where} [{table}]: {told}"
             raise ConfigError(msg) from err
 

@@ -84,7 +84,11 @@ class Site:
         ConfigError
             If the app is missing or its settings are wrong.
         """
-        return read_scenario(self.settings.app_path)
+        try:
+            return read_scenario(self.settings.app_path)
+        except ConfigError as err:
+            msg = f"{self.settings.where}: app = {str(self.settings.app)!r}: {err}"
+            raise ConfigError(msg) from err
 
     @cached_property
     def task(self) -> Task:
@@ -119,11 +123,12 @@ class Site:
         Raises
         ------
         ConfigError
-            If the model is none.
+            If the model is none, or the labels are of other classes.
         """
         from fedask.client.setting import Setting  # noqa: PLC0415
         from fedask.client.training.learner import Learner  # noqa: PLC0415
 
+        self.store.keep_classes(self.task.classes)
         learner = Learner(self.task, self.scenario.train)
         return Setting(self.task, self.scenario, learner)
 
@@ -160,8 +165,9 @@ class Site:
         Raises
         ------
         ConfigError
-            If a setting of the desk is wrong.
+            If a setting of the desk is wrong, or the labels are of other classes.
         """
+        store.keep_classes(self.task.classes)
         settings = self.settings.desk_settings(self.task.num_classes)
         return Desk(store, self.clock, settings)
 
@@ -192,7 +198,11 @@ class Site:
             watch=watch,
             payloads=self.store,
         )
-        return open_source(self.settings.data, look)
+        try:
+            return open_source(self.settings.data, look)
+        except ConfigError as err:
+            msg = f"{self.settings.where} [data]: {err}"
+            raise ConfigError(msg) from err
 
     @cached_property
     def exhibit(self) -> Exhibit:

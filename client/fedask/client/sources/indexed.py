@@ -30,6 +30,7 @@ from fedask.common.errors import DataError
 # A file of a watched folder that nobody has touched for so long is whole, though it is
 # seen for the first time; a younger one is left for the next look.
 QUIET = timedelta(minutes=1)
+OTHER_FORM = "as most others are"  # ends the reason of a sample of another shape
 _PIECE = 1 << 14  # uids written out at once
 
 _log = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class IndexedSource(DataSource):
         for row in self._others.tolist():
             file, place = self._files[self._file_of[row]], int(self._places[row, 0])
             name = f"{file.name} at {place}" if place else file.name
-            broken.append(Broken(name, f"is not {self._form} as most others are"))
+            broken.append(Broken(name, f"is not {self._form} {OTHER_FORM}"))
         return broken
 
     @override

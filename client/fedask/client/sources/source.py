@@ -85,9 +85,7 @@ def open_source(options: Mapping[str, Any], look: Look) -> DataSource:
     """
     root = Path(str(options["data"]))
     kind = str(options["kind"]) if "kind" in options else kind_of(root, options)
-    if kind not in SOURCES and ":" not in kind:
-        msg = f"unknown kind of data {kind!r}" + nearest(kind, SOURCES)
-        raise DataError(msg)
+    check_kind(kind)
     watch = options.get("watch", look.watch)
     if not isinstance(watch, bool):
         msg = f"watch = {watch!r} must be true or false"
@@ -102,6 +100,19 @@ def open_source(options: Mapping[str, Any], look: Look) -> DataSource:
         sealed: DataSource = resolve("kind of data", kind, SOURCES)(given, look)
         return sealed
     return IndexedSource(root, make_reader(kind, given), look)
+
+
+def check_kind(kind: str) -> None:
+    """Do nothing if there is such a kind of data, or it is a user's own.
+
+    Raises
+    ------
+    DataError
+        With the nearest kind that there is.
+    """
+    if kind not in SOURCES and ":" not in kind:
+        msg = f"unknown kind of data {kind!r}" + nearest(kind, SOURCES)
+        raise DataError(msg)
 
 
 def make_reader(kind: str, options: Mapping[str, Any]) -> Reader:

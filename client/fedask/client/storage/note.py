@@ -2,6 +2,7 @@
 
 import sqlite3
 
+CLASSES = "classes"  # names of the classes that labels are indices of
 CUT = "cut"  # the last one
 PACE = "pace"  # what a stream goes on from
 POLICY = "rights"  # digest of the site's policy; none, or "": no restrictions

@@ -14,6 +14,7 @@ from fedask.client.audit.audit import NO_AUDIT, Audit
 from fedask.client.audit.event import Event
 from fedask.client.storage import rotation, schema
 from fedask.client.storage.arrivals import SqliteArrivals
+from fedask.client.storage.classes import SqliteClasses
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
 from fedask.client.storage.keyring import Keyring
@@ -37,6 +38,7 @@ class SqliteStore(
     SqliteVerdicts,
     SqliteMilestones,
     SqliteOwn,
+    SqliteClasses,
     DeviceStore,
     PayloadStore,
 ):

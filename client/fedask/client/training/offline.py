@@ -76,8 +76,8 @@ def train_offline(device: Device, setting: Setting, now: datetime) -> OwnRecord 
         return None
     learner = setting.learner
     if ArraySpec.of(models[-1]) != learner.spec:
-        msg = "the model in the store is not one of this task: was the store made for "
-        msg += "another?"
+        msg = "the model in the store is not one of this task: if the app has a new "
+        msg += "model, the next round brings it; was the store made for another task?"
         raise StoreError(msg)
     learner.load(models[-1])
     begun = device.begin(setting, Ask(cycle=cycle, step=0), prox=0.0)

@@ -26,6 +26,7 @@ from fedask.client.eligibility.sensors.power import (
 )
 from fedask.client.eligibility.sensors.thermal import THERMAL, ThermalSensor
 from fedask.client.eligibility.settings import PREFIX, EligibilitySettings
+from fedask.client.node import node_of
 from fedask.common.clock import Clock, SystemClock
 
 
@@ -105,6 +106,7 @@ def refuse_unless_eligible(node: Mapping[str, object]) -> None:
     UnavailableError
         If it may not: with the codes of the reasons.
     """
-    if any(key.startswith(PREFIX) for key in node):
-        with make_guard(node):
+    settings = node_of(node)
+    if any(key.startswith(PREFIX) for key in settings):
+        with make_guard(settings):
             pass

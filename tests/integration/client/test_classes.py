@@ -1,0 +1,86 @@
+"""Labels stay what people meant, whatever the app makes of its classes."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Context, RecordDict
+from tests.unit.client.world import SAMPLES, UIDS
+
+from fedask.client.deployment import open_device
+from fedask.client.storage.store import SqliteStore
+from fedask.common.config import Scenario
+from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.task import Task
+
+
+def use(path: Path, classes: Sequence[str], label: int | None = None) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.keep_classes(classes)
+        if label is not None:
+            store.add(1, [UIDS[0]])
+            store.answer({UIDS[0]: label})
+
+
+def test_classes_in_another_order_are_refused_and_the_first_ones_stay(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "device.db"
+    use(path, ["healthy", "ill"], label=1)
+
+    with pytest.raises(ConfigError, match=r"are of the classes healthy, ill; the app"):
+        use(path, ["ill", "healthy"])
+
+    use(path, ["healthy", "ill"])
+
+
+@pytest.mark.parametrize("classes", [["healthy"], ["healthy", "sick"], ["new", "ill"]])
+def test_a_class_that_is_gone_or_called_otherwise_is_refused(
+    tmp_path: Path, classes: list[str]
+) -> None:
+    path = tmp_path / "device.db"
+    use(path, ["healthy", "ill"], label=0)
+
+    with pytest.raises(ConfigError, match="with new ones at the end"):
+        use(path, classes)
+
+
+def test_new_classes_may_follow_and_are_kept_then(tmp_path: Path) -> None:
+    path = tmp_path / "device.db"
+    use(path, ["healthy", "ill"], label=1)
+
+    use(path, ["healthy", "ill", "dead"])
+
+    with pytest.raises(ConfigError, match="healthy, ill, dead; the app has"):
+        use(path, ["healthy", "ill", "dry"])
+
+
+def test_without_labels_there_may_be_any(tmp_path: Path) -> None:
+    path = tmp_path / "device.db"
+    use(path, ["healthy", "ill"])
+
+    use(path, ["ill", "healthy"], label=1)
+
+    with pytest.raises(ConfigError):
+        use(path, ["healthy", "ill"])
+
+
+def test_a_message_of_an_app_with_other_classes_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "pool.npy", SAMPLES)
+    node: dict[str, bool | float | int | str] = {
+        "data": str(tmp_path / "pool.npy"),
+        "store": str(tmp_path / "device.db"),
+        "device": "ward-3",
+        "rights": "open",
+    }
+    context = Context(1, 1, node, RecordDict(), {})
+    use(tmp_path / "device.db", ["cat", "dog"], label=1)
+    swapped = Task(classes=["dog", "cat"])
+
+    with (
+        pytest.raises(ProtocolError, match="the app has dog, cat"),
+        open_device(swapped, Scenario(), context),
+    ):
+        pass
