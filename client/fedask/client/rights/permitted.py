@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from fedask.client.pool import Broken, DataSource
 from fedask.client.rights.policy import ASK, DAY_S, Right, RightsPolicy
-from fedask.client.rights.provenance import FOREVER
+from fedask.client.rights.provenance import FOREVER, UNKNOWN
 from fedask.client.rights.sidecar import Said, gather
 from fedask.common.ids import Uid
 
@@ -130,6 +130,9 @@ class Rights(Permits):
         """Take away what one part's provenance does not allow."""
         rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
         untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
+        # Never usable, and never past: what is past is erased, and nobody asked for that.
+        rights[untils == UNKNOWN] = 0
+        untils[untils == UNKNOWN] = FOREVER
         self._rights &= rights[said.kind_of]
         np.minimum(self._until, untils[said.kind_of], out=self._until)
 
