@@ -189,3 +189,17 @@ def test_every_look_judges_anew(folder: Path) -> None:
         assert states == {UIDS[3]: "expired", UIDS[5]: "queued"}
         clock.time += timedelta(days=31)
         assert lookout.look().samples == 0
+
+
+def test_the_doctor_goes_on_where_no_store_can_be_made(folder: Path) -> None:
+    phrase = folder / "phrase"
+    phrase.write_text("four plain words here")
+    phrase.chmod(0o644)
+    with (folder / "device.toml").open("a") as file:
+        file.write('[seal]\npassphrase = "phrase"\n')
+
+    found = json.loads(run("doctor", "--json", "--site", folder).partition(" ")[2])
+
+    told = {each["check"]: each["told"] for each in found}
+    assert "others may read the key" in told["store"]
+    assert told["owner"] == "there is no store yet"

@@ -130,7 +130,7 @@ class Rights(Permits):
         """Take away what one part's provenance does not allow."""
         rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
         untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
-        # Never usable, and never past: what is past is erased, and nobody asked for that.
+        # Not usable, but not past either: what is past is to be erased.
         rights[untils == UNKNOWN] = 0
         untils[untils == UNKNOWN] = FOREVER
         self._rights &= rights[said.kind_of]

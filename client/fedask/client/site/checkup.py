@@ -212,6 +212,8 @@ def _own(site: Site) -> Finding:
 def _owner(site: Site) -> Finding:
     """Whether the commands and the SuperNode are the same user."""
     path = site.settings.store_path
+    if not path.exists():  # it could not be made: the check of the store says why
+        return _good("owner", "there is no store yet")
     if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
         return Finding(
             check="owner",
