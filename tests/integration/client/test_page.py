@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -342,6 +343,16 @@ def test_a_request_that_is_too_large_is_refused_unread(site: Site) -> None:
         == 413
     )
     assert caller.http.get("/api/start").status_code == 200
+
+
+def test_a_head_that_is_too_large_is_refused_while_it_comes(site: Site) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", site.settings.port), 20) as client,
+        pytest.raises(OSError, match="reset|pipe|aborted"),
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(64):
+            client.sendall(b"x: " + b"x" * (1 << 20) + b"\r\n")
 
 
 def test_name_and_password_let_in_and_signing_out_ends_it(ward: Site) -> None:

@@ -17,6 +17,7 @@ from fedask.common.errors import ConfigError
 GRACE_S = 10  # for requests that are being answered
 _MAX_CONNECTIONS = 200
 _KEEP_ALIVE_S = 30
+_MAX_HEAD_BYTES = 16 << 10  # of a request, before anybody knows who sends it
 
 
 def address_of(settings: PageSettings, token: str = "") -> str:
@@ -57,6 +58,8 @@ def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # whoever sends them could be anybody
+        http="h11",  # the faster httptools keeps headers of any length
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         ws="none",
         lifespan="on",
         loop="asyncio",
