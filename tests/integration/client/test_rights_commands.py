@@ -173,6 +173,18 @@ def test_a_policy_that_leaves_nothing_is_doubtful(folder: Path) -> None:
         assert CHECKS["model"](site).grade is Grade.DOUBTFUL
 
 
+def test_a_row_about_no_sample_is_doubtful(folder: Path) -> None:
+    with (folder / "data" / "provenance.csv").open("a") as file:
+        file.write(f"\n{'0' * 32},withdrawn,never")  # misspelt: whose is it?
+
+    with Site.at(folder, FakeClock(NOON)) as site:
+        found = CHECKS["rights"](site)
+
+    assert found.grade is Grade.DOUBTFUL
+    assert "; 1 rows of provenance.csv are about none of them" in found.told
+    assert "correct the names" in found.mend
+
+
 def test_every_look_judges_anew(folder: Path) -> None:
     clock = FakeClock(NOON)
     still = (NOON - timedelta(days=1)).timestamp()
