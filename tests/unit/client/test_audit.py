@@ -346,6 +346,30 @@ def test_an_owner_may_accept_a_log_and_that_is_recorded(path: Path) -> None:
     assert checked(path).ok
 
 
+@pytest.mark.parametrize("left", [None, b"", b"x" * 1024])
+def test_a_log_whose_head_was_lost_is_good_again_once_it_is_accepted(
+    path: Path, left: bytes | None
+) -> None:
+    with opened(path) as store:
+        store.add(1, [A])
+    head_path(path).unlink()
+    if left is not None:
+        head_path(path).write_bytes(left)
+    assert not checked(path).ok
+
+    with closing(sqlite3.connect(path)) as db:
+        accept(path, db, KEY, NOON)
+        db.commit()
+
+    assert rows(path)[-1][2:4] == ("accepted", '{"found":2,"head":-1}')
+    assert checked(path).ok
+    with opened(path):
+        pass
+    with tampering(path) as db:
+        db.execute("DELETE FROM audit WHERE number = 1")
+    assert checked(path).bad == 1
+
+
 def test_a_head_that_cannot_be_written_stops_the_next_change(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -76,7 +76,8 @@ def read_head(path: Path, keys: Sequence[AuditKey]) -> KeptHead | None:
     slots = (raw[:_SLOT_BYTES], raw[_SLOT_BYTES:])
     found = [kept for slot in slots if (kept := _unpack(slot, keys)) is not None]
     if not found:
-        msg = f"{path} is no head of an audit log of this key"
+        msg = f"{path} is no head of an audit log of this key: put back the store and "
+        msg += "the key that it belongs to; if they are lost, delete it"
         raise StoreError(msg)
     return max(found, key=lambda kept: kept.head.number)
 
