@@ -4,6 +4,7 @@ Flower starts a fresh process per message on a real SuperNode, so this module im
 neither torch nor a model; those come with the first message.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ from flwr.clientapp import ClientApp
 
 from fedask.client.message import read_model, read_train, write_reply
 from fedask.common.config import Scenario
-from fedask.common.errors import FedaskError
+from fedask.common.errors import (
+    ConfigError,
+    FedaskError,
+    ProtocolError,
+    UnavailableError,
+)
 from fedask.common.registry import load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
@@ -46,6 +52,11 @@ OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
+_REAL = frozenset({"data", "site"})  # in the node configuration of a real device
+# What the server is told in full: its own message, settings, and that it may try again.
+_TOLD = (ConfigError, ProtocolError, UnavailableError)
+
+_log = logging.getLogger(__name__)
 
 
 class DeviceApp(ClientApp):
@@ -105,13 +116,25 @@ def _guard(
     try:
         content = handle(message, context)
     except FedaskError as err:
-        return _failed(message, err)
+        return _failed(message, context, err)
+    except Exception as err:
+        if not _is_real(context):
+            raise
+        return _failed(message, context, err)  # Flower would send all that it says
     return Message(content, reply_to=message)
 
 
-def _failed(message: Message, err: Exception) -> Message:
+def _failed(message: Message, context: Context, err: Exception) -> Message:
+    """Reply with what went wrong; of a real device nothing that may quote its data."""
     reason = f"{type(err).__name__}: {err}"
+    if _is_real(context) and not isinstance(err, _TOLD):
+        _log.error("no reply to a message: %s", reason, exc_info=err)
+        reason = f"{type(err).__name__}: the log of this device says more"
     return Message(Error(code=FAILED, reason=reason), reply_to=message)
+
+
+def _is_real(context: Context) -> bool:
+    return not _REAL.isdisjoint(context.node_config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +198,11 @@ class _Handler:
             turns = [self._try_to_begin(opened, *pair) for pair in batch]
             begun = [turn for turn in turns if isinstance(turn, _Turn)]
             trained = iter(_train(begun))
-            for (message, _), turn in zip(batch, turns, strict=True):
+            for (message, context), turn in zip(batch, turns, strict=True):
                 if isinstance(turn, _Turn):
-                    yield _end(message, turn, next(trained))
+                    yield _end(message, context, turn, next(trained))
                 else:
-                    yield _failed(message, turn)
+                    yield _failed(message, context, turn)
 
     def _try_to_begin(
         self, opened: ExitStack, message: Message, context: Context
@@ -219,8 +242,7 @@ class _Handler:
         task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        real = {"data", "site"} & context.node_config.keys()
-        target = DEPLOYED if real else SIMULATED
+        target = DEPLOYED if _is_real(context) else SIMULATED
         open_device: OpenDevice = _load_once(target)
         return open_device(task, scenario, context)
 
@@ -276,8 +298,10 @@ def _train(turns: Sequence[_Turn]) -> "list[Trained | None]":
     return trained
 
 
-def _end(message: Message, turn: _Turn, trained: "Trained | None") -> Message:
+def _end(
+    message: Message, context: Context, turn: _Turn, trained: "Trained | None"
+) -> Message:
     try:
         return Message(turn.finish(trained), reply_to=message)
     except Exception as err:  # noqa: BLE001  (one device's fault is its own)
-        return _failed(message, err)
+        return _failed(message, context, err)
