@@ -6,7 +6,7 @@ neither torch nor a model; those come with the first message.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice
@@ -24,13 +24,7 @@ from flwr.clientapp import ClientApp
 
 from fedask.client.message import read_model, read_train, write_reply
 from fedask.common.config import Scenario
-from fedask.common.errors import (
-    ConfigError,
-    DataError,
-    FedaskError,
-    PrivacyError,
-    StoreError,
-)
+from fedask.common.errors import FedaskError, ProtocolError, UnavailableError
 from fedask.common.registry import load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
@@ -45,7 +39,6 @@ if TYPE_CHECKING:
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
 DEPLOYED = "fedask.client.deployment:open_device"
-REAL = frozenset({"data", "site"})  # what a node that is a real device has one of
 SIMULATED = "fedask.simulations.devices:open_device"
 # Asked first, so that a device that may not train answers before it imports torch.
 ELIGIBLE = "fedask.client.eligibility.sensors.machine:refuse_unless_eligible"
@@ -54,8 +47,10 @@ OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
-# What these say may name files, folders and settings: that is for the device's owner.
-_OWNERS = (ConfigError, DataError, PrivacyError, StoreError)
+_REAL = frozenset({"data", "site"})  # in the node configuration of a real device
+# What the server is told in full: what was wrong with its message, and that it may try
+# again. All else may name files, folders and settings, which are the owner's.
+_TOLD = (ProtocolError, UnavailableError)
 
 _log = logging.getLogger(__name__)
 
@@ -117,13 +112,25 @@ def _guard(
     try:
         content = handle(message, context)
     except FedaskError as err:
-        return _failed(message, err)
+        return _failed(message, context, err)
+    except Exception as err:
+        if not _is_real(context):
+            raise
+        return _failed(message, context, err)  # Flower would send all that it says
     return Message(content, reply_to=message)
 
 
-def _failed(message: Message, err: Exception) -> Message:
+def _failed(message: Message, context: Context, err: Exception) -> Message:
+    """Reply with what went wrong; of a real device nothing that may quote its data."""
     reason = f"{type(err).__name__}: {err}"
+    if _is_real(context) and not isinstance(err, _TOLD):
+        _log.error("no reply to a message: %s", reason, exc_info=err)
+        reason = f"{type(err).__name__}: the log of this device says more"
     return Message(Error(code=FAILED, reason=reason), reply_to=message)
+
+
+def _is_real(context: Context) -> bool:
+    return not _REAL.isdisjoint(context.node_config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +194,11 @@ class _Handler:
             turns = [self._try_to_begin(opened, *pair) for pair in batch]
             begun = [turn for turn in turns if isinstance(turn, _Turn)]
             trained = iter(_train(begun))
-            for (message, _), turn in zip(batch, turns, strict=True):
+            for (message, context), turn in zip(batch, turns, strict=True):
                 if isinstance(turn, _Turn):
-                    yield _end(message, turn, next(trained))
+                    yield _end(message, context, turn, next(trained))
                 else:
-                    yield _failed(message, turn)
+                    yield _failed(message, context, turn)
 
     def _try_to_begin(
         self, opened: ExitStack, message: Message, context: Context
@@ -212,9 +219,8 @@ class _Handler:
 
     def _refuse_unless_eligible(self, context: Context) -> None:
         node = context.node_config
-        if self._open_device is None and REAL & node.keys():
-            with _kept_from_the_server():
-                _load_once(ELIGIBLE)(node)
+        if self._open_device is None and _is_real(context):
+            _load_once(ELIGIBLE)(node)
 
     def _prepare(self, context: Context) -> "Setting":
         config = context.run_config
@@ -232,30 +238,9 @@ class _Handler:
         task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        real = REAL & context.node_config.keys()
-        target = DEPLOYED if real else SIMULATED
+        target = DEPLOYED if _is_real(context) else SIMULATED
         open_device: OpenDevice = _load_once(target)
-        device = open_device(task, scenario, context)
-        return _reserved(device) if real else device
-
-
-@contextmanager
-def _reserved(opened: "AbstractContextManager[Device]") -> "Iterator[Device]":
-    """Open a real device; also what fails in the midst of its round is its owner's."""
-    with _kept_from_the_server(), opened as device:
-        yield device
-
-
-@contextmanager
-def _kept_from_the_server() -> Iterator[None]:
-    """Tell the device's log what failed, and whoever sent the message only its kind."""
-    try:
-        yield
-    except _OWNERS as err:
-        kind = next(each for each in _OWNERS if isinstance(err, each))
-        _log.error("round_failed: %s: %s", kind.__name__, err)
-        msg = f"{kind.__doc__} The log of the device says more."
-        raise kind(msg) from err
+        return open_device(task, scenario, context)
 
 
 @lru_cache(maxsize=16)
@@ -309,8 +294,10 @@ def _train(turns: Sequence[_Turn]) -> "list[Trained | None]":
     return trained
 
 
-def _end(message: Message, turn: _Turn, trained: "Trained | None") -> Message:
+def _end(
+    message: Message, context: Context, turn: _Turn, trained: "Trained | None"
+) -> Message:
     try:
         return Message(turn.finish(trained), reply_to=message)
     except Exception as err:  # noqa: BLE001  (one device's fault is its own)
-        return _failed(message, err)
+        return _failed(message, context, err)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fedask.client.device import Outcome  # imports torch
 
 _KEPT = 4  # contents of one round: with and without the cut, train and evaluate
+_MAX_PROX = 2.0**127  # float32 holds no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _prox(content: RecordDict) -> float:
     for record in content.values():
         if isinstance(record, ConfigRecord):
             value = record.get("proximal-mu")
-            if isinstance(value, (int, float)) and 0.0 <= value < float("inf"):
+            if isinstance(value, (int, float)) and 0.0 <= value <= _MAX_PROX:
                 return float(value)
     return 0.0
 

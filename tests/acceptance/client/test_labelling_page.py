@@ -8,6 +8,7 @@ import numpy as np
 from tests.acceptance.client.chrome import Browser
 from tests.acceptance.client.person import READY, UID, Person
 from tests.acceptance.client.site import NOON, Site
+from tests.integration.client.permits import Nothing
 from typing_extensions import override
 
 from fedask.client.page.gains import StoreGains
@@ -75,6 +76,27 @@ def test_undo_brings_the_last_sample_back_for_another_answer(
         nurse.kept()
         assert site.answers() == {first: 2, second: 3}
         nurse.check()
+
+
+def test_what_may_not_be_shown_any_more_leaves_the_screen_and_does_not_come_back(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with Site(tmp_path, TEXTS, CLASSES).running() as site:
+        nurse = Person(browser, site)
+        nurse.answer("1")
+        nurse.kept()
+        shown = nurse.ready()
+        with closing(SqliteStore(site.path)) as store:
+            store.use_rights(Nothing(), NOON)
+
+        nurse.tab.run("document.dispatchEvent(new Event('visibilitychange'))")
+
+        nurse.tab.wait(f"{UID} !== '{shown}'")
+        assert not nurse.tab.run("document.querySelector('.words')")
+        nurse.tab.press("z")
+        nurse.tab.wait("document.body.innerText.includes('Taken back')")
+        assert not nurse.tab.run("document.querySelector('.words')")
+        assert site.answers() == {}
 
 
 def test_skip_and_unsure_are_kept_as_such(browser: Browser, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fedask.client.audit.chain import Entry
 from fedask.client.audit.log import SqliteAudit, entries
 from fedask.client.labelling.desk import Desk
 from fedask.client.labelling.queue import Origin, State
+from fedask.client.labelling.refusals import RightEndedError
 from fedask.client.labelling.settings import DeskSettings
 from fedask.client.labelling.taking import Taken
 from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Label, Verdict
@@ -113,6 +114,26 @@ def test_a_verdict_on_what_may_not_be_used_is_refused(office: Office) -> None:
 
     assert office.desk.history(9) == []
     assert office.log()[-1].event == "refused"
+
+
+def test_what_is_on_a_screen_is_shown_until_its_right_ends(office: Office) -> None:
+    office.store.use_rights(Until({A: NOON + HOUR, B: NOON + 2 * HOUR}), NOON)
+    office.store.add(1, [A, B])
+    leases = {lease.uid: lease.token for lease in office.desk.lease("ann", 2)}
+    for uid, token in leases.items():
+        office.desk.check_lease("ann", uid, token)
+        office.desk.check_right(uid)
+
+    office.clock.time += HOUR
+
+    with pytest.raises(RightEndedError, match="may not be used any more"):
+        office.desk.check_lease("ann", A, leases[A])
+    with pytest.raises(RightEndedError):
+        office.desk.check_right(A)
+    office.desk.check_lease("ann", B, leases[B])
+    office.store.use_rights(Until({}, "e" * 64), NOON)  # withdrawn
+    with pytest.raises(RightEndedError):
+        office.desk.check_lease("ann", B, leases[B])
 
 
 def test_a_receipt_is_given_again_after_the_right_ended(office: Office) -> None:

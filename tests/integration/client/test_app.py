@@ -192,7 +192,7 @@ def test_flowers_fedprox_keeps_devices_near_the_global_model() -> None:
     assert np.array_equal(near, trained_with(ConfigRecord(), {"train.prox": 5.0}))
 
 
-@pytest.mark.parametrize("mu", [-1.0, float("nan"), float("inf"), "5"])
+@pytest.mark.parametrize("mu", [-1.0, float("nan"), float("inf"), 1e308, "5"])
 def test_a_proximal_mu_that_is_no_weight_is_left_out(mu: float | str) -> None:
     given = trained_with(ConfigRecord({"proximal-mu": mu}))
 

@@ -76,7 +76,7 @@ def test_a_good_device_has_no_fault(ward: Path) -> None:
         (
             '[page]\ncertificate = "a.pem"\nprivate_key = "a.key"\n',
             "page",
-            "[page]: cannot use",
+            "[page]: cannot read the private key",
         ),
         ('[page]\nhost = "0.0.0.0"\n', "page", "needs a TLS certificate and logins"),
         ('[service]\naddress = "0.0.0.0:5000"\n', "service", "is beyond this machine"),

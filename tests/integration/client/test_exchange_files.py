@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.client.permits import Nothing
 from tests.integration.client.samples import (
     CLASSES,
     NOON,
@@ -109,9 +110,9 @@ def test_tables_survive_a_round_through_another_device(
     here, there = stores
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
 
-    assert export_table(here, CLASSES, one) == 10
+    assert export_table(here, CLASSES, one, NOON) == (10, 0)
     assert import_table(desk(there), one, READING).kept == 10
-    export_table(there, CLASSES, two)
+    export_table(there, CLASSES, two, NOON)
 
     assert two.read_bytes() == one.read_bytes()
     assert acts(there, keys=False) == acts(here, keys=False)
@@ -123,7 +124,7 @@ def test_a_table_and_a_json_file_of_the_same_verdicts_count_once(
     stores: list[Store], tmp_path: Path
 ) -> None:
     here, there = stores
-    export_table(here, CLASSES, tmp_path / "a.csv")
+    export_table(here, CLASSES, tmp_path / "a.csv", NOON)
     export_tasks(shelf(here), Which.ALL, tmp_path / "a.json")
 
     import_table(desk(there), tmp_path / "a.csv", READING)
@@ -454,7 +455,7 @@ def test_no_cell_of_a_table_begins_like_a_formula(
     stores: list[Store], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
-    export_table(stores[0], CLASSES, path)
+    export_table(stores[0], CLASSES, path, NOON)
 
     with path.open(newline="", encoding="utf-8-sig") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
@@ -462,8 +463,21 @@ def test_no_cell_of_a_table_begins_like_a_formula(
     assert not [cell for cell in cells if cell[:1] in set("=+-@\t\r\n")]
 
 
+def test_what_is_said_of_what_may_not_be_used_is_not_written(
+    stores: list[Store], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    stores[0].use_rights(Nothing(), NOON)
+
+    assert export_table(stores[0], CLASSES, path, NOON) == (0, 10)
+
+    assert path.read_text(encoding="utf-8-sig").splitlines() == [
+        "uid,label,annotator,at,kind"
+    ]
+
+
 def test_an_export_is_for_its_owner_alone(stores: list[Store], tmp_path: Path) -> None:
-    export_table(stores[0], CLASSES, tmp_path / "a.csv")
+    export_table(stores[0], CLASSES, tmp_path / "a.csv", NOON)
     export_tasks(shelf(stores[0]), Which.ALL, tmp_path / "a.json")
 
     for name in ("a.csv", "a.json", "a.xml"):

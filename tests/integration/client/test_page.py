@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -297,6 +298,24 @@ def test_an_answer_to_what_may_not_be_used_any_more_is_refused_for_good(
     assert caller.lease(4) == []
 
 
+def test_what_may_not_be_shown_any_more_is_not_shown_to_who_had_it_on_the_screen(
+    site: Site,
+) -> None:
+    caller = Caller(site).follow()
+    (lease,) = caller.lease(1)
+    paths = [f"/api/sample/{lease['uid']}", f"/api/sample/{lease['uid']}/0"]
+    near = [f"/api/sample/{uid}/0" for uid in lease["near"]]
+    assert all(caller.http.get(path).status_code == 200 for path in paths + near)
+
+    with closing(SqliteStore(site.path)) as store:
+        store.use_rights(Nothing(), site.clock.now())
+
+    for path in (*paths, *near, f"/api/guess/{lease['uid']}"):
+        reply = caller.http.get(path)
+        assert reply.status_code == 410, path
+        assert "secret" not in reply.text
+
+
 def test_what_is_no_json_object_is_refused(site: Site) -> None:
     caller = Caller(site).follow()
     headers = {"x-csrf-token": caller.csrf}
@@ -324,6 +343,16 @@ def test_a_request_that_is_too_large_is_refused_unread(site: Site) -> None:
         == 413
     )
     assert caller.http.get("/api/start").status_code == 200
+
+
+def test_a_head_that_is_too_large_is_refused_while_it_comes(site: Site) -> None:
+    head = b"GET / HTTP/1.1\r\n" + 64 * (b"x: " + b"x" * (1 << 20) + b"\r\n")
+    place = ("127.0.0.1", site.settings.port)
+    with (
+        socket.create_connection(place, 20) as client,
+        pytest.raises(OSError, match=r"reset|pipe|aborted"),
+    ):
+        client.sendall(head)
 
 
 def test_name_and_password_let_in_and_signing_out_ends_it(ward: Site) -> None:

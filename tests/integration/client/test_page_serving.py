@@ -76,6 +76,7 @@ def put_certificate(folder: Path) -> tuple[Path, Path]:
             serialization.NoEncryption(),
         )
     )
+    paths[1].chmod(0o600)
     return paths
 
 
@@ -118,6 +119,9 @@ def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     site = Site(tmp_path, SAMPLES, CLASSES)
     app = labelling_page(site.desk, site.exhibit, settings, site.clock, print)
     with pytest.raises(ConfigError, match="cannot use"):
+        server_of(app, settings)
+    key.chmod(0o640)
+    with pytest.raises(ConfigError, match="others may read the private key"):
         server_of(app, settings)
 
 

@@ -185,6 +185,18 @@ def test_a_policy_that_leaves_nothing_is_doubtful(folder: Path) -> None:
         assert CHECKS["model"](site).grade is Grade.DOUBTFUL
 
 
+def test_a_row_about_no_sample_is_doubtful(folder: Path) -> None:
+    with (folder / "data" / "provenance.csv").open("a") as file:
+        file.write(f"\n{'0' * 32},withdrawn,never")  # misspelt: whose is it?
+
+    with Site.at(folder, FakeClock(NOON)) as site:
+        found = CHECKS["rights"](site)
+
+    assert found.grade is Grade.DOUBTFUL
+    assert "; 1 rows of provenance.csv are about none of them" in found.told
+    assert "correct the names" in found.mend
+
+
 def test_every_look_judges_anew(folder: Path) -> None:
     clock = FakeClock(NOON)
     still = (NOON - timedelta(days=1)).timestamp()
@@ -201,3 +213,18 @@ def test_every_look_judges_anew(folder: Path) -> None:
         assert states == {UIDS[3]: "expired", UIDS[5]: "queued"}
         clock.time += timedelta(days=31)
         assert lookout.look().samples == 0
+
+
+def test_the_doctor_goes_on_where_no_store_can_be_made(folder: Path) -> None:
+    phrase = folder / "phrase"
+    phrase.write_text("four plain words here")
+    phrase.chmod(0o644)
+    with (folder / "device.toml").open("a") as file:
+        file.write('[seal]\npassphrase = "phrase"\n')
+
+    found = json.loads(run("doctor", "--json", "--site", folder).partition(" ")[2])
+
+    told = {each["check"]: each["told"] for each in found}
+    causes = [text for text in told.values() if "others may read the key" in text]
+    assert len(causes) == 1  # told once, by the first check that meets it
+    assert told["owner"] == "there is no store yet"

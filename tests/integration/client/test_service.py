@@ -5,6 +5,7 @@ import stat
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.integration.client.permits import Nothing
 from tests.integration.client.services import (
     CLASSES,
     NOON,
@@ -25,7 +27,11 @@ from tests.integration.client.services import (
 )
 
 from fedask.client.labelling.queue import Origin, State
-from fedask.client.labelling.refusals import LeaseError, NotLastError
+from fedask.client.labelling.refusals import (
+    LeaseError,
+    NotLastError,
+    RightEndedError,
+)
 from fedask.client.labelling.verdict import Kind, Receipt
 from fedask.client.service.client import LabellingClient
 from fedask.client.service.faults import IdleError, ReplacedError
@@ -114,6 +120,21 @@ def test_only_what_one_was_given_is_shown(place: Place) -> None:
                 ann.show(stranger)
 
         assert ann.show(mine)[0].content == b"one"
+
+
+def test_what_may_not_be_shown_any_more_is_not_shown_to_its_holder(
+    place: Place,
+) -> None:
+    place.queue(1)
+    place.exhibit.contents = {uid(1): b"one"}
+    with place.serving(), place.client() as client:
+        (sample,) = client.lease(1)
+        assert client.show(sample)[0].content == b"one"
+        with closing(place.opened()) as store:
+            store.use_rights(Nothing(), place.clock.now())
+
+        with pytest.raises(RightEndedError):
+            client.show(sample)
 
 
 def test_near_duplicates_are_shown_and_get_the_same_label(place: Place) -> None:

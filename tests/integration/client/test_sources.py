@@ -126,16 +126,44 @@ def test_the_reason_is_for_the_log_of_the_device_and_its_kind_for_the_server(
         ({"kind": "sound"}, "DataError", "unknown kind of data 'sound'"),
         ({"frame": 3}, "ConfigError", "'frame' is no option"),
         ({"data": str(tmp_path / "gone")}, "DataError", "cannot read samples from"),
-        ({"data": str(tmp_path / "one")}, "DataError", "mueller-anna-1953.wav"),
+        ({"data": str(tmp_path / "one")}, "NoSamplesError", "mueller-anna-1953.wav"),
     ):
         caplog.clear()
         reply = Deployed(tmp_path, {**options, **wrong}).send(cut=first_cut())
         told = str(reply.error.reason)
-        assert told.startswith(f"{kind}: ")
-        assert told.endswith("must act. The log of the device says more.")
-        assert said not in told
-        assert str(tmp_path) not in told
+        assert told == f"{kind}: the log of this device says more"
         assert said in caplog.text
+
+
+def test_what_goes_wrong_with_data_quotes_none_of_it_to_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "anna-miller-1960.wav").write_bytes(b"no sound")
+
+    reply = Deployed(tmp_path, {"data": str(folder), "kind": "sounds"}).send()
+
+    reason = "NoSamplesError: the log of this device says more"
+    assert reply.error.reason == reason
+    assert "anna-miller-1960.wav" in caplog.text
+
+
+def spoils(*_: object) -> None:
+    """Stand for code of the user's own, which quotes what it cannot read."""
+    msg = "cannot parse 'anna miller, 1960'"
+    raise ValueError(msg)
+
+
+def test_an_error_of_the_users_own_code_is_not_quoted_to_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedask.client.app.DEPLOYED", f"{__name__}:spoils")
+    options = put(PLACES["sounds"], tmp_path / "data", range(2))
+
+    reply = Deployed(tmp_path, options).send()
+
+    assert reply.error.reason == "ValueError: the log of this device says more"
 
 
 def opened(options: Mapping[str, Any], index: Index) -> Pool:

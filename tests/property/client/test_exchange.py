@@ -114,9 +114,9 @@ def test_a_table_brings_the_same_elsewhere(
     desk(here).take(said)
     with TemporaryDirectory() as folder:
         one, two = Path(folder, "one.csv"), Path(folder, "two.csv")
-        export_table(here, classes, one)
+        export_table(here, classes, one, NOW)
         account = import_table(desk(there), one, Reading(classes=classes, source="x"))
-        export_table(there, classes, two)
+        export_table(there, classes, two, NOW)
 
         assert two.read_bytes() == one.read_bytes()
     assert account.late == account.aside == 0

@@ -57,11 +57,14 @@ VERSION = model_version(MODEL)
 
 @dataclass(frozen=True)
 class Said:
-    """What a site says of a sample; ``until`` in days since the start."""
+    """What a site says of a sample; ``until`` in days since the start, "": unknown."""
 
     consent: str
     licence: str
-    until: int | None
+    until: int | str | None
+
+    def is_past(self, now: datetime) -> bool:
+        return isinstance(self.until, int) and now >= START + (self.until + 1) * DAY
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Law:
 
     def allows(self, said: Said, seen: datetime, now: datetime) -> set[str]:
         """Say slowly and obviously what may be done."""
-        if said.until is not None and now >= START + (said.until + 1) * DAY:
+        if said.until == "" or said.is_past(now):
             return set()
         if self.days is not None and now >= seen + self.days * DAY:
             return set()
@@ -105,7 +108,7 @@ says = st.builds(
     Said,
     consent=st.sampled_from(["yes", "YES", "no", ""]),
     licence=st.sampled_from(["cc-by-4.0", "CC0", ""]),
-    until=st.sampled_from([None, 0, 3, 3, 30]),
+    until=st.sampled_from([None, 0, 3, 3, 30, ""]),
 )
 some_rights = st.sampled_from(
     [("score", "show", "train")] * 4
@@ -135,9 +138,9 @@ class Told(ArraySource):
 
     def described(self) -> dict[str, NDArray[np.str_]]:
         ends = [
-            "never"
-            if each.until is None
-            else (START + each.until * DAY).date().isoformat()
+            (START + each.until * DAY).date().isoformat()
+            if isinstance(each.until, int)
+            else {None: "never"}.get(each.until, "")
             for each in self._said
         ]
         return {
@@ -334,6 +337,5 @@ def test_rights_are_those_of_the_obvious_reference(
     assert set(rights.expired(now)) == {
         uid
         for uid, each in zip(UIDS, said, strict=False)
-        if (each.until is not None and now >= START + (each.until + 1) * DAY)
-        or (law.days is not None and now >= START + law.days * DAY)
+        if each.is_past(now) or (law.days is not None and now >= START + law.days * DAY)
     }

@@ -1,4 +1,5 @@
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,24 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(
 
     with pytest.raises(DataError, match="more than 10000 bytes"):
         held(tmp_path / "pool.npz")
+
+
+def test_an_archive_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 21, 1 << 11)}
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w") as packed,
+    ):
+        np.lib.format.write_array_header_1_0(packed, header)
+        packed.write(bytes(64 << 20))
+
+    tracemalloc.start()
+    with pytest.raises(DataError, match="more than 2147483648 bytes"):
+        held(tmp_path / "bomb.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 16 << 20
 
 
 def write(path: Path, kind: str) -> None:

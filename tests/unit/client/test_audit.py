@@ -346,6 +346,30 @@ def test_an_owner_may_accept_a_log_and_that_is_recorded(path: Path) -> None:
     assert checked(path).ok
 
 
+@pytest.mark.parametrize("left", [None, b"", b"x" * 1024])
+def test_a_log_whose_head_was_lost_is_good_again_once_it_is_accepted(
+    path: Path, left: bytes | None
+) -> None:
+    with opened(path) as store:
+        store.add(1, [A])
+    head_path(path).unlink()
+    if left is not None:
+        head_path(path).write_bytes(left)
+    assert not checked(path).ok
+
+    with closing(sqlite3.connect(path)) as db:
+        accept(path, db, KEY, NOON)
+        db.commit()
+
+    assert rows(path)[-1][2:4] == ("accepted", '{"found":2,"head":-1}')
+    assert checked(path).ok
+    with opened(path):
+        pass
+    with tampering(path) as db:
+        db.execute("DELETE FROM audit WHERE number = 1")
+    assert checked(path).bad == 1
+
+
 def test_a_head_that_cannot_be_written_stops_the_next_change(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -375,9 +399,27 @@ def test_a_torn_slot_leaves_the_other(path: Path, slot: int) -> None:
     found = checked(path)
 
     assert found.ok
-    assert found.newer == (1 if slot == 1 else 0)  # entry 3 stands in slot 1
+    assert found.newer == 0  # it is of the same entry
     with opened(path):
         pass
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_who_spoils_a_slot_cannot_cut_the_log_to_the_other(
+    path: Path, slot: int
+) -> None:
+    with opened(path) as store:
+        store.add(1, [A])
+        store.add(2, [B])
+    raw = bytearray(head_path(path).read_bytes())
+    raw[512 * slot : 512 * (slot + 1)] = bytes(512)
+    head_path(path).write_bytes(raw)
+    with tampering(path) as db:
+        db.execute("DELETE FROM audit WHERE number = 3")
+
+    found = checked(path)
+
+    assert (found.bad, found.reason) == (3, "entries 3 to 3 were removed")
 
 
 def test_a_body_of_any_length_is_not_read(path: Path) -> None:

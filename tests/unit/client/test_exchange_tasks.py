@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.integration.client.samples import (
     CLASSES,
+    NOON,
     PNG,
     UIDS,
     Shown,
@@ -279,7 +280,7 @@ def test_the_store_of_a_task_with_more_classes_is_refused(
     with pytest.raises(DataError, match=r"label \d is not one of 1 classes: is"):
         export_tasks(Shelf(store, Shown(), ["a"]), Which.ALL, tmp_path / "a.json")
     with pytest.raises(DataError, match=r"label \d is not one of 1 classes: is"):
-        export_table(store, ["a"], tmp_path / "a.csv")
+        export_table(store, ["a"], tmp_path / "a.csv", NOON)
 
 
 def test_an_export_shows_nothing_in_its_repr(store: MemoryStore) -> None:

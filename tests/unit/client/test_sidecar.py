@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fedask.client.pool import Pool
 from fedask.client.rights.permitted import Rights, _numbered
 from fedask.client.rights.policy import ASK, Right, RightsPolicy
-from fedask.client.rights.provenance import FOREVER, Provenance
+from fedask.client.rights.provenance import FOREVER, UNKNOWN, Provenance
 from fedask.client.rights.sidecar import gather
 from fedask.client.sources.arrays import ArraySource
 from fedask.client.sources.index import Index
@@ -91,12 +91,12 @@ def test_a_missing_column_is_filled_and_an_empty_cell_is_not(folder: Folder) -> 
     assert known["sub/c.txt"].consent == "yes"
 
 
-def test_an_empty_until_is_over_and_a_missing_one_is_not(folder: Folder) -> None:
+def test_an_empty_until_is_unknown_and_a_missing_one_is_not(folder: Folder) -> None:
     folder.say("file,until", "a.txt,", "b.txt,never")
 
     known = folder.known()
 
-    assert [known[f].until for f in ("a.txt", "b.txt")] == [0, FOREVER]
+    assert [known[f].until for f in ("a.txt", "b.txt")] == [UNKNOWN, FOREVER]
     assert known["sub/c.txt"].until == FOREVER
 
 

@@ -114,7 +114,9 @@ def test_a_quote_that_is_never_closed_costs_the_rows_up_to_a_limit(
 def test_jsonl_takes_strings_and_fields(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('"one"\n\n"tw\\u00f6"\n{"text": "three"}\n7')
-    assert held(path)[0] == ["one", "twö"]
+    good, broken = held(path)
+    assert good == ["one", "twö"]
+    assert "has fields, as 'text': say which with column=" in broken[0][1]
     good, broken = held(path, column="text")
     assert good == ["three"]
     assert [name.rpartition(" ")[2] for name, _ in broken] == ["1", "3", "5"]

@@ -24,6 +24,8 @@ from fedask.client.audit.head import KeptHead, head_path, read_head
 from fedask.client.audit.log import COLUMNS, one_by_one, to_entry
 from fedask.common.errors import StoreError
 
+_LOST = """SELECT 1 FROM audit
+    WHERE event = 'accepted' AND body LIKE '%"head":-1}' LIMIT 1"""
 _LATEST = f"SELECT {COLUMNS} FROM audit ORDER BY number DESC LIMIT ?"  # noqa: S608
 # SQLite quotes a damaged table's name, which need not be text.
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
@@ -155,7 +157,9 @@ class _Walk:
         kind = db.execute("SELECT type FROM sqlite_master WHERE name = 'audit'")
         if kind.fetchone() != ("table",):
             raise _BadError(1, "the store has no audit log")
-        previous = genesis(kept.log_id) if kept else None
+        # Whose head was lost and accepted begins with a genesis that nobody knows now.
+        lost = db.execute(_LOST).fetchone() is not None
+        previous = genesis(kept.log_id) if kept and not lost else None
         for entry in one_by_one(db):
             self._check(entry, previous)
             previous = entry.hash

@@ -3,10 +3,12 @@
 Called by ``log`` after each commit and by ``check``. Without it nobody could tell a log
 whose last entries were removed from a shorter one.
 
-Two slots of 512 bytes, entry n in slot n mod 2, written in place: a write that a power
-cut tears spoils one slot, and the other is one entry older. Nothing is waited for, but
-at the start of a log: the head may be older than the log, never newer, because the log
-is on the disk before the head is written. A slot is ``b"fedaskH1"``, the log's id (16
+Two slots of 512 bytes, both of the same entry, written in place one after the other,
+slot n mod 2 first: a write that a power cut tears spoils one slot, and the other is of
+that entry or an older one. Between writes none is older, or whoever spoils the newer
+one could cut the log to it. Nothing is waited for, but at the start of a log: the head
+may be older than the log, never newer, because the log is on the disk before the head
+is written. A slot is ``b"fedaskH1"``, the log's id (16
 bytes), the number (8, big-endian), the entry's hash (32), and the HMAC of all these
 (32); the rest is zeros.
 """
@@ -74,7 +76,8 @@ def read_head(path: Path, keys: Sequence[AuditKey]) -> KeptHead | None:
     slots = (raw[:_SLOT_BYTES], raw[_SLOT_BYTES:])
     found = [kept for slot in slots if (kept := _unpack(slot, keys)) is not None]
     if not found:
-        msg = f"{path} is no head of an audit log of this key"
+        msg = f"{path} is no head of an audit log of this key: put back the store and "
+        msg += "the key that it belongs to; if they are lost, delete it"
         raise StoreError(msg)
     return max(found, key=lambda kept: kept.head.number)
 
@@ -100,22 +103,23 @@ def begin_head(path: Path, log_id: bytes, key: AuditKey) -> None:
 
 
 def write_head(path: Path, kept: KeptHead, key: AuditKey) -> None:
-    """Keep a head in its slot, unless a later one of another process is there.
+    """Keep a head in both slots, unless a later one of another process is there.
 
     Raises
     ------
     StoreError
         If the disk refuses, or the file is gone.
     """
-    place = kept.head.number % 2 * _SLOT_BYTES
+    first = kept.head.number % 2
     try:
         with os.fdopen(os.open(path, _FLAGS), "r+b", buffering=0) as file:
-            file.seek(place)
-            there = _unpack(file.read(_SLOT_BYTES), [key])
-            if there is not None and there.head.number >= kept.head.number:
-                return
-            file.seek(place)
-            file.write(_pack(kept, key).ljust(_SLOT_BYTES, b"\0"))
+            for slot in (first, 1 - first):
+                file.seek(slot * _SLOT_BYTES)
+                there = _unpack(file.read(_SLOT_BYTES), [key])
+                if there is not None and there.head.number >= kept.head.number:
+                    continue
+                file.seek(slot * _SLOT_BYTES)
+                file.write(_pack(kept, key).ljust(_SLOT_BYTES, b"\0"))
     except OSError as err:
         msg = f"cannot write the head of the audit log {path}: {err}"
         raise StoreError(msg) from err

@@ -111,8 +111,8 @@ class SqliteAudit(Audit):
             self._log_id = self._entropy(LOG_ID_BYTES)
             begin_head(self._path, self._log_id, self._key)
         elif kept is None:
-            msg = f"{self._store} has an audit log, but its head {self._path} is gone"
-            msg += ": put it back, or go on with `fedask device audit --accept`"
+            msg = f"{self._store} has an audit log, but its head {self._path} is gone: "
+            msg += "put it back; if it is lost, fedask device audit --accept"
             raise StoreError(msg)
         else:
             self._check(db, kept, tip)

@@ -74,9 +74,12 @@ def export_command(
     with Site.at(site, SystemClock()) as opened:
         opened.store.keep_classes(opened.task.classes)
         if path.suffix == _TABLE:
-            count = export_table(opened.store, opened.task.classes, path)
-            opened.store.record(Event.EXPORTED, at=None, to="table", verdicts=count)
-            tell({"verdicts": count}, (), json=json)
+            now = opened.clock.now()
+            said = export_table(opened.store, opened.task.classes, path, now)
+            opened.store.record(
+                Event.EXPORTED, at=None, to="table", verdicts=said.verdicts
+            )
+            tell(said._asdict(), (), json=json)
             return
         contents = Contents()
         if files is not None:

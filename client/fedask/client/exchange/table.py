@@ -14,8 +14,9 @@ import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from fedask.client.exchange.account import Account, Asides, bring_in
 from fedask.client.exchange.annotation import (
@@ -43,10 +44,21 @@ _EVERY = 2**62
 _CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
 
-def export_table(store: VerdictStore, classes: Sequence[str], path: Path) -> int:
-    """Write the verdicts that stand, oldest first; returns how many.
+class Exported(NamedTuple):
+    """How many verdicts were written, and left out as their samples may not be used."""
 
-    Controls are left out. UTF-8 with a byte order mark, so that spreadsheets know.
+    verdicts: int
+    aside: int
+
+
+def export_table(
+    store: VerdictStore, classes: Sequence[str], path: Path, now: datetime
+) -> Exported:
+    """Write the verdicts that stand, oldest first.
+
+    Controls are left out, and what is said of samples whose right to be used has ended
+    at ``now``: whoever gets the file could use it. UTF-8 with a byte order mark, so
+    that spreadsheets know.
 
     Raises
     ------
@@ -60,10 +72,13 @@ def export_table(store: VerdictStore, classes: Sequence[str], path: Path) -> int
         for verdict in reversed(store.verdicts(_EVERY, None))
         if verdict.undone is None and not verdict.control
     ]
-    rows = (_row(verdict, classes) for verdict in said)
-    write_whole(path, _lines(rows))
-    _log.info("verdicts_exported", extra={"verdicts": len(said)})
-    return len(said)
+    with store.book() as book:
+        may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
+    usable = [verdict for verdict in said if may[verdict.uid]]
+    write_whole(path, _lines(_row(verdict, classes) for verdict in usable))
+    done = Exported(verdicts=len(usable), aside=len(said) - len(usable))
+    _log.info("verdicts_exported", extra=done._asdict())
+    return done
 
 
 def import_table(

@@ -119,18 +119,32 @@ class Desk:
             return room and bool(book.open_for(who, 1, self._rule.quorum))
 
     def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
-        """Refuse whoever was not given this sample with this token.
+        """Refuse whoever was not given this sample with this token, or may not see it.
 
         Raises
         ------
         ProtocolError
             If the token is of another lease.
+        RightEndedError
+            If the right to use the sample has ended, whoever has it on the screen.
         StoreError
             If the sample is not in the queue.
         """
         who = parse_annotator(annotator)
-        with self._open() as (book, _):
+        with self._open() as (book, now):
             leased(book, who, uid, token)
+            check_right(book, uid, now)
+
+    def check_right(self, uid: Uid) -> None:
+        """Refuse what may not be shown, or not any more: to be asked at each look.
+
+        Raises
+        ------
+        RightEndedError
+            If the right to use the sample has ended, or it was erased.
+        """
+        with self._open() as (book, now):
+            check_right(book, uid, now)
 
     def submit(
         self,

@@ -1,6 +1,7 @@
 """What the page's handlers do at the desk and with samples. No HTTP in here.
 
-Called by the app. Nobody gets to see a sample that was not given to them.
+Called by the app. Nobody gets to see a sample that was not given to them, nor one that
+they were given before its right to be shown ended.
 """
 
 from collections import OrderedDict
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from fedask.client.labelling.desk import Desk
+from fedask.client.labelling.refusals import RightEndedError
 from fedask.client.labelling.verdict import Lease, Progress, Receipt
 from fedask.client.page.helps import Gain, Guess, Helps
 from fedask.client.page.wire import MAX_NEAR, Answer
@@ -154,6 +156,8 @@ class Room:
         ------
         ProtocolError
             If it was not given to them.
+        RightEndedError
+            If it may not be shown any more.
         DataError
             If it cannot be read.
         """
@@ -167,6 +171,8 @@ class Room:
         ------
         ProtocolError
             If it was not given to them.
+        RightEndedError
+            If it may not be shown any more.
         """
         await self._check_shown(who, uid)
         guesses = self._helps.guesses
@@ -180,6 +186,11 @@ class Room:
         if uid not in self._shown.get(who, ()):
             msg = "this sample was not given to whoever asks for it"
             raise ProtocolError(msg)
+        try:
+            await self._desk.call(lambda desk: desk.check_right(uid))
+        except RightEndedError:
+            await self._exhibit.call(lambda _: self._kept.pop(uid, None))
+            raise
 
     def _drawn(self, exhibit: Exhibit, uid: Uid) -> tuple[Part, ...]:
         """Return the parts, drawn once for all the requests that fetch them."""

@@ -12,11 +12,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from fedask.client.page.settings import PageSettings
+from fedask.client.storage.private import read_private
 from fedask.common.errors import ConfigError
 
 GRACE_S = 10  # for requests that are being answered
 _MAX_CONNECTIONS = 200
 _KEEP_ALIVE_S = 30
+_MAX_KEY_BYTES = 1 << 20
+_MAX_HEAD_BYTES = 16 << 10  # of a request, before anybody knows who sends it
 
 
 def address_of(settings: PageSettings, token: str = "") -> str:
@@ -34,10 +37,11 @@ def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
     Raises
     ------
     ConfigError
-        If certificate or key cannot be used.
+        If certificate or key cannot be used, or others may read the key.
     """
     key, certificate = settings.private_key, settings.certificate
-    if certificate is not None:
+    if certificate is not None and key is not None:
+        read_private(key, "the private key", _MAX_KEY_BYTES)
         try:
             # Uvicorn would end the process with a traceback of its own.
             ssl.create_default_context().load_cert_chain(certificate, key)
@@ -57,6 +61,8 @@ def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # whoever sends them could be anybody
+        http="h11",  # the faster httptools keeps headers of any length
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         ws="none",
         lifespan="on",
         loop="asyncio",

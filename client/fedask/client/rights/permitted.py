@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from fedask.client.pool import Broken, DataSource
 from fedask.client.rights.policy import ASK, DAY_S, Right, RightsPolicy
-from fedask.client.rights.provenance import FOREVER
+from fedask.client.rights.provenance import FOREVER, UNKNOWN
 from fedask.client.rights.sidecar import Said, gather
 from fedask.common.ids import Uid
 
@@ -76,12 +76,15 @@ class Summary:
         Those that may be asked, and trained on.
     past
         Those whose time is over: to be erased.
+    idle
+        Rows of provenance that are about none of them.
     """
 
     samples: int
     asked: int
     trained: int
     past: int
+    idle: int = 0
 
 
 class Rights(Permits):
@@ -116,8 +119,10 @@ class Rights(Permits):
         uids = source.uids()
         self._rights = np.full(len(uids), int(ASK), dtype=np.uint8)
         self._until = np.full(len(uids), FOREVER, dtype=np.int64)
+        self._idle = 0
         for said in gather(source, policy.defaults):
             self._narrow(said)
+            self._idle += said.idle
         if policy.days is not None and len(uids):
             ends = seen.seen(uids, now) + policy.days * DAY_S
             np.minimum(self._until, ends, out=self._until)
@@ -130,6 +135,9 @@ class Rights(Permits):
         """Take away what one part's provenance does not allow."""
         rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
         untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
+        # Not usable, but not past either: what is past is to be erased.
+        rights[untils == UNKNOWN] = 0
+        untils[untils == UNKNOWN] = FOREVER
         self._rights &= rights[said.kind_of]
         np.minimum(self._until, untils[said.kind_of], out=self._until)
 
@@ -184,6 +192,7 @@ class Rights(Permits):
             asked=int(self._has(ASK).sum()),
             trained=int(self._has(Right.TRAIN).sum()),
             past=int(self._past.sum()),
+            idle=self._idle,
         )
 
 

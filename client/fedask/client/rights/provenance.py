@@ -27,6 +27,7 @@ FIELDS = (*TEXTS, "until")
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FOREVER = np.iinfo(np.int64).max  # seconds: no end
+UNKNOWN = 0  # seconds: an end that nobody named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Provenance:
     purpose
         What it was collected for.
     until
-        First second, since 1970 UTC, in which it may not be used any more.
+        First second, since 1970 UTC, in which it may not be used any more. UNKNOWN: it
+        may not be used, but nobody said that its time is over.
     """
 
     source: str = ""
@@ -80,8 +82,9 @@ def parse_until(text: str) -> int:
     Returns
     -------
     int
-        Seconds since 1970 UTC; ``FOREVER`` for ``never``; 0, long over, for "": whoever
-        has a column for it and leaves it empty has not said that there is no end.
+        Seconds since 1970 UTC, at least 1; ``FOREVER`` for ``never``; ``UNKNOWN`` for
+        "": whoever has a column for it and leaves it empty has not said that there is
+        no end.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def parse_until(text: str) -> int:
     """
     text = text.strip()
     if not text:
-        return 0
+        return UNKNOWN
     if text.casefold() == "never":
         return FOREVER
     try:
@@ -102,7 +105,7 @@ def parse_until(text: str) -> int:
     if time is None or time.tzinfo is None:
         msg = "until must be a date (2027-12-31, UTC), a time with its zone, or never"
         raise DataError(msg)
-    return int(time.timestamp())
+    return max(UNKNOWN + 1, int(time.timestamp()))
 
 
 def parse_fields(texts: Mapping[str, str]) -> dict[str, str | int]:

@@ -62,10 +62,13 @@ class Said:
         The distinct ones.
     kind_of
         (n,) the place in ``kinds`` of each sample's.
+    idle
+        Rows that are about no sample: it is gone, or its name is misspelt.
     """
 
     kinds: list[Provenance]
     kind_of: NDArray[np.int32]
+    idle: int = 0
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ def gather(source: DataSource, defaults: Provenance) -> list[Said]:
             _log.warning(
                 "%s in %s: %d rows are about no sample", SIDECAR, origin.folder, idle
             )
-        gathered.append(saying.said())
+        gathered.append(saying.said(idle))
     return gathered
 
 
@@ -144,8 +147,8 @@ class _Saying:
                 self._kinds.append(known)
         self._kind_of[rows] = codes[pair_of]
 
-    def said(self) -> Said:
-        return Said(self._kinds, self._kind_of)
+    def said(self, idle: int = 0) -> Said:
+        return Said(self._kinds, self._kind_of, idle)
 
 
 def _describe(saying: _Saying, source: DataSource) -> None:

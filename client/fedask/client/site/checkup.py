@@ -228,7 +228,8 @@ def _own(site: Site) -> Finding:
 def _owner(site: Site) -> Finding:
     """Whether the commands and the SuperNode are the same user."""
     path = site.settings.store_path
-    _ = site.store  # made if missing
+    if not path.exists():  # it could not be made: the check of the store says why
+        return good("owner", "there is no store yet")
     if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
         return Finding(
             check="owner",
@@ -246,20 +247,19 @@ def _rights(site: Site) -> Finding:
     text += f"on, {told.past} past their time"
     if site.policy is None:
         text += " (rights are open)"
+    mends = []
     if not told.asked:
-        return Finding(
-            check="rights",
-            grade=Grade.DOUBTFUL,
-            told=text,
-            mend="is this the right policy, and does provenance.csv say enough?",
+        mends.append("is this the right policy, and does provenance.csv say enough?")
+    elif told.past:
+        mends.append("erase what is past: fedask device forget --expired")
+    if told.idle:
+        text += f"; {told.idle} rows of provenance.csv are about none of them"
+        mends.append(
+            "correct the names in rows that are about no sample, or delete them"
         )
-    if told.past:
-        return Finding(
-            check="rights",
-            grade=Grade.DOUBTFUL,
-            told=text,
-            mend="erase them: fedask device forget --expired",
-        )
+    if mends:
+        mend = "; ".join(mends)
+        return Finding(check="rights", grade=Grade.DOUBTFUL, told=text, mend=mend)
     return good("rights", text)
 
 

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import IO, Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from fedask.common.ids import Uid, content_uid
 
 MAX_UNPACKED_BYTES = 1 << 31  # of an array that must be read into memory
 MAX_SAMPLE_BYTES = 1 << 28
+_MAX_HEADER_BYTES = 1 << 14  # numpy's own limit is 10000 characters
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -41,7 +42,7 @@ class Header(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def read_header(file: BinaryIO) -> Header:
+def read_header(file: IO[bytes]) -> Header:
     """Read up to the first number of an array.
 
     Raises
@@ -49,15 +50,20 @@ def read_header(file: BinaryIO) -> Header:
     BrokenSampleError
         If it is no array of plain numbers.
     """
+    start = file.tell()
+    head = io.BytesIO(
+        file.read(_MAX_HEADER_BYTES)
+    )  # numpy reads what it claims to have
     try:
-        version = np.lib.format.read_magic(file)
-        header = Header(*_HEADERS[version](file))
+        version = np.lib.format.read_magic(head)
+        header = Header(*_HEADERS[version](head))
     except Exception as err:  # numpy evaluates the header: anything may come
         msg = "is no .npy file"
         raise BrokenSampleError(msg) from err
     if header.dtype.kind not in "biuf" or any(side < 0 for side in header.shape):
         msg = f"holds {header.dtype} {header.shape}, not plain numbers"
         raise BrokenSampleError(msg)
+    file.seek(start + head.tell())
     return header
 
 
@@ -142,22 +148,31 @@ class ArrayReader(Reader):
             yield kept[row]
 
     def _unpacked(self, opened: BinaryIO, suffix: str) -> NDArray[Any]:
-        """Read a whole array, which may claim to be larger than it is."""
+        """Read a whole array; what it claims is checked before it is unpacked."""
         try:
-            if suffix == ".npz":
-                with zipfile.ZipFile(opened).open(f"{self.array}.npy") as packed:
-                    data = packed.read(MAX_UNPACKED_BYTES + 1)
-            else:
-                data = opened.read(MAX_UNPACKED_BYTES + 1)
+            if suffix != ".npz":
+                return _whole(opened)
+            with zipfile.ZipFile(opened).open(f"{self.array}.npy") as packed:
+                return _whole(packed)
+        except BrokenSampleError:
+            raise
         except Exception as err:  # an archive may fail in its decompressor, too
             msg = f"is no archive with an array {self.array!r}: {err!s:.200}"
             raise BrokenSampleError(msg) from err
-        if len(data) > MAX_UNPACKED_BYTES:
-            msg = f"has more than {MAX_UNPACKED_BYTES} bytes; use a .npy in C order"
-            raise BrokenSampleError(msg)
-        unpacked = decode_npy(data)
-        _check_rows(unpacked.shape, unpacked.dtype)
-        return unpacked
+
+
+def _whole(file: IO[bytes]) -> NDArray[Any]:
+    """Read an array, but never more of it than its header says."""
+    shape, fortran, dtype = read_header(file)
+    _check_rows(shape, dtype)
+    length = prod(shape) * dtype.itemsize
+    if length > MAX_UNPACKED_BYTES:
+        msg = f"has more than {MAX_UNPACKED_BYTES} bytes; use a .npy in C order"
+        raise BrokenSampleError(msg)
+    data = file.read(length + 1)
+    _check_length(len(data), shape, dtype)
+    flat = np.frombuffer(data, dtype=dtype)
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _by_seek(

@@ -108,6 +108,11 @@ def _cell(cells: Sequence[Any], name: str, columns: Sequence[str]) -> object:
         return cells[at] if at < len(cells) else None
     (value,) = cells
     if not name:
+        if isinstance(value, dict):
+            msg = (
+                f"has fields, as {next(iter(value), '')!r:.40}: say which with column="
+            )
+            raise BrokenSampleError(msg)
         return value
     if not isinstance(value, dict) or name not in value:
         msg = f"has no field {name!r}"

@@ -3,6 +3,7 @@
 export class Gone extends Error {}
 export class SignedOut extends Error {}
 export class Refused extends Error {}
+export class Ended extends Refused {} // the sample may not be shown any more
 
 const TIMEOUT_MS = 20000;
 let csrf = "";
@@ -33,7 +34,8 @@ async function call(method, path, body) {
     reply = await once(method, path, body);
   }
   if (reply.status === 401 || reply.status === 403) throw new SignedOut();
-  if (reply.status === 409 || reply.status === 410) throw new Refused(String(reply.status));
+  if (reply.status === 409) throw new Refused();
+  if (reply.status === 410) throw new Ended();
   // Anything else is no verdict on what was sent: it is kept, and sent again.
   if (!reply.ok) throw new Gone();
   return reply;

@@ -1,7 +1,8 @@
 // The samples that this browser holds: the one on the screen and those that load meanwhile.
 
-import { Gone, Refused, get, post } from "./api.js";
+import { Ended, Gone, Refused, get, post } from "./api.js";
 import { load, unload } from "./media.js";
+import { say } from "./voice.js";
 
 const RECENT = 6; // answered ones that an undo shows at once
 
@@ -35,11 +36,13 @@ export class Deck {
   async fetchLeases() {
     const asked = performance.now();
     const { leases } = await post("/api/lease", { limit: this.ahead });
+    const ended = await this.endedOf(leases);
     const fresh = leases.filter(({ uid }) => !this.isAnswered(uid) && !(this.settled.get(uid) > asked));
     const held = new Set(fresh.map(({ uid }) => uid));
-    // What is on the screen stays there: an answer to it is taken even if its time ran out.
-    const gone = this.cards.filter((card, at) => at > 0 && !held.has(card.uid));
+    // What is on the screen stays there, if people may see it: an answer to it is taken even if its time ran out.
+    const gone = this.cards.filter((card, at) => card === ended || (at > 0 && !held.has(card.uid)));
     gone.forEach(drop);
+    if (gone.includes(ended)) say("That sample may not be shown any more.", false);
     this.cards = this.cards.filter((card) => !gone.includes(card));
     for (const lease of fresh) {
       const known = this.cards.find((card) => card.uid === lease.uid);
@@ -49,6 +52,13 @@ export class Deck {
     this.filled = true;
     this.loadAll();
     this.changed();
+  }
+
+  // The card on the screen, if it may not be seen any more.
+  async endedOf(leases) {
+    const card = this.first;
+    if (!card || leases.some(({ uid }) => uid === card.uid) || (await maySee(card))) return null;
+    return card;
   }
 
   recalled(lease) {
@@ -76,14 +86,14 @@ export class Deck {
     if (at >= 0) drop(...this.cards.splice(at, 1));
   }
 
-  // A sample is asked again: it comes before all others.
-  bringBack(uid) {
+  // A sample is asked again: it comes before all others, if it may be seen again.
+  async bringBack(uid) {
     this.settled.delete(uid);
     let card = this.cards.find((each) => each.uid === uid);
     if (!card) {
-      const at = this.recent.findIndex((each) => each.uid === uid);
-      if (at < 0) return false;
-      [card] = this.recent.splice(at, 1);
+      card = this.recent.find((each) => each.uid === uid);
+      if (!card || !(await maySee(card))) return false;
+      this.recent = this.recent.filter((each) => each !== card);
     }
     this.cards = [card, ...this.cards.filter((each) => each !== card)];
     this.loadAll();
@@ -97,6 +107,17 @@ export class Deck {
     this.recent = [];
     this.filled = false;
   }
+}
+
+// Whether a sample that is here already may still be looked at; while the device is gone, nobody can tell.
+async function maySee(card) {
+  try {
+    await get(`/api/sample/${card.uid}`);
+  } catch (err) {
+    if (err instanceof Ended) return false;
+    if (!(err instanceof Refused) && !(err instanceof Gone)) throw err;
+  }
+  return true;
 }
 
 function drop(card) {

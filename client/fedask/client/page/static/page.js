@@ -238,8 +238,8 @@ class Page {
   async bringBack(uid) {
     await this.refill();
     this.on = null;
-    this.deck.bringBack(uid);
-    say("Taken back: here it is again.", false);
+    const isBack = await this.ask(() => this.deck.bringBack(uid));
+    say(isBack ? "Taken back: here it is again." : "Taken back. It is not shown again here.", false);
   }
 
   async guess() {
