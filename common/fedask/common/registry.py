@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, FedaskError
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -64,3 +64,27 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN
         return load_attr(name)
     msg = f"unknown {kind} {name!r}" + nearest(name, table)
     raise ConfigError(msg)
+
+
+def make(
+    kind: str,
+    name: str,
+    table: Mapping[str, str],
+    *arguments: Any,  # noqa: ANN401  (whatever that kind is made of)
+) -> Any:  # noqa: ANN401
+    """Call what ``resolve`` finds.
+
+    Raises
+    ------
+    ConfigError
+        As ``resolve``, or if the call fails: a user's own may take something else.
+    """
+    factory = resolve(kind, name, table)
+    try:
+        return factory(*arguments)
+    except FedaskError:
+        raise
+    except Exception as err:  # whatever a user's own may raise
+        given = ", ".join(type(argument).__name__ for argument in arguments)
+        msg = f"{kind} {name!r} cannot be made by a call with ({given}): "
+        raise ConfigError(msg + f"{type(err).__name__}: {err}") from err
