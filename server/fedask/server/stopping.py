@@ -56,7 +56,7 @@ def make_criteria(scenario: Scenario, policy: Policy) -> tuple[Criterion, ...]:
         the scenario or the policy does not give.
     """
     return tuple(
-        make("stopping criterion", name, CRITERIA, scenario, policy)
+        make("stopping criterion", name, CRITERIA, scenario, policy, offers=("reason",))
         for name in scenario.stop.criteria
     )
 

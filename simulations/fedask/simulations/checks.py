@@ -40,6 +40,8 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     for name in (scenario.ask.scorer, scenario.ask.first):
         check_given(make_scorer(name).needs, task, scenario)
     make_batcher(scenario.ask.batcher)
+    if scenario.ask.cost:  # whether or not this scorer reads it
+        load_attr(scenario.ask.cost)
     if scenario.stream.on:
         make_controller(scenario.stream)
     check_choice(scenario, task.num_classes)

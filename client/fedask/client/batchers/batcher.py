@@ -141,7 +141,7 @@ def make_batcher(name: str) -> Batcher:
         inner = make_batcher(name.removeprefix(DISTINCT))
         wrapped: Batcher = make("batcher", _DISTINCT_CLASS, {}, inner)
         return wrapped
-    batcher: Batcher = make("batcher", name, BATCHERS)
+    batcher: Batcher = make("batcher", name, BATCHERS, offers=("needs", "pick"))
     return batcher
 
 

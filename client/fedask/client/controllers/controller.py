@@ -90,5 +90,11 @@ def make_controller(config: StreamConfig) -> Controller:
     ConfigError
         If its name is unknown (the nearest is named).
     """
-    controller: Controller = make("controller", config.controller, CONTROLLERS, config)
+    controller: Controller = make(
+        "controller",
+        config.controller,
+        CONTROLLERS,
+        config,
+        offers=("start", "query", "update"),
+    )
     return controller

@@ -74,7 +74,7 @@ def make_scorer(name: str) -> Scorer:
 
     if is_expression(name):
         return Combined(parse(name), make_scorer)
-    scorer: Scorer = make("scorer", name, SCORERS)
+    scorer: Scorer = make("scorer", name, SCORERS, offers=("needs", "__call__"))
     check_needs(name, scorer.needs)
     return scorer
 
