@@ -299,6 +299,18 @@ def test_a_fleet_that_diverges_is_told_why(fedask: Fedask, tmp_path: Path) -> No
     assert result["ledger"]["answered"] > 0  # the labels count, the updates do not
 
 
+def test_a_comparison_tells_which_arm_lost_updates(
+    fedask: Fedask, tmp_path: Path
+) -> None:
+    small = ("--seeds", "1", "--set", "ask.cycles=2", "--out", tmp_path / "o")
+    arms = ("--arm", "hot:train.lr=1e30", "--arm", "warm:train.lr=0.1")
+    done = fedask("compare", "tiny", *arms, *small)
+    assert done.returncode == 0, done.stderr
+    assert "hot: " in done.stderr
+    assert "times: no update: training diverged" in done.stderr
+    assert "warm: " not in done.stderr
+
+
 def test_policies_are_checked_before_the_first_run(
     fedask: Fedask, tmp_path: Path
 ) -> None:
