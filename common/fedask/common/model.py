@@ -168,14 +168,17 @@ class FeatureTap:
         return logits
 
 
-def check_logits(logits: torch.Tensor, num_samples: int, num_classes: int) -> None:
+def check_logits(logits: object, num_samples: int, num_classes: int) -> None:
     """Refuse a model whose output does not fit the task.
 
     Raises
     ------
     ConfigError
-        If the output is not ``(num_samples, num_classes)``.
+        If the output is no tensor ``(num_samples, num_classes)``.
     """
+    if not isinstance(logits, torch.Tensor):
+        msg = f"the model gives {type(logits).__name__}, must give a tensor of logits "
+        raise ConfigError(msg + f"({num_samples}, {num_classes})")
     if tuple(logits.shape) != (num_samples, num_classes):
         msg = (
             f"the model gives {tuple(logits.shape)} for {num_samples} samples, but the "

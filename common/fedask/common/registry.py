@@ -6,10 +6,10 @@ first use, so a device pays only for what it uses.
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, FedaskError
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -65,3 +65,39 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN
         return load_attr(name)
     msg = f"unknown {kind} {name!r}" + nearest(name, table)
     raise ConfigError(msg)
+
+
+def make(
+    kind: str,
+    name: str,
+    table: Mapping[str, str],
+    *arguments: Any,  # noqa: ANN401  (whatever that kind is made of)
+    offers: Sequence[str] = (),
+) -> Any:  # noqa: ANN401
+    """Call what ``resolve`` finds.
+
+    Parameters
+    ----------
+    offers
+        What its users will look for in what the call returns.
+
+    Raises
+    ------
+    ConfigError
+        As ``resolve``, or if the call fails, or what it returns lacks something: a
+        user's own may be made of anything.
+    """
+    factory = resolve(kind, name, table)
+    try:
+        made = factory(*arguments)
+    except FedaskError:
+        raise
+    except Exception as err:  # whatever a user's own may raise
+        given = ", ".join(type(argument).__name__ for argument in arguments)
+        msg = f"{kind} {name!r} cannot be made by a call with ({given}): "
+        raise ConfigError(msg + f"{type(err).__name__}: {err}") from err
+    lacking = [attr for attr in offers if not hasattr(made, attr)]
+    if lacking:
+        msg = f"{kind} {name!r} lacks {', '.join(lacking)}"
+        raise ConfigError(msg)
+    return made

@@ -4,6 +4,7 @@ Read by both halves. Importing this module does not import torch; that waits unt
 model is built.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,8 @@ class Task:
         Raises
         ------
         ConfigError
-            If the samples are no numbers, and the task has no transform.
+            If the samples are no numbers, or do not fit ``input_shape``, and the task
+            has no transform.
         """
         if self.transform is not None:
             # Theirs to change, as in ``raw -= mean``: it may be a view of the pool.
@@ -148,4 +150,23 @@ class Task:
         if raw.dtype == np.uint8:
             values /= 255.0
         shape = self.input_shape or raw.shape[1:]
+        _check_shape(raw.shape[1:], shape)
         return values.reshape(len(raw), *shape)
+
+
+def _check_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Refuse samples that a reshape cannot bring into form, or would scramble.
+
+    The latter are those whose sides are the same in another order: images with their
+    channels last.
+    """
+    if given == wanted:
+        return
+    if math.prod(given) != math.prod(wanted):
+        msg = f"samples of shape {given} do not fit the task's input_shape {wanted}: "
+        raise ConfigError(msg + "correct it, or give the task a transform=")
+    long, other = ([side for side in shape if side > 1] for shape in (given, wanted))
+    if long != other and sorted(long) == sorted(other):
+        msg = f"samples of shape {given} have the axes of input_shape {wanted} in "
+        msg += "another order: move them in the data, or in a transform= "
+        raise ConfigError(msg + "(torch.movedim)")

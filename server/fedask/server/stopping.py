@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import Policy
-from fedask.common.registry import resolve
+from fedask.common.registry import make
 from fedask.common.sections import AskConfig
 
 Row = Mapping[str, Any]
@@ -56,7 +56,7 @@ def make_criteria(scenario: Scenario, policy: Policy) -> tuple[Criterion, ...]:
         the scenario or the policy does not give.
     """
     return tuple(
-        resolve("stopping criterion", name, CRITERIA)(scenario, policy)
+        make("stopping criterion", name, CRITERIA, scenario, policy, offers=("reason",))
         for name in scenario.stop.criteria
     )
 

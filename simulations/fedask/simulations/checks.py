@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fedask.client.asking.viewer import check_given
@@ -10,10 +11,10 @@ from fedask.client.batchers.batcher import make_batcher
 from fedask.client.controllers.controller import make_controller
 from fedask.client.scorers.scorer import make_scorer
 from fedask.client.training.learner import Learner
-from fedask.client.training.sgd import WarmLesson
+from fedask.client.training.sgd import Lesson, WarmLesson
 from fedask.client.training.weak import vote
 from fedask.common.config import Scenario
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, FedaskError
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import load_attr, resolve
 from fedask.common.task import Task
@@ -21,6 +22,8 @@ from fedask.server.inner import make_inner
 from fedask.server.stopping import make_criteria
 from fedask.simulations.devices import shares_of
 from fedask.simulations.people import PEOPLE
+
+_TINY = 1e-6  # learning rate: what is tried is the loss, not whether it converges
 
 
 def check_scenario(scenario: Scenario, task: Task) -> None:
@@ -37,28 +40,71 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     for name in (scenario.ask.scorer, scenario.ask.first):
         check_given(make_scorer(name).needs, task, scenario)
     make_batcher(scenario.ask.batcher)
+    if scenario.ask.cost:  # whether or not this scorer reads it
+        load_attr(scenario.ask.cost)
     if scenario.stream.on:
         make_controller(scenario.stream)
     check_choice(scenario, task.num_classes)
-    make_inner(scenario.strategy, scenario.fleet.devices)
+    check_nodes(
+        make_inner(scenario.strategy, scenario.fleet.devices), scenario.fleet.devices
+    )
     resolve("people", scenario.fleet.people, PEOPLE)
     shares = shares_of(scenario)
     if len(shares.data.classes) != task.num_classes:
         msg = f"the data have {len(shares.data.classes)} classes, the task has "
         raise ConfigError(msg + str(task.num_classes))
     some = shares.data.train_x[:2]
-    _check_model(Learner(task, scenario.train), scenario, some)
+    check_model(task, scenario, some)
     functions = {name: load_attr(name) for name in scenario.weak.names}
     vote(functions, some, task.num_classes, "the training data")
     check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
 
 
-def _check_model(learner: Learner, scenario: Scenario, some: NDArray[Any]) -> None:
-    """Let the model predict, and warm up if it shall."""
-    learner.predict(some)
-    if scenario.train.warmup:
-        inputs = learner.prepare_warmup(some)
-        learner.train(WarmLesson(inputs=inputs, lr=0.1, prox=0.0, stream=("check",)))
+def check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
+    """Let the model predict, train, and warm up if it shall.
+
+    Raises
+    ------
+    ConfigError
+        If that fails: with what it was given, and what it said.
+    """
+    try:
+        learner = Learner(task, scenario.train)
+        learner.predict(some)
+        labelled = learner.prepare(some, [0] * len(some))
+        lesson = Lesson(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
+        usable = learner.train(lesson).usable
+        if scenario.train.warmup:
+            inputs = learner.prepare_warmup(some)
+            warm = WarmLesson(inputs=inputs, lr=0.1, prox=0.0, stream=("check",))
+            learner.train(warm)
+    except FedaskError:
+        raise
+    except Exception as err:  # whatever a user's own may raise
+        shape = " x ".join(str(side) for side in some.shape[1:]) or "one value"
+        msg = f"the task fails on {len(some)} samples ({shape}, {some.dtype}): "
+        msg += f"{type(err).__name__}: {err} (see its model, transform= and loss=)"
+        raise ConfigError(msg) from err
+    if not usable:
+        msg = f"the loss of {len(some)} samples gives NaN or infinity in training"
+        raise ConfigError(msg)
+
+
+def check_nodes(inner: Strategy, devices: int) -> None:
+    """Refuse a strategy that would wait for ever for more devices than there are.
+
+    Raises
+    ------
+    ConfigError
+        Naming the option.
+    """
+    most = {"fraction_train": 1, "min_train_nodes": devices}
+    for key, limit in {**most, "min_available_nodes": devices}.items():
+        value = getattr(inner, key, 0)
+        if not isinstance(value, (int, float)) or not value <= limit:
+            msg = f"strategy.options.{key} = {value!r}: must be at most {limit}"
+            msg += f", the fleet has {devices} devices" if limit == devices else ""
+            raise ConfigError(msg)
 
 
 def check_choice(scenario: Scenario, num_classes: int) -> None:

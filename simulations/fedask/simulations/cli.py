@@ -20,6 +20,10 @@ from fedask.simulations.commands import bench, compare, new, simulate
 
 INTERRUPTED = 130
 
+# Where it finds rich, typer escapes the brackets of "[default: 3]" for markup that is
+# off here, and the backslash is shown.
+typer.core.HAS_RICH = False
+
 app = typer.Typer(
     name="fedask",
     help=__doc__,

@@ -240,7 +240,9 @@ def _check(where: str, x: NDArray[Any], y: NDArray[Any], num_classes: int) -> No
         raise DataError(msg)
     if x.dtype.kind in "fc" and not (finite := np.isfinite(x)).all():
         row = int(finite.reshape(len(x), -1).all(axis=1).argmin())
-        msg = f"{where} row {row} holds NaN or infinity"
+        msg = (
+            f"{where} row {row} holds NaN or infinity: fill it in, or leave the row out"
+        )
         raise DataError(msg)
 
 

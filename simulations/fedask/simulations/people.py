@@ -12,7 +12,7 @@ from fedask.client.labelling.queue import Item
 from fedask.client.oracles.oracle import Nobody, Oracle
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid
-from fedask.common.registry import resolve
+from fedask.common.registry import make
 
 Truth = Callable[[Sequence[Uid]], Sequence[int]]
 
@@ -63,5 +63,5 @@ def make_person(scenario: Scenario, truth: Truth) -> Oracle:
     ConfigError
         If ``fleet.people`` is unknown.
     """
-    person: Oracle = resolve("people", scenario.fleet.people, PEOPLE)(truth, scenario)
+    person: Oracle = make("people", scenario.fleet.people, PEOPLE, truth, scenario)
     return person

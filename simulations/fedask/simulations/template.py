@@ -1,6 +1,8 @@
 """The files that ``fedask new`` writes. Kept as text here: wheels carry only Python."""
 
+import keyword
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from fedask.common.errors import ConfigError, StoreError
@@ -136,6 +138,9 @@ def write_app(folder: Path) -> str:
         )
         raise ConfigError(msg + "hyphens, a letter first, such as my-app")
     package = name.replace("-", "_")
+    if keyword.iskeyword(package) or find_spec(package) is not None:
+        msg = f"{name!r} cannot name an app: Python has a word or a module {package!r} "
+        raise ConfigError(msg + "already; take another, such as my-app")
     values = {
         "name": name,
         "package": package,

@@ -62,6 +62,18 @@ WRONG_SETTINGS = [
     ("fleet.people=perfct", 2, ["'perfct'", "perfect"]),
     ("strategy.name=FedAvgg", 2, ["'FedAvgg'", "FedAvg"]),
     ("strategy.options.eta=1", 2, ["FedAvg has no option 'eta'"]),
+    ("strategy.options.fraction_train=5", 2, ["fraction_train = 5", "at most 1"]),
+    ("strategy.options.min_train_nodes=5", 2, ["min_train_nodes = 5", "4 devices"]),
+    ("strategy.options.min_available_nodes=9", 2, ["_nodes = 9", "at most 4"]),
+    ("strategy.options.min_available_nodes=no", 2, ["_nodes = 'no'", "at most 4"]),
+    ("ask.scorer=json:dumps", 2, ["scorer 'json:dumps' cannot be made", "TypeError"]),
+    ("ask.scorer=json:JSONDecoder", 2, ["'json:JSONDecoder' lacks needs, __call__"]),
+    ("ask.batcher=json:JSONDecoder", 2, ["'json:JSONDecoder' lacks needs, pick"]),
+    ("ask.cost=nowhere:cost", 2, ["cannot import 'nowhere'"]),
+    ("ask.policy=json:dumps", 2, ["policy 'json:dumps'", "(AskConfig, int)"]),
+    ("ask.batcher=json:dumps", 2, ["batcher 'json:dumps' cannot be made"]),
+    ("stream.controller=json:dumps", 2, ["controller 'json:dumps'", "StreamConfig"]),
+    ("stop.when=json:dumps", 2, ["stopping criterion 'json:dumps' cannot be made"]),
     ("stop.when=plato", 2, ["'plato'", "plateau"]),
     ("stop.labels=9", 2, ["stop.labels = 9", "'budget'"]),
     ("ask.device_labels=1", 2, ["ask.device_labels = 1", "ask.initial = 2"]),
@@ -145,6 +157,37 @@ def test_existing_output_folder_is_left_alone(fedask: Fedask, tmp_path: Path) ->
         assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_file_is_no_output_folder(fedask: Fedask, tmp_path: Path) -> None:
+    kept = tmp_path / "notes.txt"
+    kept.write_text("mine")
+    for option in ([], ["--overwrite"], ["--resume"]):
+        done = fedask("simulate", "tiny", "--out", kept, *option)
+        assert done.returncode == 2
+        assert f"{kept} is a file" in done.stderr
+    assert kept.read_text() == "mine"
+
+
+def test_what_a_failed_first_round_leaves_can_be_overwritten(
+    fedask: Fedask, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    failed = fedask(
+        "simulate", "tiny", "--set", "fleet.people=json:dumps", "--out", out
+    )
+    assert failed.returncode == 7
+    assert "people 'json:dumps' cannot be made" in failed.stderr
+    done = fedask(
+        "simulate", "tiny", "--set", "ask.cycles=1", "--out", out, "--overwrite"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_shows_defaults_without_markup(fedask: Fedask) -> None:
+    done = fedask("simulate", "--help")
+    assert "[default: inline]" in done.stdout
+    assert "\\" not in done.stdout
+
+
 def test_data_that_do_not_match_their_checksum_are_refused(
     fedask: Fedask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +221,27 @@ def data():
 def outside():
     return data()[0], np.arange(60) - 1
 
+def channels_last():
+    return np.zeros((60, 4, 1, 2)), data()[1]
+
+def cut_short():
+    return np.zeros((60, 3)), data()[1]
+
+def fits(loss):
+    model = lambda: nn.Linear(4, 3)
+    return Task(classes=["a", "b", "c"], model=model, loss=loss)
+
+per_sample = fits(lambda logits, targets: logits.sum(dim=1))
+not_a_number = fits(lambda logits, targets: logits.sum() * float("nan"))
+
+class Told(nn.Linear):
+    def forward(self, x):
+        return {"logits": super().forward(x)}
+
+told = Task(classes=["a", "b", "c"], model=lambda: Told(4, 3))
+too_wide = Task(classes=["a", "b", "c"], model=lambda: nn.Linear(5, 3))
+images = Task(classes=["a", "b", "c"], model="linear", input_shape=(2, 4, 1))
+
 def holes():
     x, y = data()
     x[7] = np.nan
@@ -186,29 +250,36 @@ def holes():
 
 
 @pytest.mark.parametrize(
-    ("source", "code", "words"),
+    ("names", "code", "words"),
     [
-        ("data", 2, ["(2, 2)", "3 classes"]),
-        ("outside", 3, ["label", "-1"]),
-        ("holes", 3, ["NaN", "row 7"]),
+        ("task data", 2, ["(2, 2)", "3 classes"]),
+        ("task outside", 3, ["row 0 has label -1"]),
+        ("task holes", 3, ["NaN", "row 7", "fill it in"]),
+        ("task cut_short", 2, ["shape (3,)", "input_shape (4,)", "transform="]),
+        ("images channels_last", 2, ["(4, 1, 2)", "(2, 4, 1)", "another order"]),
+        ("per_sample data", 2, ["2 samples (4, float32)", "scalar", "loss="]),
+        ("not_a_number data", 2, ["the loss of 2 samples", "NaN"]),
+        ("told data", 2, ["the model gives dict", "(2, 3)"]),
+        ("too_wide data", 2, ["2 samples (4, float32)", "RuntimeError", "model"]),
     ],
 )
 def test_model_and_labels_must_fit_the_classes(
     fedask: Fedask,
-    source: str,
+    names: str,
     code: int,
     words: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = f"mine_{source}"
+    task, source = names.split()
+    module = f"mine_{task}_{source}"
     (tmp_path / f"{module}.py").write_text(APP)
     monkeypatch.syspath_prepend(tmp_path)
     done = fedask(
         "simulate",
         "tiny",
         "--set",
-        f"task.name={module}:task",
+        f"task.name={module}:{task}",
         "--set",
         f"data.source={module}:{source}",
         "--out",
@@ -226,6 +297,18 @@ def test_a_fleet_that_diverges_is_told_why(fedask: Fedask, tmp_path: Path) -> No
     assert "train.lr" in done.stderr or "NaN" in done.stderr
     result = json.loads((tmp_path / "o" / "result.json").read_text())
     assert result["ledger"]["answered"] > 0  # the labels count, the updates do not
+
+
+def test_a_comparison_tells_which_arm_lost_updates(
+    fedask: Fedask, tmp_path: Path
+) -> None:
+    small = ("--seeds", "1", "--set", "ask.cycles=2", "--out", tmp_path / "o")
+    arms = ("--arm", "hot:train.lr=1e30", "--arm", "warm:train.lr=0.1")
+    done = fedask("compare", "tiny", *arms, *small)
+    assert done.returncode == 0, done.stderr
+    assert "hot: " in done.stderr
+    assert "times: no update: training diverged" in done.stderr
+    assert "warm: " not in done.stderr
 
 
 def test_policies_are_checked_before_the_first_run(
@@ -285,7 +368,7 @@ def test_arms_with_other_classes_cannot_be_compared(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("name", ["Bad_Name", "-x", "x" * 40, "1app"])
+@pytest.mark.parametrize("name", ["Bad_Name", "-x", "x" * 40, "1app", "class", "json"])
 def test_an_app_needs_a_name_that_flower_takes(
     fedask: Fedask, name: str, tmp_path: Path
 ) -> None:

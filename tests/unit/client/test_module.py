@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,17 @@ def test_buffers_of_batch_norm_travel_with_the_model() -> None:
     before = made.predict(SAMPLES)
     made.load(sent)
     assert not np.array_equal(made.predict(SAMPLES), before)
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_lone_sample_leaves_batch_norm_its_running_statistics(labels: int) -> None:
+    made = learner(replace(PLAIN, batch_size=1), task(Normed))
+    given = made.prepare(SAMPLES[:labels], [0] * labels)
+    trained = made.train(replace(lesson(made), labelled=given))
+
+    assert trained.usable
+    assert np.array_equal(trained.arrays["norm.running_mean"], np.zeros(5))
+    assert not np.array_equal(trained.arrays["norm.weight"], np.ones(5))
 
 
 def test_predicting_leaves_the_buffers_alone() -> None:

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from fedask.common.errors import ConfigError
-from fedask.common.registry import load_attr, nearest, resolve
+from fedask.common.errors import ConfigError, PrivacyError
+from fedask.common.registry import load_attr, make, nearest, resolve
 
 TABLE = {"root": "math:sqrt", "power": "math:pow"}
 
@@ -63,3 +63,27 @@ def test_nearest_is_case_sensitive_and_sorted() -> None:
     assert nearest("b", ["cc", "aa", "bb"]) == " (did you mean 'bb'?)"
     assert nearest("x", ["cc", "aa"]) == " (valid: aa, cc)"
     assert nearest("x", []) == " (valid: )"
+
+
+def test_what_a_name_stands_for_is_called() -> None:
+    assert make("function", "root", TABLE, 9.0) == 3.0
+
+
+def refuse(given: float) -> float:
+    msg = f"{given} is too much"
+    raise PrivacyError(msg)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("power", ConfigError, r"function 'power' .* call with \(float\): TypeError"),
+        ("math:sqrt", ConfigError, "function 'math:sqrt' lacks needs"),
+        (f"{__name__}:refuse", PrivacyError, "is too much"),
+    ],
+)
+def test_what_cannot_be_made_is_named(
+    name: str, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        make("function", name, TABLE, 9.0, offers=("needs",))

@@ -142,6 +142,29 @@ def test_bytes_are_scaled_to_one_and_reshaped() -> None:
     assert torch.equal(inputs.flatten(), torch.tensor([0, 51, 102, 255]) / 255)
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [((3,), (4,)), ((8, 8, 3), (3, 8, 8)), ((8, 8, 1), (3, 8, 8)), ((5, 2), (2, 5))],
+)
+def test_samples_that_a_reshape_would_scramble_are_refused(
+    given: tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    with pytest.raises(ConfigError, match=r"input_shape .*transform="):
+        Task(classes=TWO, input_shape=wanted).to_inputs(np.zeros((2, *given)))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [((8, 8), (1, 8, 8)), ((8, 8, 1), (1, 8, 8)), ((2, 6), (12,)), ((64,), (1, 8, 8))],
+)
+def test_samples_are_brought_into_form(
+    given: tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    inputs = Task(classes=TWO, input_shape=wanted).to_inputs(np.zeros((2, *given)))
+
+    assert inputs.shape == (2, *wanted)
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.float32, np.float64])
 def test_other_numbers_are_converted_but_not_scaled(dtype: type[Any]) -> None:
     raw = np.array([[0, 51, 102, 255]], dtype=dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.errors import ConfigError
-from fedask.common.registry import resolve
+from fedask.common.registry import make
 
 BATCHERS = {
     "top": "fedask.client.batchers.top:Top",
@@ -139,9 +139,9 @@ def make_batcher(name: str) -> Batcher:
     """
     if name.startswith(DISTINCT):
         inner = make_batcher(name.removeprefix(DISTINCT))
-        wrapped: Batcher = resolve("batcher", _DISTINCT_CLASS, {})(inner)
+        wrapped: Batcher = make("batcher", _DISTINCT_CLASS, {}, inner)
         return wrapped
-    batcher: Batcher = resolve("batcher", name, BATCHERS)()
+    batcher: Batcher = make("batcher", name, BATCHERS, offers=("needs", "pick"))
     return batcher
 
 

@@ -8,7 +8,7 @@ device that was killed goes on from what its store says.
 from dataclasses import dataclass
 from typing import Protocol
 
-from fedask.common.registry import resolve
+from fedask.common.registry import make
 from fedask.common.sections import StreamConfig
 
 CONTROLLERS = {
@@ -90,7 +90,11 @@ def make_controller(config: StreamConfig) -> Controller:
     ConfigError
         If its name is unknown (the nearest is named).
     """
-    controller: Controller = resolve("controller", config.controller, CONTROLLERS)(
-        config
+    controller: Controller = make(
+        "controller",
+        config.controller,
+        CONTROLLERS,
+        config,
+        offers=("start", "query", "update"),
     )
     return controller

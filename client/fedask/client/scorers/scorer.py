@@ -5,7 +5,7 @@ from typing import Protocol
 
 from fedask.client.asking.view import NEEDS, Floats, Known, View
 from fedask.common.errors import ConfigError
-from fedask.common.registry import resolve
+from fedask.common.registry import make
 
 SCORERS = {
     "margin": "fedask.client.scorers.uncertainty:Margin",
@@ -74,7 +74,7 @@ def make_scorer(name: str) -> Scorer:
 
     if is_expression(name):
         return Combined(parse(name), make_scorer)
-    scorer: Scorer = resolve("scorer", name, SCORERS)()
+    scorer: Scorer = make("scorer", name, SCORERS, offers=("needs", "__call__"))
     check_needs(name, scorer.needs)
     return scorer
 

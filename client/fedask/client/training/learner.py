@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from fedask.client.training.cohort import Cohort
@@ -33,6 +34,8 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays, ArraySpec, are_sane
 
 Floats = NDArray[np.float32]
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Learner:
@@ -157,7 +160,8 @@ class Learner:
         """Return the loss of one batch."""
         inputs = labelled.inputs if rows is None else labelled.inputs[rows]
         targets = labelled.targets if rows is None else labelled.targets[rows]
-        logits = self._model(inputs)
+        with _lone(self._model, len(targets)):
+            logits = self._model(inputs)
         check_logits(logits, len(targets), self._task.num_classes)
         if labelled.shift is not None:
             logits = logits + labelled.shift
@@ -282,6 +286,23 @@ class Learner:
             shift=self._loss.shift(targets, weighed),
             weights=weighed,
         )
+
+
+@contextmanager
+def _lone(model: nn.Module, count: int) -> Iterator[None]:
+    """Let batch norms take their running statistics for a lone sample.
+
+    One sample has none of its own, and torch refuses it; a device's first label is one.
+    """
+    modules = model.modules() if count == 1 else ()
+    norms = [m for m in modules if isinstance(m, _NORMS) and m.training]
+    for norm in norms:
+        norm.training = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training = True
 
 
 @contextmanager

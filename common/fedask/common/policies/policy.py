@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, unit_hash
 from fedask.common.records import Cut
-from fedask.common.registry import resolve
+from fedask.common.registry import make
 from fedask.common.sections import AskConfig
 
 POLICIES = {
@@ -123,6 +123,9 @@ class Policy(Protocol):
         ...
 
 
+_OFFERS = ("traits", "contribute", "accept", "plan")
+
+
 @lru_cache(maxsize=64)
 def make_policy(config: AskConfig, num_classes: int) -> Policy:
     """Return the configured policy; policies keep no state, so they are shared.
@@ -132,7 +135,9 @@ def make_policy(config: AskConfig, num_classes: int) -> Policy:
     ConfigError
         If its name is unknown.
     """
-    policy: Policy = resolve("policy", config.policy, POLICIES)(config, num_classes)
+    policy: Policy = make(
+        "policy", config.policy, POLICIES, config, num_classes, offers=_OFFERS
+    )
     return policy
 
 

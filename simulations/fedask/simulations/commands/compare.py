@@ -3,10 +3,11 @@
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -24,7 +25,7 @@ from fedask.simulations.commands.options import (
     clear,
     read_settings,
 )
-from fedask.simulations.commands.simulate import note
+from fedask.simulations.commands.simulate import note, refusals
 from fedask.simulations.console import print_summary, progress_bar
 from fedask.simulations.history import Follower
 from fedask.simulations.programs import Program, open_program
@@ -222,9 +223,20 @@ def compare(
             resume=resume,
             tick=tick,
         )
+    print_refused(found.results)
     summary = summarise(found, program.scenario, question)
     write_outcome(summary, folder)
     return summary
+
+
+def print_refused(results: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
+    """Say of each arm what devices failed at, or the server refused, in all seeds."""
+    refused: defaultdict[str, list[tuple[int, str, str]]] = defaultdict(list)
+    for (arm, _), result in sorted(results.items()):
+        refused[arm] += result["refused"]
+    for arm, found in refused.items():
+        for line in refusals(found):
+            stderr().print(f"{arm}: {line}", markup=False, highlight=False)
 
 
 def _inline(question: "Question") -> bool:

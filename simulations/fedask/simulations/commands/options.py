@@ -60,13 +60,18 @@ def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
     Raises
     ------
     ConfigError
-        If the folder exists and neither flag is given, or it does not look like
-        something that fedask wrote.
+        If it is a file, the folder exists and neither flag is given, or it does not
+        look like something that fedask wrote.
     """
     if overwrite and resume:
         msg = "--overwrite and --resume exclude each other"
         raise ConfigError(msg)
-    if not out.exists() or resume:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        msg = f"{out} is a file: choose a folder with --out"
+        raise ConfigError(msg)
+    if resume:
         return
     if not overwrite:
         msg = f"the folder {out} exists: choose another --out, add --resume to "
@@ -74,6 +79,7 @@ def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
         raise ConfigError(msg)
     ours = ["result.json", "summary.json", "history.jsonl", "checkpoint.npz"]
     ours += ["runs", "arms.json"]
+    ours += ["devices/fleet.key"]  # all there is of a run whose first round failed
     if any(out.iterdir()) and not any((out / name).exists() for name in ours):
         msg = f"the folder {out} holds something else than a fedask run: not replaced"
         raise ConfigError(msg)
