@@ -70,6 +70,18 @@ class Scenario:
         """Train messages that a device gets in a run that nothing ends early."""
         return self.train.warmup + self.ask.cycles * self.train.rounds
 
+    @property
+    def first_labels(self) -> int:
+        """Labels each device asks in the first cycle, before any model knows anything.
+
+        What comes after is chosen by a model that has seen these alone: where few
+        devices share the quota, one each would leave it blind to most of the data.
+        """
+        if self.ask.initial:
+            return self.ask.initial
+        share = max(1, self.ask.quota // self.fleet.devices)
+        return min(share, self.ask.capacity, self.ask.device_labels or share)
+
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "Scenario":
         """Build from nested tables, as TOML gives them.

@@ -106,7 +106,7 @@ class AskConfig:
     calibrate: bool = False  # a temperature per device before scores are compared
     quota: int = 20  # labels the fleet may buy per cycle
     cycles: int = 16
-    initial: int = 1  # labels each device asks in the first cycle
+    initial: int = 0  # labels a device asks in the first cycle; 0 = its share of quota
     first: str = "typicality"  # how it chooses them: a scorer, or random
     capacity: int = 10  # labels one device's people give per cycle
     shortlist: float = 4.0  # m: the batcher chooses k out of the best m * k
@@ -122,7 +122,12 @@ class AskConfig:
     def __post_init__(self) -> None:
         require(self.quota >= 1, "ask.quota", self.quota, "must be at least 1")
         require(self.cycles >= 1, "ask.cycles", self.cycles, "must be at least 1")
-        require(self.initial >= 1, "ask.initial", self.initial, "must be at least 1")
+        require(
+            self.initial >= 0,
+            "ask.initial",
+            self.initial,
+            "must be positive, or 0: the device's share of ask.quota",
+        )
         require(
             1 <= self.capacity <= MAX_CAPACITY,
             "ask.capacity",
@@ -136,10 +141,10 @@ class AskConfig:
             f"must not exceed ask.capacity = {self.capacity}, what people give a cycle",
         )
         require(
-            self.device_labels == 0 or self.device_labels >= self.initial,
+            self.device_labels == 0 or self.device_labels >= max(1, self.initial),
             "ask.device_labels",
             self.device_labels,
-            f"must be 0 (no limit) or at least ask.initial = {self.initial}",
+            f"must be 0 (no limit) or at least ask.initial = {max(1, self.initial)}",
         )
         require(
             1.0 <= self.shortlist <= MAX_SHORTLIST,

@@ -178,7 +178,7 @@ class AskStrategy(Strategy):
         current.tell(number)
         if cycle == 1:  # a device that comes late asks its first questions then
             known = len(self.progress.ledger.totals)
-            self.progress.ledger.grant_first(self._scenario.ask.initial * known)
+            self.progress.ledger.grant_first(self._scenario.first_labels * known)
         self.grid = current.grid if current.scored else None
         if self._scores(cycle, step):
             self.progress.cut = self._plan(cycle + 1, current)
@@ -244,7 +244,7 @@ class AskStrategy(Strategy):
             cycle=1,
             model_version="",
             nonce=self._nonce(1),
-            take=self._scenario.ask.initial,
+            take=self._scenario.first_labels,
         )
 
     def _nonce(self, cycle: int) -> int:

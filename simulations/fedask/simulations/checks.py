@@ -147,12 +147,13 @@ def check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
         msg = f"ask.quota = {ask.quota}: the fleet's people give at most {capacity} "
         msg += f"labels a cycle (ask.capacity = {ask.capacity} per device)"
         raise ConfigError(msg)
-    first, budget = ask.initial * len(sizes), scenario.stop.budget
+    each, budget = scenario.first_labels, scenario.stop.budget
+    first = each * len(sizes)
     wanted = first + ask.quota * (ask.cycles - 1)
     if budget is not None:
         if first > budget:
             msg = f"stop.when names 'budget' with {budget} labels: the first cycle "
-            msg += f"alone asks {first} (ask.initial = {ask.initial} of each device)"
+            msg += f"alone asks {first} ({each} of each device: ask.initial)"
             raise ConfigError(msg)
         wanted = min(wanted, budget)
     if wanted > total:

@@ -46,8 +46,7 @@ source = "{package}.task:data"
 devices = {devices}
 
 [tool.flwr.app.config.ask]
-initial = 1  # questions to each device in the first cycle
-quota = {devices}  # to the whole fleet in each later one
+quota = {devices}  # questions to the whole fleet in a cycle
 cycles = 5
 
 [tool.flwr.app.config.train]

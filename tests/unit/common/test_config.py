@@ -27,7 +27,7 @@ NAN, INF = math.nan, math.inf
         ("fleet.store", "disk", "must be 'sqlite' or 'memory'"),
         ("ask.quota", 0, "must be at least 1"),
         ("ask.cycles", 0, "must be at least 1"),
-        ("ask.initial", 0, "must be at least 1"),
+        ("ask.initial", -1, "must be positive, or 0"),
         ("ask.initial", 11, "must not exceed ask.capacity = 10"),
         ("ask.capacity", 0, "must be 1 to 65535"),
         ("ask.capacity", 65_536, "must be 1 to 65535"),
@@ -372,3 +372,20 @@ def test_warm_up_comes_before_the_cycles_and_is_counted_backwards() -> None:
 def test_warm_up_that_a_restart_would_undo_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"train\.warmup = 3: train\.restart would"):
         Scenario.from_flat({"train.warmup": 3, "train.restart": True})
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ({"ask.initial": 3}, 3),
+        ({"ask.quota": 20, "fleet.devices": 4}, 5),
+        ({"ask.quota": 20, "fleet.devices": 50}, 1),
+        ({"ask.quota": 90, "fleet.devices": 1, "ask.capacity": 30}, 30),
+        ({"ask.quota": 20, "fleet.devices": 1, "ask.device_labels": 7}, 7),
+    ],
+)
+def test_the_first_questions_are_a_share_of_the_quota(
+    values: dict[str, int], labels: int
+) -> None:
+    scenario = Scenario.from_flat({"ask.capacity": 20, **values})
+    assert scenario.first_labels == labels

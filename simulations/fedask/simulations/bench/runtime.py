@@ -102,7 +102,7 @@ def bare_rounds_per_s(scenario: Scenario) -> float:
     shares = shares_of(scenario)
     batches = []
     for rows in shares.rows:
-        chosen = rows[: scenario.ask.initial]
+        chosen = rows[: scenario.first_labels]
         inputs = task.to_inputs(shares.data.train_x[chosen])
         batches.append((inputs, torch.from_numpy(shares.data.train_y[chosen])))
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
