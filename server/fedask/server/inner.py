@@ -51,15 +51,10 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
     ConfigError
         If the name or an option is unknown, or the strategy refuses a value.
     """
-    # Those of Flower that average arrays: boosted trees travel as something else.
-    known = {
-        name: getattr(flower, name)
-        for name in flower.__all__
-        if name not in {"Strategy", "Result"} and not name.startswith("FedXgb")
-    }
+    known = {name: getattr(flower, name) for name in flower.__all__}
     if ":" in config.name:
         kind = load_attr(config.name)
-    elif config.name in known:
+    elif config.name in known and config.name not in {"Strategy", "Result"}:
         kind = known[config.name]
     else:
         msg = f"unknown strategy {config.name!r}" + nearest(config.name, known)

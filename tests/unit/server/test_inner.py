@@ -104,7 +104,6 @@ def test_own_strategy_sees_every_reply_though_it_is_an_average() -> None:
         (_config("fedadam"), r"unknown strategy 'fedadam' \(did you mean 'FedAdam'\?"),
         (_config("Strategy"), "unknown strategy 'Strategy'"),
         (_config("Result"), "unknown strategy 'Result'"),
-        (_config("FedXgbBagging"), "unknown strategy 'FedXgbBagging'"),
         (_config("??"), r"unknown strategy '\?\?' \(valid: Bulyan, "),
         (
             _config("FedAdam", beta1=0.5),
