@@ -46,7 +46,8 @@ source = "{package}.task:data"
 devices = {devices}
 
 [tool.flwr.app.config.ask]
-quota = {devices}  # questions to the whole fleet in a cycle
+initial = 0  # questions to each device in the first cycle; 0: its share of the quota
+quota = {devices}  # to the whole fleet in each later one
 cycles = 5
 
 [tool.flwr.app.config.train]
