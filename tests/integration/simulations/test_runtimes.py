@@ -145,15 +145,16 @@ def test_worker_of_ray_that_dies_ends_the_run(tmp_path: Path) -> None:
 
 def submit(folder: Path, main: str) -> None:
     """Run a user's app on two SuperNodes; ``main`` is what its ServerApp does."""
-    package = write_template(folder / "my-app")
-    (folder / "my-app" / package / "server_app.py").write_text(
+    made = folder / f"app-{uuid4().hex[:8]}"  # two of a name cannot both be imported
+    package = write_template(made)
+    (made / package / "server_app.py").write_text(
         "from flwr.serverapp import ServerApp\n"
         "app = ServerApp()\n"
         "@app.main()\n"
         f"def main(grid, context):\n{main}"
     )
     settings = {"fleet.devices": 2, "ask.quota": 2, "ask.cycles": 3}
-    program = open_program(str(folder / "my-app"), settings)
+    program = open_program(str(made), settings)
     simulate(program.load_apps(), program.scenario, folder / "r", runtime="superlink")
 
 
