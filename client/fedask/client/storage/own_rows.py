@@ -10,17 +10,15 @@ from collections.abc import Collection
 from datetime import datetime
 
 from fedask.client.storage.kinds import OWN
+from fedask.client.storage.note import OWN as NOTE
+from fedask.client.storage.note import drop_note, note, put_note
 from fedask.client.storage.vault import Vault
 from fedask.client.training.own import OwnRecord
 from fedask.common.ids import ModelVersion, Uid
 from fedask.common.seal import Place, seal, unseal
 
-_NOTE = "own"
 _KEY = "own"  # purpose of the key
-_PLACE = Place("note", "value", _NOTE)
-_READ = "SELECT value FROM note WHERE name = ?"
-_WRITE = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
-_DROP = "DELETE FROM note WHERE name = ?"
+_PLACE = Place("note", "value", NOTE)
 _DROP_MODEL = "DELETE FROM model WHERE kind = ?"
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 
@@ -33,10 +31,10 @@ def read(db: sqlite3.Connection, vault: Vault) -> OwnRecord | None:
     SealError
         If it cannot be opened.
     """
-    row = db.execute(_READ, (_NOTE,)).fetchone()
-    if row is None:
+    sealed = note(db, NOTE)
+    if not sealed:
         return None
-    kept = json.loads(unseal(vault.key_for(_KEY), bytes(row[0]), _PLACE))
+    kept = json.loads(unseal(vault.key_for(_KEY), sealed, _PLACE))
     return OwnRecord(
         base=ModelVersion(kept["base"]),
         answers={Uid(uid): label for uid, label in kept["answers"].items()},
@@ -64,14 +62,14 @@ def write(
             "usable": record.usable,
         }
     )
-    db.execute(_WRITE, (_NOTE, seal(vault.key_for(_KEY), content.encode(), _PLACE)))
+    put_note(db, NOTE, seal(vault.key_for(_KEY), content.encode(), _PLACE))
     if encoded is not None:
         db.execute(_PUT_MODEL, (OWN, encoded))
 
 
 def drop(db: sqlite3.Connection) -> None:
     """Keep neither record nor model."""
-    db.execute(_DROP, (_NOTE,))
+    drop_note(db, NOTE)
     db.execute(_DROP_MODEL, (OWN,))
 
 

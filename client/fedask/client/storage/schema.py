@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from fedask.client.storage.migration import drop_plain, seal_rows
+from fedask.client.storage.note import UNCLEAN, drop_note, note, put_note
 from fedask.client.storage.sealer import Sealer
 from fedask.client.storage.tables import STEPS
 from fedask.client.storage.vault import Vault
@@ -21,7 +22,6 @@ PRECEDENT = "uid, cycle, experts, descriptors, levels, found, finding"  # its co
 VERDICT = "number, uid, annotator, kind, at, key, said, undone, control, place"
 _SEALED = 5  # the version from which on secrets are sealed
 SCHEMA_VERSION = len(STEPS)
-_UNCLEAN = "unclean"  # name of a note
 
 
 def bring_up_to_date(db: sqlite3.Connection, vault: Vault, sealer: Sealer) -> None:
@@ -66,15 +66,15 @@ def _newest() -> tuple[str, ...]:
 
 def set_unclean(db: sqlite3.Connection, *, unclean: bool) -> None:
     """Note whether the file may still show what was deleted."""
-    db.execute("DELETE FROM note WHERE name = ?", (_UNCLEAN,))
     if unclean:
-        db.execute("INSERT INTO note (name, value) VALUES (?, x'01')", (_UNCLEAN,))
+        put_note(db, UNCLEAN, b"\x01")
+    else:
+        drop_note(db, UNCLEAN)
 
 
 def is_unclean(db: sqlite3.Connection) -> bool:
     """Return what was noted last."""
-    row = db.execute("SELECT 1 FROM note WHERE name = ?", (_UNCLEAN,)).fetchone()
-    return row is not None
+    return bool(note(db, UNCLEAN))
 
 
 def to_text(time: datetime) -> str:

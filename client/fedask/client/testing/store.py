@@ -11,10 +11,10 @@ from fedask.client.audit.event import Event
 from fedask.client.storage.device_store import DeviceStore
 from fedask.client.storage.erasure import Erased
 from fedask.client.storage.kinds import OWN
-from fedask.client.storage.milestones import MemoryMilestones
 from fedask.client.storage.payload import StoreQuota
 from fedask.client.testing.arrivals import MemoryArrivals
 from fedask.client.testing.labels import MemoryLabels
+from fedask.client.testing.milestones import MemoryMilestones
 from fedask.client.testing.own import MemoryOwn
 from fedask.client.testing.payloads import MemoryPayloads
 from fedask.client.testing.precedents import MemoryPrecedents
