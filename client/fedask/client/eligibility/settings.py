@@ -7,6 +7,7 @@ from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fedask.client.prefixed import check_kind, settings_under
 from fedask.common.errors import ConfigError
 from fedask.common.registry import nearest
 
@@ -131,22 +132,10 @@ class EligibilitySettings:
         ConfigError
             If a key is none that there is (the nearest is named) or a value is wrong.
         """
-        kinds = {field.name: field.type for field in fields(cls)}
+        kinds = {field.name: type(field.default) for field in fields(cls)}
         chosen: dict[str, Any] = {}
-        for key, value in node.items():
-            if not key.startswith(PREFIX):
-                continue
-            name = key.removeprefix(PREFIX).replace("-", "_")
-            if name not in kinds:
-                known = [f"{PREFIX}{each}".replace("_", "-") for each in kinds]
-                msg = f"--node-config {key}: no such setting" + nearest(key, known)
-                raise ConfigError(msg)
-            kind = kinds[name]
-            whole = type(value) is int and kind is float
-            if type(value) is not kind and not whole:
-                wanted = getattr(kind, "__name__", str(kind))
-                msg = f"--node-config {key} = {value!r}: must be {wanted}"
-                raise ConfigError(msg)
+        for name, key, value in settings_under(node, PREFIX, kinds):
+            check_kind(key, value, kinds[name])
             if not value:
                 # Most likely a slip: a device that trains whenever it likes.
                 msg = f"--node-config {key} = {value!r} asks for nothing: leave it out"

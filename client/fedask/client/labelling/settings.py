@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from fedask.client.labelling.verdict import Rule
+from fedask.client.prefixed import check_kind, settings_under
 from fedask.common.errors import ConfigError
-from fedask.common.registry import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +70,7 @@ class DeskSettings:
         """
         types = {"rule": str, "lease_s": float, "unsure": int, "controls": float}
         chosen: dict[str, Any] = {}
-        for key, value in node.items():
-            name = key.removeprefix("desk-").replace("-", "_")
-            if not key.startswith("desk-"):
-                continue
-            if name not in types:
-                known = [f"desk-{each}".replace("_", "-") for each in types]
-                msg = f"--node-config {key}: no such setting" + nearest(key, known)
-                raise ConfigError(msg)
-            whole = type(value) is int and types[name] is float
-            if type(value) is not types[name] and not whole:
-                msg = f"--node-config {key} = {value!r}: must be {types[name].__name__}"
-                raise ConfigError(msg)
+        for name, key, value in settings_under(node, "desk-", types):
+            check_kind(key, value, types[name])
             chosen[name] = value
         return cls(classes=classes, **chosen)

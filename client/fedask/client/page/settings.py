@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedask.client.prefixed import check_kind, settings_under
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
-from fedask.common.registry import nearest
 
 MAX_AHEAD = 20
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -117,14 +117,7 @@ class PageSettings:
         chosen: dict[str, Any] = {}
         if "store" in node:
             chosen["sessions"] = Path(f"{node['store']}.sessions")
-        for key, value in node.items():
-            name = key.removeprefix("page-").replace("-", "_")
-            if not key.startswith("page-"):
-                continue
-            if name not in known:
-                keys = [f"page-{each}".replace("_", "-") for each in known]
-                msg = f"--node-config {key}: no such setting" + nearest(key, keys)
-                raise ConfigError(msg)
+        for name, key, value in settings_under(node, "page-", known):
             chosen[name] = _read(key, value, known[name])
         return cls(classes=tuple(classes), **chosen)
 
@@ -175,10 +168,7 @@ def is_loopback(host: str) -> bool:
 
 def _read(key: str, value: object, wanted: object) -> object:
     """Return a value of the node configuration as the type of a field."""
-    kind = {int: int, float: float}.get(wanted, str)  # type: ignore[call-overload]
-    if type(value) is not kind and not (kind is float and type(value) is int):
-        msg = f"--node-config {key} = {value!r:.80}: must be {kind.__name__}"
-        raise ConfigError(msg)
+    check_kind(key, value, {int: int, float: float}.get(wanted, str))  # type: ignore[call-overload]
     if wanted == tuple[str, ...]:
         return tuple(each.strip() for each in str(value).split(","))
     return Path(str(value)) if wanted == Path | None else value

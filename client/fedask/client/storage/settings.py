@@ -7,6 +7,7 @@ from typing import Any
 
 from fedask.client.audit.key import file_key
 from fedask.client.audit.log import SqliteAudit
+from fedask.client.prefixed import settings_under
 from fedask.client.storage.connection import audit_key
 from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile
 from fedask.client.storage.keyring import Keyring, SystemKeyring
@@ -14,7 +15,6 @@ from fedask.client.storage.payload import StoreQuota
 from fedask.client.storage.store import SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError
-from fedask.common.registry import nearest
 
 _PREFIX = "store-"
 
@@ -74,15 +74,8 @@ class StoreSettings:
         """
         types = {each.name: type(each.default) for each in fields(cls)}
         chosen: dict[str, Any] = {}
-        for key, value in node.items():
-            if not key.startswith(_PREFIX):
-                continue
-            name = key.removeprefix(_PREFIX).replace("-", "_")
-            if name not in types:
-                known = [_PREFIX + each.replace("_", "-") for each in types]
-                msg = f"--node-config {key}: no such setting" + nearest(key, known)
-                raise ConfigError(msg)
-            if type(value) is not types[name]:
+        for name, key, value in settings_under(node, _PREFIX, types):
+            if type(value) is not types[name]:  # not told: it may be a secret
                 msg = f"--node-config {key}: must be of type {types[name].__name__}"
                 raise ConfigError(msg)
             chosen[name] = value

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedask.client.prefixed import check_kind, settings_under
 from fedask.common.errors import ConfigError
-from fedask.common.registry import nearest
 
 PREFIX = "own-"
 _ANSWERS = PREFIX + "answers"
@@ -53,14 +53,8 @@ class OwnSettings:
         ConfigError
             If a key or a value is wrong.
         """
-        for key in node:
-            if key.startswith(PREFIX) and key != _ANSWERS:
-                msg = f"--node-config {key}: no such setting" + nearest(key, [_ANSWERS])
-                raise ConfigError(msg)
-        if _ANSWERS not in node:
-            return cls()
-        answers = node[_ANSWERS]
-        if type(answers) is not int:  # a bool is none
-            msg = f"--node-config {_ANSWERS} = {answers!r:.80}: must be int"
-            raise ConfigError(msg)
-        return cls(answers=answers)
+        chosen: dict[str, int] = {}
+        for name, key, value in settings_under(node, PREFIX, {"answers"}):
+            check_kind(key, value, int)
+            chosen[name] = value
+        return cls(**chosen)
