@@ -39,7 +39,7 @@ from fedask.common.task import Task
 @contextmanager
 def open_device(
     task: Task,
-    scenario: Scenario,  # noqa: ARG001
+    scenario: Scenario,  # noqa: ARG001  (the seam's signature)
     context: Context,
     machine: Machine = MACHINE,
 ) -> Iterator[Device]:

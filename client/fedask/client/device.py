@@ -94,7 +94,7 @@ def unhindered() -> None:
     """Go on: nothing stops a device that nobody guards."""
 
 
-def always(tick: int) -> bool:  # noqa: ARG001
+def always(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
     """Answer every round: the presence of a real device is not ours to decide."""
     return True
 

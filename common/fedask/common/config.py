@@ -200,7 +200,7 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _build(cls: type[Any], tree: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+def _build(cls: type[Any], tree: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401  (JSON)
     """Build one frozen dataclass from a table, section by section."""
     hints = get_type_hints(cls)
     for key in tree:
@@ -214,7 +214,7 @@ def _build(cls: type[Any], tree: Mapping[str, Any], prefix: str) -> Any:  # noqa
     return cls(**values)
 
 
-def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401
+def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401  (JSON)
     """Check a value against its field's type; whole numbers may stand for floats."""
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):

@@ -46,7 +46,7 @@ def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
         raise ConfigError(msg) from err
 
 
-def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN401
+def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN401  (JSON)
     """Find what ``name`` stands for: an entry of ``table`` or ``package.module:attr``.
 
     Parameters
@@ -73,7 +73,7 @@ def make(
     table: Mapping[str, str],
     *arguments: Any,  # noqa: ANN401  (whatever that kind is made of)
     offers: Sequence[str] = (),
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401  (JSON)
     """Call what ``resolve`` finds.
 
     Parameters

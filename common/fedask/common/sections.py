@@ -358,7 +358,7 @@ class AutoConfig:
 
     def __post_init__(self) -> None:
         require(
-            self.sure == 0.0 or 0.5 < self.sure < 1.0,  # noqa: PLR2004
+            self.sure == 0.0 or 0.5 < self.sure < 1.0,  # noqa: PLR2004  (more likely than not)
             "auto.sure",
             self.sure,
             "must be 0 (off) or lie between 0.5 and 1",

@@ -140,7 +140,7 @@ class Task:
             what = "texts" if raw.dtype.kind == "U" else f"of type {raw.dtype}"
             msg = f"the samples are {what:.200}: the task needs a transform= for them"
             raise ConfigError(msg)
-        import torch  # noqa: PLC0415
+        import torch  # noqa: PLC0415  (imports torch)
 
         # A copy: sources may be memory-mapped and read-only, torch wants neither. Into
         # torch's memory, which is aligned the same everywhere: on that the last bits of

@@ -87,7 +87,7 @@ class Budget:
         Not used.
     """
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
         self._stop = scenario.stop
 
     def reason(self, cycles: Sequence[Row]) -> str:
@@ -117,7 +117,7 @@ class Plateau:
         Not used.
     """
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
         _require_evaluation("plateau", scenario)
         self._patience = scenario.stop.patience
         self._min_gain = scenario.stop.min_gain
@@ -192,7 +192,7 @@ class Stabilised:
     stabilizing predictions and the need for user-adjustable stopping", CoNLL 2009.
     """
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
         _require_evaluation("stabilised", scenario)
         self._kappa = scenario.stop.kappa
         self._window = scenario.stop.window
@@ -227,7 +227,7 @@ class Value:
         Not used.
     """
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
         _require_evaluation("value", scenario)
         self._quota = scenario.ask.quota
         self._price = scenario.stop.price

@@ -230,7 +230,7 @@ def _worker() -> None:
 
 def _stop(pool: ProcessPoolExecutor) -> None:
     """End the workers at once; their runs can be resumed or done again."""
-    workers = list((pool._processes or {}).values())  # noqa: SLF001
+    workers = list((pool._processes or {}).values())  # noqa: SLF001  (there is no public way)
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
         worker.terminate()

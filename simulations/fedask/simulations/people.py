@@ -26,7 +26,7 @@ PEOPLE = {
 class Perfect(Oracle):
     """Answers everything at once and is always right."""
 
-    def __init__(self, truth: Truth, scenario: Scenario) -> None:  # noqa: ARG002
+    def __init__(self, truth: Truth, scenario: Scenario) -> None:  # noqa: ARG002  (the seam's signature)
         self._truth = truth
 
     @override

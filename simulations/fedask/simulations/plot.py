@@ -66,8 +66,8 @@ def draw_curves(summary: Mapping[str, Any], path: Path) -> None:
 
 def _figure() -> "Figure":
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (an extra)
+        from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
     except ImportError as err:
         msg = "curves need matplotlib: pip install 'fedask[simulation]'"
         raise ConfigError(msg) from err

@@ -26,7 +26,7 @@ from fedask.common.errors import StoreError
 
 _LOST = """SELECT 1 FROM audit
     WHERE event = 'accepted' AND body LIKE '%"head":-1}' LIMIT 1"""
-_LATEST = f"SELECT {COLUMNS} FROM audit ORDER BY number DESC LIMIT ?"  # noqa: S608
+_LATEST = f"SELECT {COLUMNS} FROM audit ORDER BY number DESC LIMIT ?"  # noqa: S608  (a constant)
 # SQLite quotes a damaged table's name, which need not be text.
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 

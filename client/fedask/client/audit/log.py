@@ -41,10 +41,10 @@ from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 COLUMNS = "number, at, event, body, previous, hash, mac"
-_APPEND = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_FROM = f"SELECT {COLUMNS} FROM audit WHERE number >= ? ORDER BY number"  # noqa: S608
+_APPEND = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  (a constant)
+_FROM = f"SELECT {COLUMNS} FROM audit WHERE number >= ? ORDER BY number"  # noqa: S608  (a constant)
 _NEXT = (
-    f"SELECT {COLUMNS} FROM audit WHERE number > ? "  # noqa: S608
+    f"SELECT {COLUMNS} FROM audit WHERE number > ? "  # noqa: S608  (a constant)
     "ORDER BY number LIMIT 1"
 )
 _LAST = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"

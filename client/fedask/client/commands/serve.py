@@ -37,10 +37,10 @@ def serve_command(
         _serve_grpc(site)
         return
     # Only this command needs FastAPI.
-    from fedask.client.page.device import page_of_device  # noqa: PLC0415
-    from fedask.client.page.helps import Helps  # noqa: PLC0415
-    from fedask.client.page.serve import address_of, serve  # noqa: PLC0415
-    from fedask.client.site.guessing import ModelGuesses  # noqa: PLC0415
+    from fedask.client.page.device import page_of_device  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.page.helps import Helps  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.page.serve import address_of, serve  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.site.guessing import ModelGuesses  # noqa: PLC0415  (imports Flower)
 
     clock = SystemClock()
     with Site.at(site, clock) as opened:
@@ -64,7 +64,7 @@ def serve_command(
 def _serve_grpc(folder: Path) -> None:
     """Run the labelling service that [service] in device.toml describes."""
     from fedask.client.service.plan import service_of  # noqa: PLC0415  (imports gRPC)
-    from fedask.client.service.server import serve  # noqa: PLC0415
+    from fedask.client.service.server import serve  # noqa: PLC0415  (imports gRPC)
 
     log_to_stderr()
 

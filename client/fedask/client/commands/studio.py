@@ -103,9 +103,9 @@ def _project_of(
 ) -> Iterator[tuple[Site, "Studio"]]:
     """Open a site, and a project on its server."""
     # Only what calls a server needs httpx.
-    from fedask.client.exchange.address import Address, read_token  # noqa: PLC0415
-    from fedask.client.exchange.link import Link  # noqa: PLC0415
-    from fedask.client.exchange.studio import Studio  # noqa: PLC0415
+    from fedask.client.exchange.address import Address, read_token  # noqa: PLC0415  (imports httpx)
+    from fedask.client.exchange.link import Link  # noqa: PLC0415  (imports httpx)
+    from fedask.client.exchange.studio import Studio  # noqa: PLC0415  (imports httpx)
 
     clock = SystemClock()
     address = Address(url=url, token=read_token(token))

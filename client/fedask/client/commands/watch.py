@@ -83,7 +83,7 @@ def _stopped_by_signals() -> threading.Event:
     """Return what SIGTERM and Ctrl-C set."""
     stop = threading.Event()
 
-    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a handler's signature)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -74,13 +74,13 @@ class EligibilitySettings:
 
     def __post_init__(self) -> None:
         for name, ok, wanted in (
-            ("battery_min", 0 <= self.battery_min <= 100, "1 to 100"),  # noqa: PLR2004
-            ("cpu_max", 0 <= self.cpu_max <= 100, "1 to 100"),  # noqa: PLR2004
+            ("battery_min", 0 <= self.battery_min <= 100, "1 to 100"),  # noqa: PLR2004  (its range, told beside)
+            ("cpu_max", 0 <= self.cpu_max <= 100, "1 to 100"),  # noqa: PLR2004  (its range, told beside)
             ("memory_min_mb", self.memory_min_mb >= 0, "more than 0"),
             ("disk_min_mb", self.disk_min_mb >= 0, "more than 0"),
             ("network", self.network in {"", "any", "unmetered"}, "any or unmetered"),
-            ("temperature_max", 0 <= self.temperature_max <= 120, "1 to 120"),  # noqa: PLR2004
-            ("interval_s", 0.1 <= self.interval_s <= 1.5, "0.1 to 1.5"),  # noqa: PLR2004
+            ("temperature_max", 0 <= self.temperature_max <= 120, "1 to 120"),  # noqa: PLR2004  (its range, told beside)
+            ("interval_s", 0.1 <= self.interval_s <= 1.5, "0.1 to 1.5"),  # noqa: PLR2004  (its range, told beside)
         ):
             if not ok:
                 _refuse(name, getattr(self, name), f"must be {wanted}")

@@ -236,10 +236,10 @@ class Link:
         if 300 <= status < 400:  # noqa: PLR2004  (HTTP)
             msg = f"{where}: it redirects, and the token does not follow: write the "
             raise ConfigError(msg + "address that it redirects to")
-        if status >= 500:  # noqa: PLR2004
+        if status >= 500:  # noqa: PLR2004  (classes of HTTP)
             msg = f"{where}: see its log"
             raise UnsureError(msg)
-        if not 200 <= status < 300:  # noqa: PLR2004
+        if not 200 <= status < 300:  # noqa: PLR2004  (classes of HTTP)
             msg = f"{where}: it does not take this; its log says why"
             raise ProtocolError(msg)
 

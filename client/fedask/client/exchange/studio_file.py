@@ -250,7 +250,7 @@ def _is_min(task: object) -> bool:
     )
 
 
-def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN401
+def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN401  (JSON)
     """Return what a task holds; none at all is no annotation."""
     found = task.get("annotations") or []
     if not isinstance(found, list):

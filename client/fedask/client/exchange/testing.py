@@ -98,7 +98,7 @@ class FakeStudio:
     access: int = 0  # short-lived tokens given out
     annotated: int = 0  # the last number of an annotation: none is used twice
 
-    def annotate(self, uid: str, **annotation: Any) -> None:  # noqa: ANN401
+    def annotate(self, uid: str, **annotation: Any) -> None:  # noqa: ANN401  (JSON)
         """Let somebody annotate the first task of a sample."""
         task = next(t for t in self.tasks.values() if t["meta"]["uid"] == uid)
         usual = {"was_cancelled": False, "ground_truth": False, "completed_by": 1}
@@ -114,7 +114,7 @@ class FakeStudio:
         method: str,
         path: str,
         query: Mapping[str, str],
-        body: Any,  # noqa: ANN401
+        body: Any,  # noqa: ANN401  (JSON)
     ) -> tuple[int, Any]:
         """Do what a request asks; returns the status and the answer."""
         project = f"/api/projects/{PROJECT}"
@@ -142,7 +142,7 @@ class FakeStudio:
             "maximum_annotations": self.overlap,
         }
 
-    def _change(self, body: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _change(self, body: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
         self.config = body.get("label_config", self.config)
         self.overlap = body.get("maximum_annotations", self.overlap)
         return self._project()
@@ -187,7 +187,7 @@ class FakeStudio:
             "tasks": shown,
         }
 
-    def _import(self, body: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _import(self, body: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
         if not isinstance(body, list) or not body:
             raise _RefusedError(400, "load_tasks: Data root must be list")
         for task in body:
@@ -239,13 +239,13 @@ def _parsed(config: str) -> dict[str, Any]:
     }
 
 
-def _check_task(task: Any, config: str, members: set[str]) -> None:  # noqa: ANN401
+def _check_task(task: Any, config: str, members: set[str]) -> None:  # noqa: ANN401  (JSON)
     """Refuse a task as Label Studio does."""
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         raise _RefusedError(400, 'Task root must be dict with "data"')
     if not isinstance(task.get("meta", {}), (dict, list)):
         raise _RefusedError(400, "Task[meta] must be dict or list")
-    for tag in ET.fromstring(config or "<View/>"):  # noqa: S314
+    for tag in ET.fromstring(config or "<View/>"):  # noqa: S314  (our own text)
         key = str(tag.get("value", ""))[1:]
         if tag.tag not in _TYPES:
             continue
@@ -259,7 +259,7 @@ def _check_task(task: Any, config: str, members: set[str]) -> None:  # noqa: ANN
             raise _RefusedError(400, "Unknown annotator's email")
 
 
-def _check_result(said: Any, config: Mapping[str, Any]) -> None:  # noqa: ANN401
+def _check_result(said: Any, config: Mapping[str, Any]) -> None:  # noqa: ANN401  (JSON)
     if not isinstance(said.get("result"), list):
         raise _RefusedError(400, 'must have "result" fields')
     for region in said["result"]:
@@ -303,7 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._send(status, json.dumps(told).encode())
 
-    do_GET = do_POST = do_PATCH = _handle  # noqa: N815
+    do_GET = do_POST = do_PATCH = _handle  # noqa: N815  (names of http.server)
 
     def _fault(self, path: str) -> Fault | None:
         faults = self.studio.faults

@@ -256,7 +256,7 @@ def _samples(door: Door, room: Room) -> APIRouter:
     @router.get("/sample/{uid}/{number}")
     async def content(request: Request, uid: str, number: str) -> Response:
         found = await room.parts(door.known(request), Uid(uid))
-        at = int(number) if number.isdecimal() and len(number) < 4 else _MAX_PARTS  # noqa: PLR2004
+        at = int(number) if number.isdecimal() and len(number) < 4 else _MAX_PARTS  # noqa: PLR2004  (digits of a number)
         if at >= len(found):
             msg = "a sample has no such part"
             raise ProtocolError(msg)

@@ -88,7 +88,7 @@ class Guard:
         if scope["method"] not in _METHODS:
             return 405, "no such method"
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdecimal() and len(length) < 16):  # noqa: PLR2004
+        if not (length.isascii() and length.isdecimal() and len(length) < 16):  # noqa: PLR2004  (digits of a length)
             return 400, "no such length"
         if int(length) > self._max_bytes:
             return 413, "too large"

@@ -168,7 +168,7 @@ def _read(path: Path) -> dict[str, _Login]:
             raise ValueError  # noqa: TRY301  (one way out for all)
         kept = json.loads(data)
         if kept["format"] != _FORMAT:
-            raise ValueError  # noqa: TRY301
+            raise ValueError  # noqa: TRY301  (one way out, below)
         return {
             parse_annotator(name): _Login(
                 bytes.fromhex(each["salt"]), bytes.fromhex(each["scrypt"])

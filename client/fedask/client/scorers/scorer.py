@@ -66,7 +66,7 @@ def make_scorer(name: str) -> Scorer:
         that there is not.
     """
     # Not above: it is a scorer itself.
-    from fedask.client.scorers.combined import (  # noqa: PLC0415
+    from fedask.client.scorers.combined import (  # noqa: PLC0415  (it imports this module)
         Combined,
         is_expression,
         parse,

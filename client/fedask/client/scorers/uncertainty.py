@@ -93,7 +93,7 @@ def entropy(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> 
     return by_columns(probs, _entropy, threads)
 
 
-def _least_confidence(columns: Floats, spare: Floats, out: Floats) -> None:  # noqa: ARG001
+def _least_confidence(columns: Floats, spare: Floats, out: Floats) -> None:  # noqa: ARG001  (the seam's signature)
     classes = len(columns)
     if classes == 1:
         _nothing(columns, out)

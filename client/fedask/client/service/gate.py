@@ -111,7 +111,7 @@ class Gate:
                 )
                 with ending(left, context):
                     yield from work(wire.parse(kind, raw), call)
-            except Exception as err:  # noqa: BLE001
+            except Exception as err:  # noqa: BLE001  (told as the table has it)
                 refuse(name, err, context)
 
         return grpc.unary_stream_rpc_method_handler(handle, None, serialise)

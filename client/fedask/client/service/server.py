@@ -195,7 +195,7 @@ class LabellingService:
         path = self._place.path
         if path is not None:
             # Not on systems without such sockets.
-            from fedask.client.service.doorway import (  # noqa: PLC0415
+            from fedask.client.service.doorway import (  # noqa: PLC0415  (imports gRPC)
                 close_to_others,
                 doorway,
             )

@@ -157,9 +157,9 @@ def told_from(array: NDArray[Any]) -> Medium:
     """
     if array.dtype.kind not in "biuf":
         return Medium.TEXT
-    if array.ndim == 3 and _channels_at(array.shape) is not None:  # noqa: PLR2004
+    if array.ndim == 3 and _channels_at(array.shape) is not None:  # noqa: PLR2004  (dimensions)
         return Medium.IMAGE
-    if array.ndim == 2:  # noqa: PLR2004
+    if array.ndim == 2:  # noqa: PLR2004  (dimensions)
         steps, width = array.shape
         narrow = width <= _PLOTTED_CHANNELS and steps > width
         plain = array.dtype != np.uint8 and (narrow or width == 1)
@@ -179,12 +179,12 @@ def _as_image(array: NDArray[Any], show: Show) -> NDArray[Any]:
         many = array.size // plane
         shape = (show.height, show.width) if many == 1 else (many, *_size(show))
         array = array.reshape(shape)
-    if array.ndim == 3:  # noqa: PLR2004
+    if array.ndim == 3:  # noqa: PLR2004  (dimensions)
         at = _channels_at(array.shape)
         if at is not None:
             array = np.moveaxis(array, at, -1)
             return array[:, :, 0] if array.shape[2] == 1 else array
-    elif array.ndim == 2:  # noqa: PLR2004
+    elif array.ndim == 2:  # noqa: PLR2004  (dimensions)
         return array
     msg = f"a sample of shape {array.shape} is no image: say show=image:HEIGHTxWIDTH, "
     raise DataError(msg + "or another show=")
@@ -201,7 +201,7 @@ def _channels_at(shape: tuple[int, ...]) -> int | None:
 
 def _as_sound(array: NDArray[Any]) -> NDArray[Any]:
     """Return (frames,): the mean of the channels, of which there are fewer."""
-    if array.ndim == 2:  # noqa: PLR2004
+    if array.ndim == 2:  # noqa: PLR2004  (dimensions)
         mixed: NDArray[Any] = array.mean(axis=int(array.shape[0] > array.shape[1]))
         return mixed
     if array.ndim != 1:
@@ -214,7 +214,7 @@ def _as_series(array: NDArray[Any]) -> NDArray[Any]:
     """Return (t, c)."""
     if array.ndim == 1:
         return array[:, None]
-    if array.ndim != 2:  # noqa: PLR2004
+    if array.ndim != 2:  # noqa: PLR2004  (dimensions)
         msg = f"a sample of shape {array.shape} is no series: say another show="
         raise DataError(msg)
     return array

@@ -14,9 +14,9 @@ def page(site: Site) -> Finding:
     if not site.settings.page:
         return good("page", "for this machine alone (no [page] in device.toml)")
     # FastAPI is needed by those alone who set the page up.
-    from fedask.client.page.device import page_of_device  # noqa: PLC0415
-    from fedask.client.page.serve import address_of, server_of  # noqa: PLC0415
-    from fedask.client.page.settings import PageSettings  # noqa: PLC0415
+    from fedask.client.page.device import page_of_device  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.page.serve import address_of, server_of  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.page.settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
 
     node, classes = site.settings.to_node(), site.task.classes
     with site.settings.told("page"):

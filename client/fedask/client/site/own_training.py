@@ -164,7 +164,7 @@ class OwnTraining:
 
     def _train(self, held: Holdings, check: Callable[[], None]) -> OwnRecord | None:
         from fedask.client.device import Device  # noqa: PLC0415  (imports torch)
-        from fedask.client.training.offline import train_offline  # noqa: PLC0415
+        from fedask.client.training.offline import train_offline  # noqa: PLC0415  (imports torch)
 
         def proceed() -> None:
             self._proceed()

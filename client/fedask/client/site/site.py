@@ -125,8 +125,8 @@ class Site:
         ConfigError
             If the model is none, or the labels are of other classes.
         """
-        from fedask.client.setting import Setting  # noqa: PLC0415
-        from fedask.client.training.learner import Learner  # noqa: PLC0415
+        from fedask.client.setting import Setting  # noqa: PLC0415  (imports torch)
+        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         self.store.keep_classes(self.task.classes)
         learner = Learner(self.task, self.scenario.train)

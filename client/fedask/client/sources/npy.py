@@ -191,7 +191,7 @@ def _by_seek(
 
 
 def _check_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if len(shape) < 2:  # noqa: PLR2004
+    if len(shape) < 2:  # noqa: PLR2004  (samples have an axis)
         msg = f"has shape {shape}; the first axis must count samples"
         raise BrokenSampleError(msg)
     if prod(shape[1:]) * dtype.itemsize > MAX_SAMPLE_BYTES:

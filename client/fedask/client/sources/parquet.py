@@ -81,7 +81,7 @@ class ParquetReader(Reader):
                 raise BrokenSampleError(msg)
             yield self._sample(values[row])
 
-    def _sample(self, value: Any) -> tuple[Uid, NDArray[Any] | str]:  # noqa: ANN401
+    def _sample(self, value: Any) -> tuple[Uid, NDArray[Any] | str]:  # noqa: ANN401  (JSON)
         if self.column:
             text = checked_text(value, MAX_CHARACTERS)
             return uid_of(text.encode()), text

@@ -35,7 +35,7 @@ def decode_pnm(data: bytes) -> NDArray[np.uint8]:
         msg = "is no binary PGM or PPM image"
         raise BrokenSampleError(msg)
     kind, width, height, levels = (int(group) for group in header.groups())
-    if not 0 < levels <= 255 or not width * height:  # noqa: PLR2004
+    if not 0 < levels <= 255 or not width * height:  # noqa: PLR2004  (one byte a value)
         msg = f"is an image of {width} x {height} with {levels} levels"
         raise BrokenSampleError(msg)
     channels = 3 if kind == 6 else 1  # noqa: PLR2004  (P6)
@@ -45,7 +45,7 @@ def decode_pnm(data: bytes) -> NDArray[np.uint8]:
         msg = "is cut short"
         raise BrokenSampleError(msg)
     image = pixels[:count].reshape(height, width, channels)
-    if levels != 255:  # noqa: PLR2004
+    if levels != 255:  # noqa: PLR2004  (one byte a value)
         scaled = image.astype(np.uint32) * 255 // levels
         image = np.minimum(scaled, 255).astype(np.uint8)
     return channels_first(image)

@@ -134,7 +134,7 @@ class FileReader(Reader):
         """
         raise NotImplementedError
 
-    def form(self, sample: NDArray[Any] | str, data: bytes) -> str:  # noqa: ARG002
+    def form(self, sample: NDArray[Any] | str, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
         """Return what a sample, decoded from data, must have in common with others."""
         return "text" if isinstance(sample, str) else form_of(sample)
 

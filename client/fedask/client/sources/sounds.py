@@ -75,7 +75,7 @@ def decode_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
     if not count or len(pcm) != count * channels * width or rate <= 0:
         msg = f"is cut short: {len(pcm)} bytes of {count * channels * width}"
         raise BrokenSampleError(msg)
-    if not 1 <= width <= 4:  # noqa: PLR2004
+    if not 1 <= width <= 4:  # noqa: PLR2004  (bytes a value)
         msg = f"has {8 * width} bits per sample, not 8, 16, 24 or 32"
         raise BrokenSampleError(msg)
     return _mono(pcm, width, channels), rate

@@ -73,7 +73,7 @@ class TableReader(Reader):
                 try:
                     if not isinstance(key, int):
                         msg = f"is named by {key!r:.40}, not by an integer"
-                        raise BrokenSampleError(msg)  # noqa: TRY301
+                        raise BrokenSampleError(msg)  # noqa: TRY301  (one way out, below)
                     uid, sample = self._sample(values)
                 except BrokenSampleError as err:
                     yield Broken(name, str(err))
@@ -88,7 +88,7 @@ class TableReader(Reader):
         with _opened(file) as db:
             name = next(self._columns(db)).replace('"', '""')
             # The owner's own query, and a name that SQLite gave: nothing of a sample.
-            one = f'SELECT * FROM ({self._select}) WHERE "{name}" = ?'  # noqa: S608
+            one = f'SELECT * FROM ({self._select}) WHERE "{name}" = ?'  # noqa: S608  (a constant)
             for key in places[:, 0].tolist():
                 row = next(self._rows(db, one, key), None)
                 if row is None:
@@ -102,7 +102,7 @@ class TableReader(Reader):
 
     def _columns(self, db: sqlite3.Connection) -> Iterator[str]:
         try:
-            found = db.execute(f"SELECT * FROM ({self._select}) LIMIT 0")  # noqa: S608
+            found = db.execute(f"SELECT * FROM ({self._select}) LIMIT 0")  # noqa: S608  (a constant)
         except (sqlite3.Error, sqlite3.Warning) as err:
             raise _refused(err) from err
         return (str(column[0]) for column in found.description)

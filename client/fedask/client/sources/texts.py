@@ -60,7 +60,7 @@ class TextReader(Reader):
             for row in rows:
                 try:
                     if row.cells is None:
-                        raise BrokenSampleError(row.reason)  # noqa: TRY301
+                        raise BrokenSampleError(row.reason)  # noqa: TRY301  (one way out, below)
                     text = self._text(row.cells, columns)
                     key = self._key(row.cells, columns)
                 except BrokenSampleError as err:

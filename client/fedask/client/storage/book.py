@@ -21,9 +21,9 @@ from fedask.common.ids import Annotator, Uid
 
 _LABEL = schema.COLUMNS.split(", ").index("label")
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
-_OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608
+_OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608  (a constant)
 _BY_KEY = (
-    f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608
+    f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608  (a constant)
     "WHERE annotator = ? AND key = ? AND key <> x'' ORDER BY number"
 )
 _STANDING = """SELECT key FROM verdict WHERE annotator = ? AND undone IS NULL

@@ -137,7 +137,7 @@ class Scrypt:
 
     def __post_init__(self) -> None:
         power = type(self.n) is int and self.n > 0 and self.n & (self.n - 1) == 0
-        small = 1 << 10 <= self.n <= 1 << 20 and self.r == 8 and 1 <= self.p <= 16  # noqa: PLR2004
+        small = 1 << 10 <= self.n <= 1 << 20 and self.r == 8 and 1 <= self.p <= 16  # noqa: PLR2004  (scrypt's bounds)
         if not power or not small:
             msg = f"scrypt n = {self.n!r:.20}, r = {self.r!r:.20}, p = {self.p!r:.20}: "
             msg += "n must be a power of 2 from 1024 to 1048576, r 8, p 1 to 16"
@@ -172,7 +172,7 @@ class Passphrase:
     text: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not 8 <= len(self.text) <= 1024:  # noqa: PLR2004
+        if not 8 <= len(self.text) <= 1024:  # noqa: PLR2004  (scrypt's bounds)
             msg = "the passphrase must have 8 to 1024 bytes"
             raise ConfigError(msg)
 

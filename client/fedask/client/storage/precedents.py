@@ -24,7 +24,7 @@ _DROP = """DELETE FROM precedent WHERE uid IN
     (SELECT uid FROM precedent ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
 _UNFOUND = "SELECT 1 FROM precedent WHERE uid = ? AND found IS NULL"
 _PUT_FINDING = "UPDATE precedent SET found = ?, finding = ? WHERE uid = ?"
-_PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608
+_PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608  (a constant)
 
 
 class SqlitePrecedents(Connection, PrecedentStore):

@@ -11,7 +11,7 @@ from fedask.client.training.sure import Sure, SureStore
 _DROP = "DELETE FROM sure WHERE NOT control"
 _PUT = f"""INSERT INTO sure ({schema.SURE}) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING"""  # noqa: S608  (a constant)
-_ALL = f"SELECT {schema.SURE} FROM sure ORDER BY uid"  # noqa: S608
+_ALL = f"SELECT {schema.SURE} FROM sure ORDER BY uid"  # noqa: S608  (a constant)
 
 
 class SqliteSure(Connection, SureStore):

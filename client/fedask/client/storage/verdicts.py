@@ -28,9 +28,9 @@ _LAST = (
     "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number DESC LIMIT ?2"
 )
 _LAST_OF_ONE = _LAST.replace("?1 IS NULL OR ", "")  # so that the index is used
-_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608
+_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608  (a constant)
 _CONTROLS = (
-    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608  (a constant)
     "WHERE control = 1 AND undone IS NULL ORDER BY number"
 )
 _LABEL = "SELECT label FROM item WHERE uid = ?"

@@ -67,7 +67,7 @@ class Auto:
             counts_scores=True,
         )
 
-    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
+    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002  (the seam's signature)
         """Count the best ``capacity`` scores, and this device under its mix."""
         grid = np.zeros(self.traits.grid_shape, dtype=np.int64)
         grid[:-1] = self._whole.contribute(scored)
@@ -147,7 +147,7 @@ def differentiation(counts: IntArray, devices: IntArray) -> float:
         In [0, 1]. 0 = every device has the mix of the fleet; 1 = every device has one
         group, and they differ. 0 where nothing can be told.
     """
-    if counts.sum() < 2 or not devices.sum():  # noqa: PLR2004
+    if counts.sum() < 2 or not devices.sum():  # noqa: PLR2004  (of one label nothing is known)
         return 0.0
     total = evenness(counts)
     if total == 0.0:

@@ -46,7 +46,7 @@ class GlobalCut:
             counts_scores=True,
         )
 
-    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
+    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002  (the seam's signature)
         """Count the best ``capacity`` scores.
 
         Returns

@@ -26,7 +26,7 @@ class LocalTopk:
         Not used: there are no groups.
     """
 
-    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
+    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002  (the seam's signature)
         self._capacity = config.capacity
         # One row: devices by the number of samples they could ask.
         self.traits = Traits(
@@ -34,7 +34,7 @@ class LocalTopk:
             most=1,
         )
 
-    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002
+    def contribute(self, scored: Scored, cut: Cut | None = None) -> IntArray:  # noqa: ARG002  (the seam's signature)
         """Count this device once, under what it could ask, at most ``capacity``."""
         grid = np.zeros(self.traits.grid_shape, dtype=np.int64)
         grid[0, min(len(scored), grid.shape[1] - 1)] = 1

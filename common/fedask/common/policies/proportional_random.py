@@ -25,7 +25,7 @@ class ProportionalRandom(GlobalCut):
         Not used.
     """
 
-    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
+    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002  (the seam's signature)
         one = replace(config, balance=0.0, groups="predicted", cells=0)
         super().__init__(one, num_classes=1)
         self.traits = replace(self.traits, scorer="random", first="random")

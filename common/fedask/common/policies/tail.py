@@ -48,7 +48,7 @@ class Tail:
         Not used: there are no groups.
     """
 
-    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002
+    def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002  (the seam's signature)
         self._capacity = config.capacity
         self._aim = AIM * config.quota
         self.traits = Traits(

@@ -136,7 +136,7 @@ def label_in_terminal(ward: Ward) -> None:
             given.extend(_note(ward, "terminal", given, shown.last))
             return CLASSES[label_of(shown.last)]
 
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, ward.desk() as desk:  # noqa: PTH123
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, ward.desk() as desk:  # noqa: PTH123  (a device, no path of ours)
         Clerk(desk, shown, CLASSES, Typist(file=nowhere)).work("terminal", ANSWERS)
     _note(ward, "terminal", given, Uid(""))
 
@@ -162,9 +162,9 @@ def import_file(ward: Ward) -> None:
 
 def serve_page(ward: Ward) -> None:
     """Be the labelling page, until SIGTERM."""
-    from fedask.client.page.app import labelling_page  # noqa: PLC0415
-    from fedask.client.page.serve import address_of, serve  # noqa: PLC0415
-    from fedask.client.page.settings import PageSettings  # noqa: PLC0415
+    from fedask.client.page.app import labelling_page  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.page.serve import address_of, serve  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.page.settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
 
     settings = PageSettings(classes=CLASSES, port=_free_port(), annotator="page")
 
@@ -179,7 +179,7 @@ def serve_page(ward: Ward) -> None:
 
 def label_on_page(ward: Ward) -> None:
     """Be a browser."""
-    import httpx  # noqa: PLC0415
+    import httpx  # noqa: PLC0415  (imports httpx)
 
     _await(ward.link, ward.gone("page"))
     link = ward.link.read_text()
@@ -204,9 +204,9 @@ def label_on_page(ward: Ward) -> None:
 
 def serve_apps(ward: Ward) -> None:
     """Be the labelling service, until SIGTERM."""
-    from fedask.client.service.front import Guide  # noqa: PLC0415
-    from fedask.client.service.server import LabellingService, serve  # noqa: PLC0415
-    from fedask.client.service.settings import ServiceSettings  # noqa: PLC0415
+    from fedask.client.service.front import Guide  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.service.server import LabellingService, serve  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.service.settings import ServiceSettings  # noqa: PLC0415  (imports gRPC)
 
     ward.socket.parent.mkdir(mode=0o700, exist_ok=True)
     service = LabellingService(
@@ -222,7 +222,7 @@ def serve_apps(ward: Ward) -> None:
 
 def label_in_app(ward: Ward) -> None:
     """Be an app on the labelling service."""
-    from fedask.client.service.client import LabellingClient  # noqa: PLC0415
+    from fedask.client.service.client import LabellingClient  # noqa: PLC0415  (imports gRPC)
 
     _await(ward.socket, ward.gone("service"))
     try:
@@ -246,7 +246,7 @@ def _await(path: Path, gone: Path) -> None:
 
 def _until_answered(call: Callable[[], object]) -> None:
     """Call until the page listens."""
-    import httpx  # noqa: PLC0415
+    import httpx  # noqa: PLC0415  (imports httpx)
 
     ends = time.monotonic() + _PATIENCE_S
     while True:

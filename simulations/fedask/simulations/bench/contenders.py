@@ -149,7 +149,7 @@ def _activeml_bald(arrays: Arrays, k: int) -> Choose:
     return lambda: _top(score(draws, 1)[0], k)
 
 
-def _activeml_classifier(predict: Callable[[Any], NDArray[Any]]) -> Any:  # noqa: ANN401
+def _activeml_classifier(predict: Callable[[Any], NDArray[Any]]) -> Any:  # noqa: ANN401  (JSON)
     parent = _load("skactiveml.base:SkactivemlClassifier")
     body = {
         "fit": lambda self, *_: self,

@@ -106,7 +106,7 @@ def measure(
     tally = Tally()
     longest = dict.fromkeys(VICTIMS, 0)  # system calls of each, as seen so far
     for number in range(runs):
-        rng = random.Random(stable_seed("crash", seed, number))  # noqa: S311
+        rng = random.Random(stable_seed("crash", seed, number))  # noqa: S311  (reproducible, no secret)
         victim = list(VICTIMS)[number % len(VICTIMS)]
         # Drawn a little beyond, so that some die at the end or not at all.
         at = rng.randint(1, int(longest[victim] * 1.1) + 2) if longest[victim] else 0
@@ -181,7 +181,7 @@ def _traced(
     try:
         victim = tracing.spawn(lambda: work(ward))
 
-        def stop(number: int, frame: object) -> None:  # noqa: ARG001
+        def stop(number: int, frame: object) -> None:  # noqa: ARG001  (a handler's signature)
             if name in _SERVERS:
                 os.kill(victim, signal.SIGTERM)
 

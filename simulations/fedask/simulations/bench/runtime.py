@@ -71,8 +71,8 @@ class Rates:
 
 def measure(scenario: Scenario, runtime: str) -> Rates:
     """Run a scenario and return its rates."""
-    from fedask.simulations import apps  # noqa: PLC0415
-    from fedask.simulations.runtimes.runtime import Apps  # noqa: PLC0415
+    from fedask.simulations import apps  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.runtimes.runtime import Apps  # noqa: PLC0415  (slow, and not always needed)
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"

@@ -60,7 +60,7 @@ def runtime_command(
         kib_per_device,
         model_kib,
     )
-    from fedask.simulations.summarise import machine  # noqa: PLC0415
+    from fedask.simulations.summarise import machine  # noqa: PLC0415  (slow, and not always needed)
 
     result: dict[str, Any] = {"machine": machine(), "devices": devices}
     stderr().print("inline against a bare loop ...")
@@ -128,9 +128,9 @@ def select_command(
 
     Example: fedask bench select --quick
     """
-    from fedask.simulations.bench.peers import default_folder, install  # noqa: PLC0415
-    from fedask.simulations.bench.select import Limits, compare  # noqa: PLC0415
-    from fedask.simulations.summarise import machine  # noqa: PLC0415
+    from fedask.simulations.bench.peers import default_folder, install  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.bench.select import Limits, compare  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.summarise import machine  # noqa: PLC0415  (slow, and not always needed)
 
     def say(text: str) -> None:
         stderr().print(f"{text} ...", markup=False)
@@ -169,8 +169,8 @@ def desk_command(
 
     Example: fedask bench desk --json
     """
-    from fedask.simulations.bench.desk import measure  # noqa: PLC0415
-    from fedask.simulations.summarise import machine  # noqa: PLC0415
+    from fedask.simulations.bench.desk import measure  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.summarise import machine  # noqa: PLC0415  (slow, and not always needed)
 
     def say(text: str) -> None:
         stderr().print(f"{text} ...", markup=False)
@@ -201,8 +201,8 @@ def service_command(
 
     Example: fedask bench service --json
     """
-    from fedask.simulations.bench.service import measure  # noqa: PLC0415
-    from fedask.simulations.summarise import machine  # noqa: PLC0415
+    from fedask.simulations.bench.service import measure  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.summarise import machine  # noqa: PLC0415  (slow, and not always needed)
 
     def say(text: str) -> None:
         stderr().print(f"{text} ...", markup=False)
@@ -223,7 +223,7 @@ def footprint_command(as_json: Json = False) -> None:
 
     Example: fedask bench footprint --json
     """
-    from fedask.simulations.bench.footprint import measure  # noqa: PLC0415
+    from fedask.simulations.bench.footprint import measure  # noqa: PLC0415  (slow, and not always needed)
 
     rows = measure()
     if as_json:
@@ -252,7 +252,7 @@ def crash_command(
 
     Example: fedask bench crash --runs 1000 --json
     """
-    from fedask.simulations.bench.crash import measure  # noqa: PLC0415
+    from fedask.simulations.bench.crash import measure  # noqa: PLC0415  (slow, and not always needed)
 
     def say(text: str) -> None:
         stderr().print(text, markup=False)
@@ -281,7 +281,7 @@ def read_sizes(text: str) -> list[int]:
     """
     sizes = []
     for part in text.split(","):
-        if not part.strip().isdigit() or not 2 <= int(part) <= 10_000:  # noqa: PLR2004
+        if not part.strip().isdigit() or not 2 <= int(part) <= 10_000:  # noqa: PLR2004  (told beside)
             msg = f"--sizes {text!r}: {part.strip()!r} is no number from 2 to 10000"
             raise ConfigError(msg)
         sizes.append(int(part))

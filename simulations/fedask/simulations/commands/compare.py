@@ -133,9 +133,9 @@ def compare_command(
     check_folder(folder, overwrite=overwrite, resume=resume)
     chosen = read_arms(program, policies, scorers, batchers, arms)
     # These import torch and Flower: not before the options are known to be right.
-    from fedask.simulations.arms import pick_reference  # noqa: PLC0415
-    from fedask.simulations.compare import check_jobs, plan_jobs  # noqa: PLC0415
-    from fedask.simulations.summarise import Question  # noqa: PLC0415
+    from fedask.simulations.arms import pick_reference  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.compare import check_jobs, plan_jobs  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.summarise import Question  # noqa: PLC0415  (slow, and not always needed)
 
     first = program.scenario.seed
     question = Question(
@@ -203,12 +203,12 @@ def compare(
     resume: bool,
 ) -> "Summary":
     """Run, summarise, draw."""
-    from fedask.simulations.compare import (  # noqa: PLC0415
+    from fedask.simulations.compare import (  # noqa: PLC0415  (slow, and not always needed)
         default_workers,
         keep_arms,
         run_jobs,
     )
-    from fedask.simulations.summarise import summarise  # noqa: PLC0415
+    from fedask.simulations.summarise import summarise  # noqa: PLC0415  (slow, and not always needed)
 
     keep_arms(program, question.arms, folder)
     # Other runtimes bring their own processes.
@@ -248,9 +248,9 @@ def write_outcome(summary: "Summary", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / "summary.json", json.dumps(summary, indent=1).encode())
     if any(row["labels"] for row in summary["policies"].values()):
-        from fedask.simulations.plot import draw_curves  # noqa: PLC0415
-        from fedask.simulations.report import write_report  # noqa: PLC0415
-        from fedask.simulations.reporting.markdown import (  # noqa: PLC0415
+        from fedask.simulations.plot import draw_curves  # noqa: PLC0415  (slow, and not always needed)
+        from fedask.simulations.report import write_report  # noqa: PLC0415  (slow, and not always needed)
+        from fedask.simulations.reporting.markdown import (  # noqa: PLC0415  (slow, and not always needed)
             markdown_table,
         )
 

@@ -151,7 +151,7 @@ def refusals(refused: Sequence[tuple[int, str, str]]) -> list[str]:
     lines = []
     for reason, count in reasons.most_common(_REASONS):
         devices = sorted({device for _, device, why in refused if why == reason})
-        named = ", ".join(devices[:3]) + (", ..." if len(devices) > 3 else "")  # noqa: PLR2004
+        named = ", ".join(devices[:3]) + (", ..." if len(devices) > 3 else "")  # noqa: PLR2004  (as many as are named)
         lines.append(f"{count} times: {reason} ({named})")
     if len(reasons) > _REASONS:
         lines.append(f"and {len(reasons) - _REASONS} other reasons, in result.json")

@@ -200,7 +200,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     before = {n: h for n, h in handlers.items() if h not in {signal.SIG_IGN, None}}
 
-    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a handler's signature)
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         if number == signal.SIGINT:

@@ -117,10 +117,10 @@ def _of_ipv4(table: str) -> list[str]:
     """Return the interfaces of default routes: destination and mask are zero."""
     rows = [line.split() for line in table.splitlines()[1:]]
     zero = "00000000"
-    return [row[0] for row in rows if len(row) > 7 and row[1] == row[7] == zero]  # noqa: PLR2004
+    return [row[0] for row in rows if len(row) > 7 and row[1] == row[7] == zero]  # noqa: PLR2004  (columns of the file)
 
 
 def _of_ipv6(table: str) -> list[str]:
     rows = [line.split() for line in table.splitlines()]
     zero = "0" * 32
-    return [row[9] for row in rows if len(row) > 9 and row[:2] == [zero, "00"]]  # noqa: PLR2004
+    return [row[9] for row in rows if len(row) > 9 and row[:2] == [zero, "00"]]  # noqa: PLR2004  (columns of the file)
