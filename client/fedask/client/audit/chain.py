@@ -29,7 +29,6 @@ from fedask.common.ids import Annotator, Uid
 MIN_KEY_BYTES = 32
 MAX_NAMED = 4096  # samples of one entry; more of them make more entries
 MAX_BODY = 1 << 17  # characters; what MAX_NAMED take is half of it
-HASH_BYTES = 32
 _PSEUDONYM_BYTES = 8  # of a million samples two share one in 3 of 10^8 devices
 
 _FACT = re.compile(r"[a-z_]{1,32}")

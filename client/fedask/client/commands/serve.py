@@ -7,7 +7,7 @@ import typer
 
 from fedask.client.commands.console import log_to_stderr, stderr, stdout
 from fedask.client.commands.options import SiteFolder
-from fedask.client.page.logins import add_login
+from fedask.client.page.logins import add_login, remove_login
 from fedask.client.page.settings import PageSettings
 from fedask.client.site.site import Site
 from fedask.common.clock import SystemClock
@@ -78,10 +78,18 @@ def _serve_grpc(folder: Path) -> None:
 def login_command(
     name: Annotated[str, typer.Argument(help="As it will stand beside their answers.")],
     site: SiteFolder = Path(),
+    *,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Let them in no longer, from now on.")
+    ] = False,
 ) -> None:
     """Let somebody sign in to the page, or give them a new password.
 
+    Either ends the sessions that they have. What they answered stays.
+
     Example: fedask device login ann --site ward-3
+
+    Example: fedask device login ann --site ward-3 --remove
     """
     with Site.at(site, SystemClock()) as opened:
         node = opened.settings.to_node()
@@ -90,6 +98,12 @@ def login_command(
     if settings.logins is None:
         msg = f"{opened.settings.where} [page] has no logins: add logins = "
         raise ConfigError(msg + '"logins.json"')
+    if remove:
+        if not remove_login(settings.logins, name):
+            msg = f"{settings.logins}: there is no login of {name!r:.80}"
+            raise ConfigError(msg)
+        stderr().print(f"{name} may sign in no longer", markup=False)
+        return
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
     add_login(settings.logins, name, password)
     stderr().print(f"{name} may sign in", markup=False)
