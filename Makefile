@@ -29,6 +29,16 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower"
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m flower
 
+# What protoc makes of the labelling service, below the folder $(1).
+PROTO := fedask/client/labelling/grpc/v1/labelling.proto
+define generate
+$(BIN)/python -m grpc_tools.protoc -Iclient --python_out=$(1) --pyi_out=$(1) \
+    --grpc_python_out=$(1) client/$(PROTO)
+endef
+
+proto: $(VENV)/.dev
+	$(call generate,client)
+
 check: $(VENV)/.dev
 	rm -rf build/proto && mkdir -p build/proto
 	$(call generate,build/proto)

@@ -22,7 +22,7 @@ from flwr.app import (
 )
 from flwr.clientapp import ClientApp
 
-from fedask.client.message import read_model, read_train, write_reply
+from fedask.client.round.message import read_model, read_train, write_reply
 from fedask.common.config import Scenario
 from fedask.common.errors import FedaskError, ProtocolError, UnavailableError
 from fedask.common.registry import load_attr
@@ -31,17 +31,17 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
-    from fedask.client.device import Begun, Device
-    from fedask.client.setting import Setting
-    from fedask.client.training.learner import Learner
-    from fedask.client.training.sgd import Trained
+    from fedask.client.learning.run_context import Setting
+    from fedask.client.learning.training.learner import Learner
+    from fedask.client.learning.training.sgd import Trained
+    from fedask.client.round.device import Begun, Device
 
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
-DEPLOYED = "fedask.client.deployment:open_device"
-SIMULATED = "fedask.simulations.devices:open_device"
+DEPLOYED = "fedask.client.site.deployment:open_device"
+SIMULATED = "fedask.simulations.fleet.devices:open_device"
 # Asked first, so that a device that may not train answers before it imports torch.
-ELIGIBLE = "fedask.client.eligibility.sensors.machine:refuse_unless_eligible"
+ELIGIBLE = "fedask.client.site.eligibility.sensors.machine:refuse_unless_eligible"
 
 OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
@@ -97,7 +97,7 @@ def client_app(
         Run configuration (dotted keys) below what Flower hands over.
     open_device
         Opens the device for one message. By default a SuperNode whose ``--node-config``
-        has ``data`` or ``site`` is a real device (see ``fedask.client.deployment``);
+        has ``data`` or ``site`` is a real device (``fedask.client.site.deployment``);
         without it, it is a simulated one.
     """
     return DeviceApp(_Handler(task, defaults or {}, open_device))
@@ -255,7 +255,7 @@ _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
 
 
 def _setting(task: Task, scenario: Scenario) -> "Setting":
-    from fedask.client.setting import Setting  # noqa: PLC0415  (imports torch)
+    from fedask.client.learning.run_context import Setting  # noqa: PLC0415  (imports torch)
 
     return Setting(task, scenario, _learner(task, scenario.train))
 
@@ -264,7 +264,7 @@ def _learner(task: Task, config: TrainConfig) -> "Learner":
     """Return this process's learner of the task; made once."""
     key = (id(task), config)
     if key not in _learners:
-        from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
+        from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         # The task is kept beside its learner, so that its id stays its own.
         _learners[key] = (task, Learner(task, config))

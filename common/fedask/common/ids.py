@@ -40,6 +40,15 @@ def content_uid(sample: NDArray[np.generic]) -> Uid:
     return Uid(digest.hexdigest())
 
 
+def bytes_uid(data: bytes) -> Uid:
+    """Name a sample by bytes.
+
+    Not by what they decode to: that differs between versions of a library (JPEG), and
+    with the options of the kind, and answers would be lost.
+    """
+    return content_uid(np.frombuffer(data, dtype=np.uint8))
+
+
 def is_uid(text: object) -> TypeGuard[Uid]:
     """Tell whether something from outside has the form of a uid."""
     return isinstance(text, str) and _UID.fullmatch(text) is not None

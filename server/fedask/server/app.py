@@ -21,7 +21,7 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays, to_record
 from fedask.server.checkpoint import Checkpoint, RunFolder, inner_state, restore_inner
 from fedask.server.figures import Labels, cohen_kappa, cycle_figures, mean_score
-from fedask.server.inner import make_inner
+from fedask.server.inner_strategy import make_inner
 from fedask.server.progress import Progress
 from fedask.server.stopping import counts_uncertainty, make_criteria, reason_to_stop
 from fedask.server.strategy import AskStrategy
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 Evaluate = Callable[[Task, Scenario, Arrays], Mapping[str, float | Labels]]
 PREDICTIONS = "predictions"
 
-EVALUATIONS = {"held-out": "fedask.simulations.evaluation:held_out"}
+EVALUATIONS = {"held-out": "fedask.simulations.fleet.evaluation:held_out"}
 
 
 def server_app(

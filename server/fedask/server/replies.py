@@ -17,7 +17,7 @@ from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
 from fedask.common.ids import DeviceId
 from fedask.common.records import REASONS, REPORT, Report, wire_bytes
-from fedask.server.inner import Gathered
+from fedask.server.inner_strategy import Gathered
 from fedask.server.progress import Progress
 
 _REASONS_LOGGED = 3  # per round

@@ -34,10 +34,10 @@ from fedask.common.records import Ask, Cut
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
-from fedask.server.inner import Weigh, gather_for
+from fedask.server.inner_strategy import Weigh, gather_for
+from fedask.server.ordered_grid import Roster
 from fedask.server.progress import Progress
 from fedask.server.replies import Reader, Replies
-from fedask.server.roster import Roster
 
 
 class AskStrategy(Strategy):

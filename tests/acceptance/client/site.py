@@ -13,19 +13,19 @@ import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Verdict
-from fedask.client.page.app import labelling_page
-from fedask.client.page.helps import Helps
-from fedask.client.page.serve import server_of
-from fedask.client.page.settings import PageSettings
-from fedask.client.pool import Pool
-from fedask.client.showing.showcase import Show, Showcase
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
+from fedask.client.data.rendering.showcase import Show, Showcase
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.web.hints import Helps
+from fedask.client.labelling.web.page_app import labelling_page
+from fedask.client.labelling.web.page_server import server_of
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.records.annotation import Verdict
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.pool import Pool
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 

@@ -11,11 +11,11 @@ from tests.acceptance.client.site import NOON, Site
 from tests.integration.client.permits import Nothing
 from typing_extensions import override
 
-from fedask.client.page.gains import StoreGains
-from fedask.client.page.helps import Gain, Gains, Guess, Guesses, Helps
-from fedask.client.page.logins import add_login
-from fedask.client.storage.store import SqliteStore
-from fedask.client.training.milestone import Milestone
+from fedask.client.labelling.web.gain_hint import StoreGains
+from fedask.client.labelling.web.hints import Gain, Gains, Guess, Guesses, Helps
+from fedask.client.labelling.web.logins import add_login
+from fedask.client.records.milestone import Milestone
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 CLASSES = ("red", "green", "blue", "grey", "black")

@@ -11,8 +11,8 @@ from tests.acceptance.client.chrome import Browser
 from tests.acceptance.client.person import READY, Person
 from tests.acceptance.client.site import Site
 
-from fedask.client.showing.exhibit import Medium
-from fedask.client.showing.showcase import ONLY, Show
+from fedask.client.data.rendering.showcase import ONLY, Show
+from fedask.client.records.exhibit import Medium
 
 CLASSES = ("one", "two")
 LINES = np.arange(4)

@@ -6,8 +6,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from fedask.client.service.client import LabellingClient
-from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.grpc.client import LabellingClient
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 UID = Uid("a" * 32)
@@ -28,7 +28,7 @@ PROJECT = """
 [tool.flwr.app.config.task]
 name = "ward_task:task"
 """
-COMMAND = [sys.executable, "-m", "fedask.simulations.cli"]
+COMMAND = [sys.executable, "-m", "fedask.simulations.cli.main"]
 COMMAND += ["device", "serve", "--grpc", "--site"]
 
 

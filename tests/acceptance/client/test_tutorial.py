@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.acceptance.simulations.program import environment
 
-from fedask.client.sources.reader import uid_of
+from fedask.common.ids import bytes_uid
 from fedask.simulations.runtimes.processes import Fleet, wait_until
 from fedask.simulations.runtimes.superlink import free_ports
 
@@ -38,7 +38,7 @@ def photos(folder: Path) -> dict[str, str]:
         pixels[..., 0 if ill else 1] += 150
         content = b"P6 32 32 255\n" + pixels.tobytes()
         (folder / f"{number}.ppm").write_bytes(content)
-        truth[uid_of(content)] = "ill" if ill else "healthy"
+        truth[bytes_uid(content)] = "ill" if ill else "healthy"
     return truth
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "fedask.simulations.cli"]
+COMMAND = [sys.executable, "-m", "fedask.simulations.cli.main"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

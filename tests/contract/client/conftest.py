@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import MemoryStore
+from fedask.client.store.memory import MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])

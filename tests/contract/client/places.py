@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import IndexedSource, Look
-from fedask.client.sources.joined import JoinedSource
-from fedask.client.sources.source import open_source
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import IndexedSource, Look
+from fedask.client.data.sources.joined_source import JoinedSource
+from fedask.client.data.sources.source import open_source
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO_NS = 10**18  # in 2001

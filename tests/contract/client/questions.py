@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Item, State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Lease
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Lease
+from fedask.client.records.label_queue import Item, State
+from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 Store = MemoryStore | SqliteStore

@@ -3,7 +3,7 @@
 import pytest
 from tests.contract.client.questions import A, B, C, Store, bring, only, states
 
-from fedask.client.labelling.queue import Item, Origin, State
+from fedask.client.records.label_queue import Item, Origin, State
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 from fedask.common.records import Cut

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.batchers.batcher import BATCHERS, Batcher, Shortlist, make_batcher
-from fedask.client.batchers.top import top
+from fedask.client.learning.batchers.batcher import (
+    BATCHERS,
+    Batcher,
+    Shortlist,
+    make_batcher,
+)
+from fedask.client.learning.batchers.top_scores import top
 from fedask.common.errors import ConfigError
 
 SIZE = 30

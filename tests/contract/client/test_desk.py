@@ -15,15 +15,9 @@ from tests.contract.client.questions import (
     states,
 )
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State, totals
-from fedask.client.labelling.refusals import (
-    LeaseError,
-    NotLastError,
-    UnknownSampleError,
-)
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import (
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
     Kind,
@@ -32,8 +26,14 @@ from fedask.client.labelling.verdict import (
     Receipt,
     Said,
 )
-from fedask.client.storage.device_store import Waiting
-from fedask.client.testing import FakeClock
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.label_queue import State, totals
+from fedask.client.records.refusal import (
+    LeaseError,
+    NotLastError,
+    UnknownSampleError,
+)
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import NOON, A, B, C, D, Store, lease
 
-from fedask.client.asking.pace import Pace
-from fedask.client.asking.precedents import Finding, Precedent
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.erasure import Training
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Label
+from fedask.client.records.arrival_pace import Pace
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.erasure import Training
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.query_outcome import Finding, Precedent
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

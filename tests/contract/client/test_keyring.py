@@ -4,9 +4,14 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
-from fedask.client.storage.keyring import Backend, Keyring, SystemKeyring
-from fedask.client.testing import MemoryKeyring
+from fedask.client.store.keys.key_file import (
+    KeyFile,
+    Passphrase,
+    PassphraseFile,
+    Scrypt,
+)
+from fedask.client.store.keys.keyring import Backend, Keyring, SystemKeyring
+from fedask.client.store.memory import MemoryKeyring
 from fedask.common.errors import StoreError
 from fedask.common.seal import new_key
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from tests.contract.client.questions import A, B, Store
 
-from fedask.client.training.milestone import Milestone, with_milestone
+from fedask.client.records.milestone import Milestone, with_milestone
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

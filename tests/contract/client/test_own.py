@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from tests.contract.client.questions import NOON, A, B, C, Store
 
-from fedask.client.storage.kinds import GLOBAL, OWN
-from fedask.client.training.own import OwnRecord
+from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.common.ids import ModelVersion
 
 ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3)}

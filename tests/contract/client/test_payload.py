@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import Store, lease, states
 
-from fedask.client.labelling.queue import State
-from fedask.client.sources.reader import uid_of
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.payload import Payload, StoreQuota
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import MemoryStore
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.label_queue import State
+from fedask.client.records.payload import Payload, StoreQuota
+from fedask.client.store.memory import MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import Uid
+from fedask.common.ids import Uid, bytes_uid
 
 SIZE = 100
 ROOM = 5
@@ -48,7 +47,7 @@ def put(store: Store, *numbers: int) -> list[Uid]:
 
 
 def uid(number: int) -> Uid:
-    return uid_of(content(number))
+    return bytes_uid(content(number))
 
 
 def test_a_payload_is_returned_as_it_was(make: Maker) -> None:
@@ -132,11 +131,15 @@ def test_one_that_needs_much_room_lets_several_go(make: Maker) -> None:
     put(store, 1, 2, 3, 4, 5)
     large = content(6, 3 * SIZE)
 
-    assert store.put_payload(uid_of(large), ".bin", large) == [uid(1), uid(2), uid(3)]
+    assert store.put_payload(bytes_uid(large), ".bin", large) == [
+        uid(1),
+        uid(2),
+        uid(3),
+    ]
 
-    assert {each.uid for each in store.payloads()} == {uid(4), uid(5), uid_of(large)}
+    assert {each.uid for each in store.payloads()} == {uid(4), uid(5), bytes_uid(large)}
     with pytest.raises(StoreError, match="no room"):
-        store.put_payload(uid_of(content(7, 9 * SIZE)), ".x", content(7, 9 * SIZE))
+        store.put_payload(bytes_uid(content(7, 9 * SIZE)), ".x", content(7, 9 * SIZE))
     with pytest.raises(DataError, match="not in the store"):
         store.payload(uid(1))
     assert put(store, 1) == [uid(4)]  # it may come again

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import A, B, C, Store, bring
 
-from fedask.client.asking.precedents import (
+from fedask.client.records.label_queue import State
+from fedask.client.records.query_outcome import (
     MAX_PRECEDENTS,
     Finding,
     Precedent,
     history_of,
 )
-from fedask.client.labelling.queue import State
 from fedask.common.ids import Uid
 
 THIRD = float(np.float32(1 / 3))  # not a short number in binary

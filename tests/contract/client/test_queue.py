@@ -1,7 +1,7 @@
 import pytest
 from tests.contract.client.questions import A, B, C, Store, bring, lease, only, states
 
-from fedask.client.labelling.queue import MOVES, State
+from fedask.client.records.label_queue import MOVES, State
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 

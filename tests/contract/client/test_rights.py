@@ -10,17 +10,18 @@ import pytest
 from tests.unit.client.audits import KEY, LOG_ID, checked
 from typing_extensions import override
 
-from fedask.client.audit.chain import Entry
-from fedask.client.audit.log import SqliteAudit, entries
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.labelling.refusals import RightEndedError
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.taking import Taken
-from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Label, Verdict
-from fedask.client.rights.permitted import Anything, Permits
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock, MemoryAudit, MemoryStore
+from fedask.client.data.rights.permission import Anything
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.records.annotation import SKIP, UNSURE, Kind, Label, Verdict
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.refusal import RightEndedError
+from fedask.client.records.rights import Permits
+from fedask.client.store.audit.audit_log import SqliteAudit, entries
+from fedask.client.store.audit.hash_chain import Entry
+from fedask.client.store.memory import FakeClock, MemoryAudit, MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.scorers.committee import (
+from fedask.client.learning.scorers.committee import (
     bald,
     consensus_entropy,
     flips,
@@ -16,20 +16,23 @@ from fedask.client.scorers.committee import (
     variation_ratio,
     vote_entropy,
 )
-from fedask.client.scorers.consequence import consequence
-from fedask.client.scorers.cost import per_cost
-from fedask.client.scorers.density import (
+from fedask.client.learning.scorers.consequence import consequence
+from fedask.client.learning.scorers.cost import per_cost
+from fedask.client.learning.scorers.density import (
     center_distance,
     coverage,
     information_density,
     scale_of,
     typicality,
 )
-from fedask.client.scorers.discrepancy import disagreement, kafal
-from fedask.client.scorers.energy import energy
-from fedask.client.scorers.gradient import expected_gradient_length, gradient_norm
-from fedask.client.scorers.rows import Reals, Scores
-from fedask.client.scorers.value import fit_value, predict_value
+from fedask.client.learning.scorers.discrepancy import disagreement, kafal
+from fedask.client.learning.scorers.energy import energy
+from fedask.client.learning.scorers.gradient import (
+    expected_gradient_length,
+    gradient_norm,
+)
+from fedask.client.learning.scorers.label_value import fit_value, predict_value
+from fedask.client.learning.scorers.row_blocks import Reals, Scores
 
 MEMBERS = 4
 

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from tests.unit.client.views import ARRAYS, rich, rows_of
 
-from fedask.client.asking.view import NEEDS, History, Known, View
-from fedask.client.scorers.scorer import SCORERS, Scorer, check_scores, make_scorer
+from fedask.client.learning.scorers.scorer import (
+    SCORERS,
+    Scorer,
+    check_scores,
+    make_scorer,
+)
+from fedask.client.learning.selection.prediction_view import NEEDS, Known, View
+from fedask.client.records.query_outcome import History
 
 EXPRESSIONS = [
     "margin * typicality",

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests.contract.client.places import PLACES, Place, look, picture, put
 
-from fedask.client.pool import DataSource, Pool
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.sources.index import Index
-from fedask.client.sources.source import SOURCES
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.source import SOURCES
+from fedask.client.records.pool import DataSource, Pool
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

@@ -14,7 +14,7 @@ from tests.contract.client.questions import (
     states,
 )
 
-from fedask.client.labelling.queue import Item, State
+from fedask.client.records.label_queue import Item, State
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.contract.client.questions import A, B, C, Store
 
-from fedask.client.training.sure import Sure
+from fedask.client.records.pseudo_label import Sure
 from fedask.common.ids import Uid
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tests.contract.client.questions import MINUTE, NOON, A, B, C, Store, only, states
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State, totals
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.taking import AHEAD, MAX_KEY, Taken
-from fedask.client.labelling.verdict import Kind, Label, Verdict
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.desk.unleased_answer import AHEAD, MAX_KEY, Taken
+from fedask.client.records.annotation import Kind, Label, Verdict
+from fedask.client.records.label_queue import State, totals
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

@@ -20,7 +20,7 @@ from tests.integration.server.runs import (
 )
 
 from fedask.common.errors import ConfigError
-from fedask.simulations.tasks import task_of
+from fedask.simulations.fleet.tasks import task_of
 
 Options = dict[str, float | str]
 

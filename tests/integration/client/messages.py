@@ -10,7 +10,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from tests.unit.client.world import SCENARIO, TASK, World, model
 
 from fedask.client.app import client_app
-from fedask.client.device import Device
+from fedask.client.round.device import Device
 from fedask.common.config import Scenario
 from fedask.common.records import Ask, Cut
 from fedask.common.task import Task

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.rights.permitted import Permits
+from fedask.client.records.rights import Permits
 from fedask.common.ids import Uid
 
 

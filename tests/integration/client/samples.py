@@ -7,12 +7,12 @@ from itertools import count
 
 from typing_extensions import override
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import SKIP, UNSURE, Label, Said
-from fedask.client.showing.exhibit import Exhibit, Medium, Part
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import SKIP, UNSURE, Label, Said
+from fedask.client.records.exhibit import Exhibit, Medium, Part
+from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

@@ -13,18 +13,18 @@ import grpc
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Verdict
-from fedask.client.service.client import LabellingClient
-from fedask.client.service.front import Guide
-from fedask.client.service.server import SERVICE, LabellingService
-from fedask.client.service.settings import Limits, ServiceSettings
-from fedask.client.service.v1.labelling_pb2_grpc import LabellingStub
-from fedask.client.showing.exhibit import Exhibit, Medium, Part
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.settings import StoreSettings
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.grpc.client import LabellingClient
+from fedask.client.labelling.grpc.service_server import SERVICE, LabellingService
+from fedask.client.labelling.grpc.service_settings import Limits, ServiceSettings
+from fedask.client.labelling.grpc.servicer import Guide
+from fedask.client.labelling.grpc.v1.labelling_pb2_grpc import LabellingStub
+from fedask.client.records.annotation import Verdict
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.exhibit import Exhibit, Medium, Part
+from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
@@ -40,10 +40,10 @@ NOTHING = Scored(np.zeros(0, np.str_), np.zeros(0, np.float32), np.zeros(0, np.i
 PROGRAM = """
 import sys
 from pathlib import Path
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.service.front import Guide
-from fedask.client.service.server import LabellingService, serve
-from fedask.client.service.settings import ServiceSettings
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.grpc.servicer import Guide
+from fedask.client.labelling.grpc.service_server import LabellingService, serve
+from fedask.client.labelling.grpc.service_settings import ServiceSettings
 from fedask.common.clock import SystemClock
 service = LabellingService(
     store=Path(sys.argv[1]),

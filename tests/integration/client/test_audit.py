@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from tests.unit.client.audits import checked, opened, rows
 
-from fedask.client.audit.event import Event
+from fedask.client.records.audit_event import Event
 from fedask.common.errors import StoreError
 
 # Queues one sample after the other; says so after each.
 WRITER = """
 import sys
 from pathlib import Path
-from fedask.client.audit.event import Event
-from fedask.client.audit.log import SqliteAudit
-from fedask.client.storage.store import SqliteStore
+from fedask.client.records.audit_event import Event
+from fedask.client.store.audit.audit_log import SqliteAudit
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 path = Path(sys.argv[1])
 store = SqliteStore(
@@ -32,8 +32,8 @@ for number in range(int(sys.argv[2])):
 DYING = """
 import os, signal, sys
 from pathlib import Path
-import fedask.client.audit.log as log
-from fedask.client.storage.store import SqliteStore
+import fedask.client.store.audit.audit_log as log
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 path = Path(sys.argv[1])
 store = SqliteStore(

@@ -11,24 +11,23 @@ import numpy as np
 import pytest
 from tests.integration.client.canary import forms_of, forms_of_numbers, found_in
 
-from fedask.client.asking.precedents import Finding, Precedent
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import UNSURE, Label
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import Look
-from fedask.client.sources.reader import uid_of
-from fedask.client.sources.source import open_source
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.sealer import Sealer
-from fedask.client.storage.store import SqliteStore
-from fedask.client.storage.vault import Vault
-from fedask.client.testing import FakeClock
-from fedask.client.training.own import OwnRecord
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.source import open_source
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import UNSURE, Label
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.label_queue import State
+from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.query_outcome import Finding, Precedent
+from fedask.client.store.keys.key_vault import Vault
+from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
-from fedask.common.ids import ModelVersion, Uid
+from fedask.common.ids import ModelVersion, Uid, bytes_uid
 from fedask.common.seal import Place, new_key
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -77,7 +76,7 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
     text = Uid(str(source.uids()[0]))
     numbers = np.array(NUMBERS, dtype=np.float32)
     packed = zlib.compress(TEXT.encode())
-    uids = [text, *(uid_of(each) for each in (numbers.tobytes(), packed))]
+    uids = [text, *(bytes_uid(each) for each in (numbers.tobytes(), packed))]
     for uid, suffix, content in zip(
         uids,
         (".txt", ".npy", ".gz"),
@@ -191,7 +190,7 @@ def test_the_search_finds_names_that_are_not_hidden(
 ) -> None:
     monkeypatch.setattr(Vault, "name", lambda _, *parts: parts[-1].encode())
     monkeypatch.setattr(
-        "fedask.client.sources.index.mark", lambda _, *parts: parts[-1].encode()
+        "fedask.client.data.sources.index.mark", lambda _, *parts: parts[-1].encode()
     )
 
     found = {form.partition(":")[0] for _, form in plant(tmp_path)}

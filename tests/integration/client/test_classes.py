@@ -9,8 +9,8 @@ import pytest
 from flwr.app import Context, RecordDict
 from tests.unit.client.world import SAMPLES, UIDS
 
-from fedask.client.deployment import open_device
-from fedask.client.storage.store import SqliteStore
+from fedask.client.site.deployment import open_device
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.task import Task

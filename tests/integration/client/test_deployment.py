@@ -16,15 +16,15 @@ from tests.unit.client.world import (
     first_cut,
 )
 
-from fedask.client.audit.check import verify
-from fedask.client.audit.log import entries
-from fedask.client.deployment import open_device
-from fedask.client.device import Device
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.storage.kinds import GLOBAL
-from fedask.client.storage.settings import StoreSettings
-from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.label_queue import State
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.round.device import Device
+from fedask.client.site.deployment import open_device
+from fedask.client.store.audit.audit_check import verify
+from fedask.client.store.audit.audit_log import entries
+from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tests.unit.client.world import World, first_cut, run_round
 
-from fedask.client.batchers.batcher import BATCHERS
-from fedask.client.device import Outcome
-from fedask.client.storage.store import SqliteStore
+from fedask.client.learning.batchers.batcher import BATCHERS
+from fedask.client.round.device import Outcome
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.records import Ask, Cut
 
 CYCLES, ROUNDS = 4, 3

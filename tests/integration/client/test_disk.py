@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.labelling.queue import State
-from fedask.client.storage.store import SqliteStore
+from fedask.client.records.label_queue import State
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 UIDS = [Uid(f"{number:032x}") for number in range(400)]
@@ -22,7 +22,7 @@ ANSWERING = """
 import resource, signal, sys
 from contextlib import closing
 from pathlib import Path
-from fedask.client.storage.store import SqliteStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, room = Path(sys.argv[1]), int(sys.argv[2])
@@ -42,7 +42,7 @@ with closing(SqliteStore(path)) as store:
 OPENING = """
 import os, sys
 from pathlib import Path
-from fedask.client.storage.store import SqliteStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 if os.getuid() == 0:
     os.setgid(65534)

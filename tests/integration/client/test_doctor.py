@@ -7,8 +7,8 @@ import pytest
 from tests.unit.client.world import SAMPLES, UIDS
 
 from fedask.client.site.checkup import examine
+from fedask.client.site.device_folder import Site
 from fedask.client.site.finding import Finding, Grade
-from fedask.client.site.site import Site
 from fedask.common.clock import SystemClock
 
 PROJECT = '[tool.flwr.app.config.task]\nname = "doctor_{name}:task"\n'

@@ -17,15 +17,15 @@ from tests.unit.client.world import first_cut
 from torch.nn import functional
 
 from fedask.client.app import DeviceApp, client_app
-from fedask.client.deployment import open_device
-from fedask.client.eligibility.sensors.machine import Machine
-from fedask.client.labelling.queue import State
-from fedask.client.storage.store import SqliteStore
+from fedask.client.records.label_queue import State
+from fedask.client.site.deployment import open_device
+from fedask.client.site.eligibility.sensors.machine import Machine
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.config import Scenario
 from fedask.common.ids import content_uid
 from fedask.common.task import Task
 from fedask.common.weights import model_version, to_record
-from fedask.simulations.datasets import load_dataset
+from fedask.simulations.data.datasets import load_dataset
 
 MOST_S = 5.0  # from a sensor's flip to the reply
 CLASSES = tuple("0123456789")

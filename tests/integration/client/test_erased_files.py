@@ -9,27 +9,26 @@ import numpy as np
 import pytest
 from tests.integration.client.canary import forms_of, found_in
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.pool import Pool
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import Look
-from fedask.client.sources.reader import uid_of
-from fedask.client.sources.source import open_source
-from fedask.client.storage import connection
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.erasure import Training
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
-from fedask.client.training.own import OwnRecord
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.source import open_source
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Label
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.erasure import Training
+from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.pool import Pool
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite import connection
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import SealError
 from fedask.common.grid import Scored
-from fedask.common.ids import ModelVersion, Uid
+from fedask.common.ids import ModelVersion, Uid, bytes_uid
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANY, FEW = 400, 20  # samples in the queue, and of those the ones with all there is
-UIDS = [uid_of(f"text {number}".encode()) for number in range(MANY)]
+UIDS = [bytes_uid(f"text {number}".encode()) for number in range(MANY)]
 GONE = UIDS[7:FEW:4]
 
 

@@ -9,17 +9,22 @@ import pytest
 from tests.unit.client.audits import NOON, rows
 from typer.testing import CliRunner
 
-from fedask.client.audit.check import verify
-from fedask.client.audit.event import Event
-from fedask.client.exchange.address import TOKEN_VARIABLE
-from fedask.client.exchange.testing import PERSONAL, PROJECT, FakeStudio, fake_studio
-from fedask.client.labelling.verdict import Label
-from fedask.client.site.settings import read_site
-from fedask.client.site.site import Site
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.labelstudio.fake_studio import (
+    PERSONAL,
+    PROJECT,
+    FakeStudio,
+    fake_studio,
+)
+from fedask.client.labelling.labelstudio.studio_address import TOKEN_VARIABLE
+from fedask.client.records.annotation import Label
+from fedask.client.records.audit_event import Event
+from fedask.client.site.device_folder import Site
+from fedask.client.site.device_settings import read_site
+from fedask.client.store.audit.audit_check import verify
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
-from fedask.simulations.cli import app
+from fedask.simulations.cli.main import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_exchange_task:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"

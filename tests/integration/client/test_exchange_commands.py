@@ -10,11 +10,16 @@ import pytest
 from tests.unit.client.audits import NOON
 from typer.testing import CliRunner
 
-from fedask.client.exchange.testing import PERSONAL, PROJECT, FakeStudio, fake_studio
-from fedask.client.site.settings import read_site
-from fedask.client.site.site import Site
-from fedask.client.testing import FakeClock
-from fedask.simulations.cli import app
+from fedask.client.labelling.labelstudio.fake_studio import (
+    PERSONAL,
+    PROJECT,
+    FakeStudio,
+    fake_studio,
+)
+from fedask.client.site.device_folder import Site
+from fedask.client.site.device_settings import read_site
+from fedask.client.store.memory import FakeClock
+from fedask.simulations.cli.main import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_exchange_task:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"

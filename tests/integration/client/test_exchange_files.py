@@ -20,14 +20,17 @@ from tests.integration.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.exchange.annotation import Reading
-from fedask.client.exchange.shelf import Shelf, Which
-from fedask.client.exchange.studio_file import export_tasks, import_annotations
-from fedask.client.exchange.table import export_table, import_table
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.verdict import Verdict
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import MemoryStore
+from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
+from fedask.client.labelling.labelstudio.studio_annotation import Reading
+from fedask.client.labelling.labelstudio.studio_file import (
+    export_tasks,
+    import_annotations,
+)
+from fedask.client.labelling.labelstudio.task_export import Shelf, Which
+from fedask.client.records.annotation import Verdict
+from fedask.client.records.label_queue import State
+from fedask.client.store.memory import MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError, StoreError
 from fedask.common.ids import Uid
 

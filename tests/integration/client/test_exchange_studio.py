@@ -19,11 +19,7 @@ from tests.integration.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.exchange.address import TOKEN_VARIABLE, Address, read_token
-from fedask.client.exchange.link import Link, TooLargeError, UnsureError
-from fedask.client.exchange.shelf import Guess, Shelf, Which
-from fedask.client.exchange.studio import Pulled, Studio
-from fedask.client.exchange.testing import (
+from fedask.client.labelling.labelstudio.fake_studio import (
     LEGACY,
     PERSONAL,
     PROJECT,
@@ -31,10 +27,22 @@ from fedask.client.exchange.testing import (
     Fault,
     fake_studio,
 )
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.verdict import Kind, Label
-from fedask.client.showing.exhibit import Medium
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.labelling.labelstudio.studio import Pulled, Studio
+from fedask.client.labelling.labelstudio.studio_address import (
+    TOKEN_VARIABLE,
+    Address,
+    read_token,
+)
+from fedask.client.labelling.labelstudio.studio_connection import (
+    Link,
+    TooLargeError,
+    UnsureError,
+)
+from fedask.client.labelling.labelstudio.task_export import Guess, Shelf, Which
+from fedask.client.records.annotation import Kind, Label
+from fedask.client.records.exhibit import Medium
+from fedask.client.records.label_queue import State
+from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
 from fedask.common.ids import Uid

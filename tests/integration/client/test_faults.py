@@ -15,7 +15,12 @@ import pytest
 from tests.integration.client.permits import Nothing
 from tests.integration.client.services import CLASSES, LEASE_S, QUICK, Place, call, uid
 
-from fedask.client.labelling.refusals import (
+from fedask.client.labelling.grpc import error_table
+from fedask.client.labelling.grpc.error_table import FAULTS, REASON, UNKNOWN, Fault
+from fedask.client.labelling.grpc.service_server import SERVICE, LabellingService
+from fedask.client.labelling.grpc.service_settings import ServiceSettings
+from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
+from fedask.client.records.refusal import (
     KeyReusedError,
     LeaseError,
     NotLastError,
@@ -23,12 +28,7 @@ from fedask.client.labelling.refusals import (
     RightEndedError,
     UnknownSampleError,
 )
-from fedask.client.service import faults
-from fedask.client.service.faults import FAULTS, REASON, UNKNOWN, Fault
-from fedask.client.service.server import SERVICE, LabellingService
-from fedask.client.service.settings import ServiceSettings
-from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.storage import connection
+from fedask.client.store.sqlite import connection
 from fedask.common.errors import (
     DataError,
     FedaskError,
@@ -191,10 +191,10 @@ def raising(kind: type[Exception]) -> Callable[[Scene], None]:
 
 
 PROVOCATIONS: dict[type[FedaskError], Callable[[Scene], object]] = {
-    faults.NoDeadlineError: no_deadline,
-    faults.MalformedError: lambda scene: scene.calls("Describe"),
-    faults.UnauthenticatedError: lambda scene: scene.leases(),
-    faults.ForbiddenError: lambda scene: scene.leases(),
+    error_table.NoDeadlineError: no_deadline,
+    error_table.MalformedError: lambda scene: scene.calls("Describe"),
+    error_table.UnauthenticatedError: lambda scene: scene.leases(),
+    error_table.ForbiddenError: lambda scene: scene.leases(),
     LeaseError: wrong_token,
     KeyReusedError: reused_key,
     NotNearError: not_near,
@@ -202,16 +202,16 @@ PROVOCATIONS: dict[type[FedaskError], Callable[[Scene], object]] = {
     RightEndedError: right_ended,
     UnknownSampleError: unknown_sample,
     DataError: gone,
-    faults.UnknownServiceError: lambda scene: scene.calls(
+    error_table.UnknownServiceError: lambda scene: scene.calls(
         CHECK, pb.DescribeRequest(annotator="other")
     ),
-    faults.TooLargeError: too_large,
-    faults.CrowdedError: crowded,
-    faults.ReplacedError: replaced,
-    faults.ReleasedError: released,
-    faults.IdleError: idle,
-    faults.StoppingError: stopping,
-    faults.BusyStoreError: busy,
+    error_table.TooLargeError: too_large,
+    error_table.CrowdedError: crowded,
+    error_table.ReplacedError: replaced,
+    error_table.ReleasedError: released,
+    error_table.IdleError: idle,
+    error_table.StoppingError: stopping,
+    error_table.BusyStoreError: busy,
     UnavailableError: raising(UnavailableError),
     PrivacyError: raising(PrivacyError),
     ProtocolError: raising(ProtocolError),
@@ -223,13 +223,13 @@ PROVOCATIONS: dict[type[FedaskError], Callable[[Scene], object]] = {
 @contextmanager
 def scene_for(place: Place, kind: type[FedaskError]) -> Iterator[Scene]:
     place.queue(1, 2)
-    limits = replace(QUICK, streams=1) if kind is faults.CrowdedError else QUICK
+    limits = replace(QUICK, streams=1) if kind is error_table.CrowdedError else QUICK
     settings = ServiceSettings(address=place.address, limits=limits)
-    if kind is faults.UnauthenticatedError:
+    if kind is error_table.UnauthenticatedError:
         settings = ServiceSettings(
             address="127.0.0.1:0", limits=limits, token=place.folder / "token"
         )
-    if kind is faults.ForbiddenError:
+    if kind is error_table.ForbiddenError:
         settings = replace(settings, annotators=frozenset({Annotator("bob")}))
     with place.serving(settings) as service:
         scene = Scene(place, service)
@@ -259,10 +259,10 @@ def test_a_failure_is_told_as_the_table_has_it_and_nothing_besides(
         PROVOCATIONS[kind](scene)
 
     fault = FAULTS[kind]
-    told = [record for record in caplog.records if record.name == faults.__name__]
+    told = [record for record in caplog.records if record.name == error_table.__name__]
     # What a provocation leaves open ends when the service stops.
     assert {getattr(each, "reason", "") for each in told} - {fault.reason} <= {
-        FAULTS[faults.StoppingError].reason
+        FAULTS[error_table.StoppingError].reason
     }
     assert getattr(told[0], "reason", "") == fault.reason
     error = refused.value
@@ -285,7 +285,7 @@ def test_a_foreign_error_is_logged_without_its_text(
     with pytest.raises(ValueError, match=SECRET) as raised:
         int(SECRET)
 
-    assert faults.note("Show", raised.value) == UNKNOWN
+    assert error_table.note("Show", raised.value) == UNKNOWN
     assert "ValueError" in caplog.text
     assert "test_a_foreign_error" in caplog.text  # where, for whoever mends it
     assert SECRET not in caplog.text
@@ -323,7 +323,7 @@ def test_a_value_out_of_range_is_malformed(place: Place, request_: object) -> No
     with scene_on(place) as scene, pytest.raises(grpc.RpcError) as refused:
         scene.calls(method, request_)
 
-    assert reason(refused.value) == FAULTS[faults.MalformedError]
+    assert reason(refused.value) == FAULTS[error_table.MalformedError]
     assert place.verdicts() == []
     assert place.leased("ann") == []
 
@@ -335,7 +335,7 @@ def test_a_field_of_a_later_version_is_refused(place: Place, method: str) -> Non
     with scene_on(place) as scene, pytest.raises(grpc.RpcError) as refused:
         call(scene.channel, method, raw)
 
-    assert reason(refused.value) == FAULTS[faults.MalformedError]
+    assert reason(refused.value) == FAULTS[error_table.MalformedError]
 
 
 def test_a_field_of_a_later_version_within_a_field_is_refused(place: Place) -> None:
@@ -343,7 +343,7 @@ def test_a_field_of_a_later_version_within_a_field_is_refused(place: Place) -> N
     with scene_on(place) as scene, pytest.raises(grpc.RpcError) as refused:
         call(scene.channel, "Submit", raw)
 
-    assert reason(refused.value) == FAULTS[faults.MalformedError]
+    assert reason(refused.value) == FAULTS[error_table.MalformedError]
 
 
 @pytest.mark.parametrize("method", [*METHODS, CHECK])

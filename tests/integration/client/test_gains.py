@@ -18,26 +18,26 @@ from tests.unit.client.world import Script, first_cut
 from typer.testing import CliRunner
 
 from fedask.client.app import client_app
-from fedask.client.commands.status import status_of
-from fedask.client.device import Device
-from fedask.client.labelling.queue import State
-from fedask.client.page.device import page_of_device
-from fedask.client.page.gains import StoreGains
-from fedask.client.page.settings import PageSettings
-from fedask.client.pool import Pool
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
-from fedask.client.training.milestone import Milestone
+from fedask.client.cli.status import status_of
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.labelling.web.gain_hint import StoreGains
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.records.label_queue import State
+from fedask.client.records.milestone import Milestone
+from fedask.client.records.pool import Pool
+from fedask.client.round.device import Device
+from fedask.client.site.device_page import page_of_device
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid
 from fedask.common.task import Task
 from fedask.server.app import server_app
-from fedask.simulations.cli import app
-from fedask.simulations.devices import device_name, shares_of
+from fedask.simulations.cli.main import app
+from fedask.simulations.fleet.devices import device_name, shares_of
+from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.runtimes.inline import run as run_inline
 from fedask.simulations.runtimes.runtime import Apps
-from fedask.simulations.tasks import task_of
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DAY = timedelta(days=1)

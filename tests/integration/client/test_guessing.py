@@ -7,11 +7,11 @@ import pytest
 from tests.integration.client.wards import CAPACITY, FIRST, Ward
 from tests.unit.client.world import first_cut
 
-from fedask.client.page.helps import Guess
-from fedask.client.site.guessing import ModelGuesses
-from fedask.client.storage.kinds import GLOBAL
-from fedask.client.testing import FakeClock
-from fedask.client.training.own import OwnRecord
+from fedask.client.labelling.web.hints import Guess
+from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.site.model_guess import ModelGuesses
+from fedask.client.store.memory import FakeClock
 from fedask.common.ids import Uid
 from fedask.common.weights import Arrays, model_version
 

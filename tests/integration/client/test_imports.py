@@ -33,25 +33,29 @@ def test_the_client_app_brings_nothing_heavy_and_nothing_of_the_server() -> None
     ours = {module for module in modules if module.startswith("fedask.")}
     assert ours
     assert not [m for m in ours if m.startswith(("fedask.server", "fedask.simulat"))]
-    assert not {"fedask.client.training.learner", "fedask.client.device"} & ours
+    assert (
+        not {"fedask.client.learning.training.learner", "fedask.client.round.device"}
+        & ours
+    )
 
 
 @pytest.mark.parametrize(
-    "module", ["fedask.client.storage.store", "fedask.client.oracles.file"]
+    "module",
+    ["fedask.client.store.sqlite.store", "fedask.client.labelling.oracles.file_oracle"],
 )
 def test_a_labelling_process_needs_no_model(module: str) -> None:
     assert not roots(imported_by(module)) & (FORBIDDEN - {"sqlite3"})
 
 
 def test_the_table_of_kinds_brings_no_model_and_nothing_optional() -> None:
-    found = roots(imported_by("fedask.client.sources.source"))
+    found = roots(imported_by("fedask.client.data.sources.source"))
 
     assert found & {"torch", "PIL", "pyarrow"} == set()
 
 
 def test_an_app_that_labels_brings_neither_flower_nor_a_model() -> None:
     command = [sys.executable, "-c"]
-    program = "import sys, fedask.client.service.client; print(*sys.modules)"
+    program = "import sys, fedask.client.labelling.grpc.client; print(*sys.modules)"
     done = subprocess.run(  # noqa: S603  (our own text)
         [*command, program], capture_output=True, text=True, check=True, timeout=50
     )

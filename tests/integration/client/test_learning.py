@@ -19,13 +19,13 @@ from tests.unit.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.asking.precedents import Finding, Precedent
-from fedask.client.asking.view import Floats, History, Known, View
-from fedask.client.labelling.queue import Item, State
-from fedask.client.scorers.scorer import Scorer, make_scorer
-from fedask.client.storage.device_store import DeviceStore
-from fedask.client.storage.kinds import GLOBAL, LOCAL
-from fedask.client.storage.store import SqliteStore
+from fedask.client.learning.scorers.scorer import Scorer, make_scorer
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import Item, State
+from fedask.client.records.model_kind import GLOBAL, LOCAL
+from fedask.client.records.query_outcome import Finding, History, Precedent
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.records import Cut
 
 EXPERTS = "margin, gradient-length, density, random"

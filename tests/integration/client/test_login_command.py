@@ -8,7 +8,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from fedask.common.errors import ConfigError
-from fedask.simulations.cli import app
+from fedask.simulations.cli.main import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_login_task:task"\n'
 TASK = 'from fedask.common import Task\ntask = Task(classes=["cat", "dog"])\n'

@@ -10,15 +10,15 @@ import pytest
 from tests.integration.client.canary import forms_of, forms_of_numbers, found_in
 from typing_extensions import override
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Kind, Label
-from fedask.client.storage import connection, schema
-from fedask.client.storage.keyring import Keyring
-from fedask.client.storage.store import SqliteStore
-from fedask.client.storage.tables import STEPS
-from fedask.client.testing import FakeClock, MemoryKeyring
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Kind, Label
+from fedask.client.records.label_queue import State
+from fedask.client.store.keys.keyring import Keyring
+from fedask.client.store.memory import FakeClock, MemoryKeyring
+from fedask.client.store.sqlite import connection, schema
+from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.sqlite.tables import STEPS
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 from fedask.common.seal import Key

@@ -8,11 +8,11 @@ import numpy as np
 from tests.integration.client.wards import CAPACITY, FIRST, Ward
 from tests.unit.client.world import first_cut, whole_cut
 
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.site.guessing import ModelGuesses
-from fedask.client.site.lookout import Lookout
-from fedask.client.site.own_training import Outcome, OwnTraining
-from fedask.client.testing import FakeClock
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.site.data_watcher import Lookout
+from fedask.client.site.local_training import Outcome, OwnTraining
+from fedask.client.site.model_guess import ModelGuesses
+from fedask.client.store.memory import FakeClock
 
 PER_DAY, DAYS = 12, 30
 ANSWERS = 10  # new ones after which the own model is trained: the default

@@ -18,24 +18,24 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.asking.stream import Stream
-from fedask.client.device import Device
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.oracles.oracle import Nobody
-from fedask.client.pool import Pool
-from fedask.client.setting import Setting
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.sources.watching import Watch
-from fedask.client.storage.kinds import GLOBAL, OWN
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
-from fedask.client.training.learner import Learner
-from fedask.client.training.offline import train_offline
-from fedask.client.training.own import OwnRecord
-from fedask.client.training.sgd import Lesson, Trained
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.data.sources.watch import Watch
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.oracles.oracle import Nobody
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Lesson, Trained
+from fedask.client.records.annotation import Label
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.model_kind import GLOBAL, OWN
+from fedask.client.records.pool import Pool
+from fedask.client.round.device import Device
+from fedask.client.round.offline_training import train_offline
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError, UnavailableError
 from fedask.common.weights import model_version
 

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.device import Device
-from fedask.client.oracles.oracle import Nobody
-from fedask.client.pool import Pool
-from fedask.client.setting import Setting
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.storage.kinds import GLOBAL, OWN
-from fedask.client.testing import MemoryStore
-from fedask.client.training.learner import Learner
-from fedask.client.training.offline import train_offline
-from fedask.client.training.sgd import Labelled, Lesson, decayed
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.labelling.oracles.oracle import Nobody
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Labelled, Lesson, decayed
+from fedask.client.records.model_kind import GLOBAL, OWN
+from fedask.client.records.pool import Pool
+from fedask.client.round.device import Device
+from fedask.client.round.offline_training import train_offline
+from fedask.client.store.memory import MemoryStore
 from fedask.common.config import Scenario
 from fedask.common.ids import DeviceId, Uid
 from fedask.common.weights import Arrays, ArraySpec, WeightedSum
-from fedask.simulations.datasets import load_dataset
-from fedask.simulations.partition import partition
-from fedask.simulations.tasks import task_of
+from fedask.simulations.data.datasets import load_dataset
+from fedask.simulations.fleet.partition import partition
+from fedask.simulations.fleet.tasks import task_of
 
 FIRST, CYCLES = 5, 3  # answers of each device while the server is there
 FEWEST = 20  # samples to measure on

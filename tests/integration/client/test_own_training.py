@@ -13,17 +13,17 @@ import pytest
 from tests.integration.client.wards import CAPACITY, FIRST, Ward
 from tests.unit.client.world import first_cut
 
-from fedask.client.audit.check import latest, verify
-from fedask.client.eligibility.sensors.machine import MACHINE, Machine
-from fedask.client.labelling.queue import State
-from fedask.client.site import own_training
-from fedask.client.site.lookout import Lookout
-from fedask.client.site.own_training import Attempt, Outcome, OwnTraining
-from fedask.client.storage.claim import claimed
-from fedask.client.storage.kinds import GLOBAL, OWN
-from fedask.client.testing import FakeClock
-from fedask.client.training.learner import Learner
-from fedask.client.training.sgd import Lesson, Trained, WarmLesson
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Lesson, Trained, WarmLesson
+from fedask.client.records.label_queue import State
+from fedask.client.records.model_kind import GLOBAL, OWN
+from fedask.client.site import local_training
+from fedask.client.site.data_watcher import Lookout
+from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
+from fedask.client.site.local_training import Attempt, Outcome, OwnTraining
+from fedask.client.store.audit.audit_check import latest, verify
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import ConfigError, StoreError, UnavailableError
 
 ANSWERS = 3  # it takes to train
@@ -290,11 +290,11 @@ def test_what_another_process_has_just_trained_is_not_trained_again(
     seen: list[Attempt] = []
 
     def later(path: Path) -> AbstractContextManager[bool]:
-        monkeypatch.setattr(own_training, "claimed", claimed)
+        monkeypatch.setattr(local_training, "claimed", claimed)
         seen.append(attempt(ward))
         return claimed(path)
 
-    monkeypatch.setattr(own_training, "claimed", later)
+    monkeypatch.setattr(local_training, "claimed", later)
 
     assert attempt(ward).outcome is Outcome.WAITS
     assert [each.outcome for each in seen] == [Outcome.TRAINED]

@@ -16,9 +16,9 @@ import pytest
 from tests.acceptance.client.site import Site
 from tests.integration.client.permits import Nothing
 
-from fedask.client.page.guard import POLICY
-from fedask.client.page.logins import add_login, remove_login
-from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.web.logins import add_login, remove_login
+from fedask.client.labelling.web.middleware import POLICY
+from fedask.client.store.sqlite.store import SqliteStore
 
 CLASSES = ("cat", "dog", "bird")
 SAMPLES = np.array([f"secret sample {number}" for number in range(30)])

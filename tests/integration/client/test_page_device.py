@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.acceptance.client.site import free_port, running
 
-from fedask.client.page.device import page_of_device
-from fedask.client.page.settings import PageSettings
-from fedask.client.showing.device import DeviceExhibit
-from fedask.client.showing.exhibit import Medium
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.records.exhibit import Medium
+from fedask.client.site.device_exhibit import DeviceExhibit
+from fedask.client.site.device_page import page_of_device
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import Uid, content_uid
 

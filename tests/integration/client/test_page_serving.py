@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.acceptance.client.site import Site
 from typing_extensions import override
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.verdict import Lease
-from fedask.client.page.app import labelling_page
-from fedask.client.page.logins import add_login
-from fedask.client.page.serve import address_of, serve, server_of
-from fedask.client.page.settings import PageSettings
-from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.web.logins import add_login
+from fedask.client.labelling.web.page_app import labelling_page
+from fedask.client.labelling.web.page_server import address_of, serve, server_of
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.records.annotation import Lease
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import ConfigError, StoreError
 
 SAMPLES = np.array([f"sample {number}" for number in range(6)])
@@ -37,8 +37,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from tests.acceptance.client.site import Site
-from fedask.client.page.app import labelling_page
-from fedask.client.page.serve import serve
+from fedask.client.labelling.web.page_app import labelling_page
+from fedask.client.labelling.web.page_server import serve
 
 samples = np.array([f"sample {number}" for number in range(6)])
 site = Site(Path(sys.argv[1]), samples, ("cat", "dog"))

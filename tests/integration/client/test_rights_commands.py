@@ -12,13 +12,13 @@ from tests.unit.client.world import SAMPLES, UIDS
 from typer.testing import CliRunner
 
 from fedask.client.site.checkup import CHECKS
+from fedask.client.site.data_watcher import Lookout
+from fedask.client.site.device_folder import Site
+from fedask.client.site.device_settings import read_site
 from fedask.client.site.finding import Grade
-from fedask.client.site.lookout import Lookout
-from fedask.client.site.settings import read_site
-from fedask.client.site.site import Site
-from fedask.client.testing import FakeClock
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, DataError, PrivacyError, StoreError
-from fedask.simulations.cli import app
+from fedask.simulations.cli.main import app
 
 PROJECT = '[tool.flwr.app.config.task]\nname = "ward_rights_task:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"

@@ -9,18 +9,17 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from fedask.client.sources.reader import uid_of
-from fedask.client.storage import rotation
-from fedask.client.storage.keyfile import KeyFile
-from fedask.client.storage.keyring import FixedKeyring, Keyring
-from fedask.client.storage.store import SqliteStore
+from fedask.client.store.keys.key_file import KeyFile
+from fedask.client.store.keys.keyring import FixedKeyring, Keyring
+from fedask.client.store.sqlite import key_rotation
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
-from fedask.common.ids import Annotator, Uid
+from fedask.common.ids import Annotator, Uid, bytes_uid
 from fedask.common.seal import Key
 
 UIDS = [Uid(f"{number:032x}") for number in range(25)]
 CONTENT = bytes(range(256)) * 40
-PAYLOAD = uid_of(CONTENT)
+PAYLOAD = bytes_uid(CONTENT)
 
 
 class KilledError(BaseException):
@@ -112,7 +111,7 @@ def sealed_rows(path: Path) -> list[tuple[object, ...]]:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "BATCH", 10)
+    monkeypatch.setattr(key_rotation, "BATCH", 10)
 
 
 @pytest.fixture
@@ -159,11 +158,11 @@ def test_a_process_that_dies_at_any_step_leaves_a_store_that_opens(
         for _ in range(2):  # work goes on, before the change is finished
             with closing(SqliteStore(copy)) as store:
                 check(store)
-                store.put_payload(uid_of(b"new"), ".bin", b"new")
+                store.put_payload(bytes_uid(b"new"), ".bin", b"new")
         with closing(SqliteStore(copy)) as store:
             store.rotate()
             check(store)
-            assert store.payload(uid_of(b"new")) == b"new"
+            assert store.payload(bytes_uid(b"new")) == b"new"
         left = KeyFile(key_of(copy)).read()
         assert len(left) == 1
         assert left[0].id != old.id
@@ -184,7 +183,7 @@ def test_a_process_that_was_open_meanwhile_goes_on(path: Path) -> None:
         store.rotate()
         store.rotate()
 
-        fresh = uid_of(b"fresh")
+        fresh = bytes_uid(b"fresh")
         other.put_payload(fresh, ".bin", b"fresh")  # under the key of now
         assert store.payload(fresh) == b"fresh"
         check(other)

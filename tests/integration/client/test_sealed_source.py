@@ -13,20 +13,24 @@ import pytest
 from flwr.app import Context, RecordDict
 from tests.unit.client.world import CLASSES, SCENARIO, TASK, World, first_cut
 
-from fedask.client.deployment import open_device
-from fedask.client.labelling.queue import State
-from fedask.client.pool import Pool
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import Look, NoSamplesError
-from fedask.client.sources.reader import uid_of
-from fedask.client.sources.source import open_source
-from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
-from fedask.client.storage.payload import StoreQuota
-from fedask.client.storage.settings import StoreSettings
-from fedask.client.storage.store import SqliteStore
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import Look, NoSamplesError
+from fedask.client.data.sources.source import open_source
+from fedask.client.records.label_queue import State
+from fedask.client.records.payload import StoreQuota
+from fedask.client.records.pool import Pool
+from fedask.client.site.deployment import open_device
+from fedask.client.store.keys.key_file import (
+    KeyFile,
+    Passphrase,
+    PassphraseFile,
+    Scrypt,
+)
+from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, StoreError
-from fedask.common.ids import Uid
+from fedask.common.ids import Uid, bytes_uid
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SHAPE = TASK.input_shape
@@ -51,8 +55,8 @@ def wav(number: int) -> bytes:
 
 def put(store: SqliteStore, suffix: str, *contents: bytes) -> list[Uid]:
     for content in contents:
-        store.put_payload(uid_of(content), suffix, content)
-    return [uid_of(content) for content in contents]
+        store.put_payload(bytes_uid(content), suffix, content)
+    return [bytes_uid(content) for content in contents]
 
 
 @pytest.fixture
@@ -205,12 +209,12 @@ def test_an_erased_sample_is_in_no_pool_though_its_file_is_there(
     }
     context = Context(1, 2, dict(node), RecordDict(), {})
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        store.forget([uid_of(contents[1])])
+        store.forget([bytes_uid(contents[1])])
 
     with open_device(TASK, SCENARIO, context) as device:
         uids = set(device.pool.uids.tolist())
 
-    assert uids == {uid_of(contents[0]), uid_of(contents[2])}
+    assert uids == {bytes_uid(contents[0]), bytes_uid(contents[2])}
 
 
 def test_what_was_trained_on_may_leave_for_new_samples(tmp_path: Path) -> None:
@@ -221,7 +225,7 @@ def test_what_was_trained_on_may_leave_for_new_samples(tmp_path: Path) -> None:
         trained = {i.uid for i in store.items() if i.state is State.TRAINED}
         gone = set()
         for number in (90, 91):
-            gone.update(store.put_payload(uid_of(npy(number)), ".npy", npy(number)))
+            gone.update(store.put_payload(bytes_uid(npy(number)), ".npy", npy(number)))
         assert gone == trained
 
     ward.round(1, 1)  # there is nothing left to train on, and that is no error

@@ -26,18 +26,18 @@ from tests.integration.client.services import (
     uid,
 )
 
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.labelling.refusals import (
+from fedask.client.labelling.grpc.client import LabellingClient
+from fedask.client.labelling.grpc.client_records import Content
+from fedask.client.labelling.grpc.error_table import IdleError, ReplacedError
+from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
+from fedask.client.records.annotation import Kind, Receipt
+from fedask.client.records.exhibit import Medium, Part
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.refusal import (
     LeaseError,
     NotLastError,
     RightEndedError,
 )
-from fedask.client.labelling.verdict import Kind, Receipt
-from fedask.client.service.client import LabellingClient
-from fedask.client.service.faults import IdleError, ReplacedError
-from fedask.client.service.leased import Content
-from fedask.client.service.v1 import labelling_pb2 as pb
-from fedask.client.showing.exhibit import Medium, Part
 from fedask.common.errors import ProtocolError, UnavailableError
 
 KILLS = 2

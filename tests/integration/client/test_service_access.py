@@ -10,16 +10,16 @@ import pytest
 from tests.integration.client.certificates import Authority, Pair
 from tests.integration.client.services import Place, uid
 
-from fedask.client.service.channel import ClientTls
-from fedask.client.service.client import LabellingClient
-from fedask.client.service.faults import (
+from fedask.client.labelling.grpc.channel import ClientTls
+from fedask.client.labelling.grpc.client import LabellingClient
+from fedask.client.labelling.grpc.error_table import (
     ForbiddenError,
     MalformedError,
     UnauthenticatedError,
 )
-from fedask.client.service.server import SERVICE
-from fedask.client.service.settings import ServerTls, ServiceSettings
-from fedask.client.service.v1 import labelling_pb2 as pb
+from fedask.client.labelling.grpc.service_server import SERVICE
+from fedask.client.labelling.grpc.service_settings import ServerTls, ServiceSettings
+from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.common.errors import ConfigError, UnavailableError
 from fedask.common.ids import Annotator
 

@@ -17,12 +17,12 @@ from tests.integration.client.messages import ask_record, message, pose_as_serve
 from tests.unit.client.world import SCENARIO, first_cut
 
 from fedask.client.app import client_app
-from fedask.client.labelling.queue import State
-from fedask.client.pool import Pool
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import Look
-from fedask.client.sources.source import open_source
-from fedask.client.storage.store import SqliteStore
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.source import open_source
+from fedask.client.records.label_queue import State
+from fedask.client.records.pool import Pool
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.task import Task
 from fedask.common.weights import model_version, to_record
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.label_queue import State
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -25,9 +25,9 @@ SEED = 11
 LEASER = """
 import sys
 from pathlib import Path
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
 desk = Desk(store, SystemClock(), DeskSettings(classes=7))
@@ -39,8 +39,8 @@ for number, _ in enumerate(sys.stdin):
 ANSWERER = """
 import sys
 from pathlib import Path
-from fedask.client.labelling.queue import State
-from fedask.client.storage.store import SqliteStore
+from fedask.client.records.label_queue import State
+from fedask.client.store.sqlite.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 open_questions = [i.uid for i in store.items() if i.state is State.QUEUED]
 print("ready", flush=True)
@@ -54,10 +54,10 @@ for uid in open_questions:
 LABELLER = """
 import sys
 from pathlib import Path
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.storage.store import SqliteStore
-from fedask.client.labelling.verdict import Label
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.records.annotation import Label
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
 desk = Desk(store, SystemClock(), DeskSettings(classes=7))

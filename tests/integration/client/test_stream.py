@@ -23,10 +23,10 @@ from tests.unit.client.arrivals import (
     scored,
 )
 
-from fedask.client.labelling.queue import Origin
-from fedask.client.storage.device_store import DeviceStore
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import MemoryStore
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import Origin
+from fedask.client.store.memory import MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 DAYS, A_DAY = 30, 10  # batches in working hours
@@ -175,7 +175,7 @@ def test_a_device_that_restarts_for_every_batch_asks_the_same(
 CHILD = """
 import os, sys
 from pathlib import Path
-from fedask.client.storage.store import SqliteStore
+from fedask.client.store.sqlite.store import SqliteStore
 from tests.integration.client.test_stream import VALUES, live, month
 batches = month(days=6)
 for line in iter(sys.stdin.readline, ""):

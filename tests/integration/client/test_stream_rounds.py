@@ -19,10 +19,10 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.asking.stream import Stream
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.setting import Setting
-from fedask.client.storage.kinds import GLOBAL
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.model_kind import GLOBAL
 from fedask.common.ids import Uid
 from fedask.common.records import OTHER_MODEL
 from fedask.server.ledger import Ledger

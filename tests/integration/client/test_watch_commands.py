@@ -14,11 +14,11 @@ from tests.integration.client.wards import CAPACITY, FIRST, Ward
 from tests.unit.client.world import first_cut
 from typer.testing import CliRunner
 
-from fedask.client.storage.kinds import GLOBAL
+from fedask.client.records.model_kind import GLOBAL
 from fedask.common.errors import StoreError
-from fedask.simulations.cli import app
+from fedask.simulations.cli.main import app
 
-FEDASK = [sys.executable, "-m", "fedask.simulations.cli", "device"]
+FEDASK = [sys.executable, "-m", "fedask.simulations.cli.main", "device"]
 # A task whose training says that it has begun, and waits until its standard input ends.
 SLOW_TASK = """
 import sys

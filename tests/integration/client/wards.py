@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Context, RecordDict
 
-from fedask.client.deployment import open_device
-from fedask.client.device import Outcome
-from fedask.client.labelling.verdict import Label
-from fedask.client.setting import Setting
-from fedask.client.site.site import Site
-from fedask.client.sources.reader import uid_of
-from fedask.client.testing import FakeClock
-from fedask.client.training.learner import Learner
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.annotation import Label
+from fedask.client.round.device import Outcome
+from fedask.client.site.deployment import open_device
+from fedask.client.site.device_folder import Site
+from fedask.client.store.memory import FakeClock
 from fedask.common.config import Scenario
-from fedask.common.ids import Uid
+from fedask.common.ids import Uid, bytes_uid
 from fedask.common.records import Ask, Cut, Report
 from fedask.common.task import Task
 from fedask.common.weights import model_version
@@ -88,7 +87,7 @@ class Ward:
             path.write_bytes(content)
             long_ago = (now - timedelta(hours=1)).timestamp()
             os.utime(path, (long_ago, long_ago))  # nobody writes to it any more
-            self.truth[uid_of(content)] = label
+            self.truth[bytes_uid(content)] = label
 
     def process(self, now: datetime) -> Site:
         return Site.at(self.folder, FakeClock(now))

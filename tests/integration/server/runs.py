@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.config import Scenario
-from fedask.simulations import apps
+from fedask.simulations.run import apps
+from fedask.simulations.run.simulation import simulate
 from fedask.simulations.runtimes.runtime import Apps
-from fedask.simulations.simulate import simulate
 
 DEVICES, CYCLES, ROUNDS, INITIAL, QUOTA = 8, 2, 2, 2, 8
 SMALL = {

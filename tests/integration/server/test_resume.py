@@ -9,8 +9,8 @@ import pytest
 from tests.integration.server.runs import DEVICES, final_model, play
 from tests.unit.server.scripted import same
 
-from fedask.client.device import Begun, Device
-from fedask.client.setting import Setting
+from fedask.client.learning.run_context import Setting
+from fedask.client.round.device import Begun, Device
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.records import Ask
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, RunFolder

@@ -31,10 +31,10 @@ from fedask.common.records import Ask
 from fedask.common.task import Task
 from fedask.common.weights import Arrays
 from fedask.server.app import Coordinator, fingerprint, server_app
+from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.runtimes.inline import InlineGrid
 from fedask.simulations.runtimes.inline import run as run_inline
 from fedask.simulations.runtimes.runtime import Apps
-from fedask.simulations.tasks import task_of
 
 LONG = {"ask.cycles": 4, "train.rounds": 3}
 

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.server.runs import DEVICES, INITIAL, QUOTA, final_model, play
 from tests.unit.server.scripted import same
 
-from fedask.client.device import Device
+from fedask.client.round.device import Device
 from fedask.common.errors import ConfigError
 from fedask.server.checkpoint import CHECKPOINT, RunFolder
 

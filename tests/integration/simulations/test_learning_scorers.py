@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fedask.simulations.programs import open_program
-from fedask.simulations.simulate import simulate
+from fedask.simulations.run.programs import open_program
+from fedask.simulations.run.simulation import simulate
 
 EXPERTS = ("margin", "entropy", "density")
 # A bandit explores all but evenly when few cycles are planned, and a regression waits

@@ -21,13 +21,13 @@ from tests.integration.simulations.leftovers import VARIABLE, left_over
 
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, DataError, UnavailableError
-from fedask.simulations import apps
-from fedask.simulations.programs import open_program
+from fedask.simulations.run import apps
+from fedask.simulations.run.app_template import write_app as write_template
+from fedask.simulations.run.programs import open_program
+from fedask.simulations.run.simulation import simulate
 from fedask.simulations.runtimes import ray, superlink
 from fedask.simulations.runtimes.processes import Fleet
 from fedask.simulations.runtimes.runtime import Apps, Runtime
-from fedask.simulations.simulate import simulate
-from fedask.simulations.template import write_app as write_template
 
 OURS = Apps(apps.client, apps.server)
 

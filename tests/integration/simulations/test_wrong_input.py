@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedask.simulations.cli import main
+from fedask.simulations.cli.main import main
 
 
 @dataclass(frozen=True)

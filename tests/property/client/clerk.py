@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fedask.client.labelling.queue import Item, State
+from fedask.client.records.label_queue import Item, State
 from fedask.common.ids import Uid
 
 LENGTH = timedelta(seconds=60)

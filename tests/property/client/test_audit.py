@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.client.audits import KEY, UIDS, checked, opened, rows, tampering
 
-from fedask.client.audit.chain import Head
-from fedask.client.audit.head import head_path
+from fedask.client.store.audit.hash_chain import Head
+from fedask.client.store.audit.head_file import head_path
 
 ENTRIES = 12
 Row = tuple[Any, ...]

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from fedask.client.batchers import greedy, kcenter
-from fedask.client.batchers.batcher import BATCHERS, Shortlist, make_batcher
-from fedask.client.batchers.distinct import distinct
-from fedask.client.batchers.greedy import lazy_greedy
-from fedask.client.batchers.kcenter import farthest_first
-from fedask.client.batchers.kmeans import in_turn, kmeans
+from fedask.client.learning.batchers import greedy_choice, k_center
+from fedask.client.learning.batchers.batcher import BATCHERS, Shortlist, make_batcher
+from fedask.client.learning.batchers.deduplication import distinct
+from fedask.client.learning.batchers.greedy_choice import lazy_greedy
+from fedask.client.learning.batchers.k_center import farthest_first
+from fedask.client.learning.batchers.k_means import in_turn, kmeans
 
 Points = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -72,7 +72,7 @@ def test_k_center_chooses_the_lowest_of_the_farthest(
 ) -> None:
     k = data.draw(st.integers(1, len(x)))
 
-    with patch.object(kcenter, "_FRONT", front):
+    with patch.object(k_center, "_FRONT", front):
         rows = farthest_first(x, anchors, k).tolist()
 
     for number, row in enumerate(rows):
@@ -97,7 +97,7 @@ def test_lazy_greedy_chooses_what_greedy_chooses(
     def take(row: int) -> None:
         covered[:] |= sets[row]
 
-    with patch.object(greedy, "_LOOK", look):
+    with patch.object(greedy_choice, "_LOOK", look):
         rows = lazy_greedy(gains(np.arange(len(sets))), k, gains, take).tolist()
 
     for number, row in enumerate(rows):

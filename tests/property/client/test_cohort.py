@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 from typing_extensions import override
 
-from fedask.client.training.learner import Learner
-from fedask.client.training.sgd import Lesson, Trained
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Lesson, Trained
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.client.streams import arriving, made, run
 
-from fedask.client.controllers.controller import CONTROLLERS, State
+from fedask.client.learning.stream.controller import CONTROLLERS
+from fedask.client.records.arrival_pace import ControllerState
 
 CHECK = settings(max_examples=150, deadline=None)
 UNIT = st.floats(0.0, 1.0)
@@ -100,7 +101,7 @@ def test_biqf_is_never_further_from_its_budget_than_it_says(
     utilities: list[float], budget: float, memory: int, tolerance: float, cut: bool
 ) -> None:
     biqf = made("biqf", memory=memory, tolerance=tolerance)
-    state = biqf.start(State(), cut=cut)
+    state = biqf.start(ControllerState(), cut=cut)
     labels = 0
     for count, arrival in enumerate(arriving(utilities, budget), start=1):
         queried = biqf.query(state, arrival)

@@ -17,14 +17,14 @@ from hypothesis.stateful import (
 from tests.property.client.clerk import LENGTH, Clerk
 from typing_extensions import override
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State, totals
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.taking import Taken
-from fedask.client.labelling.verdict import SKIP, UNSURE, Kind, Label, Receipt, Verdict
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.records.annotation import SKIP, UNSURE, Kind, Label, Receipt, Verdict
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.label_queue import State, totals
+from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

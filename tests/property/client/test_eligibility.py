@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from fedask.client.eligibility.guard import (
+from fedask.client.site.eligibility.guard import (
     Eligibility,
     EligibilitySensor,
     MissingError,

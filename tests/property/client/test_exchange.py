@@ -6,14 +6,18 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedask.client.exchange.annotation import Reading, from_annotation, to_annotation
-from fedask.client.exchange.studio_file import parse
-from fedask.client.exchange.table import export_table, import_table
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.taking import Taken
-from fedask.client.labelling.verdict import Kind, Verdict
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
+from fedask.client.labelling.labelstudio.studio_annotation import (
+    Reading,
+    from_annotation,
+    to_annotation,
+)
+from fedask.client.labelling.labelstudio.studio_file import parse
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Annotator, Uid
 

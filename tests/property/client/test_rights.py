@@ -27,18 +27,18 @@ from tests.unit.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.device import Device
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.pool import DataSource, Pool
-from fedask.client.rights.permitted import Permitted, Rights
-from fedask.client.rights.policy import ASK, Right, RightsPolicy
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock, MemoryStore
-from fedask.client.training.learner import Learner
+from fedask.client.data.rights.permission import Permitted, Rights
+from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.annotation import Label
+from fedask.client.records.label_queue import State
+from fedask.client.records.pool import DataSource, Pool
+from fedask.client.round.device import Device
+from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import PrivacyError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask

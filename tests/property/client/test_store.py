@@ -14,10 +14,10 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.queue import MOVES, Item, Origin, State
-from fedask.client.storage.device_store import DeviceStore
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import MemoryStore
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import MOVES, Item, Origin, State
+from fedask.client.store.memory import MemoryStore
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from tests.property.common.fleets import Fleet, fleets, run_cycle, uids_of
 from tests.unit.client.views import scored
 
-from fedask.client.scorers.random import Random
+from fedask.client.learning.scorers.random_score import Random
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId
 from fedask.common.sections import AskConfig

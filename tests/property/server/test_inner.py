@@ -19,7 +19,7 @@ from tests.unit.server.scripted import (
 
 from fedask.common.records import Report
 from fedask.common.weights import ArraySpec
-from fedask.server.inner import Averaged, Gathered, Listed
+from fedask.server.inner_strategy import Averaged, Gathered, Listed
 
 SPEC = ArraySpec.of(model())
 # Sums are kept to 2**-30 per label; Flower's own mean rounds in float32, which is the

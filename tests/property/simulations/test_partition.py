@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedask.common.sections import FleetConfig
-from fedask.simulations.partition import partition
+from fedask.simulations.fleet.partition import partition
 
 KINDS = st.sampled_from(["iid", "dirichlet"])
 LABELS = st.lists(st.integers(min_value=0, max_value=4), min_size=1, max_size=60)

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from tests.unit.client.world import SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
-from fedask.client.asking.pace import Pace
-from fedask.client.asking.stream import Stream
-from fedask.client.asking.view import Floats, Known, View
-from fedask.client.labelling.queue import Origin
-from fedask.client.pool import Pool
-from fedask.client.scorers.scorer import Scorer
-from fedask.client.setting import Setting
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.storage.device_store import DeviceStore
-from fedask.client.storage.kinds import GLOBAL
-from fedask.client.training.learner import Learner
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.arrival_pace import Pace
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import Origin
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.records.pool import Pool
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid, hash_uids, stable_seed
 from fedask.common.records import Cut

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fedask.client.audit.check import Finding, verify
-from fedask.client.audit.log import SqliteAudit
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
+from fedask.client.store.audit.audit_check import Finding, verify
+from fedask.client.store.audit.audit_log import SqliteAudit
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 KEY = bytes(range(32))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.batchers.batcher import Batcher, Shortlist
+from fedask.client.learning.batchers.batcher import Batcher, Shortlist
 
 Points = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from fedask.client.training.learner import Learner
-from fedask.client.training.sgd import Lesson
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Lesson
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

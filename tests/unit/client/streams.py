@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.controllers.controller import (
+from fedask.client.learning.stream.controller import (
     Arrival,
     Controller,
-    State,
     make_controller,
 )
+from fedask.client.records.arrival_pace import ControllerState
 from fedask.common.sections import StreamConfig
 
 Floats = NDArray[np.float64]
@@ -34,10 +34,12 @@ def arriving(
 
 
 def run(
-    controller: Controller, arrivals: Sequence[Arrival], state: State | None = None
-) -> tuple[list[int], State]:
+    controller: Controller,
+    arrivals: Sequence[Arrival],
+    state: ControllerState | None = None,
+) -> tuple[list[int], ControllerState]:
     """Let a controller decide alone; returns the rows it asks and its last state."""
-    at = controller.start(State(), cut=False) if state is None else state
+    at = controller.start(ControllerState(), cut=False) if state is None else state
     asked = []
     for row, arrival in enumerate(arrivals):
         queried = controller.query(at, arrival)

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.contract.client.places import look
 
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.sources.index import Index
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.data.sources.index import Index
 from fedask.common.errors import DataError
 from fedask.common.ids import content_uid
 
@@ -130,7 +130,7 @@ def test_rows_that_are_not_finite_are_set_aside(tmp_path: Path) -> None:
 def test_an_archive_that_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedask.client.sources.npy.MAX_UNPACKED_BYTES", 10_000)
+    monkeypatch.setattr("fedask.client.data.sources.npy.MAX_UNPACKED_BYTES", 10_000)
     np.savez_compressed(tmp_path / "pool.npz", x=np.zeros((100, 100)))
 
     with pytest.raises(DataError, match="more than 10000 bytes"):

@@ -18,17 +18,17 @@ from tests.unit.client.audits import (
     tampering,
 )
 
-from fedask.client.audit.chain import AuditKey, Head
-from fedask.client.audit.check import latest
-from fedask.client.audit.event import Event
-from fedask.client.audit.head import head_path
-from fedask.client.audit.log import accept
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.storage.store import SqliteStore
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Label
+from fedask.client.records.audit_event import Event
+from fedask.client.records.label_queue import State
+from fedask.client.store.audit.audit_check import latest
+from fedask.client.store.audit.audit_log import accept
+from fedask.client.store.audit.hash_chain import AuditKey, Head
+from fedask.client.store.audit.head_file import head_path
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 
 A, B = UIDS[:2]

@@ -3,11 +3,11 @@
 import pytest
 from tests.unit.client.world import LABELS, NAME, TASK, World
 
-from fedask.client.labelling.queue import Item, Origin, State
-from fedask.client.setting import Setting
-from fedask.client.training.auto import standing
-from fedask.client.training.sure import Sure
-from fedask.client.training.teaching import Teacher
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.training.auto_label import standing
+from fedask.client.learning.training.teacher import Teacher
+from fedask.client.records.label_queue import Item, Origin, State
+from fedask.client.records.pseudo_label import Sure
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid

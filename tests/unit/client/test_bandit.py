@@ -5,14 +5,14 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from fedask.client.scorers.bandit import (
+from fedask.client.learning.scorers.bandit import (
     BanditState,
     draw,
     probabilities,
     start,
     update,
 )
-from fedask.client.scorers.rows import Reals
+from fedask.client.learning.scorers.row_blocks import Reals
 from fedask.common.errors import ConfigError, DataError
 
 SCORERS = np.eye(2)  # the advice when a scorer itself is drawn

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from tests.unit.client.candidates import chi_square, picks, shortlist
 
-from fedask.client.batchers.batcher import Shortlist, make_batcher
-from fedask.client.batchers.cluster import Cluster
-from fedask.client.batchers.distinct import Distinct
-from fedask.client.batchers.stochastic import Power, Softmax, draw
-from fedask.client.batchers.top import Top
+from fedask.client.learning.batchers.batcher import Shortlist, make_batcher
+from fedask.client.learning.batchers.cluster import Cluster
+from fedask.client.learning.batchers.deduplication import Distinct
+from fedask.client.learning.batchers.stochastic_draw import Power, Softmax, draw
+from fedask.client.learning.batchers.top_scores import Top
 from fedask.common.errors import ConfigError
 
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from tests.unit.client.candidates import Points, picks, shortlist
 
-from fedask.client.asking import distance
-from fedask.client.batchers.cluster import Cluster
-from fedask.client.batchers.cluster_margin import ClusterMargin
-from fedask.client.batchers.kmeans import in_turn, kmeans
-from fedask.client.batchers.logo import Logo
-from fedask.client.batchers.seeding import spread
+from fedask.client.base import distance
+from fedask.client.learning.batchers.cluster import Cluster
+from fedask.client.learning.batchers.cluster_margin import ClusterMargin
+from fedask.client.learning.batchers.k_means import in_turn, kmeans
+from fedask.client.learning.batchers.logo import Logo
+from fedask.client.learning.batchers.seeding import spread
 
 
 def well_separated(k: int, per_cluster: int, seed: int) -> tuple[Points, Points]:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from tests.unit.client.candidates import Points, picks, shortlist
 
-from fedask.client.asking import distance
-from fedask.client.batchers.distinct import Distinct, distinct
-from fedask.client.batchers.top import Top
+from fedask.client.base import distance
+from fedask.client.learning.batchers.deduplication import Distinct, distinct
+from fedask.client.learning.batchers.top_scores import Top
 from fedask.common.errors import ConfigError
 
 

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.client.candidates import Points, picks, shortlist
 
-from fedask.client.asking.distance import Block
-from fedask.client.batchers import kcenter
-from fedask.client.batchers.kcenter import KCenter, farthest_first
+from fedask.client.base.distance import Block
+from fedask.client.learning.batchers import k_center
+from fedask.client.learning.batchers.k_center import KCenter, farthest_first
 
 
 def slow_farthest_first(points: Points, anchors: Points, k: int) -> list[int]:
@@ -32,7 +32,7 @@ def mixture(n: int, seed: int) -> Points:
 def test_the_lazy_way_picks_what_the_obvious_way_picks(
     monkeypatch: pytest.MonkeyPatch, front: int, seed: int
 ) -> None:
-    monkeypatch.setattr(kcenter, "_FRONT", front)
+    monkeypatch.setattr(k_center, "_FRONT", front)
     points = mixture(120, seed)
 
     rows = farthest_first(points[5:], points[:5], 60)
@@ -46,7 +46,7 @@ def test_ties_go_to_the_lowest_row(
     monkeypatch: pytest.MonkeyPatch, front: int, seed: int
 ) -> None:
     # Small whole numbers: many copies, and many distances exactly equal.
-    monkeypatch.setattr(kcenter, "_FRONT", front)
+    monkeypatch.setattr(k_center, "_FRONT", front)
     points = np.random.default_rng(seed).integers(0, 3, (40, 2)).astype(np.float64)
 
     rows = farthest_first(points, points[:1], 40)

@@ -3,10 +3,14 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.client.candidates import Points, chi_square, picks, shortlist, softmax
 
-from fedask.client.asking.distance import Block
-from fedask.client.batchers import seeding
-from fedask.client.batchers.kmeanspp import KmeansPlusPlus, largest, residuals
-from fedask.client.batchers.seeding import spread
+from fedask.client.base.distance import Block
+from fedask.client.learning.batchers import seeding
+from fedask.client.learning.batchers.k_means_plus_plus import (
+    KmeansPlusPlus,
+    largest,
+    residuals,
+)
+from fedask.client.learning.batchers.seeding import spread
 
 DRAWS = 3000
 CHI_4, CHI_19 = 18.5, 43.8  # of a true null, one statistic in 1000 is larger

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.asking.best import Best
+from fedask.client.learning.selection.best_scores import Best
 from fedask.common.grid import IntArray, Scored
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.storage import book
-from fedask.client.storage.store import SqliteStore
+from fedask.client.store.sqlite import sample_transaction
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
 ANN = b"a pseudonym"
@@ -21,15 +21,27 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 @pytest.mark.parametrize(
     ("query", "values", "index"),
     [
-        (book._OPEN, (1, ANN, 1), "item USING INDEX item_waiting"),
-        (book._CONTROL, ("", ANN, "2026"), "item USING INDEX item_known"),
-        (book._LAPSED, ("2026",), "INDEX item_right (right_until"),
-        (book._LAPSED, ("2026",), "lease USING COVERING INDEX lease_until"),
-        (book._HELD, (ANN,), "lease USING INDEX lease_held"),
-        (book._OVER, ("a", "b"), "lease USING COVERING INDEX lease_until (until>?)"),
-        (book._BY_KEY, (ANN, b"k"), "INDEX verdict_key (annotator=? AND key=?)"),
-        (book._STANDING, (ANN,), "INDEX verdict_annotator"),
-        (book._OF, ("a",), "INDEX verdict_uid"),
+        (sample_transaction._OPEN, (1, ANN, 1), "item USING INDEX item_waiting"),
+        (sample_transaction._CONTROL, ("", ANN, "2026"), "item USING INDEX item_known"),
+        (sample_transaction._LAPSED, ("2026",), "INDEX item_right (right_until"),
+        (
+            sample_transaction._LAPSED,
+            ("2026",),
+            "lease USING COVERING INDEX lease_until",
+        ),
+        (sample_transaction._HELD, (ANN,), "lease USING INDEX lease_held"),
+        (
+            sample_transaction._OVER,
+            ("a", "b"),
+            "lease USING COVERING INDEX lease_until (until>?)",
+        ),
+        (
+            sample_transaction._BY_KEY,
+            (ANN, b"k"),
+            "INDEX verdict_key (annotator=? AND key=?)",
+        ),
+        (sample_transaction._STANDING, (ANN,), "INDEX verdict_annotator"),
+        (sample_transaction._OF, ("a",), "INDEX verdict_uid"),
     ],
 )
 def test_no_call_of_the_desk_reads_a_whole_table(
@@ -40,7 +52,7 @@ def test_no_call_of_the_desk_reads_a_whole_table(
     steps = [detail for *_, detail in plan]
     assert any(index in step for step in steps)
     assert not [s for s in steps if s.startswith("SCAN") and "item_waiting" not in s]
-    if query is book._OPEN:
+    if query is sample_transaction._OPEN:
         assert not [s for s in steps if "TEMP B-TREE" in s]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.scorers.calibration import (
+from fedask.client.learning.scorers.calibration import (
     COLDEST,
     FEWEST_LABELS,
     PRIOR_LABELS,
@@ -12,7 +12,7 @@ from fedask.client.scorers.calibration import (
     expected_calibration_error,
     fit_temperature,
 )
-from fedask.client.scorers.rows import Reals
+from fedask.client.learning.scorers.row_blocks import Reals
 from fedask.common.errors import ConfigError, DataError
 
 Labels = NDArray[np.int64]

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.storage.claim import claimed
+from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import StoreError
 
 HOLD = """
 import sys
 from pathlib import Path
-from fedask.client.storage.claim import claimed
+from fedask.client.store.sqlite.claim import claimed
 with claimed(Path(sys.argv[1])) as ours:
     print(ours, flush=True)
     sys.stdin.read()

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.client.views import NOTHING, scored, seen
 
-from fedask.client.asking.view import Floats
-from fedask.client.scorers.combined import parse
-from fedask.client.scorers.scorer import make_scorer
-from fedask.client.scorers.uncertainty import entropy, margin
+from fedask.client.learning.scorers.combination import parse
+from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.uncertainty import entropy, margin
+from fedask.client.learning.selection.prediction_view import Floats
 from fedask.common.errors import ConfigError
 
 RNG = np.random.default_rng(3)

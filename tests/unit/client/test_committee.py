@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fedask.client.scorers.committee import (
+from fedask.client.learning.scorers.committee import (
     bald,
     consensus_entropy,
     flips,
@@ -12,7 +12,7 @@ from fedask.client.scorers.committee import (
     variation_ratio,
     vote_entropy,
 )
-from fedask.client.scorers.rows import Reals, Scores
+from fedask.client.learning.scorers.row_blocks import Reals, Scores
 from fedask.common.errors import ConfigError
 
 ULP = 2.0**-23

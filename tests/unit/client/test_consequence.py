@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fedask.client.scorers.consequence import consequence
-from fedask.client.scorers.rows import Reals
+from fedask.client.learning.scorers.consequence import consequence
+from fedask.client.learning.scorers.row_blocks import Reals
 from fedask.common.errors import ConfigError
 
 

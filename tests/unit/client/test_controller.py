@@ -1,12 +1,9 @@
 import pytest
 from tests.unit.client.streams import arriving, drifting, made, run
 
-from fedask.client.controllers.controller import (
-    CONTROLLERS,
-    State,
-    make_controller,
-)
-from fedask.client.controllers.fixed_cut import FixedCut
+from fedask.client.learning.stream.controller import CONTROLLERS, make_controller
+from fedask.client.learning.stream.fixed_cut import FixedCut
+from fedask.client.records.arrival_pace import ControllerState
 from fedask.common.errors import ConfigError
 from fedask.common.sections import StreamConfig
 
@@ -138,7 +135,7 @@ def test_split_by_hand() -> None:
 @pytest.mark.parametrize("draw", [0.0, 0.0499, 0.05, 0.0999])
 def test_split_leaves_a_share_to_chance_whatever_the_utility(draw: float) -> None:
     split = made("split", explore=0.1)
-    before = State(theta=0.5)
+    before = ControllerState(theta=0.5)
     for utility in (0.0, 1.0):
         (arrival,) = arriving([utility], 0.5, [draw])
 
@@ -159,7 +156,7 @@ def test_biqf_keeps_the_budget_where_all_utilities_are_equal(count: int) -> None
 @pytest.mark.parametrize("name", ["biqf", "split"])
 def test_with_a_cut_the_first_threshold_is_the_cut(name: str) -> None:
     controller = made(name)
-    start = controller.start(State(), cut=True)
+    start = controller.start(ControllerState(), cut=True)
 
     for utility in (-0.5, -0.01, 0.01, 0.5):
         (arrival,) = arriving([utility], 0.1)
@@ -170,7 +167,7 @@ def test_with_a_cut_the_first_threshold_is_the_cut(name: str) -> None:
 def test_biqf_comes_from_the_cut_to_what_the_device_can_pay_for(shift: float) -> None:
     utilities, _ = drifting(3, 1200)
     biqf = made("biqf")
-    start = biqf.start(State(), cut=True)
+    start = biqf.start(ControllerState(), cut=True)
 
     asked, _ = run(biqf, arriving(utilities[:600] + shift, 0.1), start)
 
@@ -184,7 +181,7 @@ def test_a_new_beginning_forgets_the_threshold_but_no_debt(
     name: str, cut: bool
 ) -> None:
     controller = made(name, memory=3)
-    state = State(owed=-7.0, recent=(0.3,), spent=9.0, theta=0.2)
+    state = ControllerState(owed=-7.0, recent=(0.3,), spent=9.0, theta=0.2)
 
     again = controller.start(state, cut=cut)
 
@@ -202,12 +199,12 @@ def test_the_fixed_cut_asks_what_is_over_it() -> None:
     asked, state = run(fixed, arriving([-0.1, 0.0, 0.4, -0.4, 0.9], 0.01))
 
     assert asked == [1, 2, 4]
-    assert state == State()
+    assert state == ControllerState()
 
 
 def test_a_threshold_that_fell_for_a_million_labels_comes_back() -> None:
     split = made("split")
-    state = State(theta=2.0**-24)
+    state = ControllerState(theta=2.0**-24)
     (sure,) = arriving([0.5], 1.0)
 
     (doubtful,) = arriving([1.0], 1.0)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedask.client.scorers.cost import per_cost
+from fedask.client.learning.scorers.cost import per_cost
 from fedask.common.errors import ConfigError
 
 unit_interval = st.floats(0, 1, width=32)

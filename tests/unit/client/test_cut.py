@@ -8,7 +8,7 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.batchers.batcher import BATCHERS
+from fedask.client.learning.batchers.batcher import BATCHERS
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import hash_uids
 from fedask.common.policies.policy import POLICIES

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fedask.client.scorers.density import (
+from fedask.client.learning.scorers.density import (
     center_distance,
     coverage,
     information_density,
     scale_of,
     typicality,
 )
-from fedask.client.scorers.rows import Reals, Scores
+from fedask.client.learning.scorers.row_blocks import Reals, Scores
 from fedask.common.errors import ConfigError, DataError
 
 # scikit-learn user guide, section 1.6.1, "Finding the nearest neighbors": the distances

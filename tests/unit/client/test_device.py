@@ -14,11 +14,11 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.device import Outcome
-from fedask.client.labelling.queue import State
-from fedask.client.oracles.oracle import SKIP
-from fedask.client.testing import FakeClock
-from fedask.client.training.milestone import Milestone
+from fedask.client.labelling.oracles.oracle import SKIP
+from fedask.client.records.label_queue import State
+from fedask.client.records.milestone import Milestone
+from fedask.client.round.device import Outcome
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import POLICIES

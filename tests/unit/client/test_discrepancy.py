@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from fedask.client.scorers.discrepancy import (
+from fedask.client.learning.scorers.discrepancy import (
     FairnessMix,
     disagreement,
     fairness_mix,
     kafal,
 )
-from fedask.client.scorers.rows import Reals
+from fedask.client.learning.scorers.row_blocks import Reals
 from fedask.common.errors import ConfigError, DataError
 
 

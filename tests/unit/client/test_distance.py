@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedask.client.asking.distance import fix, squared_distances
-from fedask.client.scorers.rows import Reals
+from fedask.client.base.distance import fix, squared_distances
+from fedask.client.learning.scorers.row_blocks import Reals
 from fedask.common.errors import ConfigError, DataError
 
 

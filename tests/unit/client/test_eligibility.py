@@ -10,25 +10,28 @@ from tests.unit.client.test_sensors import LAPTOP, tree
 from tests.unit.client.world import SAMPLES
 from typing_extensions import override
 
-from fedask.client.eligibility.guard import (
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.data.sources.guarded_source import GuardedSource
+from fedask.client.records.pool import Pool
+from fedask.client.site.eligibility.eligibility_settings import (
+    NAMES,
+    EligibilitySettings,
+)
+from fedask.client.site.eligibility.guard import (
     STUCK_S,
     Eligibility,
     EligibilitySensor,
     Guard,
-    GuardedSource,
     MissingError,
     Obstacle,
     Reason,
     Watched,
 )
-from fedask.client.eligibility.sensors.machine import (
+from fedask.client.site.eligibility.sensors.machine import (
     Machine,
     make_eligibility,
     make_guard,
 )
-from fedask.client.eligibility.settings import NAMES, EligibilitySettings
-from fedask.client.pool import Pool
-from fedask.client.sources.arrays import ArraySource
 from fedask.common.errors import ConfigError, UnavailableError
 
 HOT = Obstacle(reason=Reason.TOO_HOT, sentence="it is 91 °C hot")

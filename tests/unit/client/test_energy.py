@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from fedask.client.scorers.energy import energy
+from fedask.client.learning.scorers.energy import energy
 
 
 def slow_energy(row: list[float]) -> float:

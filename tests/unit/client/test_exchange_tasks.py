@@ -18,15 +18,15 @@ from tests.integration.client.samples import (
     part,
 )
 
-from fedask.client.exchange.account import Asides
-from fedask.client.exchange.content import Contents
-from fedask.client.exchange.shelf import Guess, Shelf, Task, Which
-from fedask.client.exchange.studio_file import export_tasks
-from fedask.client.exchange.table import export_table
-from fedask.client.labelling.queue import State
-from fedask.client.showing.exhibit import Medium, Part
-from fedask.client.storage.device_store import Waiting
-from fedask.client.testing import MemoryStore
+from fedask.client.labelling.labelstudio.account import Asides
+from fedask.client.labelling.labelstudio.csv_table import export_table
+from fedask.client.labelling.labelstudio.studio_file import export_tasks
+from fedask.client.labelling.labelstudio.task_content import Contents
+from fedask.client.labelling.labelstudio.task_export import Guess, Shelf, Task, Which
+from fedask.client.records.device_store import Waiting
+from fedask.client.records.exhibit import Medium, Part
+from fedask.client.records.label_queue import State
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -3,9 +3,13 @@ import pytest
 from tests.unit.client.views import rich
 from typing_extensions import override
 
-from fedask.client.asking.view import Floats, Known, View
-from fedask.client.scorers.experts import MAX_EXPERTS, make_experts, with_experts
-from fedask.client.scorers.scorer import Scorer, make_scorer
+from fedask.client.learning.scorers.experts import (
+    MAX_EXPERTS,
+    make_experts,
+    with_experts,
+)
+from fedask.client.learning.scorers.scorer import Scorer, make_scorer
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
 from fedask.common.errors import ConfigError
 from fedask.common.sections import AskConfig
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.labelling.queue import Item, State
-from fedask.client.oracles.file import FileOracle
-from fedask.client.oracles.oracle import SKIP, Nobody
+from fedask.client.labelling.oracles.file_oracle import FileOracle
+from fedask.client.labelling.oracles.oracle import SKIP, Nobody
+from fedask.client.records.label_queue import Item, State
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from fedask.client.scorers.gradient import expected_gradient_length, gradient_norm
-from fedask.client.scorers.rows import Reals, Scores
+from fedask.client.learning.scorers.gradient import (
+    expected_gradient_length,
+    gradient_norm,
+)
+from fedask.client.learning.scorers.row_blocks import Reals, Scores
 from fedask.common.errors import ConfigError
 
 Score = Callable[[Reals, Reals], Scores]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.page.guidelines import (
+from fedask.client.labelling.web.guidelines import (
     MAX_BYTES,
     Block,
     Span,

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fedask.client.sources import images
-from fedask.client.sources.files import BrokenSampleError
-from fedask.client.sources.images import ImageReader
-from fedask.client.sources.npy import decode_npy
-from fedask.client.sources.pnm import decode_pnm
+from fedask.client.data.sources import images
+from fedask.client.data.sources.images import ImageReader
+from fedask.client.data.sources.npy import decode_npy
+from fedask.client.data.sources.pnm import decode_pnm
+from fedask.client.data.sources.regular_file import BrokenSampleError
 from fedask.common.errors import ConfigError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -137,7 +137,7 @@ def test_without_pillow_it_is_said_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "b.pgm").write_bytes(encoded(Image.fromarray(GREY), "PPM"))
     program = (
         "import sys; sys.modules['PIL'] = None\n"
-        "from fedask.client.sources.images import ImageReader\n"
+        "from fedask.client.data.sources.images import ImageReader\n"
         f"data = open({str(tmp_path / 'b.pgm')!r}, 'rb').read()\n"
         "print(ImageReader().decode(data, '.pgm').sum())\n"
         "try: ImageReader().decode(b'', '.png')\n"

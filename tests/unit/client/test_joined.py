@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tests.contract.client.places import PLACES, look, put
 
-from fedask.client.pool import Pool
-from fedask.client.sources.index import Index
+from fedask.client.data.sources.index import Index
+from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 

@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from fedask.client.storage.keyfile import KeyFile, Passphrase, PassphraseFile, Scrypt
-from fedask.client.storage.keyring import Backend, FixedKeyring, SystemKeyring
-from fedask.client.testing import MemoryKeyring
+from fedask.client.store.keys.key_file import (
+    KeyFile,
+    Passphrase,
+    PassphraseFile,
+    Scrypt,
+)
+from fedask.client.store.keys.keyring import Backend, FixedKeyring, SystemKeyring
+from fedask.client.store.memory import MemoryKeyring
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.seal import new_key
 

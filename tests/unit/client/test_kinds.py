@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from tests.contract.client.places import NOW, PLACES, look, put
 
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import Look
-from fedask.client.sources.source import SOURCES, kind_of, make_reader, open_source
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.source import SOURCES, kind_of, make_reader, open_source
 from fedask.common.errors import ConfigError, DataError
 
 
@@ -77,7 +77,7 @@ def test_wrong_options_are_refused(
 
 def test_a_kind_of_ones_own_is_named_in_full(tmp_path: Path) -> None:
     options = put(PLACES["sounds"], tmp_path / "data", range(2))
-    kind = "fedask.client.sources.sounds:SoundReader"
+    kind = "fedask.client.data.sources.sounds:SoundReader"
 
     look = Look(index=Index(), now=NOW)
     source = open_source({**options, "kind": kind}, look)

@@ -16,8 +16,8 @@ from tests.unit.client.lessons import (
 from torch import nn
 from torch.nn import functional
 
-from fedask.client.training.learner import Learner
-from fedask.client.training.sgd import Labelled, Lesson, decayed
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Labelled, Lesson, decayed
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

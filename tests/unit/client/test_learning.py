@@ -11,10 +11,11 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from tests.unit.client.views import past, rich
 
-from fedask.client.asking.view import Floats, History, Known, View
-from fedask.client.scorers.learning import trust_of
-from fedask.client.scorers.scorer import make_scorer
-from fedask.client.scorers.value import FEWEST_GAINS
+from fedask.client.learning.scorers.label_value import FEWEST_GAINS
+from fedask.client.learning.scorers.learned_scorer import trust_of
+from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.records.query_outcome import History
 
 
 def given_history(history: History, n: int = 200) -> tuple[View, Known]:

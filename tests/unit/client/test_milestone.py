@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fedask.client.page.gains import gain_of
-from fedask.client.page.helps import Gain
-from fedask.client.training.milestone import (
+from fedask.client.labelling.web.gain_hint import gain_of
+from fedask.client.labelling.web.hints import Gain
+from fedask.client.records.milestone import (
     FURTHEST,
     Milestone,
     recent_change,

@@ -14,7 +14,7 @@ from tests.unit.client.lessons import (
 from torch import nn
 from typing_extensions import override
 
-from fedask.client.training.learner import Learner
+from fedask.client.learning.training.learner import Learner
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.sections import TrainConfig
 from fedask.common.weights import to_record

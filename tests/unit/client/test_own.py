@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from fedask.client.training.own import OwnRecord, fresh_answers, is_newest
-from fedask.client.training.own_settings import OwnSettings
+from fedask.client.learning.training.local_model_settings import OwnSettings
+from fedask.client.records.local_model import OwnRecord, fresh_answers, is_newest
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
 from fedask.common.weights import model_version

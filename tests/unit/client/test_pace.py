@@ -1,7 +1,6 @@
 import pytest
 
-from fedask.client.asking.pace import FIRST_BUDGET, Pace
-from fedask.client.controllers.controller import State
+from fedask.client.records.arrival_pace import FIRST_BUDGET, ControllerState, Pace
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 
@@ -13,7 +12,9 @@ FULL = Pace(
     by_chance=2,
     usual=80.5,
     begun="biqf 4 0123456789abcdef",
-    state=State(owed=0.1 + 0.2, recent=(0.1, -1.5, 1.0), spent=3.3, theta=0.7),
+    state=ControllerState(
+        owed=0.1 + 0.2, recent=(0.1, -1.5, 1.0), spent=3.3, theta=0.7
+    ),
     last=(Uid("a" * 32), Uid("b" * 32)),
 )
 

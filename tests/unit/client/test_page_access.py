@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.page.attempts import FORGOTTEN, FREE, LONGEST_WAIT, Attempts
-from fedask.client.page.link import Link
-from fedask.client.page.logins import Logins, add_login, remove_login
-from fedask.client.page.sessions import MAX_SESSIONS, Sessions, csrf_of
-from fedask.client.page.settings import PageSettings
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.web.attempts import FORGOTTEN, FREE, LONGEST_WAIT, Attempts
+from fedask.client.labelling.web.entry_link import Link
+from fedask.client.labelling.web.logins import Logins, add_login, remove_login
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.labelling.web.sessions import MAX_SESSIONS, Sessions, csrf_of
+from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import Annotator
 

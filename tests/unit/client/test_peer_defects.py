@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.asking.best import Best
-from fedask.client.scorers.uncertainty import entropy, least_confidence, margin
+from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
+from fedask.client.learning.selection.best_scores import Best
 from fedask.common.grid import Scored
 
 Score = Callable[[NDArray[np.floating[Any]]], NDArray[np.float32]]

@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.pool import DataSource, Pool
-from fedask.client.sources.arrays import ArraySource
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.records.pool import DataSource, Pool
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid, content_uid
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedask.client.scorers.rows import (
+from fedask.client.learning.scorers.row_blocks import (
     block,
     check_same_rows,
     chunks,

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from tests.unit.client.views import NOTHING, scored, seen
 from typing_extensions import override
 
-from fedask.client.asking import scoring
-from fedask.client.asking.scoring import BATCH_SAMPLES, score_pool
-from fedask.client.asking.view import Floats, Known, View
-from fedask.client.pool import DataSource, Pool
-from fedask.client.scorers.scorer import Scorer, make_scorer
+from fedask.client.learning.scorers.scorer import Scorer, make_scorer
+from fedask.client.learning.selection import pool_scoring
+from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.records.pool import DataSource, Pool
 from fedask.common.errors import ConfigError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -77,7 +77,7 @@ def listed(best: Scored) -> list[tuple[str, float, int]]:
 def test_streaming_equals_scoring_everything_at_once(
     keep: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "BATCH_SAMPLES", batch)
+    monkeypatch.setattr(pool_scoring, "BATCH_SAMPLES", batch)
     source = Counting(np.arange(500))
 
     best = score(source, keep=keep)

@@ -9,25 +9,25 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fedask.client.eligibility.guard import EligibilitySensor, MissingError, Reason
-from fedask.client.eligibility.sensors.disk import DiskSensor
-from fedask.client.eligibility.sensors.hours import HoursSensor
-from fedask.client.eligibility.sensors.load import (
+from fedask.client.site.eligibility.guard import EligibilitySensor, MissingError, Reason
+from fedask.client.site.eligibility.sensors.disk import DiskSensor
+from fedask.client.site.eligibility.sensors.hours import HoursSensor
+from fedask.client.site.eligibility.sensors.load import (
     CpuSensor,
     CpuTimes,
     MemorySensor,
     read_cpu,
     read_memory,
 )
-from fedask.client.eligibility.sensors.network import NetworkSensor, ask_nmcli
-from fedask.client.eligibility.sensors.power import (
+from fedask.client.site.eligibility.sensors.network import NetworkSensor, ask_nmcli
+from fedask.client.site.eligibility.sensors.power import (
     BatterySensor,
     PluggedSensor,
     Power,
     read_power,
 )
-from fedask.client.eligibility.sensors.thermal import ThermalSensor
-from fedask.client.testing import FakeClock
+from fedask.client.site.eligibility.sensors.thermal import ThermalSensor
+from fedask.client.store.memory import FakeClock
 
 
 def reason(sensor: EligibilitySensor) -> Reason | None:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.service.plan import service_settings
-from fedask.client.service.settings import Limits
-from fedask.client.site.settings import read_site
+from fedask.client.labelling.grpc.service_settings import Limits
+from fedask.client.site.device_settings import read_site
+from fedask.client.site.service_table import service_settings
 from fedask.common.errors import FedaskError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "labelling-service.md"

@@ -3,9 +3,13 @@ from typing import Any
 
 import pytest
 
-from fedask.client.service.address import Address
-from fedask.client.service.channel import connect
-from fedask.client.service.settings import Limits, ServerTls, ServiceSettings
+from fedask.client.labelling.grpc.channel import connect
+from fedask.client.labelling.grpc.service_address import Address
+from fedask.client.labelling.grpc.service_settings import (
+    Limits,
+    ServerTls,
+    ServiceSettings,
+)
 from fedask.common.errors import ConfigError, ProtocolError
 
 TOKEN = Path("token")

@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
-from fedask.client.service.faults import BusyStoreError
-from fedask.client.service.turns import Turns
-from fedask.client.testing import MemoryStore
+from fedask.client.labelling.grpc.error_table import BusyStoreError
+from fedask.client.labelling.grpc.write_lock import Turns
+from fedask.client.store.memory import MemoryStore
 
 
 def test_who_waits_for_too_long_is_told_that_the_store_is_busy() -> None:

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.pool import Pool
-from fedask.client.showing.drawing import png_of, series_of, wav_of
-from fedask.client.showing.exhibit import Medium
-from fedask.client.showing.showcase import (
+from fedask.client.data.rendering.encoding import png_of, series_of, wav_of
+from fedask.client.data.rendering.showcase import (
     DEFAULT_RATE_HZ,
     ONLY,
     Show,
     Showcase,
     part_of,
 )
-from fedask.client.sources.arrays import ArraySource
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.records.exhibit import Medium
+from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 

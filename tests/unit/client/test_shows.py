@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.showing.exhibit import Medium
-from fedask.client.showing.showcase import ONLY, Show
-from fedask.client.showing.shows import shows_of
+from fedask.client.data.rendering.show_options import shows_of
+from fedask.client.data.rendering.showcase import ONLY, Show
+from fedask.client.records.exhibit import Medium
 from fedask.common.errors import ConfigError
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.pool import Pool
-from fedask.client.rights.permitted import Rights, _numbered
-from fedask.client.rights.policy import ASK, Right, RightsPolicy
-from fedask.client.rights.provenance import FOREVER, UNKNOWN, Provenance
-from fedask.client.rights.sidecar import gather
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import Look
-from fedask.client.sources.source import open_source
-from fedask.client.testing import MemoryStore
+from fedask.client.data.rights.permission import Rights, _numbered
+from fedask.client.data.rights.provenance import FOREVER, UNKNOWN, Provenance
+from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
+from fedask.client.data.rights.sidecar import gather
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.source import open_source
+from fedask.client.records.pool import Pool
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 

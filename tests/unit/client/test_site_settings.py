@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.site.settings import FILE, MAX_BYTES, read_site
+from fedask.client.site.device_settings import FILE, MAX_BYTES, read_site
 from fedask.common.errors import ConfigError
 
 GOOD = """

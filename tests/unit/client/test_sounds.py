@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tests.contract.client.places import look
 
-from fedask.client.sources.files import BrokenSampleError
-from fedask.client.sources.index import Index
-from fedask.client.sources.sounds import SoundReader, decode_wav, fitted
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.regular_file import BrokenSampleError
+from fedask.client.data.sources.sounds import SoundReader, decode_wav, fitted
 from fedask.common.errors import ConfigError
 
 

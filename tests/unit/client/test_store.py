@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedask.client.asking.precedents import Precedent
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import Item, Origin, State, totals
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Kind
-from fedask.client.storage import connection as module
-from fedask.client.storage.schema import SCHEMA_VERSION
-from fedask.client.storage.store import SqliteStore
-from fedask.client.storage.tables import STEPS
-from fedask.client.testing import FakeClock
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Kind
+from fedask.client.records.label_queue import Item, Origin, State, totals
+from fedask.client.records.query_outcome import Precedent
+from fedask.client.store.memory import FakeClock
+from fedask.client.store.sqlite import connection as module
+from fedask.client.store.sqlite.schema import SCHEMA_VERSION
+from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.sqlite.tables import STEPS
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -25,11 +25,11 @@ from tests.unit.client.arrivals import (
 from tests.unit.client.world import NAME
 from typing_extensions import override
 
-from fedask.client.labelling.queue import Origin, State
-from fedask.client.pool import Pool
-from fedask.client.rights.permitted import Permits
-from fedask.client.storage.kinds import GLOBAL
-from fedask.client.testing import MemoryStore
+from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.records.pool import Pool
+from fedask.client.records.rights import Permits
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -16,8 +16,8 @@ from tests.unit.client.arrivals import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.queue import Item, Origin, State
-from fedask.client.testing import MemoryStore
+from fedask.client.records.label_queue import Item, Origin, State
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 

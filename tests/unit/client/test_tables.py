@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.contract.client.places import look
 
-from fedask.client.sources.index import Index
-from fedask.client.sources.tables import TableReader
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.sqlite_table import TableReader
 from fedask.common.errors import ConfigError, DataError
 
 
@@ -80,7 +80,7 @@ def test_what_another_process_has_just_written_is_seen(path: Path) -> None:
 def test_a_database_that_is_locked_is_no_broken_file(path: Path) -> None:
     index, options = Index(), {"data": str(path), "query": "SELECT id, x FROM t"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fedask.client.sources.tables.BUSY_TIMEOUT_S", 0.0)
+        patch.setattr("fedask.client.data.sources.sqlite_table.BUSY_TIMEOUT_S", 0.0)
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("BEGIN EXCLUSIVE")
             with pytest.raises(DataError, match="locked"):

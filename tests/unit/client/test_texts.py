@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from tests.contract.client.places import look
 
-from fedask.client.sources import texts
-from fedask.client.sources.contents import MAX_BROKEN
-from fedask.client.sources.index import Index
-from fedask.client.sources.rows import MAX_ROW_BYTES
+from fedask.client.data.sources import texts
+from fedask.client.data.sources.file_contents import MAX_BROKEN
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.rows import MAX_ROW_BYTES
 from fedask.common.errors import DataError
 
 

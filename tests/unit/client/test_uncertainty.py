@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.scorers import columns
-from fedask.client.scorers.uncertainty import entropy, least_confidence, margin
+from fedask.client.learning.scorers import columns
+from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
 from fedask.common.errors import ConfigError
 
 Probs = NDArray[np.floating[Any]]

@@ -5,13 +5,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from fedask.client.scorers.rows import Reals
-from fedask.client.scorers.value import (
+from fedask.client.learning.scorers.label_value import (
     FEWEST_GAINS,
     ValueWeights,
     fit_value,
     predict_value,
 )
+from fedask.client.learning.scorers.row_blocks import Reals
 from fedask.common.errors import ConfigError, DataError
 
 

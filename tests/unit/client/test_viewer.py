@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from tests.unit.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.asking.stream import Stream
-from fedask.client.asking.view import NEEDS, Floats, Known, View
-from fedask.client.asking.viewer import SAMPLE, Viewer, model_kinds
-from fedask.client.scorers.scorer import SCORERS, Scorer, make_scorer
-from fedask.client.setting import Setting
-from fedask.client.storage.kinds import GLOBAL, LOCAL
-from fedask.client.training.learner import Learner
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.scorers.scorer import SCORERS, Scorer, make_scorer
+from fedask.client.learning.selection.prediction_view import NEEDS, Floats, Known, View
+from fedask.client.learning.selection.predictor import SAMPLE, Viewer, model_kinds
+from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.common.errors import ConfigError
 from fedask.common.ids import content_uid
 

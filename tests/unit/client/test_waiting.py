@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tests.unit.client.world import LABELS, SAMPLES, TASK, UIDS, World, first_cut, model
 
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.queue import State
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.setting import Setting
-from fedask.client.testing import FakeClock, MemoryStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.learning.run_context import Setting
+from fedask.client.records.annotation import Label
+from fedask.client.records.label_queue import State
+from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask

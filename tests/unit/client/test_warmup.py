@@ -12,14 +12,14 @@ from tests.unit.client.world import SAMPLES as OWN
 from tests.unit.client.world import SCENARIO as USUAL
 from torch import nn
 
-from fedask.client.device import Device, Outcome
-from fedask.client.pool import Pool
-from fedask.client.setting import Setting
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.testing import MemoryStore
-from fedask.client.training.learner import Learner
-from fedask.client.training.sgd import WarmLesson
-from fedask.client.training.warmup import barlow_twins, draw, noisy, views
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import WarmLesson
+from fedask.client.learning.training.warmup import barlow_twins, draw, noisy, views
+from fedask.client.records.pool import Pool
+from fedask.client.round.device import Device, Outcome
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES, TrainConfig

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tests.contract.client.places import LONG_AGO_NS, NOW, look
 
-from fedask.client.pool import Pool
-from fedask.client.sources.index import Index
-from fedask.client.sources.indexed import QUIET
-from fedask.client.sources.watching import Watch
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import QUIET
+from fedask.client.data.sources.watch import Watch
+from fedask.client.records.pool import Pool
 from fedask.common.errors import DataError
 
 NOW_NS = int(NOW.timestamp()) * 10**9

@@ -17,11 +17,17 @@ from tests.unit.client.world import (
     first_cut,
 )
 
-from fedask.client.labelling.queue import Item, State
-from fedask.client.oracles.oracle import SKIP
-from fedask.client.pool import Pool
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.training.weak import Weak, combine, enough, vote, worth
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.labelling.oracles.oracle import SKIP
+from fedask.client.learning.training.weak_label import (
+    Weak,
+    combine,
+    enough,
+    vote,
+    worth,
+)
+from fedask.client.records.label_queue import Item, State
+from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 from fedask.common.sections import WeakConfig

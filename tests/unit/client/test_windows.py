@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tests.contract.client.places import look
 
-from fedask.client.sources.index import Index
-from fedask.client.sources.rows import MAX_ROW_BYTES, Row
-from fedask.client.sources.windows import WindowReader, _bounded
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.rows import MAX_ROW_BYTES, Row
+from fedask.client.data.sources.windows import WindowReader, _bounded
 from fedask.common.errors import ConfigError, DataError
 
 

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.device import Device, Outcome
-from fedask.client.labelling.queue import Item
-from fedask.client.oracles.oracle import Oracle
-from fedask.client.pool import Pool
-from fedask.client.setting import Setting
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.storage.device_store import DeviceStore
-from fedask.client.testing import MemoryStore
-from fedask.client.training.learner import Learner
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.labelling.oracles.oracle import Oracle
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import Item
+from fedask.client.records.pool import Pool
+from fedask.client.round.device import Device, Outcome
+from fedask.client.store.memory import MemoryStore
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario
 from fedask.common.ids import DeviceId, Uid, content_uid

@@ -21,7 +21,13 @@ from typing_extensions import override
 from fedask.common.errors import ConfigError
 from fedask.common.sections import StrategyConfig
 from fedask.common.weights import ArraySpec
-from fedask.server.inner import AVERAGING, Averaged, Listed, gather_for, make_inner
+from fedask.server.inner_strategy import (
+    AVERAGING,
+    Averaged,
+    Listed,
+    gather_for,
+    make_inner,
+)
 
 SPEC = ArraySpec.of(model())
 

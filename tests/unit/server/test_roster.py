@@ -10,7 +10,7 @@ from flwr.serverapp.strategy import FedAvg
 from tests.unit.server.scripted import Bench, Nodes
 from typing_extensions import override
 
-from fedask.server.roster import Roster
+from fedask.server.ordered_grid import Roster
 
 NODES, ROUNDS = 7, 5
 

@@ -1,6 +1,6 @@
 """Made-up comparisons for the tests of the plot and the report."""
 
-from fedask.simulations.summary import (
+from fedask.simulations.comparison.summary import (
     ArmSummary,
     Figures,
     LedgerTotals,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.sections import AskConfig
-from fedask.simulations.arms import (
+from fedask.simulations.comparison.arms import (
     Arm,
     check_arms,
     cross,
@@ -17,8 +17,8 @@ from fedask.simulations.arms import (
     read_arm,
     read_names,
 )
-from fedask.simulations.compare import ARMS, keep_arms
-from fedask.simulations.programs import Program
+from fedask.simulations.comparison.jobs import ARMS, keep_arms
+from fedask.simulations.run.programs import Program
 
 MIX = "0.7*margin + 0.3*entropy"
 SCENARIO = Scenario()

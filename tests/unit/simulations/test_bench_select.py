@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.scorers.uncertainty import entropy, least_confidence, margin
+from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
 from fedask.simulations.bench.cases import (
     Case,
     Judge,

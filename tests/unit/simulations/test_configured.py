@@ -9,7 +9,10 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedask.common.errors import DataError, UnavailableError
-from fedask.simulations.runtimes.configured import ConfiguredClient, ConfiguredServer
+from fedask.simulations.runtimes.configured_app import (
+    ConfiguredClient,
+    ConfiguredServer,
+)
 
 CONFIG = {"seed": 7}
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from fedask.common.errors import ConfigError, DataError, FedaskError
 from fedask.common.sections import DataConfig
-from fedask.simulations import datasets
-from fedask.simulations.datasets import Dataset, load_dataset
-from fedask.simulations.idx import decode_idx
-from fedask.simulations.readers import FASHION_MNIST_CLASSES, FASHION_MNIST_SHA256
+from fedask.simulations.data import datasets
+from fedask.simulations.data.datasets import Dataset, load_dataset
+from fedask.simulations.data.idx import decode_idx
+from fedask.simulations.data.readers import FASHION_MNIST_CLASSES, FASHION_MNIST_SHA256
 
 IDX_STEMS = (
     "train-images-idx3-ubyte",
@@ -191,7 +191,7 @@ def test_digits_do_not_import_scikit_learn() -> None:
     code = (
         "import sys\n"
         "from fedask.common.config import DataConfig\n"
-        "from fedask.simulations.datasets import load_dataset\n"
+        "from fedask.simulations.data.datasets import load_dataset\n"
         "load_dataset(DataConfig(), 0)\n"
         "sys.exit('sklearn' in sys.modules or 'torch' in sys.modules)\n"
     )

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from fedask.server.checkpoint import HISTORY, replace_file
-from fedask.simulations.history import Follower
+from fedask.simulations.run.history import Follower
 
 
 def test_follower_sees_whole_lines_only(tmp_path: Path) -> None:

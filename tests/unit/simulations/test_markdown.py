@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.simulations.summaries import arm, comparison, many, paired
 
-from fedask.simulations.reporting.markdown import markdown_table
-from fedask.simulations.summary import Summary
+from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.report.markdown import markdown_table
 
 
 @pytest.fixture

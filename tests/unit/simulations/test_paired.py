@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedask.simulations.paired import (
+from fedask.simulations.comparison.paired_statistics import (
     compare_pairs,
     hodges_lehmann,
     holm,

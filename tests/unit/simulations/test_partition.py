@@ -3,7 +3,7 @@ import pytest
 
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.sections import FleetConfig
-from fedask.simulations.partition import _fill_empty, partition
+from fedask.simulations.fleet.partition import _fill_empty, partition
 
 LABELS = np.arange(1000) % 10
 

@@ -9,11 +9,11 @@ import pytest
 from tests.unit.simulations.summaries import CUT, arm, comparison, many
 
 from fedask.common.errors import ConfigError, StoreError
-from fedask.simulations.plot import draw_curves
-from fedask.simulations.reporting.curve import curves_of, shorten, spread_out, ticks
-from fedask.simulations.reporting.palette import hues
-from fedask.simulations.reporting.ranking import left_out, ranked
-from fedask.simulations.summary import Summary
+from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.report.curve import curves_of, shorten, spread_out, ticks
+from fedask.simulations.report.palette import hues
+from fedask.simulations.report.plot import draw_curves
+from fedask.simulations.report.ranking import left_out, ranked
 
 
 @pytest.fixture

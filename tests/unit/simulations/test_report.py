@@ -8,8 +8,8 @@ from tests.unit.simulations.summaries import LABELS, arm, comparison, many, pair
 from typing_extensions import override
 
 from fedask.common.errors import StoreError
-from fedask.simulations.report import write_report
-from fedask.simulations.summary import Stopped, Summary
+from fedask.simulations.comparison.summary import Stopped, Summary
+from fedask.simulations.report.report_page import write_report
 
 VOID = {"meta", "br"}
 HOSTILE = "<script>alert('x')</script>"

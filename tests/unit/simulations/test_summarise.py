@@ -7,10 +7,10 @@ import pytest
 from tests.unit.simulations.summaries import LEDGER
 
 from fedask.common.config import Scenario
-from fedask.simulations.arms import Arm
-from fedask.simulations.compare import Found
-from fedask.simulations.summarise import Question, summarise
-from fedask.simulations.summary import Summary
+from fedask.simulations.comparison.arms import Arm
+from fedask.simulations.comparison.jobs import Found
+from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.summary_builder import Question, summarise
 
 WIRE = ("ask_bytes", "report_bytes", "model_bytes", "messages", "inner_messages")
 REFERENCE, RIVAL = "uniform-random", "global-cut"

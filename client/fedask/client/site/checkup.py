@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from fedask.client.audit.check import verify
-from fedask.client.pool import Broken
-from fedask.client.site import outlets
+from fedask.client.data.sources.indexed_source import OTHER_FORM
+from fedask.client.records.pool import Broken
+from fedask.client.site import outlet_check
+from fedask.client.site.device_folder import Site
 from fedask.client.site.finding import Finding, Grade, good
-from fedask.client.site.site import Site
-from fedask.client.sources.indexed import OTHER_FORM
+from fedask.client.store.audit.audit_check import verify
 from fedask.common.errors import DataError, FedaskError, StoreError
 from fedask.common.ids import Uid
 
@@ -148,7 +148,7 @@ def _data_mend(site: Site, broken: list[Broken]) -> str:
 
 def _model(site: Site) -> Finding:
     """Whether a sample goes through transform and model."""
-    from fedask.client.training.learner import Learner  # noqa: PLC0415  (imports torch)
+    from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
     if not len(site.pool):
         return Finding(
@@ -290,9 +290,9 @@ CHECKS: dict[str, Check] = {
     "audit": _audit,
     "owner": _owner,
     "clock": _clock,
-    "eligible": outlets.eligible,
-    "page": outlets.page,
-    "service": outlets.service,
+    "eligible": outlet_check.eligible,
+    "page": outlet_check.page,
+    "service": outlet_check.service,
     "arrivals": _arrivals,
     "own model": _own,
 }

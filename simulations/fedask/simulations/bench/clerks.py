@@ -19,14 +19,14 @@ from typing import NamedTuple
 from rich.console import Console
 from typing_extensions import override
 
-from fedask.client.commands.label import Clerk
-from fedask.client.exchange.annotation import Reading
-from fedask.client.exchange.table import import_table
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.showing.exhibit import Exhibit, Medium, Part
-from fedask.client.storage.settings import StoreSettings
-from fedask.client.storage.store import SqliteStore
+from fedask.client.cli.label import Clerk
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.labelstudio.csv_table import import_table
+from fedask.client.labelling.labelstudio.studio_annotation import Reading
+from fedask.client.records.exhibit import Exhibit, Medium, Part
+from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import FedaskError
 from fedask.common.ids import Uid
@@ -162,9 +162,9 @@ def import_file(ward: Ward) -> None:
 
 def serve_page(ward: Ward) -> None:
     """Be the labelling page, until SIGTERM."""
-    from fedask.client.page.app import labelling_page  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.page.serve import address_of, serve  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.page.settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.page_app import labelling_page  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
 
     settings = PageSettings(classes=CLASSES, port=_free_port(), annotator="page")
 
@@ -204,9 +204,9 @@ def label_on_page(ward: Ward) -> None:
 
 def serve_apps(ward: Ward) -> None:
     """Be the labelling service, until SIGTERM."""
-    from fedask.client.service.front import Guide  # noqa: PLC0415  (imports gRPC)
-    from fedask.client.service.server import LabellingService, serve  # noqa: PLC0415  (imports gRPC)
-    from fedask.client.service.settings import ServiceSettings  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.labelling.grpc.service_server import LabellingService, serve  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.labelling.grpc.service_settings import ServiceSettings  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.labelling.grpc.servicer import Guide  # noqa: PLC0415  (imports gRPC)
 
     ward.socket.parent.mkdir(mode=0o700, exist_ok=True)
     service = LabellingService(
@@ -222,7 +222,7 @@ def serve_apps(ward: Ward) -> None:
 
 def label_in_app(ward: Ward) -> None:
     """Be an app on the labelling service."""
-    from fedask.client.service.client import LabellingClient  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.labelling.grpc.client import LabellingClient  # noqa: PLC0415  (imports gRPC)
 
     _await(ward.socket, ward.gone("service"))
     try:
@@ -270,10 +270,10 @@ def preload() -> None:
     """Import all that the clients need, so that none does it again."""
     for name in (
         "httpx",
-        "fedask.client.page.app",
-        "fedask.client.page.serve",
-        "fedask.client.service.client",
-        "fedask.client.service.server",
+        "fedask.client.labelling.web.page_app",
+        "fedask.client.labelling.web.page_server",
+        "fedask.client.labelling.grpc.client",
+        "fedask.client.labelling.grpc.service_server",
     ):
         import_module(name)
 

@@ -32,7 +32,7 @@ _MOST_RUNS = 9
 _STATUS = Path("/proc/self/status")
 _REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-_UNCERTAINTY = "fedask.client.scorers.uncertainty"
+_UNCERTAINTY = "fedask.client.learning.scorers.uncertainty"
 
 
 def _load(target: str) -> Any:  # noqa: ANN401  (of a library that is not here)
@@ -73,7 +73,10 @@ def _copy(arrays: Arrays, k: int) -> Choose:
 
 def _scored(target: str, field: str, arrays: Arrays, k: int) -> Choose:
     """Score a whole matrix and keep the running top k, as for a pool: fedask."""
-    score, make_best = _load(target), _load("fedask.client.asking.best:Best")
+    score, make_best = (
+        _load(target),
+        _load("fedask.client.learning.selection.best_scores:Best"),
+    )
     values = arrays[field]
     uids = np.array([f"{row:032x}" for row in range(values.shape[-2])])
 
@@ -87,7 +90,7 @@ def _scored(target: str, field: str, arrays: Arrays, k: int) -> Choose:
 
 def _batched(name: str, arrays: Arrays, k: int) -> Choose:
     """Let a batcher choose from a shortlist of equal scores: fedask."""
-    module = _load("fedask.client.batchers.batcher")
+    module = _load("fedask.client.learning.batchers.batcher")
     batcher, features = module.make_batcher(name), arrays["features"]
     count = len(features)
     fields: dict[str, Any] = {
@@ -207,7 +210,9 @@ CONTENDERS: dict[str, dict[str, Prepare]] = {
         "least-confidence": partial(
             _scored, f"{_UNCERTAINTY}:least_confidence", "probs"
         ),
-        "bald": partial(_scored, "fedask.client.scorers.committee:bald", "draws"),
+        "bald": partial(
+            _scored, "fedask.client.learning.scorers.committee:bald", "draws"
+        ),
         "k-center": partial(_batched, "k-center"),
         "badge": partial(_batched, "kmeans++"),
     },

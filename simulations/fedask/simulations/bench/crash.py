@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedask.client.labelling.verdict import Verdict
-from fedask.client.storage.store import SqliteStore
+from fedask.client.records.annotation import Verdict
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid, stable_seed
 from fedask.simulations.bench import tracing
 from fedask.simulations.bench.clerks import (

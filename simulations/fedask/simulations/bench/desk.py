@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from fedask.client.audit.log import SqliteAudit
-from fedask.client.labelling.desk import Desk
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.labelling.verdict import Label
-from fedask.client.storage.device_store import Waiting
-from fedask.client.storage.store import SqliteStore
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.annotation import Label
+from fedask.client.records.device_store import Waiting
+from fedask.client.store.audit.audit_log import SqliteAudit
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -26,15 +26,15 @@ PROCESSES = {
     "python alone": ("json",),
     "flwr ClientApp": ("flwr.clientapp",),
     "fedask ClientApp": ("flwr.clientapp", "fedask.client.app"),
-    "fedask device, the commands": ("fedask.client.commands.device",),
-    "labelling page": ("fedask.client.page.device",),
-    "labelling service": ("fedask.client.service.plan",),
+    "fedask device, the commands": ("fedask.client.cli.group",),
+    "labelling page": ("fedask.client.site.device_page",),
+    "labelling service": ("fedask.client.site.service_table",),
     "flwr ClientApp and torch": ("flwr.clientapp", "torch"),
     "fedask device that trains": (
         "flwr.clientapp",
         "fedask.client.app",
-        "fedask.client.deployment",
-        "fedask.client.training.learner",
+        "fedask.client.site.deployment",
+        "fedask.client.learning.training.learner",
     ),
 }
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedask.client.asking.scoring import BATCH_SAMPLES, score_pool
-from fedask.client.asking.view import Known, View
-from fedask.client.pool import Pool
-from fedask.client.scorers.scorer import make_scorer
-from fedask.client.sources.arrays import ArraySource
-from fedask.client.training.learner import Learner
+from fedask.client.data.sources.array_source import ArraySource
+from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
+from fedask.client.learning.selection.prediction_view import Known, View
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.pool import Pool
 from fedask.common.config import Scenario
 from fedask.common.task import Task
 from fedask.simulations.bench.contenders import mib, reset_peak

@@ -24,9 +24,9 @@ from torch.nn import functional
 from fedask.common.config import Scenario
 from fedask.server.checkpoint import HISTORY
 from fedask.simulations.bench import workload
-from fedask.simulations.devices import shares_of
-from fedask.simulations.simulate import simulate
-from fedask.simulations.tasks import task_of
+from fedask.simulations.fleet.devices import shares_of
+from fedask.simulations.fleet.tasks import task_of
+from fedask.simulations.run.simulation import simulate
 
 _KIB_PER_MIB = 1024
 
@@ -71,7 +71,7 @@ class Rates:
 
 def measure(scenario: Scenario, runtime: str) -> Rates:
     """Run a scenario and return its rates."""
-    from fedask.simulations import apps  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.run import apps  # noqa: PLC0415  (slow, and not always needed)
     from fedask.simulations.runtimes.runtime import Apps  # noqa: PLC0415  (slow, and not always needed)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -18,12 +18,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from fedask.client.labelling.settings import DeskSettings
-from fedask.client.service.client import LabellingClient
-from fedask.client.service.front import Guide
-from fedask.client.service.server import LabellingService, serve
-from fedask.client.service.settings import ServiceSettings
-from fedask.client.storage.settings import StoreSettings
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.grpc.client import LabellingClient
+from fedask.client.labelling.grpc.service_server import LabellingService, serve
+from fedask.client.labelling.grpc.service_settings import ServiceSettings
+from fedask.client.labelling.grpc.servicer import Guide
+from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fedask.client.commands.console import print_table, stderr
+from fedask.client.cli.console import print_table, stderr
 
 
 def print_runtime(result: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.config import Scenario
-from fedask.simulations.datasets import Dataset
+from fedask.simulations.data.datasets import Dataset
 
 SAMPLES_PER_DEVICE = 10
 LABELS_PER_DEVICE = 8

@@ -31,8 +31,8 @@ _MINIMAL: dict[str, Any] = {
             "app": {
                 "publisher": "fedask",
                 "components": {
-                    "serverapp": "fedask.simulations.apps:server",
-                    "clientapp": "fedask.simulations.apps:client",
+                    "serverapp": "fedask.simulations.run.apps:server",
+                    "clientapp": "fedask.simulations.run.apps:client",
                 },
             }
         }

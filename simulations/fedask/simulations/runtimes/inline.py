@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from fedask.client.app import DeviceApp
 from fedask.common.config import Scenario
-from fedask.simulations.devices import asked_in, device_name, open_fleet
+from fedask.simulations.fleet.devices import asked_in, device_name, open_fleet
 from fedask.simulations.runtimes.runtime import Apps, Asked, run_config
 
 _SERVER_NODE = 1  # Flower's own number for the SuperLink

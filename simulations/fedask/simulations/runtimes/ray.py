@@ -22,8 +22,8 @@ from typing_extensions import override
 
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, FedaskError, UnavailableError
-from fedask.simulations.devices import asked
-from fedask.simulations.runtimes.configured import (
+from fedask.simulations.fleet.devices import asked
+from fedask.simulations.runtimes.configured_app import (
     ConfiguredClient,
     ConfiguredServer,
     pickle_app,

@@ -29,7 +29,7 @@ from fedask.common.errors import (
     StoreError,
     UnavailableError,
 )
-from fedask.simulations.devices import asked
+from fedask.simulations.fleet.devices import asked
 from fedask.simulations.runtimes.bundle import write_bundle
 from fedask.simulations.runtimes.processes import (
     GRACE_S,

@@ -1,0 +1,162 @@
+"""``fedask device init``: the folder of a device."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedask.client.cli.console import stderr
+from fedask.client.data.rights.holdings import OPEN
+from fedask.client.data.sources.source import SEALED, check_kind, kind_of
+from fedask.client.site.device_folder import Site
+from fedask.client.site.device_settings import FILE, read_site
+from fedask.common.clock import SystemClock
+from fedask.common.errors import ConfigError, DataError, StoreError
+from fedask.common.ids import parse_device_id
+
+_TEMPLATE = """\
+# A device of fedask. Read by every `fedask device` command, and by a SuperNode with
+# --node-config 'site="{folder}"'. Paths are relative to this file.
+
+device = {device}  # all that the server knows it by
+app = {app}  # the Flower App of the fleet: task and settings
+store = "device.db"  # queue, labels, scores; made if missing
+rights = {rights}  # policy of what may be done with samples; "open": everything
+
+[data]
+data = {data}
+kind = {kind}
+
+[desk]
+rule = "one"  # one, two (that agree), majority:N
+lease_s = 600.0  # until a sample that nobody answered goes to somebody else
+unsure = 2  # "unsure" answers after which a sample is given up
+controls = 0.0  # share of samples whose answer is known, to see how people do
+
+[own]
+answers = 10  # new ones after which run-once and watch train an own model; 0: never
+"""
+
+
+def init_command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to make, or an empty one.")
+    ],
+    app: Annotated[
+        Path, typer.Option(help="Folder of the fleet's Flower App (`fedask new`).")
+    ],
+    data: Annotated[
+        Path, typer.Option(help="File or folder of this device's samples.")
+    ],
+    rights: Annotated[
+        str,
+        typer.Option(
+            metavar="open|FILE",
+            help="Policy of what may be scored, shown to people and trained on "
+            "(rights.toml); or the word open: all of it, with every sample, without "
+            "end. Needed.",
+        ),
+    ] = "",
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Kind of data. [default: told from the files]"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="What the server knows the device by. [default: a random name]"
+        ),
+    ] = None,
+) -> None:
+    """Make the folder of a device: its settings and its store.
+
+    Checks that the task imports, and that data and policy can be read, before anything
+    is written.
+
+    Example: fedask device init ward-3 --app my-app --data /srv/scans --rights open
+    """
+    if (folder / FILE).exists():
+        msg = f"{folder / FILE} exists: this is a device already"
+        raise ConfigError(msg)
+    if not rights:
+        msg = "what may be done with this device's samples? Name the policy file of "
+        msg += "the site, --rights rights.toml, or say --rights open if every sample "
+        msg += "may be scored, shown to people and trained on without end"
+        raise ConfigError(msg)
+    name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
+    found = kind or kind_of(data, {})
+    check_kind(found)
+    if found != SEALED and not data.exists():
+        msg = f"cannot read samples from {data}: there is no such file or folder"
+        raise DataError(msg)
+    text = _TEMPLATE.format(
+        folder=folder.resolve(),
+        device=_quoted(name),
+        app=_quoted(_from(folder, app)),
+        rights=_quoted(
+            rights if rights == OPEN else _from(folder, Path(rights)),
+        ),
+        data=_quoted(_from(folder, data)),
+        kind=_quoted(found),
+    )
+    made = not folder.exists()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(folder / FILE, text)
+        try:
+            _check(folder)
+        except BaseException:
+            (folder / FILE).unlink()
+            if made:
+                folder.rmdir()
+            raise
+    except OSError as err:
+        msg = f"cannot make {folder}: {err.strerror}"
+        raise StoreError(msg) from err
+    with Site(read_site(folder), SystemClock(), "init") as site:
+        _ = site.store
+    console = stderr()
+    console.print(f"made {folder}: device {name}, data of kind {found}", markup=False)
+    console.print(f"Look at {folder / FILE}, then:", markup=False)
+    console.print(f"  fedask device doctor --site {folder}", markup=False)
+    console.print(f"  fedask device serve --site {folder}", markup=False)
+
+
+def _check(folder: Path) -> None:
+    """Refuse a task, an app or settings that would not work, before there is a store.
+
+    Raises
+    ------
+    ConfigError
+        Whatever is wrong.
+    """
+    with Site(read_site(folder), SystemClock()) as site:
+        site.settings.desk_settings(site.task.num_classes)
+        _ = site.policy
+
+
+def _from(folder: Path, path: Path) -> str:
+    """Write a path as ``device.toml`` needs it: relative ones from its folder."""
+    if path.is_absolute():
+        return str(path)
+    return os.path.relpath(path.resolve(), folder.resolve())
+
+
+def _quoted(text: str) -> str:
+    """Write a TOML string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    if not escaped.isprintable():
+        msg = f"{text!r} cannot be written into {FILE}: use printable characters"
+        raise ConfigError(msg)
+    return f'"{escaped}"'
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file for its owner's eyes."""
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

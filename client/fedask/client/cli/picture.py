@@ -1,0 +1,114 @@
+"""Draws parts of a sample in a terminal: half blocks for images, bars for curves.
+
+Called by ``fedask device label``. Reads only what ``showcase`` wrote: PNG of 8 bits
+without filters or interlace, WAV of 16 bits.
+"""
+
+import json
+import struct
+import wave
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+from fedask.client.records.exhibit import Medium, Part
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_PNG_START = 8  # bytes of the signature
+_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by PNG colour type
+_ALPHA = frozenset({4, 6})
+MAX_ROWS = 48  # of pixels; half as many lines
+
+
+def picture(part: Part, width: int) -> Text:
+    """Draw one part, at most ``width`` columns wide."""
+    match part.medium:
+        case Medium.IMAGE:
+            return _image(read_png(part.content), width)
+        case Medium.AUDIO:
+            return _sound(part.content, width)
+        case Medium.SERIES:
+            return _series(part.content, width)
+        case Medium.TEXT:
+            return Text(part.content.decode())
+
+
+def read_png(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels: (h, w, 3) uint8."""
+    pieces, at, head = [], _PNG_START, b""
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        head = body if kind == b"IHDR" else head
+        if kind == b"IDAT":
+            pieces.append(body)
+        at += length + 12
+    width, height, _, colour = struct.unpack_from(">IIBB", head)
+    channels = _CHANNELS[colour]
+    rows = np.frombuffer(zlib.decompress(b"".join(pieces)), np.uint8)
+    pixels = rows.reshape(height, 1 + width * channels)[:, 1:]
+    pixels = pixels.reshape(height, width, channels)
+    if colour in _ALPHA:
+        pixels = pixels[:, :, :-1]
+    return np.broadcast_to(pixels, (height, width, 3)).astype(np.uint8)
+
+
+def _image(pixels: NDArray[np.uint8], width: int) -> Text:
+    """Draw two pixels per character, one above the other."""
+    height, wide = pixels.shape[:2]
+    scale = max(1.0, wide / width, height / MAX_ROWS)
+    rows = (np.arange(int(height / scale)) * scale).astype(int)
+    columns = (np.arange(int(wide / scale)) * scale).astype(int)
+    small = pixels[rows][:, columns]
+    if len(small) % 2:
+        small = np.concatenate([small, small[-1:]])
+    drawn = Text()
+    for upper, lower in zip(small[::2], small[1::2], strict=True):
+        for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
+            style = Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below))
+            drawn.append("▀", style)
+        drawn.append("\n")
+    return drawn
+
+
+def _sound(data: bytes, width: int) -> Text:
+    """Draw how loud it is, and say how long."""
+    with wave.open(BytesIO(data)) as file:
+        rate, frames = file.getframerate(), file.getnframes()
+        samples = np.frombuffer(file.readframes(frames), "<i2").astype(np.float64)
+    loud = [float(np.abs(p).max()) for p in _pieces(samples, width)]
+    return Text(f"{_bars(loud, 0.0, 32768.0)}\n{frames / rate:.1f} s at {rate} Hz")
+
+
+def _series(data: bytes, width: int) -> Text:
+    """Draw a line of bars per channel, with its range."""
+    told = json.loads(data)
+    values = np.array(told["rows"], dtype=np.float64).reshape(-1, len(told["names"]))
+    drawn = Text()
+    wide = max(map(len, told["names"]))
+    for name, column in zip(told["names"], values.T, strict=True):
+        means = [float(piece.mean()) for piece in _pieces(column, width - wide - 20)]
+        low, high = float(column.min()), float(column.max())
+        drawn.append(
+            f"{name:>{wide}} {_bars(means, low, high)} {low:.3g}..{high:.3g}\n"
+        )
+    return drawn
+
+
+def _pieces(values: NDArray[np.float64], count: int) -> list[NDArray[np.float64]]:
+    """Cut into at most ``count`` pieces of about one length."""
+    edges = np.linspace(0, len(values), min(max(1, count), len(values)) + 1).astype(int)
+    return [values[start:stop] for start, stop in pairwise(edges.tolist())]
+
+
+def _bars(values: Sequence[float], low: float, high: float) -> str:
+    span = (high - low) or 1.0
+    steps = len(_BARS) - 1
+    return "".join(_BARS[round((value - low) / span * steps)] for value in values)

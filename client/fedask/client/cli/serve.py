@@ -1,0 +1,109 @@
+"""``fedask device serve`` and ``login``: the labelling page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedask.client.cli.console import log_to_stderr, stderr, stdout
+from fedask.client.cli.options import SiteFolder
+from fedask.client.labelling.web.logins import add_login, remove_login
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.site.device_folder import Site
+from fedask.common.clock import SystemClock
+from fedask.common.errors import ConfigError
+
+
+def serve_command(
+    site: SiteFolder = Path(),
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the page, instead of that in device.toml.", min=0),
+    ] = None,
+    grpc: Annotated[
+        bool, typer.Option("--grpc", help="Serve the gRPC service for apps instead.")
+    ] = False,
+) -> None:
+    """Serve the labelling page until SIGTERM or Ctrl-C, and print the link to it.
+
+    By default for this machine alone. For others, set host, certificate, private_key
+    and logins in the [page] table of device.toml, and let people in with `fedask
+    device login NAME`.
+
+    Example: fedask device serve --site ward-3
+    """
+    if grpc:
+        _serve_grpc(site)
+        return
+    # Only this command needs FastAPI.
+    from fedask.client.labelling.web.hints import Helps  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.site.model_guess import ModelGuesses  # noqa: PLC0415  (imports Flower)
+
+    clock = SystemClock()
+    with Site.at(site, clock) as opened:
+        node = opened.settings.to_node()
+        if port is not None:
+            node["page-port"] = port
+        with opened.settings.told("page"):
+            settings = PageSettings.from_node(node, opened.task.classes)
+
+        def announce(token: str) -> None:
+            link = address_of(settings, token)
+            stderr().print(f"open {link}", markup=False, highlight=False)
+
+        helps = Helps(guesses=ModelGuesses(site, clock))
+        page = page_of_device(node, settings, clock, announce, helps)
+        if settings.logins is not None:
+            announce("")
+        serve(page, settings)
+
+
+def _serve_grpc(folder: Path) -> None:
+    """Run the labelling service that [service] in device.toml describes."""
+    from fedask.client.labelling.grpc.service_server import serve  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.site.service_table import service_of  # noqa: PLC0415  (imports gRPC)
+
+    log_to_stderr()
+
+    def tell(address: str) -> None:
+        stdout().print(f"listening at {address}", markup=False, highlight=False)
+
+    with Site.at(folder, SystemClock()) as opened:
+        serve(service_of(opened), tell)
+
+
+def login_command(
+    name: Annotated[str, typer.Argument(help="As it will stand beside their answers.")],
+    site: SiteFolder = Path(),
+    *,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Let them in no longer, from now on.")
+    ] = False,
+) -> None:
+    """Let somebody sign in to the page, or give them a new password.
+
+    Either ends the sessions that they have. What they answered stays.
+
+    Example: fedask device login ann --site ward-3
+
+    Example: fedask device login ann --site ward-3 --remove
+    """
+    with Site.at(site, SystemClock()) as opened:
+        node = opened.settings.to_node()
+        with opened.settings.told("page"):
+            settings = PageSettings.from_node(node, opened.task.classes)
+    if settings.logins is None:
+        msg = f"{opened.settings.where} [page] has no logins: add logins = "
+        raise ConfigError(msg + '"logins.json"')
+    if remove:
+        if not remove_login(settings.logins, name):
+            msg = f"{settings.logins}: there is no login of {name!r:.80}"
+            raise ConfigError(msg)
+        stderr().print(f"{name} may sign in no longer", markup=False)
+        return
+    password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
+    add_login(settings.logins, name, password)
+    stderr().print(f"{name} may sign in", markup=False)

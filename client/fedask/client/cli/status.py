@@ -1,0 +1,134 @@
+"""``fedask device status``: how a device stands."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fedask.client.cli.console import print_json, print_table
+from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.labelling.web.gain_hint import gain_of
+from fedask.client.records.label_queue import State
+from fedask.client.records.local_model import is_newest
+from fedask.client.records.milestone import recent_change
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.site.device_folder import Site
+from fedask.common.clock import SystemClock
+from fedask.common.errors import DataError
+
+
+def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
+    """Show how a device stands: samples, queue, labels, people, model.
+
+    Example: fedask device status --site ward-3
+    """
+    with Site.at(site, SystemClock()) as opened:
+        found = status_of(opened)
+    if json:
+        print_json(found)
+        return
+    rows = [("samples in the data", _count(found["samples"]))]
+    rows += [(f"queue: {state}", str(n)) for state, n in found["queue"].items()]
+    rows += [(f"labels: {name}", str(n)) for name, n in found["labels"].items()]
+    rows += [(f"verdicts of {who}", str(n)) for who, n in found["people"].items()]
+    rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
+    rows.append(("model", found["model"] or "none yet"))
+    rows += _accuracy_rows(found["accuracy"])
+    rows.append(("own model", _told(found["own"])))
+    print_table(f"device {found['device']}", ("what", "how much"), rows)
+    if found["problem"]:
+        print_table("needs attention", ("what",), [(found["problem"],)])
+
+
+def status_of(site: Site) -> dict[str, Any]:
+    """Return how a device stands; a problem with the data does not hide the rest."""
+    samples, problem = None, ""
+    try:
+        samples = len(site.pool)
+    except DataError as err:
+        problem = str(err)
+    progress, kept = site.desk.progress(), site.store.scores()
+    return {
+        "device": site.settings.device,
+        "samples": samples,
+        "queue": {state.value: progress.states.get(state, 0) for state in State},
+        "labels": {
+            name: progress.classes.get(index, 0)
+            for index, name in enumerate(site.task.classes)
+        },
+        "people": dict(progress.annotators),
+        "today": progress.today,
+        "cycle": site.store.last_cycle(),
+        "model": None if kept is None else kept[0],
+        "accuracy": _accuracy(site),
+        "own": _own(site),
+        "problem": problem,
+    }
+
+
+def _accuracy(site: Site) -> dict[str, Any] | None:
+    """Return what the server told of the model, and how that has changed; or None.
+
+    Unlike the labelling page it tells of losses, and of what this device had no part
+    in; "shown" says whether the page shows it.
+    """
+    milestones = site.store.milestones()
+    if not milestones:
+        return None
+    last = milestones[-1]
+    told: dict[str, Any] = {"last": last.accuracy, "told": last.at.isoformat()}
+    change = recent_change(milestones, site.clock.now())
+    told["change"] = None
+    if change is not None:
+        told["change"] = {
+            "points": change.points,
+            "since": change.first.at.isoformat(),
+            "answers": change.answers,
+            "shown": gain_of(change) is not None,
+        }
+    return told
+
+
+def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the lines for people; days are those of the device's clock."""
+    if accuracy is None:
+        return [("accuracy", "not told by the server")]
+    share = f"{100 * accuracy['last']:.1f} %, told on {_day(accuracy['told'])}"
+    rows = [("accuracy", share)]
+    change = accuracy["change"]
+    if change is not None:
+        since = f"since {_day(change['since'])}"
+        what = f"{change['points']:+.1f} points, {change['answers']} answers of this "
+        rows.append((since, what + "device trained on"))
+    return rows
+
+
+def _day(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().date().isoformat()
+
+
+def _own(site: Site) -> dict[str, Any] | None:
+    """Return how the own model came about; None before it was trained."""
+    record, shared = site.store.own(), site.store.models(GLOBAL)
+    if record is None:
+        return None
+    return {
+        "trained": record.at.isoformat(timespec="seconds"),
+        "answers": len(record.answers),
+        "base": record.base,
+        "diverged": not record.usable,
+        "newest": bool(shared) and is_newest(record, shared[-1]),
+    }
+
+
+def _told(own: Mapping[str, Any] | None) -> str:
+    if own is None:
+        return "not trained yet"
+    told = f"{own['trained']}, on {own['answers']} answers"
+    if own["diverged"]:
+        return f"diverged {told}"
+    return told if own["newest"] else f"{told} (older than the global model)"
+
+
+def _count(number: int | None) -> str:
+    return "cannot be read" if number is None else str(number)

@@ -1,0 +1,113 @@
+"""``fedask device push`` and ``pull``: a Label Studio server on the site."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fedask.client.cli.exchange import (
+    People,
+    Show,
+    Truth,
+    people_of,
+    record_import,
+    shelf_of,
+    tell,
+    tell_account,
+)
+from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.labelling.labelstudio.task_content import Contents
+from fedask.client.labelling.labelstudio.task_export import Guess
+from fedask.client.records.audit_event import Event
+from fedask.client.site.device_folder import Site
+from fedask.common.clock import SystemClock
+
+if TYPE_CHECKING:
+    from fedask.client.labelling.labelstudio.studio import Studio
+
+_Url = Annotated[str, typer.Argument(help="Of the Label Studio server.")]
+_Project = Annotated[int, typer.Argument(help="Its number there.")]
+_Token = Annotated[
+    Path | None,
+    typer.Option(help="File with the token. [default: $FEDASK_LABEL_STUDIO_TOKEN]"),
+]
+
+
+def push_command(
+    url: _Url,
+    project: _Project,
+    site: SiteFolder = Path(),
+    *,
+    token: _Token = None,
+    guess: Show = Guess.SCORE,
+    json: Json = False,
+) -> None:
+    """Send what waits to a project on the site. Again sends only what is new.
+
+    A project without a labelling configuration is set up, to ask as many people about
+    each sample as must agree.
+
+    Example: fedask device push https://labels.site 7 --site ward-3
+    """
+    with _project_of(url, project, site, token) as (opened, studio):
+        shelf = shelf_of(opened, guess, Contents())
+        pushed = studio.push(shelf, quorum=opened.desk.quorum)
+        opened.store.record(
+            Event.EXPORTED,
+            at=None,
+            to="studio",
+            tasks=pushed.pushed,
+            aside=pushed.aside,
+        )
+    told = {"pushed": pushed.pushed, "present": pushed.present, "aside": pushed.aside}
+    tell(told, pushed.asides, json=json)
+
+
+def pull_command(
+    url: _Url,
+    project: _Project,
+    site: SiteFolder = Path(),
+    *,
+    token: _Token = None,
+    person: People = None,
+    ground_truth: Truth = False,
+    take_back: Annotated[
+        bool, typer.Option(help="Take back here what was deleted there.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Keep what people said in a project on the site.
+
+    Annotations that were deleted there, while their task was not, are counted; with
+    --take-back they are taken back here, unless a model was trained on them.
+
+    Example: fedask device pull https://labels.site 7 --site ward-3
+    """
+    with _project_of(url, project, site, token) as (opened, studio):
+        account = studio.pull(
+            opened.desk,
+            opened.task.classes,
+            people_of(person),
+            ground_truth=ground_truth,
+            take_back=take_back,
+        )
+        record_import(opened.store, account)
+    tell_account(account, json=json)
+
+
+@contextmanager
+def _project_of(
+    url: str, project: int, site: Path, token: Path | None
+) -> Iterator[tuple[Site, "Studio"]]:
+    """Open a site, and a project on its server."""
+    # Only what calls a server needs httpx.
+    from fedask.client.labelling.labelstudio.studio import Studio  # noqa: PLC0415  (imports httpx)
+    from fedask.client.labelling.labelstudio.studio_address import Address, read_token  # noqa: PLC0415  (imports httpx)
+    from fedask.client.labelling.labelstudio.studio_connection import Link  # noqa: PLC0415  (imports httpx)
+
+    clock = SystemClock()
+    address = Address(url=url, token=read_token(token))
+    with Site.at(site, clock) as opened, Link(address, clock) as link:
+        yield opened, Studio(link, project, url)

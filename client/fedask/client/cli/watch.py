@@ -1,0 +1,101 @@
+"""``fedask device run-once`` and ``watch``: see what has arrived, and learn."""
+
+import signal
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from fedask.client.cli.console import print_json, stderr
+from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.site.data_watcher import Looked, Lookout
+from fedask.client.site.device_folder import Site
+from fedask.client.site.local_training import Outcome, OwnTraining
+from fedask.common.clock import SystemClock
+from fedask.common.errors import DataError, UnavailableError
+
+# What somebody who watches need not be told at every look.
+_USUAL = frozenset({Outcome.OFF, Outcome.WAITS})
+
+
+def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
+    """Look at the data once; ask what has arrived, if the app has a stream.
+
+    Then train the device's own model, if there are enough new answers ([own] in
+    device.toml) and the device is eligible. Works with the server gone, from the last
+    model and cut. For cron.
+
+    Example: fedask device run-once --site ward-3
+    """
+    with Site.at(site, SystemClock(), "watch") as opened:
+        lookout = Lookout(opened)
+        looked = lookout.look()
+        own = OwnTraining(opened).attempt(lookout.held)
+    if json:
+        print_json({**asdict(looked), "own": asdict(own)})
+    else:
+        stderr().print(_told(looked), markup=False)
+        stderr().print(own.told, markup=False)
+
+
+def watch_command(
+    site: SiteFolder = Path(),
+    *,
+    every: Annotated[
+        float, typer.Option(help="Seconds between two looks.", min=0.1)
+    ] = 60.0,
+) -> None:
+    """Do what run-once does again and again, until SIGTERM or Ctrl-C.
+
+    Data that cannot be read now is said, and looked at again.
+
+    Example: fedask device watch --site ward-3 --every 30
+    """
+    console, stop = stderr(), _stopped_by_signals()
+    with Site.at(site, SystemClock(), "watch") as opened:
+
+        def proceed() -> None:
+            if stop.is_set():
+                msg = "told to stop"
+                raise UnavailableError(msg)
+
+        lookout, own = Lookout(opened), OwnTraining(opened, proceed)
+        last = Outcome.OFF
+        while not stop.is_set():
+            try:
+                looked = lookout.look()
+                if looked.new:
+                    console.print(_told(looked), markup=False)
+                attempt = own.attempt(lookout.held)
+            except DataError as err:
+                console.print(f"fedask: {err}", markup=False)
+            else:
+                if _is_news(attempt.outcome, last):
+                    console.print(attempt.told, markup=False)
+                last = attempt.outcome
+            stop.wait(every)
+
+
+def _stopped_by_signals() -> threading.Event:
+    """Return what SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+
+    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a handler's signature)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    return stop
+
+
+def _told(looked: Looked) -> str:
+    return f"{looked.samples} samples, {looked.new} new, {looked.asked} of them asked"
+
+
+def _is_news(outcome: Outcome, last: Outcome) -> bool:
+    if outcome is Outcome.TRAINED:
+        return True
+    return outcome is not last and outcome not in _USUAL

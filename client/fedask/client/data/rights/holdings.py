@@ -1,0 +1,139 @@
+"""The samples of a device as its owner lets them be used: one look, judged once.
+
+Called by the deployment, by the commands of a site and by what shows samples, so that
+all processes of a device keep to the same policy. What was erased is in no pool, though
+its file may still be there. Judged at ``now``: whoever looks again holds again.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from fedask.client.data.rights.permission import Anything, Rights, Summary
+from fedask.client.data.rights.rights_policy import Right, RightsPolicy
+from fedask.client.data.sources.guarded_source import GuardedSource
+from fedask.client.records.erasure import ErasureStore, remaining
+from fedask.client.records.pool import DataSource, Pool
+from fedask.client.records.rights import Permits, RightsStore
+from fedask.common.errors import ConfigError
+from fedask.common.ids import Uid
+
+OPEN = "open"  # instead of a policy: everything may be done with every sample
+
+_log = logging.getLogger(__name__)
+
+
+def read_rights(node: Mapping[str, object]) -> RightsPolicy | None:
+    """Read the policy that a node configuration names; None for ``open``.
+
+    Raises
+    ------
+    ConfigError
+        If it names none, or the policy cannot be used.
+    """
+    if "rights" not in node:
+        msg = "this device's --node-config has no rights: name a policy file, "
+        msg += 'rights="/srv/rights.toml", or say rights="open" if every sample may be '
+        msg += "scored, shown to people and trained on without end"
+        raise ConfigError(msg)
+    rights = str(node["rights"])
+    return None if rights == OPEN else RightsPolicy.load(Path(rights))
+
+
+class HoldingsStore(RightsStore, ErasureStore, Protocol):
+    """What a device keeps of the rights and the erasure of its samples."""
+
+
+class Holdings:
+    """What may be done with each sample of a device.
+
+    Parameters
+    ----------
+    source
+        All of them, as they are now.
+    policy
+        Of the site; None: everything may be done with all of them.
+    store
+        The device's.
+    now
+        Aware.
+
+    Raises
+    ------
+    DataError
+        If what is said of the samples cannot be understood.
+    StoreError
+        If the disk refuses.
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        policy: RightsPolicy | None,
+        store: HoldingsStore,
+        now: datetime,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._now = now
+        self._rights: Rights | None = None
+        if policy is not None:
+            self._rights = Rights(source, policy, store, now)
+
+    @property
+    def permits(self) -> Permits:
+        """Until when each sample may be asked: for the store, and for a stream."""
+        return Anything() if self._rights is None else self._rights
+
+    def apply(self) -> list[Uid]:
+        """Let the store know; returns the questions that expired for it."""
+        gone = self._store.use_rights(self.permits, self._now)
+        told = self.summary()
+        if self._rights is not None:
+            _log.info(
+                "rights: %d samples, %d may be asked, %d trained on, %d past their "
+                "time",
+                told.samples,
+                told.asked,
+                told.trained,
+                told.past,
+            )
+        return gone
+
+    def source(self, rights: Right) -> DataSource:
+        """Return the samples of which all these rights are held, erased ones too."""
+        return self._source if self._rights is None else self._rights.may(rights)
+
+    def pool(self, rights: Right, check: Callable[[], None] | None = None) -> Pool:
+        """Return the samples of which all these rights are held.
+
+        Parameters
+        ----------
+        check
+            Called before samples are loaded; raises when the device must stop.
+        """
+        source = self.source(rights)
+        if check is not None:
+            source = GuardedSource(source, check)
+        return remaining(Pool(source), self._store)
+
+    def lessons(self, check: Callable[[], None] | None = None) -> Pool | None:
+        """Return what may be trained on; None: what may be asked, and all of it."""
+        return None if self._rights is None else self.pool(Right.TRAIN, check)
+
+    def expired(self) -> list[Uid]:
+        """Return the samples whose time is over and that are not erased yet, by uid."""
+        if self._rights is None:
+            return []
+        past = self._rights.expired(self._now)
+        gone = self._store.forgotten(past)
+        return [uid for uid in past if uid not in gone]
+
+    def summary(self) -> Summary:
+        """Count samples, for an operator."""
+        if self._rights is None:
+            count = len(self._source.uids())
+            return Summary(samples=count, asked=count, trained=count, past=0)
+        return self._rights.summary()

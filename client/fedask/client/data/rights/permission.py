@@ -1,0 +1,235 @@
+"""The samples of a device that may be used: a policy, applied to a source.
+
+Called by the deployment when it opens a device, and by whoever opens its data for a
+stream. This is the one place where samples without a right are left out: a pool over
+``Permitted`` knows nothing of them, so that what scores, asks, shows or trains cannot
+reach them. The store keeps when each question's right ends, so that the desk, which
+has no data, lets go of it by the clock.
+
+Judged once, at ``now``: a process that keeps a pool for long must open it anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.data.rights.provenance import FOREVER, UNKNOWN
+from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPolicy
+from fedask.client.data.rights.sidecar import Said, gather
+from fedask.client.records.pool import Broken, DataSource
+from fedask.client.records.rights import Permits, SeenStore
+from fedask.common.ids import Uid
+
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)  # what stands for no end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many samples may be used: what an operator is told.
+
+    Parameters
+    ----------
+    samples
+        All of them.
+    asked, trained
+        Those that may be asked, and trained on.
+    past
+        Those whose time is over: to be erased.
+    idle
+        Rows of provenance that are about none of them.
+    """
+
+    samples: int
+    asked: int
+    trained: int
+    past: int
+    idle: int = 0
+
+
+class Rights(Permits):
+    """What may be done with each sample of a source, as of one moment.
+
+    Equal samples are one sample: it may be used only as each of them may.
+
+    Parameters
+    ----------
+    source
+        All samples of the device.
+    policy
+        Of the site.
+    seen
+        Where the policy has a retention: remembers when samples came.
+    now
+        Aware.
+
+    Raises
+    ------
+    DataError
+        If what is said of the samples cannot be understood.
+    StoreError
+        From ``seen``.
+    """
+
+    def __init__(
+        self, source: DataSource, policy: RightsPolicy, seen: SeenStore, now: datetime
+    ) -> None:
+        self._source = source
+        self._policy = policy
+        uids = source.uids()
+        self._rights = np.full(len(uids), int(ASK), dtype=np.uint8)
+        self._until = np.full(len(uids), FOREVER, dtype=np.int64)
+        self._idle = 0
+        for said in gather(source, policy.defaults):
+            self._narrow(said)
+            self._idle += said.idle
+        if policy.days is not None and len(uids):
+            ends = seen.seen(uids, now) + policy.days * DAY_S
+            np.minimum(self._until, ends, out=self._until)
+        self._unite(uids)
+        self._past = self._until <= now.timestamp()
+        self._rights[self._past] = 0
+        self._order: NDArray[np.int64] | None = None
+
+    def _narrow(self, said: Said) -> None:
+        """Take away what one part's provenance does not allow."""
+        rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
+        untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
+        # Not usable, but not past either: what is past is to be erased.
+        rights[untils == UNKNOWN] = 0
+        untils[untils == UNKNOWN] = FOREVER
+        self._rights &= rights[said.kind_of]
+        np.minimum(self._until, untils[said.kind_of], out=self._until)
+
+    def _unite(self, uids: NDArray[np.str_]) -> None:
+        """Give equal samples what all of them may, until the first of them ends."""
+        if not len(uids) or (np.ptp(self._rights) == 0 and np.ptp(self._until) == 0):
+            return
+        sample_of = _numbered(uids)
+        rights = np.full(sample_of.max() + 1, int(ASK), dtype=np.uint8)
+        until = np.full(len(rights), FOREVER, dtype=np.int64)
+        np.bitwise_and.at(rights, sample_of, self._rights)
+        np.minimum.at(until, sample_of, self._until)
+        self._rights, self._until = rights[sample_of], until[sample_of]
+
+    @property
+    @override
+    def digest(self) -> str:
+        return self._policy.digest
+
+    @override
+    def until(self, uids: Sequence[Uid]) -> list[datetime | None]:
+        mine = self._source.uids()
+        if not len(mine) or not uids:
+            return [None] * len(uids)
+        if self._order is None:
+            self._order = np.argsort(mine, kind="stable")
+        wanted = np.array(uids, dtype=np.str_)
+        at = np.searchsorted(mine, wanted, sorter=self._order)
+        places = self._order[np.minimum(at, len(mine) - 1)]
+        good = (mine[places] == wanted) & self._has(ASK)[places]
+        ends = self._until[places].tolist()
+        pairs = zip(good.tolist(), ends, strict=True)
+        return [_to_time(end) if ok else None for ok, end in pairs]
+
+    def may(self, rights: Right) -> "Permitted":
+        """Return the samples of which all these rights are held, and no others."""
+        return Permitted(self._source, self._has(rights))
+
+    def _has(self, rights: Right) -> NDArray[np.bool_]:
+        has: NDArray[np.bool_] = (self._rights & int(rights)) == int(rights)
+        return has
+
+    def expired(self, now: datetime) -> list[Uid]:
+        """Return the samples whose time is over at ``now``, by uid: erase them."""
+        past = self._source.uids()[self._until <= now.timestamp()]
+        return [Uid(uid) for uid in np.unique(past).tolist()]
+
+    def summary(self) -> Summary:
+        """Count samples; equal ones count each."""
+        return Summary(
+            samples=len(self._rights),
+            asked=int(self._has(ASK).sum()),
+            trained=int(self._has(Right.TRAIN).sum()),
+            past=int(self._past.sum()),
+            idle=self._idle,
+        )
+
+
+class Permitted(DataSource):
+    """Some samples of a source; there is no way through it to the others.
+
+    Parameters
+    ----------
+    source
+        All samples.
+    allowed
+        (n,) whether each is one of them.
+    """
+
+    def __init__(self, source: DataSource, allowed: NDArray[np.bool_]) -> None:
+        self._source = source
+        self._rows: NDArray[np.int64] | None = None  # None: every row
+        self._uids = source.uids()
+        if not allowed.all():
+            self._rows = np.flatnonzero(allowed)
+            self._uids = self._uids[self._rows]
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self._uids
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self._source.load(rows if self._rows is None else self._rows[rows])
+
+    @override
+    def broken(self) -> list[Broken]:
+        return self._source.broken()
+
+    @override
+    def dropped(self) -> frozenset[Uid]:
+        return self._source.dropped()
+
+
+class Anything(Permits):
+    """The permits of a device whose owner says that it has no question of rights."""
+
+    @property
+    @override
+    def digest(self) -> str:
+        return ""
+
+    @override
+    def until(self, uids: Sequence[Uid]) -> list[datetime | None]:
+        return [_LAST] * len(uids)
+
+
+def _to_time(seconds: int) -> datetime:
+    if seconds >= _LAST.timestamp():
+        return _LAST
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _numbered(uids: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Give equal uids the same number below n, and others others: (n,).
+
+    Sorts hashes, not texts: of a million samples that is a second instead of ten.
+    """
+    letters = np.ascontiguousarray(uids).view(np.uint32).reshape(len(uids), -1)
+    hashes = np.zeros(len(uids), dtype=np.uint64)
+    for column in letters.T:
+        hashes = (hashes ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        hashes ^= hashes >> np.uint64(32)
+    order = np.argsort(hashes, kind="stable")
+    near = hashes[order[1:]] == hashes[order[:-1]]
+    if (uids[order[1:][near]] != uids[order[:-1][near]]).any():  # once in 10^7 pools
+        exact: NDArray[np.int64] = np.unique(uids, return_inverse=True)[1]
+        return exact
+    numbers = np.zeros(len(uids), dtype=np.int64)
+    numbers[order[1:]] = np.cumsum(~near)
+    return numbers

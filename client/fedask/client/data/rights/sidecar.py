@@ -1,0 +1,303 @@
+"""Reads what a site says of its samples: ``provenance.csv`` beside them, and defaults.
+
+Called by ``permitted`` when a device is opened. ::
+
+    file,source,licence,consent,purpose,until
+    0017.png,ward 3,hospital-internal,yes,research,2027-12-31
+    0018.png,ward 3,hospital-internal,withdrawn,research,
+    *,ward 3,hospital-internal,,research,never
+
+A row is about the samples of one ``file`` (as seen from the folder of the csv file),
+about the sample of one ``id`` (as for joined data: the file without its suffix, or a
+cell) or ``uid``; ``*`` as the file is about all that the folder, and those below it,
+hold. What says more about a sample wins: uid over id over file over what the source
+itself says over ``*`` over the defaults, and at the same level the deeper folder.
+A column that a file does not have is filled from what is said otherwise; an empty cell
+is not: somebody looked, and did not know.
+
+A file that cannot be read to its end is refused whole: half of a list of withdrawals
+is worse than none.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.data.rights.provenance import (
+    FIELDS,
+    DescribedSource,
+    Origin,
+    Provenance,
+    TracedSource,
+    parse_fields,
+)
+from fedask.client.data.sources.reader import key_of
+from fedask.client.data.sources.regular_file import SIDECAR, BrokenSampleError
+from fedask.client.data.sources.rows import csv_rows, open_rows
+from fedask.client.records.pool import DataSource
+from fedask.common.errors import DataError
+from fedask.common.registry import nearest
+
+MAX_ROWS = 5_000_000  # of one file
+KEYS = ("file", "id", "uid")  # columns that say what a row is about
+
+_Fields = Mapping[str, Any]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is known of n samples: each distinct provenance once.
+
+    Parameters
+    ----------
+    kinds
+        The distinct ones.
+    kind_of
+        (n,) the place in ``kinds`` of each sample's.
+    idle
+        Rows that are about no sample: it is gone, or its name is misspelt.
+    """
+
+    kinds: list[Provenance]
+    kind_of: NDArray[np.int32]
+    idle: int = 0
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """One file: what it says, by what it is about."""
+
+    folder: str  # below the origin's, with slashes; "" is the origin's own
+    rest: _Fields | None = None
+    words: list[_Fields] = field(default_factory=list)  # each distinct text once
+    about: dict[str, dict[str, int]] = field(  # key to name to the place of its words
+        default_factory=lambda: {key: {} for key in KEYS}
+    )
+    codes: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+
+def gather(source: DataSource, defaults: Provenance) -> list[Said]:
+    """Find out what is said of the samples of a source.
+
+    Returns
+    -------
+    list
+        One for each part of a joined source, one for any other. What is done with a
+        sample must be right by all of them.
+
+    Raises
+    ------
+    DataError
+        Naming the file and the line that cannot be understood.
+    """
+    origins = source.origins() if isinstance(source, TracedSource) else []
+    if not origins:
+        saying = _Saying(len(source.uids()), defaults)
+        _describe(saying, source)
+        return [saying.said()]
+    gathered = []
+    for origin in origins:
+        sheets = _sheets(origin)
+        saying = _Saying(len(origin.uids), defaults)
+        _say_rest(saying, origin, sheets)
+        _describe(saying, source)
+        idle = _say_rows(saying, origin, sheets)
+        if idle:
+            _log.warning(
+                "%s in %s: %d rows are about no sample", SIDECAR, origin.folder, idle
+            )
+        gathered.append(saying.said(idle))
+    return gathered
+
+
+class _Saying:
+    """Collects what is said, row by row; later words replace earlier ones."""
+
+    def __init__(self, count: int, defaults: Provenance) -> None:
+        self._codes = {defaults: 0}
+        self._kinds = [defaults]
+        self._kind_of = np.zeros(count, dtype=np.int32)
+
+    def say(self, words: Sequence[_Fields], which: NDArray[np.int64]) -> None:
+        """Add words about samples; fields that they lack stay.
+
+        Parameters
+        ----------
+        which
+            (n,) the place in ``words`` of what is said of each sample; -1: nothing.
+        """
+        rows = np.flatnonzero(which >= 0)
+        # Each pair of what was known and what is said is worked out once.
+        pairs = self._kind_of[rows].astype(np.int64) * len(words) + which[rows]
+        distinct, pair_of = np.unique(pairs, return_inverse=True)
+        codes = np.zeros(len(distinct), dtype=np.int32)
+        for place, pair in enumerate(distinct.tolist()):
+            old, new = divmod(pair, len(words))
+            known = replace(self._kinds[old], **words[new])
+            codes[place] = self._codes.setdefault(known, len(self._kinds))
+            if codes[place] == len(self._kinds):
+                self._kinds.append(known)
+        self._kind_of[rows] = codes[pair_of]
+
+    def said(self, idle: int = 0) -> Said:
+        return Said(self._kinds, self._kind_of, idle)
+
+
+def _describe(saying: _Saying, source: DataSource) -> None:
+    """Add what the source itself says."""
+    if not isinstance(source, DescribedSource):
+        return
+    for name, column in source.described().items():
+        if name not in FIELDS:
+            msg = f"the data brings a field {name!r}" + nearest(name, FIELDS)
+            raise DataError(msg)
+        texts, which = np.unique(column, return_inverse=True)
+        saying.say([parse_fields({name: text}) for text in texts.tolist()], which)
+
+
+def _say_rest(saying: _Saying, origin: Origin, sheets: Sequence[_Sheet]) -> None:
+    for sheet in sheets:
+        if sheet.rest is not None:
+            inside = _scope(origin, sheet.folder)
+            saying.say([sheet.rest], np.where(inside, 0, -1))
+
+
+def _say_rows(saying: _Saying, origin: Origin, sheets: Sequence[_Sheet]) -> int:
+    """Add what is said of single samples; returns how many rows are about none."""
+    idle = 0
+    for key in KEYS:
+        for sheet in sheets:
+            about = sheet.about[key]
+            if not about:
+                continue
+            names = list(about)
+            which = _matches(origin, key, sheet.folder, names)
+            which[~_scope(origin, sheet.folder)] = -1
+            idle += len(names) - len(np.unique(which[which >= 0]))
+            # The last one stands for -1, which it is put back to.
+            code_of = np.array([*about.values(), -1], dtype=np.int64)
+            saying.say(sheet.words, code_of[which])
+    return idle
+
+
+def _matches(
+    origin: Origin, key: str, folder: str, names: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return which of the names each sample has, (n,); -1: none."""
+    column: NDArray[Any]
+    if key == "file":
+        places = {name: place for place, name in enumerate(origin.files)}
+        column = origin.file_of
+        wanted = np.array([places.get(folder + name, -1) for name in names])
+    elif key == "id":
+        column = origin.keys
+        wanted = np.array([key_of(name) for name in names], dtype=np.uint64)
+    else:
+        column, wanted = origin.uids, np.array(names, dtype=np.str_)
+    order = np.argsort(wanted, kind="stable")
+    at = np.searchsorted(wanted, column, sorter=order)
+    found: NDArray[np.int64] = order[np.minimum(at, len(order) - 1)]
+    found[wanted[found] != column] = -1
+    return found
+
+
+def _scope(origin: Origin, folder: str) -> NDArray[np.bool_]:
+    """Mark the samples at or below a folder: (n,)."""
+    if not folder:
+        return np.ones(len(origin.uids), dtype=np.bool_)
+    below = np.array([name.startswith(folder) for name in origin.files], dtype=np.bool_)
+    marked: NDArray[np.bool_] = below[origin.file_of]
+    return marked
+
+
+def _sheets(origin: Origin) -> list[_Sheet]:
+    """Read the files of the folders that hold samples, the outermost first."""
+    folders = {""}
+    for parent in {name.rpartition("/")[0] for name in origin.files}:
+        steps = parent.split("/") if parent else []
+        folders |= {"/".join(steps[: n + 1]) + "/" for n in range(len(steps))}
+    found = []
+    for folder in sorted(folders, key=lambda each: (each.count("/"), each)):
+        path = origin.folder / folder / SIDECAR
+        # A link is refused below, not passed over: it may be a list of withdrawals.
+        if path.is_symlink() or path.exists():
+            found.append(_read(path, folder))
+    return found
+
+
+def _read(path: Path, folder: str) -> _Sheet:
+    sheet = _Sheet(folder)
+    try:
+        for line, texts in _rows(path):
+            try:
+                _add(sheet, texts)
+            except DataError as err:
+                msg = f"{path}, line {line}: {err}"
+                raise DataError(msg) from err
+    except (OSError, BrokenSampleError) as err:
+        msg = f"cannot read {path}: {err}"
+        raise DataError(msg) from err
+    return sheet
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number of each row's line, and its cells by column.
+
+    Raises
+    ------
+    DataError
+        If a column is none that there is, or a row is broken.
+    """
+    file, columns = open_rows(path)
+    with closing(file):
+        for name in columns:
+            if name not in {*KEYS, *FIELDS}:
+                msg = f"{path}: no column {name!r}" + nearest(name, {*KEYS, *FIELDS})
+                raise DataError(msg)
+        if not set(KEYS) & set(columns):
+            msg = f"{path}: needs a column file, id or uid, to say what rows are about"
+            raise DataError(msg)
+        for number, row in enumerate(csv_rows(file, len(columns))):
+            if row.cells is None or number == MAX_ROWS:
+                reason = row.reason or f"is one of more than {MAX_ROWS}"
+                msg = f"{path}, line {row.line}: {reason}"
+                raise DataError(msg)
+            yield row.line, dict(zip(columns, row.cells, strict=True))
+
+
+def _add(sheet: _Sheet, texts: Mapping[str, str]) -> None:
+    """Take in one row.
+
+    Raises
+    ------
+    DataError
+        If it is about nothing, about two things, or about what another row is about.
+    """
+    about = {key: texts[key] for key in KEYS if texts.get(key)}
+    if len(about) != 1:
+        msg = f"fill exactly one of the columns {', '.join(KEYS)}"
+        raise DataError(msg)
+    ((key, name),) = about.items()
+    said = {n: text for n, text in texts.items() if n in FIELDS}
+    if (key, name) == ("file", "*"):
+        if sheet.rest is not None:
+            msg = "* stands twice in this file"
+            raise DataError(msg)
+        sheet.rest = parse_fields(said)
+    elif name in sheet.about[key]:
+        # Without the name: the message may leave the device.
+        msg = f"this {key} stands twice in this file"
+        raise DataError(msg)
+    else:
+        code = sheet.codes.setdefault(tuple(said.values()), len(sheet.words))
+        if code == len(sheet.words):
+            sheet.words.append(parse_fields(said))
+        sheet.about[key][name] = code

@@ -1,0 +1,110 @@
+"""A folder of images. Pillow decodes most; ``.npy``, ``.pgm`` and ``.ppm`` need none.
+
+Only formats that Pillow decodes by itself are let in, so that a file from outside never
+starts another program (EPS would).
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.data.sources.npy import decode_npy
+from fedask.client.data.sources.pnm import channels_first, decode_pnm
+from fedask.client.data.sources.reader import FileReader
+from fedask.client.data.sources.regular_file import BrokenSampleError
+from fedask.common.errors import ConfigError
+
+MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million
+PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+PNM_SUFFIXES = (".pgm", ".ppm")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+_GREY = {"1", "L", "LA"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageReader(FileReader):
+    """Images as (h, w) or (3, h, w) uint8 in [0, 255], or the array of a ``.npy``.
+
+    Parameters
+    ----------
+    width, height
+        Images are scaled to this size, in pixels (Pillow, bilinear); 0 = left as they
+        are, and those of another size than most are set aside.
+    mode
+        ``"grey"``, ``"rgb"``, or ``""``: as each is.
+    """
+
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+
+    suffixes: ClassVar[frozenset[str]] = frozenset(
+        {*PILLOW_SUFFIXES, *PNM_SUFFIXES, ".npy"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.mode not in {"", "grey", "rgb"}:
+            msg = f"mode = {self.mode!r} must be 'grey' or 'rgb'"
+            raise ConfigError(msg)
+        if min(self.width, self.height) < 0 or (self.width > 0) != (self.height > 0):
+            msg = f"width = {self.width} and height = {self.height} must be given "
+            msg += "together, in pixels"
+            raise ConfigError(msg)
+        if self.width * self.height > MAX_PIXELS:
+            msg = f"width x height must be at most {MAX_PIXELS} pixels"
+            raise ConfigError(msg)
+
+    @override
+    def decode(self, data: bytes, suffix: str) -> NDArray[Any]:
+        if suffix == ".npy":
+            return decode_npy(data)
+        if suffix in PNM_SUFFIXES and not (self.width or self.mode):
+            return decode_pnm(data)
+        formats = ("PPM",) if suffix in PNM_SUFFIXES else _FORMATS
+        return self._decode(data, formats)
+
+    def _decode(self, data: bytes, formats: tuple[str, ...]) -> NDArray[np.uint8]:
+        try:
+            from PIL import Image, ImageOps  # noqa: PLC0415  (optional)
+        except ImportError as err:
+            msg = "images other than .npy, .pgm and .ppm need Pillow: "
+            msg += "pip install 'fedask[images]'"
+            raise ConfigError(msg) from err
+        try:
+            with warnings.catch_warnings():
+                # Decompression bombs, above all; a damaged EXIF part does no harm.
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(data), formats=formats) as image:
+                    _check_size(image.size)
+                    ImageOps.exif_transpose(image, in_place=True)
+                    plain = image.convert(self._mode_of(image.mode))
+                    if self.width:
+                        size = (self.width, self.height)
+                        plain = plain.resize(size, Image.Resampling.BILINEAR)
+                    pixels = np.array(plain, dtype=np.uint8)
+        except BrokenSampleError:
+            raise
+        except Exception as err:  # decoders raise anything
+            msg = f"is no image that can be decoded: {err!s:.200}"
+            raise BrokenSampleError(msg) from err
+        return channels_first(pixels.reshape(*pixels.shape[:2], -1))
+
+    def _mode_of(self, mode: str) -> str:
+        """Return Pillow's name of what an image in ``mode`` is turned into."""
+        if mode.startswith(("I", "F")):  # Pillow would clip, not scale
+            msg = "has more than 8 bits per channel: turn it into 8 bits, or a .npy"
+            raise BrokenSampleError(msg)
+        grey = mode in _GREY if not self.mode else self.mode == "grey"
+        return "L" if grey else "RGB"
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        msg = f"has {size[0]} x {size[1]} pixels, more than {MAX_PIXELS}"
+        raise BrokenSampleError(msg)

@@ -1,0 +1,246 @@
+"""Samples in files, through an index. Called by the pool; knows no kind of file.
+
+The first look reads every file once; later ones only compare size and time of each
+file with the index. A sample is hashed again when it is loaded, so that an answer is
+never trained on with other content than was shown.
+
+Beside the uids it holds 36 bytes per sample, and the names of the files.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.data.rights.provenance import Origin
+from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.reader import Reader, stack
+from fedask.client.data.sources.regular_file import BrokenSampleError, File, walk
+from fedask.client.records.payload import PayloadStore
+from fedask.client.records.pool import Broken, DataSource
+from fedask.common.errors import DataError
+
+# A file of a watched folder that nobody has touched for so long is whole, though it is
+# seen for the first time; a younger one is left for the next look.
+QUIET = timedelta(minutes=1)
+OTHER_FORM = "as most others are"  # ends the reason of a sample of another shape
+_PIECE = 1 << 14  # uids written out at once
+
+_log = logging.getLogger(__name__)
+
+
+class NoSamplesError(DataError):
+    """There is no sample yet, or none that is whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How to look at files.
+
+    Parameters
+    ----------
+    index
+        What was found before.
+    now
+        Time of this look, aware.
+    watch
+        Whether files may be still growing: each is left alone until it looks the same
+        twice, or has been quiet for a minute.
+    payloads
+        The device's store, if samples may be kept in it.
+    """
+
+    index: Index
+    now: datetime
+    watch: bool = False
+    payloads: PayloadStore | None = None
+
+
+class IndexedSource(DataSource):
+    """The samples in the files below a folder, or in one file, as they are now.
+
+    Parameters
+    ----------
+    root
+        The folder or file.
+    reader
+        Of the kind of file.
+    look
+        With the index, which must stay open.
+
+    Raises
+    ------
+    NoSamplesError
+        If there is no sample at all.
+    DataError
+        If there is nothing at ``root``.
+    StoreError
+        If the index cannot be used.
+    ConfigError
+        If the reader needs what is not installed.
+    """
+
+    def __init__(self, root: Path, reader: Reader, look: Look) -> None:
+        self._root = root
+        self._reader = reader
+        self._look = look
+        name = f"{root.resolve()} {reader!r}"
+        self._source = look.index.source(name)
+        self._files: list[File] = []
+        self._refused: list[Broken] = []  # of this look alone: not in the index
+        total, counts = self._gather()
+        self._file_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        self._places = np.frombuffer(total.places, dtype=np.int64).reshape(-1, 2)
+        self._keys = np.frombuffer(total.keys, dtype=np.uint64)
+        self._form, self._others = "", np.zeros(0, dtype=np.int64)
+        forms = np.frombuffer(total.forms, dtype=np.int32)
+        rows = self._of_one_form(forms)
+        self._uids = _spelt(total.uids, rows)
+        if len(rows) < len(forms):
+            self._others = np.setdiff1d(np.arange(len(forms)), rows)
+        self._rows = rows
+        self._report()
+
+    def _gather(self) -> tuple[Contents, list[int]]:
+        """Return what all files hold, and how many samples each one."""
+        total, counts = Contents(), []
+        for entry in walk(self._root, self._reader.suffixes):
+            if isinstance(entry, Broken):
+                self._refused.append(entry)
+                continue
+            contents = self._contents(entry)
+            self._files.append(entry)
+            counts.append(len(contents))
+            total.extend(contents)
+        self._look.index.keep(self._source, {file.name for file in self._files})
+        return total, counts
+
+    def _contents(self, file: File) -> Contents:
+        """Return what a file holds, from the index if it has not changed."""
+        index, stamp = self._look.index, self._reader.stamp(file)
+        kept = index.find(self._source, file.name, stamp)
+        if kept is not None:
+            return kept
+        if self._look.watch and not self._is_whole(file, stamp):
+            # What a log held before it grew is still there; what is not is found out.
+            return index.find_any(self._source, file.name) or Contents()
+        contents = Contents()
+        try:
+            for found in self._reader.scan(file):
+                if isinstance(found, Broken):
+                    contents.set_aside(found)
+                else:
+                    contents.add(found, index.form(found.form))
+        except BrokenSampleError as err:
+            contents.set_aside(Broken(file.name, str(err)))
+        except OSError as err:  # perhaps not the file's fault: tried again next time
+            self._refused.append(Broken(file.name, f"cannot be read: {err}"))
+            return Contents()
+        index.put(self._source, file.name, stamp, contents)
+        return contents
+
+    def _is_whole(self, file: File, stamp: tuple[int, int]) -> bool:
+        quiet_s = self._look.now.timestamp() - file.mtime_ns / 1e9
+        if quiet_s >= QUIET.total_seconds():
+            return True
+        return self._look.index.is_seen(self._source, file.name, stamp)
+
+    def _of_one_form(self, forms: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the rows of the commonest form; ties by its text."""
+        if not len(forms):
+            return np.zeros(0, dtype=np.int64)
+        names = self._look.index.forms()
+        found = zip(*np.unique(forms, return_counts=True), strict=True)
+        ranked = [(-count, names.get(form, ""), form) for form, count in found]
+        _, self._form, best = min(ranked)
+        return np.flatnonzero(forms == best)
+
+    def _report(self) -> None:
+        broken = self.broken()
+        first = f": {broken[0].name} {broken[0].reason}" if broken else ""
+        if not len(self._rows):
+            msg = f"no samples in {self._root}: {len(broken)} set aside{first}"
+            raise NoSamplesError(msg)
+        if broken:
+            _log.warning("%s: %d set aside%s", self._root, len(broken), first)
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self._uids
+
+    def keys(self) -> NDArray[np.uint64]:
+        """Return the hash of what names each sample in other parts: (n,) uint64."""
+        return self._keys[self._rows]
+
+    def origins(self) -> list[Origin]:
+        """Return where the samples stand, for what is said of them."""
+        top = self._root if self._root.is_dir() else self._root.parent
+        return [
+            Origin(
+                folder=top,
+                files=[file.name for file in self._files],
+                file_of=self._file_of[self._rows],
+                keys=self.keys(),
+                uids=self._uids,
+            )
+        ]
+
+    @override
+    def broken(self) -> list[Broken]:
+        broken = self._refused + self._look.index.broken(self._source)
+        for row in self._others.tolist():
+            file, place = self._files[self._file_of[row]], int(self._places[row, 0])
+            name = f"{file.name} at {place}" if place else file.name
+            broken.append(Broken(name, f"is not {self._form} {OTHER_FORM}"))
+        return broken
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        if not len(rows):
+            return self.load(np.zeros(1, dtype=np.int64))[:0]
+        samples: list[Any] = [None] * len(rows)
+        inner = self._rows[rows]
+        files = self._file_of[inner]
+        order = np.argsort(files, kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(files[order])) + 1):
+            file = self._files[files[part[0]]]
+            for at, sample in zip(
+                part.tolist(), self._read(file, inner[part], rows[part]), strict=True
+            ):
+                samples[at] = sample
+        return stack(samples)
+
+    def _read(
+        self, file: File, inner: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Iterator[Any]:
+        """Yield samples of one file, unless one is not what it was."""
+        try:
+            read = self._reader.read(file, self._places[inner])
+            for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
+                if found != uid:
+                    msg = f"holds another sample than {uid} by now"
+                    raise BrokenSampleError(msg)  # noqa: TRY301  (one way out for all)
+                yield sample
+        except (BrokenSampleError, OSError) as err:
+            self._look.index.forget(self._source, file.name)
+            msg = f"{self._root}: {file.name} has changed since it was looked at "
+            msg += f"({err}); it is looked at anew the next time"
+            raise DataError(msg) from err
+
+
+def _spelt(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Write out the uids of some rows, a piece at a time: (m,) str of hex digits."""
+    raw = np.frombuffer(uids, dtype=np.uint8).reshape(-1, 16)
+    spelt = np.empty(len(rows), dtype="<U32")
+    for start in range(0, len(rows), _PIECE):
+        digits = raw[rows[start : start + _PIECE]].tobytes().hex().encode()
+        wide = np.frombuffer(digits, dtype=np.uint8).astype("<u4")
+        spelt[start : start + _PIECE] = wide.view("<U32")
+    return spelt

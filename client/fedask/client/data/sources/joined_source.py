@@ -1,0 +1,193 @@
+"""Several fields as one sample: an image, its note, its readings.
+
+A TOML file says what the parts are; each is a source of its own. Parts of one sample
+share a name: the stem of a file, or the cell of an ``id`` column. ::
+
+    [image]
+    data = "scans"          # 0017.png
+    [note]
+    data = "notes.csv"
+    id = "scan"             # 0017
+    column = "text"
+
+The raw form is a structured array: ``raw["image"]``, ``raw["note"]``. It is indexed,
+copied and counted by row like any other, so that nothing between the source and the
+task's transform knows of parts.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.data.rights.provenance import Origin, TracedSource
+from fedask.client.data.sources.indexed_source import IndexedSource, Look
+from fedask.client.data.sources.regular_file import BrokenSampleError, read_whole
+from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
+from fedask.client.records.pool import Broken, DataSource
+from fedask.common.errors import ConfigError, DataError
+from fedask.common.ids import bytes_uid
+
+MAX_TOML_BYTES = 1 << 16
+_FEWEST = 2  # parts
+
+
+class JoinedSource(DataSource):
+    """Samples made of one sample of each part, matched by key.
+
+    Its uid is a hash of the names and uids of the parts. What lacks a part, or has
+    two of one, is set aside.
+
+    Parameters
+    ----------
+    parts
+        Name of a field to where it comes from.
+
+    Raises
+    ------
+    DataError
+        If no sample has all its parts.
+    """
+
+    def __init__(self, parts: Mapping[str, KeyedSource]) -> None:
+        # By name: the order in which they were written is no part of a sample.
+        self._parts = {name: parts[name] for name in sorted(parts)}
+        keys = {name: part.keys() for name, part in self._parts.items()}
+        once = {name: _once(column) for name, column in keys.items()}
+        common, *others = (found for found, _ in once.values())
+        for found in others:
+            common = np.intersect1d(common, found, assume_unique=True)
+        rows = {}
+        for name, (found, at) in once.items():
+            rows[name] = at[np.searchsorted(found, common)]
+        first = next(iter(rows.values()))
+        order = np.argsort(first)  # as the first part's rows stand, to read in order
+        self._rows = {name: column[order] for name, column in rows.items()}
+        self._left = {name: len(column) - len(common) for name, column in keys.items()}
+        if not len(common):
+            msg = "no sample has all its parts: " + ", ".join(self._parts)
+            raise DataError(msg)
+        self._uids = self._named()
+
+    def _named(self) -> NDArray[np.str_]:
+        """Name each sample by its parts."""
+        columns = [p.uids()[self._rows[name]] for name, p in self._parts.items()]
+        uids = np.empty(len(columns[0]), dtype="<U32")
+        for row, parts in enumerate(zip(*columns, strict=True)):
+            text = " ".join(
+                f"{n}:{uid}" for n, uid in zip(self._parts, parts, strict=True)
+            )
+            uids[row] = bytes_uid(text.encode())
+        return uids
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self._uids
+
+    def origins(self) -> list[Origin]:
+        """Return where the samples of each part stand."""
+        return [
+            origin.at(self._rows[name])
+            for name, part in self._parts.items()
+            if isinstance(part, TracedSource)
+            for origin in part.origins()
+        ]
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        columns = {
+            name: part.load(self._rows[name][rows])
+            for name, part in self._parts.items()
+        }
+        fields = [(name, raw.dtype, raw.shape[1:]) for name, raw in columns.items()]
+        batch = np.empty(len(rows), dtype=fields)
+        for name, raw in columns.items():
+            batch[name] = raw
+        return batch
+
+    @override
+    def broken(self) -> list[Broken]:
+        broken = []
+        for name, part in self._parts.items():
+            broken += [Broken(f"{name}: {b.name}", b.reason) for b in part.broken()]
+            if left := self._left[name]:
+                reason = "without a partner in each other part, or twice under a name"
+                broken.append(Broken(f"{name}: {left} samples", reason))
+        return broken
+
+
+def _once(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the keys that stand once, ascending, and their rows."""
+    found, at, counts = np.unique(keys, return_index=True, return_counts=True)
+    return found[counts == 1], at[counts == 1]
+
+
+def open_joined(path: Path, look: Look) -> JoinedSource:
+    """Open the parts that a TOML file names.
+
+    Parameters
+    ----------
+    path
+        The file: a table per part, with the options of ``open_source``. A relative
+        ``data`` is looked for beside the file.
+    look
+        With the index.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no TOML, or names fewer than two parts.
+    DataError, StoreError
+        If it cannot be read, or from the parts.
+    """
+    parts = joined_parts(path)
+    return JoinedSource({n: _part(path, n, part, look) for n, part in parts.items()})
+
+
+def joined_parts(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the options of each part that a TOML file names, its ``data`` absolute.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no TOML, names fewer than two parts, or one that cannot be.
+    DataError
+        If it cannot be read.
+    """
+    try:
+        tables = tomllib.loads(read_whole(path, MAX_TOML_BYTES).decode())
+    except (OSError, BrokenSampleError) as err:
+        msg = f"cannot read samples from {path}: {err}"
+        raise DataError(msg) from err
+    except ValueError as err:
+        msg = f"{path} is no TOML: {err}"
+        raise ConfigError(msg) from err
+    if len(tables) < _FEWEST:
+        msg = f"{path} must have a table for each of at least two parts"
+        raise ConfigError(msg)
+    return {name: _options(path, name, table) for name, table in tables.items()}
+
+
+def _options(path: Path, name: str, table: object) -> dict[str, Any]:
+    if not isinstance(table, dict) or "data" not in table:
+        msg = f"{path}: [{name}] has no data"
+        raise ConfigError(msg)
+    if not name.isidentifier():
+        msg = f"{path}: {name!r} is no name for a field"
+        raise ConfigError(msg)
+    if table.get("kind") == JOINED or str(table["data"]).endswith(".toml"):
+        msg = f"{path}: [{name}] cannot be joined itself"
+        raise ConfigError(msg)
+    return {**table, "data": str(path.resolve().parent / str(table["data"]))}
+
+
+def _part(path: Path, name: str, options: Mapping[str, Any], look: Look) -> KeyedSource:
+    source = open_source(options, look)
+    if not isinstance(source, IndexedSource):  # for the types: there is no other
+        msg = f"{path}: [{name}] cannot be a part"
+        raise ConfigError(msg)
+    return source

@@ -1,0 +1,156 @@
+"""What reads one kind of file: samples found in a scan, read again by their place.
+
+Implemented by the kinds; called by ``IndexedSource``. A reader keeps no sample.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.data.sources.regular_file import (
+    BrokenSampleError,
+    File,
+    read_whole,
+    suffix_of,
+)
+from fedask.client.records.pool import Broken
+from fedask.common.ids import Uid, bytes_uid, stable_seed
+
+
+class Found(NamedTuple):
+    """A sample of a file.
+
+    Parameters
+    ----------
+    uid
+        Hash of its content as it is stored.
+    place
+        Two numbers by which the reader finds it again: offset and length in bytes, or
+        row and group.
+    form
+        What samples of one pool must have in common, to be stacked: type and shape.
+    key
+        Hash of what names it in other parts of a joined source.
+    """
+
+    uid: Uid
+    place: tuple[int, int]
+    form: str
+    key: int = 0
+
+
+class Reader(Protocol):
+    """Reads one kind of file. Its fields are the options of the kind."""
+
+    suffixes: ClassVar[frozenset[str]]
+
+    def stamp(self, file: File) -> tuple[int, int]:
+        """Return (size in bytes, time in ns); the content changes only with these."""
+        return file.size, file.mtime_ns
+
+    def scan(self, file: File) -> Iterator[Found | Broken]:
+        """Yield every sample of a file, and what is broken in it.
+
+        Raises
+        ------
+        BrokenSampleError
+            If the whole file, or the rest of it, is of no use.
+        OSError
+            If it cannot be read now.
+        """
+        ...
+
+    def read(
+        self, file: File, places: NDArray[np.int64]
+    ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
+        """Yield uid and raw sample of each place, (m, 2) as found, in their order.
+
+        Raises
+        ------
+        BrokenSampleError, OSError
+            If there is no such sample any more.
+        """
+        ...
+
+
+def form_of(sample: NDArray[Any]) -> str:
+    """Return type and shape of a sample, as text."""
+    return _form(sample.dtype, sample.shape)
+
+
+@lru_cache(maxsize=64)  # the name of a type takes as long as reading a row
+def _form(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    return f"{dtype} {'x'.join(map(str, shape)) or 'scalar'}"
+
+
+def key_of(name: object) -> int:
+    """Hash a name that samples of several sources share, into 64 bits."""
+    return stable_seed("key", str(name).encode("utf-8", "backslashreplace").decode())
+
+
+def stack(samples: Sequence[Any]) -> NDArray[Any]:
+    """Put samples of one form into one array: (m, ...), or (m,) str."""
+    if isinstance(samples[0], str):
+        return np.array(samples, dtype=np.str_)
+    return np.stack(samples)
+
+
+def check_finite(sample: NDArray[Any]) -> None:
+    """Refuse a sample that would only make the model give NaN.
+
+    Raises
+    ------
+    BrokenSampleError
+        If a number is not finite.
+    """
+    if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
+        msg = "holds NaN or infinity"
+        raise BrokenSampleError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReader(Reader):
+    """One file is one sample: what images and sounds have in common."""
+
+    max_bytes: ClassVar[int] = 1 << 26
+
+    def decode(self, data: bytes, suffix: str) -> NDArray[Any] | str:
+        """Return the sample that the bytes of a file stand for.
+
+        Raises
+        ------
+        BrokenSampleError
+            If they stand for none.
+        """
+        raise NotImplementedError
+
+    def form(self, sample: NDArray[Any] | str, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
+        """Return what a sample, decoded from data, must have in common with others."""
+        return "text" if isinstance(sample, str) else form_of(sample)
+
+    @override
+    def scan(self, file: File) -> Iterator[Found | Broken]:
+        uid, sample, data = self._read(file)
+        key = key_of(PurePosixPath(file.name).with_suffix(""))
+        yield Found(uid, (0, file.size), self.form(sample, data), key)
+
+    @override
+    def read(
+        self, file: File, places: NDArray[np.int64]
+    ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
+        uid, sample, _ = self._read(file)
+        for _ in range(len(places)):
+            yield uid, sample
+
+    def _read(self, file: File) -> tuple[Uid, NDArray[Any] | str, bytes]:
+        data = read_whole(file.path, self.max_bytes)
+        sample = self.decode(data, suffix_of(file.name))
+        if not isinstance(sample, str):
+            check_finite(sample)
+        return bytes_uid(data), sample, data

@@ -1,0 +1,167 @@
+"""Samples that are kept sealed in the device's own store: kind ``sealed``.
+
+Called by the table of kinds. Each payload is decoded by the reader of its suffix, as
+the file that it was; the options are those of that kind. What the readers found is kept
+in the index, so that only new payloads are decoded when the pool is opened.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.indexed_source import Look, NoSamplesError
+from fedask.client.data.sources.reader import FileReader, Found, check_finite, stack
+from fedask.client.data.sources.regular_file import BrokenSampleError
+from fedask.client.data.sources.source import kind_of_suffix, make_reader
+from fedask.client.records.payload import Payload, PayloadStore
+from fedask.client.records.pool import Broken, DataSource
+from fedask.common.errors import ConfigError, DataError
+from fedask.common.ids import Uid
+
+
+def open_sealed(options: Mapping[str, Any], look: Look) -> "SealedSource":
+    """Open the payloads of a device's store.
+
+    Parameters
+    ----------
+    options
+        Of the kind of most payloads: ``images``, ``sounds`` or ``documents``.
+    look
+        With the store.
+
+    Raises
+    ------
+    ConfigError
+        If there is no store, or an option is wrong.
+    NoSamplesError
+        If no payload can be used.
+    """
+    if look.payloads is None:
+        msg = "data of kind 'sealed' is kept in a device's store: there is none here"
+        raise ConfigError(msg)
+    listed = look.payloads.payloads()
+    kinds = Counter(filter(None, (kind_of_suffix(each.suffix) for each in listed)))
+    if not kinds:
+        msg = f"no samples in the store: none of {len(listed)} payloads can be decoded"
+        raise NoSamplesError(msg)
+    _, kind = min((-count, kind) for kind, count in kinds.items())
+    reader = make_reader(kind, options)
+    if not isinstance(reader, FileReader):
+        msg = f"data of kind {kind!r} cannot be kept sealed"
+        raise ConfigError(msg)
+    return SealedSource(look.payloads, listed, reader, look)
+
+
+class SealedSource(DataSource):
+    """Payloads of one kind and form, as a source.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    listed
+        What it holds now.
+    reader
+        Decodes them.
+    look
+        With the index, which must stay open.
+
+    Raises
+    ------
+    NoSamplesError
+        If none can be used.
+    """
+
+    def __init__(
+        self,
+        store: PayloadStore,
+        listed: Sequence[Payload],
+        reader: FileReader,
+        look: Look,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._index = look.index
+        self._source = look.index.source(f"sealed {reader!r}")
+        self._refused: list[Broken] = []
+        found: list[tuple[Payload, int]] = []
+        for payload in listed:
+            contents = self._contents(payload)
+            found += [(payload, form) for form in contents.forms]
+        self._index.keep(self._source, {payload.uid for payload in listed})
+        self._payloads = self._of_one_form(found)
+        if not self._payloads:
+            broken = self.broken()
+            msg = f"no samples in the store: {len(broken)} payloads were set aside"
+            raise NoSamplesError(msg)
+        self._uids = np.array([each.uid for each in self._payloads], dtype="<U32")
+
+    def _contents(self, payload: Payload) -> Contents:
+        """Return what a payload is, from the index if it was decoded before."""
+        stamp = (payload.size, 0)
+        kept = self._index.find(self._source, payload.uid, stamp)
+        if kept is not None:
+            return kept
+        contents = Contents()
+        try:
+            data = self._store.payload(payload.uid)
+            sample = self._decode(data, payload.suffix)
+            form = self._index.form(self._reader.form(sample, data))
+            contents.add(Found(payload.uid, (0, payload.size), ""), form)
+        except BrokenSampleError as err:
+            contents.set_aside(Broken(payload.uid, str(err)))
+        self._index.put(self._source, payload.uid, stamp, contents)
+        return contents
+
+    def _decode(self, data: bytes, suffix: str) -> NDArray[Any] | str:
+        if suffix not in self._reader.suffixes:
+            msg = f"is a {suffix} file, which is of another kind than most"
+            raise BrokenSampleError(msg)
+        sample = self._reader.decode(data, suffix)
+        if not isinstance(sample, str):
+            check_finite(sample)
+        return sample
+
+    def _of_one_form(self, found: Sequence[tuple[Payload, int]]) -> list[Payload]:
+        """Return the payloads of the commonest form; ties by its text."""
+        names = self._index.forms()
+        counts = Counter(form for _, form in found)
+        ranked = [(-n, names.get(form, ""), form) for form, n in counts.items()]
+        if not ranked:
+            return []
+        _, name, best = min(ranked)
+        for payload, form in found:
+            if form != best:
+                reason = f"is not {name} as most others are"
+                self._refused.append(Broken(payload.uid, reason))
+        return [payload for payload, form in found if form == best]
+
+    @override
+    def uids(self) -> NDArray[np.str_]:
+        return self._uids
+
+    @override
+    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        if not len(rows):
+            return self.load(np.zeros(1, dtype=np.int64))[:0]
+        return stack([self._sample(self._payloads[row]) for row in rows.tolist()])
+
+    def _sample(self, payload: Payload) -> NDArray[Any] | str:
+        try:
+            return self._decode(self._store.payload(payload.uid), payload.suffix)
+        except BrokenSampleError as err:
+            msg = f"the payload of sample {payload.uid} cannot be decoded: {err}"
+            raise DataError(msg) from err
+
+    @override
+    def broken(self) -> list[Broken]:
+        return self._refused + self._index.broken(self._source)
+
+    @override
+    def dropped(self) -> frozenset[Uid]:
+        return self._store.dropped()

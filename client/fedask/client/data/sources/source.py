@@ -1,0 +1,184 @@
+"""What a device's owner may name as its data, and the table of kinds.
+
+Called by the deployment with the node configuration, by ``joined`` with a table of a
+TOML file. A kind is a reader, whose fields are the options of the kind.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
+from fedask.client.data.sources.indexed_source import IndexedSource, Look
+from fedask.client.data.sources.reader import Reader
+from fedask.client.data.sources.regular_file import File, suffix_of, walk
+from fedask.client.records.pool import DataSource
+from fedask.common.errors import ConfigError, DataError
+from fedask.common.registry import nearest, resolve
+
+JOINED, SEALED = "joined", "sealed"
+SOURCES = {
+    "array": "fedask.client.data.sources.npy:ArrayReader",
+    "images": "fedask.client.data.sources.images:ImageReader",
+    "sounds": "fedask.client.data.sources.sounds:SoundReader",
+    "documents": "fedask.client.data.sources.texts:DocumentReader",
+    "texts": "fedask.client.data.sources.texts:TextReader",
+    "windows": "fedask.client.data.sources.windows:WindowReader",
+    "table": "fedask.client.data.sources.sqlite_table:TableReader",
+    "parquet": "fedask.client.data.sources.parquet:ParquetReader",
+    JOINED: "fedask.client.data.sources.joined_source:open_joined",
+    SEALED: "fedask.client.data.sources.sealed_source:open_sealed",
+}
+OPTIONS = frozenset({"data", "kind", "watch", "show"})  # of every kind
+
+# By suffix; a csv file is "texts" where a column is named. In a folder, files that are
+# a sample each come before files of many samples, which may be lists of labels.
+_SINGLE = {
+    **dict.fromkeys((*PILLOW_SUFFIXES, *PNM_SUFFIXES), "images"),
+    ".wav": "sounds",
+    ".txt": "documents",
+}
+_MANY = {
+    ".csv": "windows",
+    ".jsonl": "texts",
+    ".db": "table",
+    ".sqlite": "table",
+    ".sqlite3": "table",
+    ".parquet": "parquet",
+    ".npz": "array",
+}
+
+
+class KeyedSource(DataSource, Protocol):
+    """A source whose samples may be parts of larger ones."""
+
+    def keys(self) -> NDArray[np.uint64]:
+        """Return what names each sample in the other parts: (n,) uint64, row by row."""
+        ...
+
+
+def open_source(options: Mapping[str, Any], look: Look) -> DataSource:
+    """Open the data of a device.
+
+    Parameters
+    ----------
+    options
+        ``data``, a file or folder; ``kind``, told from the path by default; ``watch``,
+        whether files may still be growing; ``show``, for people (see ``shows``); and
+        the options of the kind.
+    look
+        With the index, which must stay open. Its ``watch`` is replaced.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown or wrong, or something is not installed.
+    DataError
+        If there is no sample, the kind is unknown or cannot be told.
+    StoreError
+        If the index cannot be used.
+    """
+    root = Path(str(options["data"]))
+    kind = str(options["kind"]) if "kind" in options else kind_of(root, options)
+    check_kind(kind)
+    watch = options.get("watch", look.watch)
+    if not isinstance(watch, bool):
+        msg = f"watch = {watch!r} must be true or false"
+        raise ConfigError(msg)
+    look = dataclasses.replace(look, watch=watch)
+    given = {key: value for key, value in options.items() if key not in OPTIONS}
+    if kind == JOINED:
+        _check_options(kind, given, {})
+        source: DataSource = resolve("kind of data", kind, SOURCES)(root, look)
+        return source
+    if kind == SEALED:
+        sealed: DataSource = resolve("kind of data", kind, SOURCES)(given, look)
+        return sealed
+    return IndexedSource(root, make_reader(kind, given), look)
+
+
+def check_kind(kind: str) -> None:
+    """Do nothing if there is such a kind of data, or it is a user's own.
+
+    Raises
+    ------
+    DataError
+        With the nearest kind that there is.
+    """
+    if kind not in SOURCES and ":" not in kind:
+        msg = f"unknown kind of data {kind!r}" + nearest(kind, SOURCES)
+        raise DataError(msg)
+
+
+def make_reader(kind: str, options: Mapping[str, Any]) -> Reader:
+    """Make the reader of a kind, with its options.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown, of the wrong type or out of range.
+    """
+    reader = resolve("kind of data", kind, SOURCES)
+    known = {
+        field.name: field.type
+        for field in dataclasses.fields(reader)
+        if not field.name.startswith("_")
+    }
+    _check_options(kind, options, known)
+    made: Reader = reader(**options)
+    return made
+
+
+def _check_options(
+    kind: str, options: Mapping[str, Any], known: Mapping[str, Any]
+) -> None:
+    for name, value in options.items():
+        if name not in known:
+            msg = f"{name!r} is no option of data of kind {kind!r}"
+            raise ConfigError(msg + nearest(name, {*known, *OPTIONS}))
+        if type(value) is not known[name]:
+            msg = f"{name} = {value!r:.80} must be of type {known[name].__name__}"
+            raise ConfigError(msg)
+
+
+def kind_of_suffix(suffix: str) -> str:
+    """Return the kind of which one file is one sample, or "" if there is none."""
+    return {**_SINGLE, ".npy": "images"}.get(suffix, "")
+
+
+def kind_of(root: Path, options: Mapping[str, Any]) -> str:
+    """Tell the kind of data from a file's suffix, or from the files of a folder.
+
+    Raises
+    ------
+    DataError
+        If there is nothing at ``root``, or its kind cannot be told: with the kinds
+        there are.
+    """
+    suffixes = Counter[str]()
+    if root.is_dir():
+        wanted = frozenset({*_SINGLE, *_MANY, ".npy"})
+        found = (e for e in walk(root, wanted) if isinstance(e, File))
+        suffixes.update(suffix_of(file.name) for file in found)
+    else:
+        suffixes[suffix_of(root.name)] = 1
+        if not root.exists():
+            msg = f"cannot read samples from {root}: there is no such file or folder"
+            raise DataError(msg)
+    singles = {**_SINGLE, ".npy": "images" if root.is_dir() else "array"}
+    for table in (singles, {**_MANY, ".toml": JOINED}):
+        kinds = {table[suffix] for suffix in suffixes if suffix in table}
+        if kinds == {"windows"} and options.get("column"):
+            return "texts"
+        if len(kinds) == 1:
+            return kinds.pop()
+        if kinds:
+            msg = f"{root} holds data of several kinds: say kind= one of "
+            raise DataError(msg + ", ".join(sorted(kinds)))
+    msg = f"cannot tell the kind of data in {root}: say kind= one of "
+    raise DataError(msg + ", ".join(sorted(SOURCES)))

@@ -1,0 +1,1 @@
+"""Where people get samples and where their annotations are taken in."""

@@ -1,0 +1,356 @@
+"""The labelling desk: gives samples to people and takes their verdicts.
+
+Called by whatever people use: a page, a service, a terminal, an import; each a process
+of its own over the device's one file. Never by the server, which has no say here. Each
+call is one transaction; what happens in it is the business of ``leasing``,
+``answering``, ``taking`` and ``undoing``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, time
+
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.desk.lease_table import Leases, leased, new_token
+from fedask.client.labelling.desk.leased_answer import (
+    check_right,
+    check_said,
+    receipt,
+    shared,
+    shared_with,
+    verdict_on,
+)
+from fedask.client.labelling.desk.retraction import undo
+from fedask.client.labelling.desk.unleased_answer import Taken, check_verdict, take
+from fedask.client.records.annotation import (
+    SKIP,
+    UNSURE,
+    Lease,
+    Progress,
+    Receipt,
+    Rule,
+    Said,
+    Verdict,
+)
+from fedask.client.records.audit_event import Event
+from fedask.client.records.label_queue import State
+from fedask.client.records.sample_record import Book, VerdictStore
+from fedask.common.clock import Clock
+from fedask.common.errors import ProtocolError
+from fedask.common.ids import Annotator, Uid, parse_annotator
+
+MAX_HELD = 1000  # leases of one annotator
+# What the log calls a verdict; any other is a label.
+_EVENTS: dict[Said, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
+
+
+class Desk:
+    """Where people get samples and leave verdicts. One per connection.
+
+    Parameters
+    ----------
+    store
+        The device's.
+    clock
+        Ends leases.
+    settings
+        Of the device.
+    tokens
+        Makes a new token.
+
+    Raises
+    ------
+    ProtocolError
+        From every method that takes an annotator, if that is no name.
+    StoreError
+        From every method, if the disk refuses.
+    """
+
+    def __init__(
+        self,
+        store: VerdictStore,
+        clock: Clock,
+        settings: DeskSettings,
+        tokens: Callable[[], str] = new_token,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._rule = Rule.parse(settings.rule, settings.unsure)
+        self._leases = Leases(settings, self._rule, tokens)
+
+    @property
+    def quorum(self) -> int:
+        """How many people must agree about a sample."""
+        return self._rule.quorum
+
+    def lease(self, annotator: str, limit: int) -> list[Lease]:
+        """Give samples to an annotator until they hold ``limit``.
+
+        Returns all that they hold, what they held before first: a client that lost
+        its memory, or asks again, gets the same samples, for a full length.
+
+        Parameters
+        ----------
+        limit
+            From 0 to ``MAX_HELD``.
+
+        Raises
+        ------
+        ProtocolError
+            If the limit is out of range.
+        """
+        who = parse_annotator(annotator)
+        if not 0 <= limit <= MAX_HELD:
+            msg = f"a lease of {limit} samples: must be 0 to {MAX_HELD}"
+            raise ProtocolError(msg)
+        with self._open() as (book, now):
+            return self._leases.give(book, who, limit, now)
+
+    def lacks(self, annotator: str, limit: int) -> bool:
+        """Tell whether ``lease`` would give this annotator anything they do not hold.
+
+        Gives and prolongs nothing, so that it may be asked again and again.
+        """
+        who = parse_annotator(annotator)
+        with self._open() as (book, _):
+            room = len(book.leased(annotator=who)) < limit
+            return room and bool(book.open_for(who, 1, self._rule.quorum))
+
+    def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
+        """Refuse whoever was not given this sample with this token, or may not see it.
+
+        Raises
+        ------
+        ProtocolError
+            If the token is of another lease.
+        RightEndedError
+            If the right to use the sample has ended, whoever has it on the screen.
+        StoreError
+            If the sample is not in the queue.
+        """
+        who = parse_annotator(annotator)
+        with self._open() as (book, now):
+            leased(book, who, uid, token)
+            check_right(book, uid, now)
+
+    def check_right(self, uid: Uid) -> None:
+        """Refuse what may not be shown, or not any more: to be asked at each look.
+
+        Raises
+        ------
+        RightEndedError
+            If the right to use the sample has ended, or it was erased.
+        """
+        with self._open() as (book, now):
+            check_right(book, uid, now)
+
+    def submit(
+        self,
+        annotator: str,
+        uid: Uid,
+        token: str,
+        verdict: Said,
+        key: str,
+        also: Sequence[Uid] = (),
+    ) -> Receipt:
+        """Keep what an annotator says of a sample they were given.
+
+        Taken even if the lease ran out; it counts unless others settled the sample in
+        the meantime. A second verdict of the same annotator replaces their first.
+
+        Parameters
+        ----------
+        token
+            Of the lease.
+        verdict
+            ``Label(class index)``, ``SKIP`` or ``UNSURE``.
+        key
+            Names this act of answering; the same key again changes nothing.
+        also
+            Near-duplicates (``near``) that the person says are the same.
+
+        Raises
+        ------
+        ProtocolError
+            If the token is of another lease, the key of another sample, the label no
+            class, or one of ``also`` is no near-duplicate or got no label.
+        RightEndedError
+            If the right to use the sample has ended.
+        StoreError
+            If the sample is not in the queue.
+        """
+        who = parse_annotator(annotator)
+        check_said(verdict, key, also, self._settings.classes)
+        with self._open() as (book, now):
+            if not book.given(who, key):
+                sheet = leased(book, who, uid, token)
+                near = self._store.near(uid) if also else []
+                sheets = [sheet, *shared_with(book, uid, also, near)]
+                for each in sheets:
+                    check_right(book, each.item.uid, now)
+                for each in sheets:
+                    fresh = verdict_on(each, who, verdict, key, now)
+                    if each is not sheet:
+                        fresh = shared(fresh)
+                    book.write(each.with_verdict(fresh, now).settled(self._rule))
+                event = _EVENTS.get(verdict, Event.LABELLED)
+                book.record(event, [each.item.uid for each in sheets], now, who)
+            return receipt(book.given(who, key), uid)
+
+    def take(self, verdicts: Sequence[Verdict]) -> list[Taken]:
+        """Keep verdicts that people gave elsewhere, without a lease.
+
+        All of them, or none. The same key of the same annotator on the same sample
+        changes nothing when it comes again, even if the verdict was taken back in the
+        meantime. A newer verdict of an annotator replaces their older one, whichever
+        comes first. ``undo`` takes back what was taken last, like any other answer.
+
+        Parameters
+        ----------
+        verdicts
+            Each with sample, annotator, kind, label, time (None: nobody knows) and key.
+            GIVEN settles its sample at once; LABEL and SHARED are an opinion under the
+            rule of agreement.
+
+        Returns
+        -------
+        list
+            What became of each, in their order.
+
+        Raises
+        ------
+        ProtocolError
+            If one of them is nothing that a person may have said: see
+            ``taking.check_verdict``.
+        """
+        self.check(verdicts)
+        with self._open() as (book, now):
+            taken = [take(book, self._rule, verdict, now) for verdict in verdicts]
+            acts: dict[tuple[Event, Annotator], list[Uid]] = {}
+            for verdict, became in zip(verdicts, taken, strict=True):
+                if became is Taken.KEPT:
+                    event = _EVENTS.get(verdict.kind, Event.LABELLED)
+                    acts.setdefault((event, verdict.annotator), []).append(verdict.uid)
+            for (event, who), uids in acts.items():
+                book.record(event, uids, now, who)
+            return taken
+
+    def take_back(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Take back verdicts of ``take``, as their annotators did where they gave them.
+
+        One that a model was trained on stands, as for ``undo``; nobody is given the
+        sample, which waits again.
+
+        Returns
+        -------
+        list
+            Those that were taken back.
+        """
+        gone: list[Verdict] = []
+        with self._open() as (book, now):
+            for verdict in verdicts:
+                given = book.given(verdict.annotator, verdict.key)
+                if all(each.undone is not None for each in given):
+                    continue  # taken back, replaced or erased in the meantime
+                sheet = book.sheet(verdict.uid)
+                if sheet.item.state is State.TRAINED:
+                    continue
+                sheet = sheet.without(verdict, now).settled(self._rule)
+                may_wait = book.may_show(verdict.uid, now)
+                book.write(sheet if may_wait else sheet.withdrawn())
+                gone.append(verdict)
+            for who in sorted({verdict.annotator for verdict in gone}):
+                uids = [verdict.uid for verdict in gone if verdict.annotator == who]
+                book.record(Event.UNDONE, uids, now, who)
+        return gone
+
+    def check(self, verdicts: Iterable[Verdict]) -> None:
+        """Refuse what ``take`` would refuse; nothing is kept.
+
+        Raises
+        ------
+        ProtocolError
+            As ``take``.
+        """
+        now = self._clock.now()
+        for verdict in verdicts:
+            check_verdict(verdict, self._settings.classes, now)
+
+    def undo(self, annotator: str, key: str | None = None) -> Uid | None:
+        """Take back an annotator's last answer and give them the sample again.
+
+        With it go the verdicts on near-duplicates. One that a model was trained on
+        stands until it is answered anew: then the sample is trained on again.
+
+        Parameters
+        ----------
+        key
+            That the answer was given under: once it is taken back, the same call again
+            changes nothing. None: whatever the last answer is.
+
+        Returns
+        -------
+        Uid
+            Of the sample; None if there is nothing to take back.
+
+        Raises
+        ------
+        ProtocolError
+            If the key is not that of the last answer.
+        """
+        who = parse_annotator(annotator)
+        with self._open() as (book, now):
+            return undo(book, self._leases, self._rule, who, key, now)
+
+    def release(self, annotator: str) -> None:
+        """Give back all that an annotator holds; answers on their way are taken."""
+        who = parse_annotator(annotator)
+        with self._open() as (book, now):
+            self._leases.end(book, who, now)
+
+    def progress(self, annotator: str | None = None) -> Progress:
+        """Count states, classes and verdicts.
+
+        Parameters
+        ----------
+        annotator
+            Who asks: they see their own verdicts and no controls. None: the site.
+        """
+        midnight = datetime.combine(self._clock.now().astimezone(UTC), time(), UTC)
+        all_of_it = self._store.progress(midnight)
+        if annotator is None:
+            return all_of_it
+        who = parse_annotator(annotator)
+        mine = all_of_it.annotators.get(who, 0)
+        return replace(all_of_it, annotators={who: mine}, controls={})
+
+    def history(self, limit: int, annotator: str | None = None) -> list[Verdict]:
+        """Return the last verdicts, newest first, those taken back among them.
+
+        Parameters
+        ----------
+        limit
+            At most so many.
+        annotator
+            Who asks: they see their own, and not which were controls. None: the site.
+        """
+        if annotator is None:
+            return self._store.verdicts(limit, None)
+        mine = self._store.verdicts(limit, parse_annotator(annotator))
+        return [replace(verdict, control=False) for verdict in mine]
+
+    def near(self, uid: Uid) -> list[Uid]:
+        """Return waiting samples so close to this one that one answer may serve all."""
+        with self._open():  # what waited too long does not wait now
+            pass
+        return self._store.near(uid)
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[Book, datetime]]:
+        """Begin a transaction in which no lease is over or too long."""
+        now = self._clock.now()
+        with self._store.book() as book:
+            self._leases.tidy(book, now)
+            yield book, now

@@ -1,0 +1,124 @@
+"""Verdicts under a lease: what a person says of a sample they were given.
+
+Called by the desk, within an open book. Verdicts without a lease are the business of
+``taking``; what a verdict does to a sample is for ``sheet`` to say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from fedask.client.labelling.desk.unleased_answer import check_key
+from fedask.client.records.annotation import (
+    SKIP,
+    UNSURE,
+    Kind,
+    Label,
+    Receipt,
+    Said,
+    Verdict,
+)
+from fedask.client.records.refusal import (
+    KeyReusedError,
+    NotNearError,
+    RightEndedError,
+)
+from fedask.client.records.sample_record import Book, Sheet
+from fedask.common.errors import ProtocolError
+from fedask.common.ids import Annotator, Uid
+
+
+def check_said(said: Said, key: str, also: Sequence[Uid], classes: int) -> None:
+    """Refuse what no client should send.
+
+    Raises
+    ------
+    ProtocolError
+        If the key is no key, the label no class, or something else than a label is to
+        be shared.
+    """
+    check_key(key)
+    if isinstance(said, Label):
+        if not 0 <= said.index < classes:
+            msg = f"label {said.index} is not one of {classes} classes"
+            raise ProtocolError(msg)
+    elif said not in (SKIP, UNSURE):
+        msg = f"a verdict is a label, SKIP or UNSURE, not {said!r:.40}"
+        raise ProtocolError(msg)
+    elif also:
+        msg = "only a label can be shared with near-duplicates"
+        raise ProtocolError(msg)
+
+
+def shared_with(
+    book: Book, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
+) -> list[Sheet]:
+    """Return the sheets of near-duplicates that a verdict is for, too.
+
+    Raises
+    ------
+    NotNearError
+        If one of them is none.
+    """
+    wrong = sorted(set(also) - set(near))
+    if wrong:
+        msg = f"sample {wrong[0]:.40} is no near-duplicate of {uid} that waits"
+        raise NotNearError(msg)
+    return [book.sheet(other) for other in sorted(set(also))]
+
+
+def check_right(book: Book, uid: Uid, now: datetime) -> None:
+    """Refuse a verdict on what may not be used any more: it could not be either.
+
+    Raises
+    ------
+    RightEndedError
+        Naming the sample.
+    """
+    if not book.may_show(uid, now):
+        msg = f"sample {uid} may not be used any more: its right to be has ended"
+        raise RightEndedError(msg)
+
+
+def verdict_on(
+    sheet: Sheet, who: Annotator, said: Said, key: str, now: datetime
+) -> Verdict:
+    """Write down what somebody says of a sample that they were given."""
+    hold = sheet.hold_of(who)
+    return Verdict(
+        uid=sheet.item.uid,
+        annotator=who,
+        kind=Kind.LABEL if isinstance(said, Label) else said,
+        label=said.index if isinstance(said, Label) else None,
+        at=now,
+        key=key,
+        token="" if hold is None else hold.token,
+        control=hold is not None and hold.control,
+    )
+
+
+def shared(verdict: Verdict) -> Verdict:
+    """Return a verdict as it stands for a near-duplicate."""
+    return replace(verdict, kind=Kind.SHARED, token="", control=False)
+
+
+def receipt(verdicts: Sequence[Verdict], uid: Uid) -> Receipt:
+    """Write the receipt for what was kept under one key.
+
+    Raises
+    ------
+    KeyReusedError
+        If that is of another sample.
+    """
+    first, *others = verdicts
+    if first.uid != uid or first.at is None:
+        msg = f"this key was used for sample {first.uid}: every answer needs its own"
+        raise KeyReusedError(msg)
+    return Receipt(
+        number=first.number,
+        uid=uid,
+        kind=first.kind,
+        label=first.label,
+        at=first.at,
+        shared=tuple(verdict.uid for verdict in others),
+    )

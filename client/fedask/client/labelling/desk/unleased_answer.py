@@ -1,0 +1,129 @@
+"""Verdicts that come without a lease: from another tool, a file, the site itself.
+
+Called by the desk, within an open book. What comes in is untrusted; what it does to a
+sample is for ``sheet`` to say, as for any other verdict.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from fedask.client.records.annotation import Kind, Rule, Verdict
+from fedask.client.records.refusal import UnknownSampleError
+from fedask.client.records.sample_record import Book, Sheet
+from fedask.common.errors import ProtocolError
+from fedask.common.ids import parse_annotator
+
+MAX_KEY = 128  # characters
+AHEAD = timedelta(days=1)  # clocks of two machines differ, but not by more
+
+_CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
+
+
+class Taken(StrEnum):
+    """What became of a verdict that came without a lease."""
+
+    KEPT = "kept"  # it stands now
+    KNOWN = "known"  # it came before, whatever has become of it since
+    LATE = "late"  # the same annotator has said something since
+    UNKNOWN = "unknown"  # the sample is not in the queue
+    BARRED = "barred"  # the sample may not be used any more
+
+
+def check_verdict(verdict: Verdict, classes: int, now: datetime) -> None:
+    """Refuse what no tool should bring.
+
+    Parameters
+    ----------
+    classes
+        Number of classes of the task.
+    now
+        By the device's clock.
+
+    Raises
+    ------
+    ProtocolError
+        If the annotator is no name, the label no class or not what the kind asks for,
+        the key empty or too long, the time naive or in the future, or something set
+        that the desk sets itself.
+    """
+    parse_annotator(verdict.annotator)
+    check_key(verdict.key)
+    if verdict.kind not in _CLASSED and verdict.label is not None:
+        msg = f"sample {verdict.uid:.40}: {verdict.kind} goes without a label"
+        raise ProtocolError(msg)
+    if verdict.kind in _CLASSED and verdict.label not in range(classes):
+        msg = f"sample {verdict.uid:.40}: label {verdict.label} is not one of {classes}"
+        raise ProtocolError(msg + " classes")
+    if verdict.at is not None:
+        _check_time(verdict.at, now)
+    if (verdict.number, verdict.token, verdict.undone, verdict.place) != (
+        0,
+        "",
+        None,
+        0,
+    ) or verdict.control:
+        msg = f"sample {verdict.uid:.40}: a verdict without a lease has no number, "
+        raise ProtocolError(msg + "token or place, is no control and was not undone")
+
+
+def check_key(key: str) -> None:
+    """Refuse an idempotency key that is empty or too long.
+
+    Raises
+    ------
+    ProtocolError
+        Saying how long it may be.
+    """
+    if not 1 <= len(key) <= MAX_KEY:
+        msg = f"an idempotency key must have 1 to {MAX_KEY} characters"
+        raise ProtocolError(msg)
+
+
+def _check_time(at: datetime, now: datetime) -> None:
+    if at.tzinfo is None:
+        msg = f"the time {at.isoformat()} has no time zone"
+        raise ProtocolError(msg)
+    if at > now + AHEAD:
+        # It would stand for ever: nothing its annotator says later would be newer.
+        msg = f"the time {at.isoformat()} lies in the future of this device, where it "
+        msg += f"is {now.isoformat()}: set the clock that is wrong"
+        raise ProtocolError(msg)
+
+
+def take(book: Book, rule: Rule, verdict: Verdict, now: datetime) -> Taken:
+    """Keep a verdict that ``check_verdict`` let through, if it is to be kept."""
+    known = book.given(verdict.annotator, verdict.key)
+    if any(each.uid == verdict.uid for each in known):
+        return Taken.KNOWN
+    try:
+        sheet = book.sheet(verdict.uid)
+    except UnknownSampleError:
+        return Taken.UNKNOWN
+    if not book.may_show(verdict.uid, now):
+        return Taken.BARRED
+    taken = _judged(sheet, verdict)
+    if taken is Taken.KEPT:
+        book.write(sheet.with_verdict(verdict, now).settled(rule))
+    return taken
+
+
+def _judged(sheet: Sheet, verdict: Verdict) -> Taken:
+    """Say what is to become of a verdict whose key is new.
+
+    An act that came in another way, under another key, is known by its moment: the same
+    annotator said the same of the same sample. One without a time is never newer than
+    one with.
+    """
+    mine = [v for v in sheet.verdicts if v.annotator == verdict.annotator]
+    for other in mine:
+        same = (other.kind, other.label, other.at) == (
+            verdict.kind,
+            verdict.label,
+            verdict.at,
+        )
+        if same and not other.control and (other.at or other.undone is None):
+            return Taken.KNOWN
+    stood = [v.at for v in mine if v.undone is None and not v.control]
+    if any(at and (verdict.at is None or verdict.at < at) for at in stood):
+        return Taken.LATE
+    return Taken.KEPT

@@ -1,0 +1,62 @@
+"""Files that only their owner may read: the token of a loopback port, keys.
+
+Called by the server and the client before anything is listened to or sent.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from fedask.client.base.private_file import read_private
+from fedask.common.errors import ConfigError
+
+_TOKEN_BYTES = 32
+_MAX_BYTES = 1 << 16  # of a token or a key
+
+
+def private_key(path: Path) -> bytes:
+    """Return the private key of a certificate.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be used.
+    """
+    return read_private(path, "the private key", _MAX_BYTES)
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be used, or holds none.
+    """
+    token = (
+        read_private(path, "the token", _MAX_BYTES).decode("ascii", "replace").strip()
+    )
+    if len(token) < _TOKEN_BYTES or not token.isascii() or not token.isprintable():
+        msg = f"{path} holds no token: delete it, and start the service again"
+        raise ConfigError(msg)
+    return token
+
+
+def token_at(path: Path) -> str:
+    """Return the token in a file, which is made if it is missing.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be made or used.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return read_token(path)
+    except OSError as err:
+        msg = f"cannot make the token file {path}: {err.strerror}"
+        raise ConfigError(msg) from err
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+    return read_token(path)

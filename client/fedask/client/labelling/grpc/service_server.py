@@ -1,0 +1,316 @@
+"""The labelling service of a device: gRPC over a socket of its owner's choice.
+
+Started by the command line or by a program of the device's owner, as a process of its
+own beside the SuperNode. Never by the server of the fleet, and never reachable from
+other machines without certificates on both sides.
+"""
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.grpc.access import Access
+from fedask.client.labelling.grpc.error_table import StoppingError
+from fedask.client.labelling.grpc.health import Health
+from fedask.client.labelling.grpc.rpc_adapter import Gate
+from fedask.client.labelling.grpc.secret import private_key, token_at
+from fedask.client.labelling.grpc.service_address import Address
+from fedask.client.labelling.grpc.service_settings import (
+    Limits,
+    ServerTls,
+    ServiceSettings,
+)
+from fedask.client.labelling.grpc.servicer import Front, Guide
+from fedask.client.labelling.grpc.store_watcher import Watcher
+from fedask.client.labelling.grpc.task_streams import Streams
+from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
+from fedask.client.labelling.grpc.workers import Workers
+from fedask.client.labelling.grpc.write_lock import Turns
+from fedask.client.records.exhibit import Exhibit
+from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.sqlite.connection import BUSY_TIMEOUT_MS
+from fedask.common.clock import Clock
+from fedask.common.errors import ConfigError, UnavailableError
+
+logger = logging.getLogger(__name__)
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Labelling"].full_name
+_BESIDE = StoreSettings()  # the key lies beside the store
+GRACE_S = 10.0  # for calls that were begun: as long as the store waits for its lock
+_OVERHEAD_BYTES = 1024**2  # of a message beside the content: a thousand leases
+_METADATA_BYTES = 8 * 1024
+_CONNECTION_CALLS = 64  # at the same time in one connection
+_PING_MS = 20 * 1000
+_IDLE_MS = 10 * 60 * 1000  # then a connection without calls is closed
+
+
+def desks(
+    path: Path,
+    sealing: StoreSettings,
+    clock: Clock,
+    settings: DeskSettings,
+    classes: Sequence[str],
+) -> Callable[[], AbstractContextManager[Desk]]:
+    """Return what opens a desk over a store, for the thread that calls it."""
+    turn = threading.Lock()
+
+    @contextmanager
+    def open_desk() -> Iterator[Desk]:
+        with closing(sealing.open(path, clock, "service")) as store:
+            store.keep_classes(classes)
+            turns = Turns(store, turn, BUSY_TIMEOUT_MS / 1e3)
+            yield Desk(turns, clock, settings)
+
+    return open_desk
+
+
+class LabellingService:
+    """A running service; a context manager.
+
+    Parameters
+    ----------
+    store
+        The device's file; made if missing.
+    sealing
+        How it is opened.
+    settings
+        Where it listens, and for whom.
+    desk
+        How people work together.
+    guide
+        What they are told. As many classes as the desk has.
+    exhibit
+        What they are shown; called by several threads at once. None: nothing.
+    clock
+        Ends leases.
+
+    Raises
+    ------
+    ConfigError
+        If a file of the settings cannot be used, or the address is no one's to take.
+    StoreError
+        If the store cannot be opened.
+    UnavailableError
+        If the address is taken.
+    """
+
+    def __init__(  # noqa: PLR0913  (what a service is made of, in one place)
+        self,
+        *,
+        store: Path,
+        sealing: StoreSettings = _BESIDE,
+        settings: ServiceSettings,
+        desk: DeskSettings,
+        guide: Guide,
+        exhibit: Exhibit | None,
+        clock: Clock,
+    ) -> None:
+        if len(guide.classes) != desk.classes:
+            msg = f"the guide names {len(guide.classes)} classes, the desk has "
+            raise ConfigError(msg + str(desk.classes))
+        self._settings = settings
+        self._limits = settings.limits
+        self._place = Address.parse(settings.address)
+        self._streams = Streams(self._limits.streams)
+        self._health = Health(frozenset({SERVICE}), self._limits.call_s)
+        self._open_desk = desks(store, sealing, clock, desk, guide.classes)
+        self._watcher = Watcher(store, self._limits.look_s, self._streams.wake)
+        self._stack = ExitStack()
+        self._stop = threading.Lock()
+        self._parts: dict[str, Any] = {
+            "settings": desk,
+            "guide": guide,
+            "exhibit": exhibit,
+            "limits": self._limits,
+            "streams": self._streams,
+            "clock": clock,
+        }
+        self._server: grpc.Server | None = None
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen; afterwards ``address`` is where."""
+        with ExitStack() as stack:
+            with self._open_desk():
+                pass  # a store that cannot be used is told now, not to the first caller
+            token = self._settings.token
+            access = Access(self._settings, None if token is None else token_at(token))
+            workers = Workers(
+                self._limits.calls + self._limits.streams, self._open_desk
+            )
+            stack.callback(workers.shutdown)
+            front = Front(desk=workers.desk, **self._parts)
+            server = grpc.server(
+                workers,
+                handlers=(
+                    _handlers(front, Gate(access, self._limits)),
+                    self._health.handler(),
+                ),
+                options=_options(self._limits),
+                maximum_concurrent_rpcs=_most_calls(self._limits),
+            )
+            self._bind(server, stack)
+            self._server = server
+            server.start()
+            self._health.serving = True
+            self._watcher.start()
+            self._stack = stack.pop_all()
+        logger.info("listening at %s", self.address)
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Take no more calls, finish those that were begun, and close everything.
+
+        May be called more than once, and from several threads.
+        """
+        with self._stop:
+            server, self._server = self._server, None
+            if server is None:
+                return
+            self._health.serving = False
+            self._streams.stop(StoppingError())
+            server.stop(grace_s).wait()
+            self._watcher.stop()
+            self._stack.close()
+            logger.info("stopped")
+
+    def _bind(self, server: grpc.Server, stack: ExitStack) -> None:
+        path = self._place.path
+        if path is not None:
+            # Not on systems without such sockets.
+            from fedask.client.labelling.grpc.unix_socket import (  # noqa: PLC0415  (imports gRPC)
+                close_to_others,
+                doorway,
+            )
+
+            stack.enter_context(doorway(path))
+            _listen(server, self._place, None)
+            close_to_others(path)
+            self.address = self._settings.address
+            return
+        port = _listen(server, self._place, self._settings.tls)
+        self.address = Address(host=self._place.host, port=port).target
+
+
+def _handlers(front: Front, gate: Gate) -> grpc.GenericRpcHandler:
+    """Return the methods of the service, by the names in its description."""
+    return grpc.method_handlers_generic_handler(
+        SERVICE,
+        {
+            "Describe": gate.unary("Describe", pb.DescribeRequest, front.describe),
+            "Lease": gate.unary("Lease", pb.LeaseRequest, front.lease),
+            "Tasks": gate.stream("Tasks", pb.TasksRequest, front.tasks),
+            "Show": gate.unary("Show", pb.ShowRequest, front.show),
+            "Submit": gate.unary("Submit", pb.SubmitRequest, front.submit),
+            "Undo": gate.unary("Undo", pb.UndoRequest, front.undo),
+            "Release": gate.unary("Release", pb.ReleaseRequest, front.release),
+            "Statistics": gate.unary(
+                "Statistics", pb.StatisticsRequest, front.statistics
+            ),
+        },
+    )
+
+
+def _most_calls(limits: Limits) -> int:
+    return limits.calls + limits.streams + limits.backlog
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.max_send_message_length", limits.content_bytes + _OVERHEAD_BYTES),
+        ("grpc.max_metadata_size", _METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
+        ("grpc.max_concurrent_streams", _CONNECTION_CALLS),
+        ("grpc.max_connection_idle_ms", _IDLE_MS),
+        ("grpc.keepalive_time_ms", _PING_MS),  # a client that lost its power is noticed
+        ("grpc.keepalive_timeout_ms", _PING_MS),
+        ("grpc.so_reuseport", 0),  # a second service must not share the port unseen
+    ]
+
+
+def _listen(server: grpc.Server, place: Address, tls: ServerTls | None) -> int:
+    """Bind, and return the port.
+
+    Raises
+    ------
+    ConfigError
+        If the certificates cannot be used.
+    UnavailableError
+        If the address is taken, or not of this machine.
+    """
+    try:
+        if tls is None:
+            return int(server.add_insecure_port(place.target))
+        return int(server.add_secure_port(place.target, _credentials(tls)))
+    except RuntimeError as err:  # gRPC tells one from the other on stderr alone
+        if tls is not None and _is_free(place):
+            msg = f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
+            msg += "no PEM, or the certificate is not of this key"
+            raise ConfigError(msg) from err
+        msg = f"cannot listen at {place.target}: it is taken, or not of this machine"
+        raise UnavailableError(msg) from err
+
+
+def _is_free(place: Address) -> bool:
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    try:
+        socket.create_server((place.host, place.port), family=family).close()
+    except OSError:
+        return False
+    return True
+
+
+def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    key = private_key(tls.key)
+    try:
+        chain, clients = tls.certificate.read_bytes(), tls.clients.read_bytes()
+    except OSError as err:
+        msg = f"cannot read a certificate of the service: {err}"
+        raise ConfigError(msg) from err
+    return grpc.ssl_server_credentials(
+        [(key, chain)], root_certificates=clients, require_client_auth=True
+    )
+
+
+def serve(service: LabellingService, ready: Callable[[str], None]) -> None:
+    """Run a service until SIGTERM or SIGINT; from the main thread.
+
+    Parameters
+    ----------
+    ready
+        Told the address once it listens.
+    """
+    asked = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: asked.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        with service:
+            ready(service.address)
+            asked.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

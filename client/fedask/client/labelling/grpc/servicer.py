@@ -1,0 +1,213 @@
+"""The front of the desk: a request in, a response out. Knows the desk, not gRPC.
+
+Called by the gate with messages that are complete and callers that are known. All that
+is in a request is still a stranger's word.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.grpc import conversion
+from fedask.client.labelling.grpc.access import Caller
+from fedask.client.labelling.grpc.error_table import (
+    MalformedError,
+    TooLargeError,
+)
+from fedask.client.labelling.grpc.service_settings import Limits
+from fedask.client.labelling.grpc.task_feed import Call, Supply, supplied
+from fedask.client.labelling.grpc.task_streams import Streams
+from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
+from fedask.client.records.annotation import Lease
+from fedask.client.records.exhibit import Exhibit, Part
+from fedask.client.records.refusal import NotNearError
+from fedask.common.clock import Clock
+from fedask.common.errors import DataError
+from fedask.common.ids import Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What an annotator is told before they begin.
+
+    Parameters
+    ----------
+    classes
+        Names, in the order of the indices.
+    guidelines
+        Of the site, plain text.
+    version
+        Of fedask.
+    """
+
+    classes: tuple[str, ...]
+    guidelines: str = ""
+    version: str = ""
+
+
+class Front:
+    """Answers requests.
+
+    Parameters
+    ----------
+    desk
+        Returns the desk of the thread that asks.
+    exhibit
+        None: nothing can be shown here, the apps have the data themselves.
+    """
+
+    def __init__(  # noqa: PLR0913  (the parts of a service, wired in one place)
+        self,
+        *,
+        desk: Callable[[], Desk],
+        settings: DeskSettings,
+        guide: Guide,
+        exhibit: Exhibit | None,
+        limits: Limits,
+        streams: Streams,
+        clock: Clock,
+    ) -> None:
+        self._desk = desk
+        self._settings = settings
+        self._guide = guide
+        self._exhibit = exhibit
+        self._limits = limits
+        self._streams = streams
+        self._clock = clock
+
+    def describe(
+        self, request: pb.DescribeRequest, caller: Caller
+    ) -> pb.DescribeResponse:
+        """Tell what is asked here."""
+        caller.name(request.annotator)
+        return pb.DescribeResponse(
+            version=self._guide.version,
+            classes=self._guide.classes,
+            guidelines=self._guide.guidelines,
+            rule=self._settings.rule,
+            lease_s=self._settings.lease_s,
+            max_window=self._limits.window,
+            max_content_bytes=self._limits.content_bytes,
+        )
+
+    def lease(self, request: pb.LeaseRequest, caller: Caller) -> pb.LeaseResponse:
+        """Give samples."""
+        who = caller.name(request.annotator)
+        if request.limit > self._limits.window:
+            raise MalformedError
+        leases = self._desk().lease(who, request.limit)
+        self._streams.acted(who)
+        room = self._limits.content_bytes
+        response = pb.LeaseResponse()
+        for lease in leases:
+            given = self._given(lease, room, content=request.content)
+            room -= sum(len(part.content) for part in given.parts)
+            response.leases.append(given)
+        return response
+
+    def show(self, request: pb.ShowRequest, caller: Caller) -> pb.ShowResponse:
+        """Show a sample that is leased, or a near-duplicate of one."""
+        who = caller.name(request.annotator)
+        uid, desk = Uid(conversion.short(request.uid)), self._desk()
+        desk.check_lease(who, uid, conversion.short(request.token))
+        if request.near:
+            near = Uid(conversion.short(request.near))
+            if near not in desk.near(uid):
+                raise NotNearError
+            uid = near
+        parts = self._parts(uid)
+        if _size(parts) > self._limits.content_bytes:
+            raise TooLargeError
+        return pb.ShowResponse(parts=conversion.to_parts(parts))
+
+    def submit(self, request: pb.SubmitRequest, caller: Caller) -> pb.SubmitResponse:
+        """Keep an answer."""
+        who = caller.name(request.annotator)
+        receipt = self._desk().submit(
+            who,
+            Uid(conversion.short(request.uid)),
+            conversion.short(request.token),
+            conversion.said(request, self._settings.classes),
+            request.key,
+            [Uid(conversion.short(uid)) for uid in request.also],
+        )
+        self._streams.acted(who, (receipt.uid, *receipt.shared))
+        return conversion.to_receipt(receipt)
+
+    def undo(self, request: pb.UndoRequest, caller: Caller) -> pb.UndoResponse:
+        """Take an answer back."""
+        who = caller.name(request.annotator)
+        uid = self._desk().undo(who, conversion.short(request.key) or None)
+        self._streams.acted(who)
+        return pb.UndoResponse(uid=uid or "")
+
+    def release(self, request: pb.ReleaseRequest, caller: Caller) -> pb.ReleaseResponse:
+        """Take samples back."""
+        who = caller.name(request.annotator)
+        self._streams.release(who)
+        self._desk().release(who)
+        return pb.ReleaseResponse()
+
+    def statistics(
+        self, request: pb.StatisticsRequest, caller: Caller
+    ) -> pb.StatisticsResponse:
+        """Count."""
+        who = caller.name(request.annotator)
+        progress = self._desk().progress(who)
+        return pb.StatisticsResponse(
+            states={state.value: count for state, count in progress.states.items()},
+            labels=progress.classes,
+            today=progress.today,
+            mine=progress.annotators[who],
+        )
+
+    def tasks(self, request: pb.TasksRequest, call: Call) -> Iterator[pb.TasksResponse]:
+        """Keep an annotator supplied until the call ends."""
+        who = call.caller.name(request.annotator)
+        if not 1 <= request.window <= self._limits.window:
+            raise MalformedError
+        with self._streams.open(who) as stream:
+            if not call.on_end(stream.wake):
+                return
+            length = self._settings.lease_s
+            supply = Supply(who, request.window, self._desk(), self._clock, length)
+            for lease in supplied(supply, stream, call, self._limits.heartbeat_s):
+                yield self._event(lease, content=request.content)
+
+    def _event(self, lease: Lease | None, *, content: bool) -> pb.TasksResponse:
+        if lease is not None:
+            room = self._limits.content_bytes
+            return pb.TasksResponse(lease=self._given(lease, room, content=content))
+        now = conversion.to_time(self._clock.now())
+        return pb.TasksResponse(heartbeat=pb.Heartbeat(at=now))
+
+    def _given(self, lease: Lease, room: int, *, content: bool) -> pb.Lease:
+        """Write a lease, with its content if that is wanted and there is room."""
+        given = conversion.to_lease(lease, self._desk().near(lease.uid))
+        if not content:
+            return given
+        try:
+            parts = self._parts(lease.uid)
+        except DataError:
+            given.content_state = pb.CONTENT_STATE_GONE
+            return given
+        size = _size(parts)
+        if size > self._limits.content_bytes:
+            given.content_state = pb.CONTENT_STATE_TOO_LARGE
+        elif size > room:
+            given.content_state = pb.CONTENT_STATE_LATER
+        else:
+            given.content_state = pb.CONTENT_STATE_HERE
+            given.parts.extend(conversion.to_parts(parts))
+        return given
+
+    def _parts(self, uid: Uid) -> tuple[Part, ...]:
+        if self._exhibit is None:
+            msg = "this service was started without an exhibit"
+            raise DataError(msg)
+        return self._exhibit.parts(uid)
+
+
+def _size(parts: Sequence[Part]) -> int:
+    return sum(len(part.content) for part in parts)

@@ -1,0 +1,139 @@
+"""What an import did, and how verdicts from another tool reach the desk.
+
+Called by the readers of files and by the link to a labelling server. Never parses.
+
+Two steps, so that nothing is half imported. First everything is checked: one wrong
+entry and nothing is kept. Then whole samples are kept, some of them in a transaction,
+so that people at the desk do not wait for a long import. A device that dies in between
+has kept whole samples; the same import again finishes it, because what is kept is known
+by its key.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.records.annotation import Verdict
+from fedask.common.errors import StoreError
+
+_log = logging.getLogger(__name__)
+
+MOST_NAMED = 100  # of what is set aside: the rest is only counted
+_TOGETHER = 200  # verdicts of a transaction: some 0.1 s, in which others wait
+
+NOT_QUEUED = "the sample was never asked on this device"
+BARRED = "the sample may not be used any more: its right to be has ended"
+_ASIDE = {Taken.UNKNOWN: NOT_QUEUED, Taken.BARRED: BARRED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """An entry that was left out, while the others were kept.
+
+    Parameters
+    ----------
+    where
+        Of the entry: a uid, a task, a line.
+    reason
+        Why, and what to do.
+    """
+
+    where: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Asides:
+    """Collects what is set aside: the first ones by name, all of them by number."""
+
+    named: list[Aside] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, where: str, reason: str) -> None:
+        """Set one aside."""
+        self.count += 1
+        if len(self.named) < MOST_NAMED:
+            self.named.append(Aside(where=where[:80], reason=reason))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What became of every entry of an import.
+
+    Parameters
+    ----------
+    kept
+        Verdicts that stand now.
+    known
+        Those that came before: nothing changed.
+    late
+        Those whose annotator has said something since: nothing changed.
+    aside
+        Entries that were left out.
+    asides
+        The first ``MOST_NAMED`` of these, with the reason.
+    """
+
+    kept: int
+    known: int
+    late: int
+    aside: int
+    asides: tuple[Aside, ...]
+
+
+def bring_in(
+    desk: Desk, samples: Iterable[Sequence[Verdict]], asides: Asides
+) -> Account:
+    """Keep verdicts that were read and checked before.
+
+    Parameters
+    ----------
+    samples
+        Verdicts of one sample each.
+    asides
+        What the reader set aside; unknown samples are added.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses: says how many verdicts are kept.
+    """
+    counts: Counter[Taken] = Counter()
+    for batch in _batches(samples):
+        try:
+            taken = desk.take(batch)
+        except StoreError as err:
+            msg = (
+                f"{err}; {counts[Taken.KEPT]} verdicts were kept before that: mend the "
+            )
+            msg += "disk and import the same again, what is kept is known"
+            raise StoreError(msg) from err
+        counts.update(taken)
+        for verdict, became in zip(batch, taken, strict=True):
+            if became in _ASIDE:
+                asides.add(verdict.uid, _ASIDE[became])
+    told = {became.value: number for became, number in counts.items()}
+    _log.info("verdicts_imported", extra={**told, "aside": asides.count})
+    return Account(
+        kept=counts[Taken.KEPT],
+        known=counts[Taken.KNOWN],
+        late=counts[Taken.LATE],
+        aside=asides.count,
+        asides=tuple(asides.named),
+    )
+
+
+def _batches(samples: Iterable[Sequence[Verdict]]) -> Iterator[list[Verdict]]:
+    """Put verdicts together, never parting those of one sample."""
+    held: list[Sequence[Verdict]] = []
+    for verdicts in samples:
+        held.append(verdicts)
+        if sum(map(len, held)) >= _TOGETHER:
+            yield list(chain.from_iterable(held))
+            held = []
+    if held:
+        yield list(chain.from_iterable(held))

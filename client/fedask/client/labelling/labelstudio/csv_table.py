@@ -1,0 +1,253 @@
+"""Verdicts as a table: CSV with the columns uid, label, annotator, at, kind.
+
+Called by whoever serves the people of one device. For spreadsheets, scripts and tools
+without an exchange of their own; holds no samples. Read line by line, never whole.
+
+A spreadsheet runs a cell that begins like a formula, so such a cell is written with an
+apostrophe before it, and read without it. Times have a zone (2026-03-01T12:00:00+00:00)
+or are missing; without a kind, a label is a LABEL and none is a SKIP. The key of a line
+is what it says, so the same line again, in whatever file, changes nothing.
+"""
+
+import csv
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.labelstudio.account import Account, Asides, bring_in
+from fedask.client.labelling.labelstudio.exchange_file import open_capped, write_whole
+from fedask.client.labelling.labelstudio.studio_annotation import (
+    Reading,
+    class_of,
+    derived_key,
+    read_time,
+)
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.sample_record import VerdictStore
+from fedask.common.errors import DataError, ProtocolError
+from fedask.common.ids import is_uid
+from fedask.common.registry import nearest
+
+_log = logging.getLogger(__name__)
+
+COLUMNS = ("uid", "label", "annotator", "at", "kind")
+MOST_BYTES = 256 * 2**20  # of a file: some two million lines
+
+_OF_STUDIO = "annotation_id"  # a column that only Label Studio's tables have
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, "CSV injection"
+_EVERY = 2**62
+_CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
+
+
+class Exported(NamedTuple):
+    """How many verdicts were written, and left out as their samples may not be used."""
+
+    verdicts: int
+    aside: int
+
+
+def export_table(
+    store: VerdictStore, classes: Sequence[str], path: Path, now: datetime
+) -> Exported:
+    """Write the verdicts that stand, oldest first.
+
+    Controls are left out, and what is said of samples whose right to be used has ended
+    at ``now``: whoever gets the file could use it. UTF-8 with a byte order mark, so
+    that spreadsheets know.
+
+    Raises
+    ------
+    DataError
+        If a label is of no class.
+    StoreError
+        If the disk refuses.
+    """
+    said = [
+        verdict
+        for verdict in reversed(store.verdicts(_EVERY, None))
+        if verdict.undone is None and not verdict.control
+    ]
+    with store.book() as book:
+        may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
+    usable = [verdict for verdict in said if may[verdict.uid]]
+    write_whole(path, _lines(_row(verdict, classes) for verdict in usable))
+    done = Exported(verdicts=len(usable), aside=len(said) - len(usable))
+    _log.info("verdicts_exported", extra=done._asdict())
+    return done
+
+
+def import_table(
+    desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
+) -> Account:
+    """Keep the verdicts of a table.
+
+    The file is read twice: refused whole if one line is wrong, then kept. Lines of
+    unknown samples are set aside, and the rest is kept.
+
+    Parameters
+    ----------
+    reading
+        ``people`` may name annotators; the column may be missing if it has a ``""``.
+    most
+        Bytes of the file.
+
+    Raises
+    ------
+    DataError
+        If the file is too large, no table of this kind, or a line is wrong: names it.
+    StoreError
+        If the disk refuses.
+    """
+    with open_capped(path, most) as file, closing(_text(file)) as lines:
+        table = _Table(lines, path, reading, most)
+        for verdict in table.verdicts():
+            table.refuse(desk, verdict)
+        return bring_in(desk, table.again(), Asides())
+
+
+def _lines(rows: Iterator[Sequence[str]]) -> Iterator[bytes]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    yield b"\xef\xbb\xbf"
+    for row in (COLUMNS, *rows):
+        writer.writerow(row)
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _row(verdict: Verdict, classes: Sequence[str]) -> list[str]:
+    label = class_of(verdict, classes) or ""
+    at = "" if verdict.at is None else verdict.at.isoformat()
+    cells = [verdict.uid, label, verdict.annotator, at, verdict.kind.value]
+    return [_guarded(cell) for cell in cells]
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if cell.startswith((*_FORMULA, "'")) else cell
+
+
+def _plain(cell: str) -> str:
+    if cell.startswith("'") and cell[1:].startswith((*_FORMULA, "'")):
+        return cell[1:]
+    return cell
+
+
+def _text(file: BinaryIO) -> io.TextIOWrapper:
+    # -sig: spreadsheets put a byte order mark before the first column.
+    return io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+
+
+class _Table:
+    """The lines of one open file, which are read twice."""
+
+    def __init__(
+        self, lines: io.TextIOWrapper, path: Path, reading: Reading, most: int
+    ) -> None:
+        self._lines = lines
+        self._path = path
+        self._reading = reading
+        self._most = most
+        self._where = str(path)
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Yield the verdicts from the first line on."""
+        self._lines.seek(0)
+        rows = csv.reader(self._limited(), strict=True)
+        try:
+            header = [cell.strip() for cell in next(rows, [])]
+            _check_header(header, self._path, self._reading)
+            for row in rows:
+                self._where = f"{self._path} line {rows.line_num}"
+                if row:  # an empty line, as at the end of a file
+                    yield _verdict(row, header, self._where, self._reading)
+        except (UnicodeDecodeError, csv.Error, OSError) as err:
+            # Not the text of a decoding error: it quotes what stands there.
+            told = err if isinstance(err, csv.Error) else type(err).__name__
+            msg = f"{self._path} line {rows.line_num} cannot be read: {told}"
+            raise DataError(msg) from err
+
+    def refuse(self, desk: Desk, verdict: Verdict) -> None:
+        """Refuse the line that was read last, if the desk would."""
+        try:
+            desk.check([verdict])
+        except ProtocolError as err:
+            msg = f"{self._where}: {err}; nothing was kept"
+            raise DataError(msg) from err
+
+    def again(self) -> Iterator[list[Verdict]]:
+        """Yield the verdicts of a file that was read and found right."""
+        try:
+            for verdict in self.verdicts():
+                yield [verdict]
+        except DataError as err:
+            msg = f"{self._path} was changed while it was imported: import it again, "
+            raise DataError(msg + "what is kept is known") from err
+
+    def _limited(self) -> Iterator[str]:
+        """Yield lines until more was read than the file had when it was opened."""
+        read = 0
+        for line in self._lines:
+            read += len(line)
+            if read > self._most:
+                msg = f"it grew beyond {self._most} characters while it was read"
+                raise csv.Error(msg)
+            yield line
+
+
+def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
+    needed = {"uid", "label"} | (set() if "" in reading.people else {"annotator"})
+    missing = sorted(needed - set(header))
+    if missing:
+        msg = f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is "
+        msg += "missing"
+        if _OF_STUDIO in header:
+            msg += "; a CSV of Label Studio does not say its samples: export it as JSON"
+        raise DataError(msg)
+    for name in header:
+        if name not in COLUMNS:
+            msg = f"{path}: column {name!r:.40} is none of a table of verdicts"
+            raise DataError(msg + nearest(name, COLUMNS))
+    if len(set(header)) < len(header):
+        msg = f"{path}: a column is there twice"
+        raise DataError(msg)
+
+
+def _verdict(
+    row: Sequence[str], header: Sequence[str], where: str, reading: Reading
+) -> Verdict:
+    if len(row) != len(header):
+        msg = f"{where} has {len(row)} cells, the header {len(header)}"
+        raise DataError(msg)
+    cells = {name: _plain(cell) for name, cell in zip(header, row, strict=True)}
+    try:
+        return _told(cells, reading)
+    except DataError as err:
+        msg = f"{where}: {err}; nothing was kept"
+        raise DataError(msg) from err
+
+
+def _told(cells: Mapping[str, str], reading: Reading) -> Verdict:
+    """Read the cells of a line."""
+    uid, name = cells["uid"], cells["label"]
+    if not is_uid(uid):
+        msg = f"{uid!r:.40} is no uid of 32 hexadecimal digits: did a spreadsheet take "
+        raise DataError(msg + "it for a number?")
+    told = cells.get("kind") or (Kind.LABEL if name else Kind.SKIP)
+    if told not in set(Kind):
+        msg = f"{told!r:.40} is no kind" + nearest(told[:40], set(Kind))
+        raise DataError(msg)
+    kind = Kind(told)
+    if (kind in _CLASSED) != bool(name):
+        msg = f"{kind} goes {'with' if kind in _CLASSED else 'without'} a label"
+        raise DataError(msg)
+    label = reading.index(name) if name else None
+    at = read_time(cells.get("at") or None)
+    annotator = reading.annotator(cells.get("annotator", ""))
+    key = derived_key(uid, annotator, kind, label, at)
+    return Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key)

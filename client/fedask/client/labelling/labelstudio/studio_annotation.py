@@ -1,0 +1,306 @@
+"""Verdicts as annotations of Label Studio, and back. Pure: no store, no file.
+
+Called by the export, the import and the link to a server. What is read here came from
+another tool: nothing of it is believed before it is checked.
+
+| annotation | verdict |
+| --- | --- |
+| ``was_cancelled`` | SKIP |
+| no result | UNSURE: somebody looked and chose no class |
+| one choice | LABEL: an opinion under the rule of agreement |
+| one choice, ``ground_truth``, if that is to be believed | GIVEN: settles it at once |
+
+``completed_by`` is the annotator, ``updated_at`` the time: an annotation that was
+changed is a newer verdict of the same annotator. The name of its source, its id and its
+time make the key, each in its place (``annotation_key``), so that it can be told later
+whether the annotation is still there. A file that fedask wrote also says key, kind and
+time as they were (``fedask``), which Label Studio itself drops; they count if the
+result still says the same.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from fedask.client.labelling.desk.unleased_answer import MAX_KEY
+from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TYPE
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.common.errors import DataError, ProtocolError
+from fedask.common.ids import Annotator, Uid, parse_annotator
+from fedask.common.registry import nearest
+
+_OURS = "fedask"
+_CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How annotations are to be read.
+
+    Parameters
+    ----------
+    classes
+        Names, in the order of their indices.
+    source
+        Names where they come from, the same at every import from there: two projects
+        number their annotations alike.
+    people
+        The other tool's name of a person (an e-mail address, or the number of an
+        account as text; "" for nobody named) to the annotator here. Others go by their
+        e-mail address; a number alone says nothing and is refused, or one person would
+        count as two.
+    ground_truth
+        Whether to believe this mark. Whoever may annotate in Label Studio may set it,
+        and would settle a sample alone where the site asks for two to agree.
+    """
+
+    classes: Sequence[str]
+    source: str
+    people: Mapping[str, str] = field(default_factory=dict)
+    ground_truth: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.source) <= MAX_KEY:
+            msg = f"a source needs a name of 1 to {MAX_KEY} characters"
+            raise DataError(msg)
+
+    def index(self, name: object) -> int:
+        """Return the index of a class.
+
+        Raises
+        ------
+        DataError
+            Naming the nearest class.
+        """
+        if not isinstance(name, str) or name not in self.classes:
+            msg = f"{name!r:.60} is not a class of the task"
+            raise DataError(msg + nearest(str(name)[:60], self.classes))
+        return list(self.classes).index(name)
+
+    def annotator(self, told: object) -> Annotator:
+        """Return who ``completed_by`` stands for.
+
+        Raises
+        ------
+        DataError
+            If that cannot be told.
+        """
+        if isinstance(told, Mapping):
+            told = told.get("email") or told.get("id")
+        known = isinstance(told, (str, int)) and not isinstance(told, bool)
+        name = str(told) if known else ""
+        if name in self.people and (known or told is None):
+            return _named(self.people[name])
+        if not name or not isinstance(told, str):
+            msg = (
+                f"completed_by {told!r:.60} is nobody by name: say in people who it is"
+            )
+            raise DataError(msg)
+        return _named(name)
+
+
+def _named(name: str) -> Annotator:
+    try:
+        return parse_annotator(name)
+    except ProtocolError as err:
+        msg = f"{err}: say in people how they are called here"
+        raise DataError(msg) from err
+
+
+def derived_key(*parts: object) -> str:
+    """Return a key that is the same for the same parts."""
+    text = "\x1f".join(map(str, parts))
+    return "x-" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def annotation_key(source: str, number: object, at: datetime | None) -> str:
+    """Return the key of what an annotation says at a time."""
+    return f"{annotation_prefix(source, number)}{_short(at)}"
+
+
+def annotation_prefix(source: str, *number: object) -> str:
+    """Return how the keys of a source begin, or those of one of its annotations."""
+    return "-".join(["a", *map(_short, (source, *number)), ""])
+
+
+def _short(told: object) -> str:
+    return hashlib.blake2b(str(told).encode(), digest_size=8).hexdigest()
+
+
+def key_of(verdict: Verdict) -> str:
+    """Return the key that a verdict is exported with; oracles give none."""
+    return verdict.key or derived_key(
+        verdict.uid, verdict.annotator, verdict.kind, verdict.label, verdict.at
+    )
+
+
+def choice(name: str, to_name: str) -> dict[str, Any]:
+    """Return the one region of a result that chooses a class."""
+    return {
+        "id": derived_key(name)[-10:],
+        "from_name": CONTROL,
+        "to_name": to_name,
+        "type": TYPE,
+        "value": {"choices": [name]},
+    }
+
+
+def class_of(verdict: Verdict, classes: Sequence[str]) -> str | None:
+    """Return the name of the class that a verdict says, None if it says none.
+
+    Raises
+    ------
+    DataError
+        If there is no such class.
+    """
+    if verdict.label is None:
+        return None
+    if verdict.label not in range(len(classes)):
+        msg = f"sample {verdict.uid}: label {verdict.label} is not one of "
+        msg += f"{len(classes)} classes: is the store one of another task?"
+        raise DataError(msg)
+    return classes[verdict.label]
+
+
+def to_annotation(
+    verdict: Verdict, classes: Sequence[str], to_name: str
+) -> dict[str, Any]:
+    """Write a verdict.
+
+    Parameters
+    ----------
+    to_name
+        Of the tag that shows the sample.
+
+    Raises
+    ------
+    DataError
+        As ``class_of``.
+    """
+    name = class_of(verdict, classes)
+    at = None if verdict.at is None else verdict.at.astimezone(UTC).isoformat()
+    written: dict[str, Any] = {
+        "completed_by": {"email": verdict.annotator},
+        "was_cancelled": verdict.kind is Kind.SKIP,
+        "ground_truth": verdict.kind is Kind.GIVEN,
+        "result": [] if name is None else [choice(name, to_name)],
+    }
+    if at is not None:
+        written |= {"created_at": at, "updated_at": at}
+    ours = {"key": key_of(verdict), "kind": verdict.kind.value, "label": name, "at": at}
+    return {**written, _OURS: ours}
+
+
+def from_annotation(told: object, uid: Uid, reading: Reading) -> Verdict:
+    """Read an annotation of a sample.
+
+    Raises
+    ------
+    DataError
+        If it is not what the table above says.
+    """
+    if not isinstance(told, Mapping):
+        msg = "an annotation is no object"
+        raise DataError(msg)
+    label = _label(told, reading)
+    at = read_time(told.get("updated_at") or told.get("created_at"))
+    annotator = reading.annotator(told.get("completed_by"))
+    kind = Kind.LABEL if label is not None else Kind.UNSURE
+    if _flag(told, "was_cancelled"):
+        kind, label = Kind.SKIP, None
+    elif _flag(told, "ground_truth") and label is not None and reading.ground_truth:
+        kind = Kind.GIVEN
+    ours = told.get(_OURS)
+    if isinstance(ours, Mapping) and _agrees(ours, kind, label, reading):
+        kind, at, key = Kind(ours["kind"]), read_time(ours.get("at")), ours.get("key")
+        if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY:
+            msg = f"{_OURS}.key must be a text of 1 to {MAX_KEY} characters"
+            raise DataError(msg)
+    else:
+        number = told.get("id") or told.get("unique_id")
+        key = (
+            annotation_key(reading.source, number, at)
+            if number
+            else derived_key(reading.source, uid, annotator, kind, label, at)
+        )
+    return Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key)
+
+
+def _agrees(
+    ours: Mapping[str, Any], kind: Kind, label: int | None, reading: Reading
+) -> bool:
+    """Tell whether the result still says what fedask wrote."""
+    if ours.get("kind") not in set(Kind):
+        return False
+    name = None if label is None else reading.classes[label]
+    said = Kind(ours["kind"])
+    alike = said is kind or {said, kind} <= _CLASSED
+    return alike and ours.get("label") == name
+
+
+def _label(told: Mapping[str, Any], reading: Reading) -> int | None:
+    """Return the class that a result chooses, None if it chooses none."""
+    result = told.get("result")
+    if not isinstance(result, list):
+        msg = "an annotation needs a result that is a list"
+        raise DataError(msg)
+    names: list[object] = []
+    for region in result:
+        names += _choices(region)
+    if len(names) > 1:
+        msg = f"{len(names)} classes are chosen: a sample has one"
+        raise DataError(msg)
+    return reading.index(names[0]) if names else None
+
+
+def _choices(region: object) -> list[object]:
+    if not isinstance(region, Mapping):
+        msg = "a region of a result is no object"
+        raise DataError(msg)
+    kind, name = region.get("type"), region.get("from_name")
+    if kind != TYPE:
+        msg = f"a result of type {kind!r:.40} cannot be taken: only {TYPE!r} says a "
+        raise DataError(msg + "class")
+    if name != CONTROL:
+        msg = f"a choice of {name!r:.40}: the question of fedask is {CONTROL!r}"
+        raise DataError(msg)
+    value = region.get("value")
+    chosen = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(chosen, list):
+        msg = "a choice needs value.choices that is a list"
+        raise DataError(msg)
+    return chosen
+
+
+def _flag(told: Mapping[str, Any], name: str) -> bool:
+    value = told.get(name, False)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    msg = f"{name} must be true or false, not {value!r:.40}"
+    raise DataError(msg)
+
+
+def read_time(told: object) -> datetime | None:
+    """Read a time with its zone, as UTC; None stays None.
+
+    Raises
+    ------
+    DataError
+        If it is no time, or has no zone.
+    """
+    if told is None:
+        return None
+    try:
+        at = datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        msg = f"{told!r:.40} is no time with a time zone (2026-03-01T12:00:00Z)"
+        raise DataError(msg)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as err:
+        msg = f"{told!r:.40} is no time of this world"
+        raise DataError(msg) from err

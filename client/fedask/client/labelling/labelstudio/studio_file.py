@@ -1,0 +1,262 @@
+"""Label Studio's JSON in files: samples out as tasks, annotations in.
+
+Called by whoever serves the people of one device, where no server can be reached. An
+export holds the samples themselves: it is as confidential as the data, written for its
+owner alone, and where it goes is for the owner to answer for.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
+from fedask.client.labelling.labelstudio.exchange_file import read_capped, write_whole
+from fedask.client.labelling.labelstudio.labelling_config import Field
+from fedask.client.labelling.labelstudio.studio_annotation import (
+    Reading,
+    from_annotation,
+)
+from fedask.client.labelling.labelstudio.task_export import Shelf, Which
+from fedask.client.records.annotation import Verdict
+from fedask.common.errors import DataError, ProtocolError
+from fedask.common.ids import Uid, is_uid
+
+_log = logging.getLogger(__name__)
+
+MOST_BYTES = 256 * 2**20  # of a file: Label Studio imports no more either
+MOST_VALUES = 10_000_000  # in it: parsed, each takes some hundred bytes of memory
+MOST_VERDICTS = 1_000_000  # of a file
+_NAMED = 5  # wrong annotations in one message
+
+NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    tasks
+        How many.
+    config
+        The labelling configuration of the project that they are for.
+    aside
+        Samples that could not be shown.
+    asides
+        The first of these, with the reason.
+    """
+
+    tasks: int
+    config: str
+    aside: int
+    asides: tuple[Aside, ...]
+
+
+def export_tasks(shelf: Shelf, which: Which, path: Path) -> Exported:
+    """Write samples as tasks, and beside them (``.xml``) their labelling configuration.
+
+    A task at a time, so that an export needs no more memory than its largest sample;
+    the file appears when it is whole. What waits goes out without the verdicts it has:
+    Label Studio would refuse those of people it does not know, and take the moment of
+    its own import for theirs, so that an opinion which was changed here meanwhile would
+    come back as the newest.
+
+    Raises
+    ------
+    DataError
+        If no sample can be shown, or the classes or parts have names that do not fit.
+    StoreError
+        If the disk refuses.
+    """
+    asides = Asides()
+    annotated = which is not Which.WAITING
+    seen: list[tuple[Field, ...]] = []
+    config = ""
+
+    def lines() -> Iterator[bytes]:
+        nonlocal config
+        for task in shelf.tasks(shelf.uids(which), asides, annotated=annotated):
+            if not seen:
+                config = shelf.config(task.fields)
+            yield b",\n" if seen else b"[\n"
+            yield json.dumps(task.json, ensure_ascii=False).encode()
+            seen.append(task.fields)
+        yield b"\n]\n" if seen else b"[]\n"
+
+    write_whole(path, lines())
+    if config:
+        write_whole(path.with_suffix(".xml"), [config.encode()])
+    _log.info("tasks_exported", extra={"tasks": len(seen), "aside": asides.count})
+    return Exported(
+        tasks=len(seen),
+        config=config,
+        aside=asides.count,
+        asides=tuple(asides.named),
+    )
+
+
+def import_annotations(
+    desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
+) -> Account:
+    """Keep the annotations of a JSON export of Label Studio.
+
+    The file is refused whole if one annotation is wrong (its class, its type, its
+    time): then it is most likely the wrong file. Tasks of unknown samples are set
+    aside, with the reason, and the rest is kept; see ``account`` for what a crash
+    leaves.
+
+    Parameters
+    ----------
+    most
+        Bytes of the file.
+
+    Raises
+    ------
+    DataError
+        If the file is too large, no JSON, or an annotation is wrong: names the first.
+    StoreError
+        If the disk refuses.
+    """
+    asides = Asides()
+    told = parse(read_capped(path, most), str(path))
+    samples = read_tasks(told, reading, asides, str(path))
+    refuse_wrong(desk, samples, str(path))
+    return bring_in(desk, samples, asides)
+
+
+def parse(content: bytes, where: str) -> object:
+    """Read JSON that came from elsewhere.
+
+    Raises
+    ------
+    DataError
+        If it is none, or holds more than ``MOST_VALUES`` values.
+    """
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        msg = f"{where} holds more than {MOST_VALUES} values: part it"
+        raise DataError(msg)
+    try:
+        told: object = json.loads(content, parse_constant=_no_number)
+    except (ValueError, RecursionError) as err:
+        # Not the text of the error: it may quote what stands there.
+        msg = f"{where} is no JSON ({type(err).__name__})"
+        raise DataError(msg) from err
+    return told
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(name)
+
+
+def read_tasks(
+    told: object,
+    reading: Reading,
+    asides: Asides,
+    where: str,
+    *,
+    strict: bool = True,
+) -> list[list[Verdict]]:
+    """Read the annotations of tasks: those of one sample together, oldest first.
+
+    Parameters
+    ----------
+    told
+        Parsed JSON.
+    asides
+        Takes the tasks that are of no sample of fedask.
+    where
+        For messages.
+    strict
+        Refuse all of it for a wrong annotation, instead of setting that one aside.
+
+    Raises
+    ------
+    DataError
+        Naming the first wrong annotations.
+    """
+    if not isinstance(told, list) or any(map(_is_min, told)):
+        msg = f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
+        raise DataError(msg)
+    samples: dict[Uid, list[Verdict]] = {}
+    wrong: list[str] = []
+    count = 0
+    for number, task in enumerate(told):
+        uid = uid_of(task)
+        if uid is None:
+            asides.add(f"task {number}", NO_UID)
+            continue
+        annotations = _annotations(task, where, number)
+        count += len(annotations)
+        if count > MOST_VERDICTS:
+            msg = f"{where} has more than {MOST_VERDICTS} annotations: part it"
+            raise DataError(msg)
+        verdicts, reasons = _verdicts(annotations, uid, reading)
+        samples.setdefault(uid, []).extend(verdicts)
+        for reason in reasons:
+            if strict:
+                wrong.append(f"task {number}, {reason}")
+            else:
+                asides.add(uid, reason)
+    if wrong:
+        first = "; ".join(wrong[:_NAMED])
+        msg = f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
+        raise DataError(msg)
+    for verdicts in samples.values():
+        verdicts.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
+    return list(samples.values())
+
+
+def _verdicts(
+    annotations: list[Any], uid: Uid, reading: Reading
+) -> tuple[list[Verdict], list[str]]:
+    """Read the annotations of a task; returns what is wrong with the others."""
+    verdicts, reasons = [], []
+    for place, annotation in enumerate(annotations):
+        try:
+            verdicts.append(from_annotation(annotation, uid, reading))
+        except DataError as err:
+            reasons.append(f"annotation {place}: {err}")
+    return verdicts, reasons
+
+
+def refuse_wrong(desk: Desk, samples: list[list[Verdict]], where: str) -> None:
+    """Refuse all of it if the desk would refuse one, before any is kept.
+
+    Raises
+    ------
+    DataError
+        With the desk's reason.
+    """
+    try:
+        desk.check(verdict for verdicts in samples for verdict in verdicts)
+    except ProtocolError as err:
+        msg = f"{where}: {err}; nothing was kept"
+        raise DataError(msg) from err
+
+
+def uid_of(task: object) -> Uid | None:
+    """Return the sample that a task is of, None if it is of none."""
+    meta = task.get("meta") if isinstance(task, Mapping) else None
+    uid = meta.get("uid") if isinstance(meta, Mapping) else None
+    return uid if is_uid(uid) else None
+
+
+def _is_min(task: object) -> bool:
+    """Tell whether a task is flat, as in JSON-MIN, which does not say its sample."""
+    return isinstance(task, Mapping) and task.keys().isdisjoint(
+        {"data", "meta", "annotations"}
+    )
+
+
+def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN401  (JSON)
+    """Return what a task holds; none at all is no annotation."""
+    found = task.get("annotations") or []
+    if not isinstance(found, list):
+        msg = f"{where}: the annotations of task {number} are no list"
+        raise DataError(msg)
+    return found

@@ -1,0 +1,196 @@
+"""Samples of the queue as tasks of Label Studio.
+
+Called by the export to a file and by the link to a server. Reads the device's store and
+shows its samples; changes neither. Controls are not told: an export never says which
+verdicts were a test of their annotator.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from fedask.client.labelling.labelstudio.account import Asides
+from fedask.client.labelling.labelstudio.labelling_config import Field, labelling_config
+from fedask.client.labelling.labelstudio.studio_annotation import choice, to_annotation
+from fedask.client.labelling.labelstudio.task_content import Contents
+from fedask.client.records.annotation import Verdict
+from fedask.client.records.device_store import ScoreStore
+from fedask.client.records.exhibit import Exhibit
+from fedask.client.records.label_queue import ANSWERED, Item, LabelStore
+from fedask.client.records.sample_record import VerdictStore
+from fedask.common.errors import DataError
+from fedask.common.ids import Uid
+
+_EVERY = 2**62  # verdicts: more than a device holds
+
+
+class ExportStore(LabelStore, ScoreStore, VerdictStore, Protocol):
+    """What an export reads."""
+
+
+class Which(StrEnum):
+    """Which samples of the queue are exported."""
+
+    WAITING = "waiting"  # those that wait for a person
+    LABELLED = "labelled"  # those with a label
+    ALL = "all"  # every sample ever asked
+
+
+class Guess(StrEnum):
+    """What people are told of the model's view of a sample."""
+
+    NOTHING = "nothing"
+    SCORE = "score"  # how much it is worth asking: no hint at a class
+    CLASS = "class"  # the score, and the predicted class, which then stands ticked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One sample, ready to be written.
+
+    Parameters
+    ----------
+    uid
+        Also in the written task, as ``meta.uid``.
+    fields
+        What its data are.
+    json
+        As Label Studio imports it.
+    """
+
+    uid: Uid
+    fields: tuple[Field, ...]
+    json: Mapping[str, Any] = field(repr=False)
+
+
+class Shelf:
+    """The samples of one device, task by task.
+
+    Parameters
+    ----------
+    store, exhibit
+        The device's.
+    classes
+        Names, in the order of their indices.
+    contents
+        Where pictures and sounds go.
+    guess
+        CLASS is right only where the groups of the scores are the predicted classes:
+        not with ``ask.groups`` by features.
+    """
+
+    def __init__(
+        self,
+        store: ExportStore,
+        exhibit: Exhibit,
+        classes: Sequence[str],
+        *,
+        contents: Contents | None = None,
+        guess: Guess = Guess.SCORE,
+    ) -> None:
+        self._store = store
+        self._exhibit = exhibit
+        self.classes = classes
+        self._contents = Contents() if contents is None else contents
+        self._guess = guess
+
+    def uids(self, which: Which) -> list[Uid]:
+        """Return the samples of an export: what waits first, in the order of asking."""
+        waiting = [uid for uid, _ in self._store.waiting()]
+        if which is Which.WAITING:
+            return waiting
+        held = frozenset(waiting)
+        rest = [item for item in self._store.items() if item.uid not in held]
+        if which is Which.LABELLED:
+            return [item.uid for item in rest if item.state in ANSWERED]
+        return waiting + [item.uid for item in rest]
+
+    def tasks(
+        self, uids: Sequence[Uid], asides: Asides, *, annotated: bool = True
+    ) -> Iterator[Task]:
+        """Yield the tasks of samples, in their order.
+
+        Parameters
+        ----------
+        asides
+            Takes the samples that are gone from the data, or are not like the first.
+        annotated
+            Whether to tell the verdicts that stand.
+
+        Raises
+        ------
+        DataError
+            If a label is of no class.
+        StoreError
+            If a file of a sample cannot be written.
+        """
+        items = {item.uid: item for item in self._store.items()}
+        said = self._said() if annotated else {}
+        guesses = self._guesses()
+        first: tuple[Field, ...] = ()
+        for uid in uids:
+            try:
+                fields, data = self._contents.data(uid, self._exhibit.parts(uid))
+            except DataError as err:
+                asides.add(uid, str(err))
+                continue
+            first = first or fields
+            if fields != first:
+                asides.add(uid, "its parts are not those of the first sample")
+                continue
+            to_name = fields[0].shown
+            task: dict[str, Any] = {"data": data, "meta": _meta(items[uid])}
+            if uid in guesses:
+                task["predictions"] = [_prediction(*guesses[uid], to_name)]
+            if verdicts := said.get(uid):
+                task["annotations"] = [
+                    to_annotation(verdict, self.classes, to_name)
+                    for verdict in verdicts
+                ]
+            yield Task(uid=uid, fields=fields, json=task)
+
+    def config(self, fields: Sequence[Field]) -> str:
+        """Return the labelling configuration for these fields."""
+        return labelling_config(self.classes, fields)
+
+    def _said(self) -> dict[Uid, list[Verdict]]:
+        """Return the verdicts that stand, oldest first; controls left out."""
+        said: dict[Uid, list[Verdict]] = {}
+        for verdict in reversed(self._store.verdicts(_EVERY, None)):
+            if verdict.undone is None and not verdict.control:
+                said.setdefault(verdict.uid, []).append(verdict)
+        return said
+
+    def _guesses(self) -> dict[Uid, tuple[str, float, str | None]]:
+        """Return (model version, score, class) of what was scored."""
+        kept = self._store.scores()
+        if kept is None or self._guess is Guess.NOTHING:
+            return {}
+        version, scored = kept
+        found: dict[Uid, tuple[str, float, str | None]] = {
+            uid: (version, score, None)
+            for uid, score in self._store.waiting()
+            if score < 1.0  # 1 stands for "not scored yet"
+        }
+        rows = zip(
+            scored.uids.tolist(),
+            scored.scores.tolist(),
+            scored.groups.tolist(),
+            strict=True,
+        )
+        for uid, score, group in rows:
+            known = self._guess is Guess.CLASS and group < len(self.classes)
+            found[Uid(uid)] = (version, score, self.classes[group] if known else None)
+        return found
+
+
+def _meta(item: Item) -> dict[str, Any]:
+    return {"uid": item.uid, "cycle": item.cycle, "origin": item.origin.value}
+
+
+def _prediction(
+    version: str, score: float, name: str | None, to_name: str
+) -> dict[str, Any]:
+    result = [] if name is None else [choice(name, to_name)]
+    return {"model_version": version, "score": round(score, 6), "result": result}

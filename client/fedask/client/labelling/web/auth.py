@@ -1,0 +1,194 @@
+"""Lets people in and knows who they are. Called by the page's handlers.
+
+Every request is checked anew: its cookie, the login behind it, and, if it changes
+anything, a second secret that only the page itself can send.
+"""
+
+import hmac
+import logging
+import secrets
+from asyncio import to_thread
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fedask.client.labelling.web.attempts import Attempts
+from fedask.client.labelling.web.entry_link import Link
+from fedask.client.labelling.web.logins import Logins
+from fedask.client.labelling.web.page_settings import PageSettings
+from fedask.client.labelling.web.sessions import Session, Sessions, csrf_of
+from fedask.common.clock import Clock
+from fedask.common.ids import Annotator, parse_annotator
+
+CSRF_HEADER = "x-csrf-token"
+_log = logging.getLogger(__name__)
+
+
+class SignedOutError(Exception):
+    """Nobody is signed in, or no longer."""
+
+
+class ForgedError(Exception):
+    """The request lacks the page's own secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What came of an attempt to sign in.
+
+    Parameters
+    ----------
+    cookie
+        Of the new session; "" if refused.
+    wait
+        How long to wait before the next attempt.
+    """
+
+    cookie: str
+    wait: timedelta = timedelta(0)
+
+
+class Door:
+    """Who may come in, and who is in.
+
+    Parameters
+    ----------
+    settings
+        Of the page.
+    clock
+        Ends sessions and waits.
+    announce
+        Shown each one-time token, where there are no logins.
+
+    Raises
+    ------
+    ConfigError
+        If the file of logins or of sessions cannot be used.
+    """
+
+    def __init__(
+        self, settings: PageSettings, clock: Clock, announce: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._attempts = Attempts()
+        self._logins = None if settings.logins is None else Logins(settings.logins)
+        self.link = None if self._logins is not None else Link(announce)
+        self._sessions = Sessions(
+            clock, settings.idle_s, settings.shift_s, settings.sessions
+        )
+        # Cookies know no ports: two pages on one machine must not share a name.
+        port = f"-{settings.port}"
+        self._name = "__Host-fedask" if settings.tls else f"fedask{port}"
+        self._form_name = "__Host-fedask-form" if settings.tls else f"fedask-form{port}"
+
+    def find(self, request: Request) -> Session | None:
+        """Return who is signed in."""
+        cookie = request.cookies.get(self._name, "")
+        return self._sessions.find(cookie, self._stamp) if cookie else None
+
+    def known(self, request: Request) -> Annotator:
+        """Return who asks.
+
+        Raises
+        ------
+        SignedOutError
+            If nobody is signed in.
+        """
+        session = self.find(request)
+        if session is None:
+            raise SignedOutError
+        return session.annotator
+
+    def trusted(self, request: Request) -> Annotator:
+        """Return who asks for a change.
+
+        Raises
+        ------
+        SignedOutError
+            If nobody is signed in.
+        ForgedError
+            If it was not the page that sent this.
+        """
+        who = self.known(request)
+        given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, self.csrf(request).encode()):
+            raise ForgedError
+        return who
+
+    def csrf(self, request: Request) -> str:
+        """Return the page's own secret, for whoever is signed in."""
+        return csrf_of(request.cookies.get(self._name, ""))
+
+    def follow(self, token: str) -> str | None:
+        """Return the cookie for the one-time token; None if it is another."""
+        if self.link is None or not self.link.use(token):
+            return None
+        return self._sessions.begin(parse_annotator(self._settings.annotator), "")
+
+    async def enter(self, name: str, password: str, address: str) -> Entry:
+        """Sign in with name and password."""
+        if self._logins is None:
+            return Entry("")
+        wait = self._attempts.wait(name, address, self._clock.now())
+        if wait:
+            return Entry("", wait)
+        # Counted before the check: attempts at the same moment must not all be free.
+        self._attempts.failed(name, address, self._clock.now())
+        who = await to_thread(self._logins.check, name, password)
+        stamp = None if who is None else self._logins.stamp(who)
+        if who is None or stamp is None:
+            _log.warning("sign-in refused")
+            return Entry("", self._attempts.wait(name, address, self._clock.now()))
+        self._attempts.succeeded(name, address)
+        return Entry(self._sessions.begin(who, stamp))
+
+    def leave(self, request: Request) -> None:
+        """Sign out."""
+        self._sessions.end(request.cookies.get(self._name, ""))
+
+    def let_in(self, reply: Response, cookie: str) -> None:
+        """Give the browser its session."""
+        self._set(reply, self._name, cookie)
+        self._set(reply, self._form_name, "", max_age=0)
+
+    def let_out(self, reply: Response) -> None:
+        """Take the session from the browser."""
+        self._set(reply, self._name, "", max_age=0)
+
+    def form(self, request: Request, reply: Callable[[str], Response]) -> Response:
+        """Return a form that nobody else can have filled in: ``reply(its secret)``."""
+        cookie = request.cookies.get(self._form_name, "")
+        fresh = cookie or secrets.token_urlsafe(32)
+        made = reply(csrf_of(fresh))
+        if not cookie:
+            self._set(made, self._form_name, fresh)
+        return made
+
+    def is_own_form(self, request: Request, secret: str) -> bool:
+        """Return whether a form that came back is one of ``form``."""
+        cookie = request.cookies.get(self._form_name, "")
+        given = secret.encode("utf-8", "replace")
+        return bool(cookie) and hmac.compare_digest(given, csrf_of(cookie).encode())
+
+    def _stamp(self, annotator: str) -> str | None:
+        """Return the stamp of a login; without logins there is one person, always."""
+        if self._logins is not None:
+            return self._logins.stamp(annotator)
+        return "" if annotator == self._settings.annotator else None
+
+    def _set(
+        self, reply: Response, name: str, value: str, max_age: int | None = None
+    ) -> None:
+        reply.set_cookie(
+            name,
+            value,
+            max_age=max_age,
+            path="/",
+            secure=self._settings.tls,
+            httponly=True,
+            samesite="strict",
+        )

@@ -1,0 +1,169 @@
+"""What every request must pass and every reply carries, whatever the app does.
+
+Around the app, as ASGI: also its errors and unknown paths go through here. Refuses
+requests for another host (DNS rebinding), from another origin, and too large ones.
+"""
+
+import logging
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fedask.client.labelling.web.page_settings import PageSettings
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not "no-referrer": browsers would then name no origin when a form is sent.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), usb=()",
+    "x-robots-tag": "noindex, nofollow",
+}
+_METHODS = frozenset({"GET", "HEAD", "POST"})
+_SAME = frozenset({"same-origin", "none"})  # none: typed by the person
+
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """The app, guarded.
+
+    Parameters
+    ----------
+    app
+        What is guarded.
+    settings
+        With the hosts, and the cap on a request.
+    """
+
+    def __init__(self, app: ASGIApp, settings: PageSettings) -> None:
+        self._app = app
+        self._hosts = settings.hosts
+        self._scheme = "https" if settings.tls else "http"
+        self._max_bytes = settings.max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers = {
+            k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]
+        }
+        is_static = scope["path"].startswith("/static/")
+        reply = _Reply(send, "no-cache" if is_static else "no-store")
+        refused = self._refusal(scope, headers)
+        if refused is not None:
+            _log.warning("page refused a request", extra={"status": refused[0]})
+            await reply.refuse(*refused)
+            return
+        body = _Body(receive, self._max_bytes)
+        try:
+            await self._app(scope, body.receive, reply.send)
+        except TooLargeError:
+            await reply.refuse(413, "too large")
+        except Exception as err:  # noqa: BLE001  (whatever it is, nothing of it leaves)
+            # Neither its message nor its traceback: both may quote what a person sent.
+            _log.error("page failed", extra={"error": type(err).__name__})
+            await reply.refuse(500, "something went wrong at the device")
+
+    def _refusal(
+        self, scope: Scope, headers: Mapping[str, str]
+    ) -> tuple[int, str] | None:
+        """Return status and reason, or None for a request that may pass."""
+        many = [name for name, _ in scope["headers"]].count(b"host") != 1
+        host = headers.get("host", "")
+        if many or _name_of(host) not in self._hosts:
+            return 421, "this host name is not one of the page's"
+        if scope["method"] not in _METHODS:
+            return 405, "no such method"
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal() and len(length) < 16):  # noqa: PLR2004  (digits of a length)
+            return 400, "no such length"
+        if int(length) > self._max_bytes:
+            return 413, "too large"
+        if scope["method"] == "POST" and not self._is_own(headers, host):
+            return 403, "sent by another page"
+        return None
+
+    def _is_own(self, headers: Mapping[str, str], host: str) -> bool:
+        """Return whether the page itself sent it; other ports are others as well."""
+        origin = headers.get("origin")
+        site = headers.get("sec-fetch-site", "same-origin")
+        same = origin is None or origin.lower() == f"{self._scheme}://{host.lower()}"
+        return same and site in _SAME
+
+
+class TooLargeError(Exception):
+    """A request went on beyond what it may have."""
+
+
+class _Body:
+    """Counts what a request brings, whatever its length header says."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._left = max_bytes
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise TooLargeError
+        return message
+
+
+class _Reply:
+    """Adds the headers that no reply goes without."""
+
+    def __init__(self, send: Send, cache: str) -> None:
+        self._send = send
+        self._wanted = {**HEADERS, "cache-control": cache}
+        self._begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begun = True
+            own = {name.lower() for name, _ in message.get("headers", [])}
+            extra = [
+                (name.encode(), value.encode())
+                for name, value in self._wanted.items()
+                if name.encode() not in own
+            ]
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        await self._send(message)
+
+    async def refuse(self, status: int, reason: str) -> None:
+        if self._begun:
+            return
+        body = reason.encode()
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),  # whatever else it was about to send
+        ]
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": headers}
+        )
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a Host header, lower case, without its port."""
+    if "@" in host:
+        return ""
+    try:
+        parts = urlsplit(f"//{host}")
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if parts.netloc == host else ""

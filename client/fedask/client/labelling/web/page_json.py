@@ -1,0 +1,159 @@
+"""What browser and page say to each other: JSON, checked. Pure. Called by the app."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedask.client.labelling.web.hints import Gain
+from fedask.client.records.annotation import (
+    SKIP,
+    UNSURE,
+    Label,
+    Lease,
+    Progress,
+    Receipt,
+    Said,
+)
+from fedask.client.records.exhibit import Part
+from fedask.client.records.label_queue import State
+from fedask.common.errors import ProtocolError
+from fedask.common.ids import Uid
+
+MAX_NEAR = 12  # near-duplicates offered together: as many as fit a screen
+_UID_CHARACTERS, _KEY_CHARACTERS = 64, 128
+_SAID: Mapping[object, Said] = {"skip": SKIP, "unsure": UNSURE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer on its way to the desk; see ``Desk.submit``."""
+
+    uid: Uid
+    token: str
+    said: Said
+    key: str
+    also: tuple[Uid, ...]
+
+
+def parse(body: bytes) -> Mapping[str, object]:
+    """Read a request.
+
+    Raises
+    ------
+    ProtocolError
+        If it is no JSON object.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as err:
+        msg = "a request is no JSON"
+        raise ProtocolError(msg) from err
+    if not isinstance(found, dict):
+        msg = "a request is no JSON object"
+        raise ProtocolError(msg)
+    return found
+
+
+def parse_answer(body: bytes) -> Answer:
+    """Read an answer.
+
+    Raises
+    ------
+    ProtocolError
+        If a field is missing or wrong.
+    """
+    fields = parse(body)
+    also = fields.get("also", [])
+    if not isinstance(also, list) or len(also) > MAX_NEAR:
+        msg = f"an answer shared with more than {MAX_NEAR}"
+        raise ProtocolError(msg)
+    return Answer(
+        uid=Uid(text_of(fields.get("uid"), _UID_CHARACTERS)),
+        token=text_of(fields.get("token"), _KEY_CHARACTERS),
+        said=_said(fields.get("verdict")),
+        key=text_of(fields.get("key"), _KEY_CHARACTERS),
+        also=tuple(Uid(text_of(uid, _UID_CHARACTERS)) for uid in also),
+    )
+
+
+def text_of(value: object, most: int) -> str:
+    """Return a text of 1 to ``most`` ASCII characters.
+
+    Raises
+    ------
+    ProtocolError
+        If it is none.
+    """
+    if isinstance(value, str) and 0 < len(value) <= most and value.isascii():
+        return value
+    msg = "a field of a request is missing, too long or no text"
+    raise ProtocolError(msg)
+
+
+def number_of(value: object, most: int) -> int:
+    """Return a whole number from 0 to ``most``.
+
+    Raises
+    ------
+    ProtocolError
+        If it is none.
+    """
+    if type(value) is int and 0 <= value <= most:
+        return value
+    msg = "a field of a request is no number, or out of range"
+    raise ProtocolError(msg)
+
+
+def _said(value: object) -> Said:
+    if type(value) is int:
+        return Label(value)  # the desk knows the classes
+    if isinstance(value, str) and value in _SAID:
+        return _SAID[value]
+    msg = "a verdict is a class, skip or unsure"
+    raise ProtocolError(msg)
+
+
+def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
+    """Write a lease for the browser that holds it; why it was asked is left out."""
+    return {
+        "uid": lease.uid,
+        "token": lease.token,
+        "until": lease.until.isoformat(),
+        "near": list(near[:MAX_NEAR]),
+    }
+
+
+def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
+    """Write what was kept."""
+    return {
+        "uid": receipt.uid,
+        "kind": receipt.kind.value,
+        "label": receipt.label,
+        "shared": list(receipt.shared),
+    }
+
+
+def parts_to_json(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Write what a sample consists of, without its content."""
+    return [{"name": part.name, "medium": part.medium.value} for part in parts]
+
+
+def progress_to_json(progress: Progress, gain: Gain | None) -> dict[str, Any]:
+    """Write how far the labelling is."""
+    states = progress.states
+    return {
+        "today": progress.today,
+        "mine": sum(progress.annotators.values()),
+        "left": states.get(State.QUEUED, 0) + states.get(State.LEASED, 0),
+        "done": states.get(State.LABELLED, 0) + states.get(State.TRAINED, 0),
+        "skipped": states.get(State.SKIPPED, 0),
+        "classes": {str(label): count for label, count in progress.classes.items()},
+        "gain": None
+        if gain is None
+        else {
+            "measure": gain.measure,
+            "points": round(gain.points, 1),
+            "since": gain.since.isoformat(),
+        },
+    }

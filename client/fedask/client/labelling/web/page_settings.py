@@ -1,0 +1,182 @@
+"""How a device's labelling page is set up. By its owner, never by the server.
+
+Read by the app and by ``serve``. Refuses every set-up in which somebody could label,
+or look at samples, who should not.
+"""
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedask.client.base.prefixed_settings import check_kind, settings_under
+from fedask.common.errors import ConfigError
+from fedask.common.ids import parse_annotator
+
+MAX_AHEAD = 20
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """How the page is set up.
+
+    Parameters
+    ----------
+    classes
+        Names of the classes, in the order of their indices.
+    title
+        What people read at the top.
+    host, port
+        Where it listens.
+    names
+        Host names under which people reach it, besides ``host``: a request for any
+        other is refused.
+    certificate, private_key
+        PEM files for TLS.
+    logins
+        File of ``add_login``. None: whoever has the link is ``annotator``.
+    annotator
+        Who answers where there are no logins.
+    sessions
+        File in which sign-ins outlive a restart; None: they do not.
+    guidelines
+        Text or Markdown file with the site's rules for labelling.
+    ahead
+        Samples that a browser holds, the one on the screen among them.
+    idle_s, shift_s
+        Seconds after which somebody signs in again: without any request, and at most.
+    max_body_bytes
+        Of a request.
+
+    Raises
+    ------
+    ConfigError
+        If one is wrong, or the page would be open to others without TLS and logins.
+    """
+
+    classes: tuple[str, ...]
+    title: str = "Labelling"
+    host: str = "127.0.0.1"
+    port: int = 8460
+    names: tuple[str, ...] = ()
+    certificate: Path | None = None
+    private_key: Path | None = None
+    logins: Path | None = None
+    annotator: str = "local"
+    sessions: Path | None = None
+    guidelines: Path | None = None
+    ahead: int = 4  # one on the screen, three that load meanwhile
+    idle_s: float = 3600.0  # a lunch
+    shift_s: float = 12 * 3600.0
+    max_body_bytes: int = 1 << 16  # an answer has some 200 bytes, near-duplicates more
+
+    def __post_init__(self) -> None:
+        self._check_access()
+        parse_annotator(self.annotator)
+        for name in (self.host, *self.names):
+            if not _is_address(name) and _HOST_NAME.fullmatch(name) is None:
+                msg = f"page: {name!r:.80} is no host name or address"
+                raise ConfigError(msg)
+        for name, ok in (
+            ("classes", len(self.classes) >= 1),
+            ("port", 0 <= self.port < 1 << 16),
+            ("ahead", 1 <= self.ahead <= MAX_AHEAD),
+            ("idle_s", self.idle_s > 0),
+            ("shift_s", self.shift_s > 0),
+            ("max_body_bytes", self.max_body_bytes >= 1 << 10),
+        ):
+            if not ok:
+                msg = f"page: {name} = {getattr(self, name)!r:.80} is out of range"
+                raise ConfigError(msg)
+
+    @classmethod
+    def from_node(
+        cls, node: Mapping[str, object], classes: Sequence[str]
+    ) -> "PageSettings":
+        """Read the ``page-`` settings: each field but ``classes``, with hyphens.
+
+        Parameters
+        ----------
+        node
+            The owner's node configuration; ``page-names`` is a list with commas, and
+            sessions are kept beside the ``store`` unless ``page-sessions`` says where.
+        classes
+            Of the task.
+
+        Raises
+        ------
+        ConfigError
+            If a key or a value is wrong.
+        """
+        known = {field.name: field.type for field in dataclasses.fields(cls)}
+        del known["classes"]
+        chosen: dict[str, Any] = {}
+        if "store" in node:
+            chosen["sessions"] = Path(f"{node['store']}.sessions")
+        for name, key, value in settings_under(node, "page-", known):
+            chosen[name] = _read(key, value, known[name])
+        return cls(classes=tuple(classes), **chosen)
+
+    def _check_access(self) -> None:
+        """Refuse to be open to others without TLS and logins."""
+        if (self.certificate is None) != (self.private_key is None):
+            msg = "page: certificate and private_key must be given together"
+            raise ConfigError(msg)
+        lacks = [
+            what
+            for what, there in (
+                ("a TLS certificate", self.tls),
+                ("logins", self.logins),
+            )
+            if not there
+        ]
+        if lacks and not is_loopback(self.host):
+            msg = f"page: host = {self.host} lets other machines in, which needs "
+            msg += " and ".join(lacks) + "; or set host = 127.0.0.1"
+            raise ConfigError(msg)
+        if not self.hosts:
+            msg = (
+                f"page: host = {self.host} is every address, which needs names: those "
+            )
+            raise ConfigError(msg + "by which people reach it")
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.certificate is not None
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Names that a request may be for, lower case, without a port."""
+        own = {"localhost", "127.0.0.1", "::1"} if is_loopback(self.host) else set()
+        every = {*own, *self.names}
+        if self.host not in {"0.0.0.0", "::"}:  # noqa: S104  (no name to be reached by)
+            every.add(self.host)
+        return frozenset(name.lower() for name in every)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can connect to an address."""
+    return host == "localhost" or (
+        _is_address(host) and ipaddress.ip_address(host).is_loopback
+    )
+
+
+def _read(key: str, value: object, wanted: object) -> object:
+    """Return a value of the node configuration as the type of a field."""
+    check_kind(key, value, {int: int, float: float}.get(wanted, str))  # type: ignore[call-overload]
+    if wanted == tuple[str, ...]:
+        return tuple(each.strip() for each in str(value).split(","))
+    return Path(str(value)) if wanted == Path | None else value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

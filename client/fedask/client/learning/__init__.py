@@ -1,0 +1,1 @@
+"""What the device does with models: select samples and train on labels."""

@@ -1,0 +1,170 @@
+"""BatchBALD: the batch whose answers together say most about which member is right.
+
+The value of a batch is the mutual information between its answers and the member of
+the committee (a draw of the model's weights). By the chain rule the gain of one more
+sample is its expected entropy given the answers so far, less its expected entropy
+given the member. All answers are enumerated while there are few; then a fixed number
+of them is sampled.
+
+References
+----------
+Kirsch, van Amersfoort and Gal, "BatchBALD: efficient and diverse batch acquisition for
+deep Bayesian active learning", NeurIPS 2019.
+"""
+
+import numpy as np
+from typing_extensions import override
+
+from fedask.client.base.distance import Doubles, Reals, blocks
+from fedask.client.learning.batchers.batcher import (
+    Batcher,
+    Rows,
+    Shortlist,
+    check_batch,
+)
+from fedask.client.learning.batchers.greedy_choice import lazy_greedy
+from fedask.client.learning.batchers.top_scores import top
+
+_DIGITS = 9  # gains that agree to here are equal: the better score decides
+_TINY = np.finfo(np.float64).tiny
+
+
+class BatchBald(Batcher):
+    """Greedy joint mutual information. Without a committee it is ``top``.
+
+    Parameters
+    ----------
+    configurations
+        Most joint answers to follow; up to here exact, beyond a sample of so many.
+    most
+        Candidates looked at, those of the highest BALD; at least ``2 * k`` are.
+    """
+
+    needs = frozenset({"draws"})
+
+    def __init__(self, configurations: int = 1000, most: int = 1024) -> None:
+        self.configurations = configurations
+        self.most = most
+
+    @override
+    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        check_batch(shortlist, k, self.needs)
+        draws = shortlist.draws
+        if k in {0, len(shortlist)} or draws is None or 0 in draws.shape:
+            return top(shortlist, k)
+        order = shortlist.best_first()
+        gains = bald(draws)[order].round(_DIGITS)
+        # The most informative, then back in the order of scores for ties.
+        best = np.sort(np.argsort(-gains, kind="stable")[: max(self.most, 2 * k)])
+        answers = Answers(draws[:, order[best]], self.configurations, rng)
+        picks = lazy_greedy(gains[best], k, answers.gains, answers.ask)
+        return np.sort(order[best[picks]])
+
+
+def bald(draws: Reals) -> Doubles:
+    """Return the mutual information of each sample's answer and the member, in nats.
+
+    Parameters
+    ----------
+    draws
+        (t, n, c) predictions.
+
+    Returns
+    -------
+    NDArray
+        (n,) float64 in [0, log t].
+    """
+    members, n, classes = draws.shape
+    gains = np.empty(n)
+    for part in blocks(n, members * classes):
+        p = draws[:, part].astype(np.float64)
+        gains[part] = _entropy(p.mean(axis=0)) - _entropy(p).mean(axis=0)
+    return gains
+
+
+class Answers:
+    """Joint answers to the samples asked so far, and what each says of the members.
+
+    Parameters
+    ----------
+    draws
+        (t, n, c) predictions of the candidates.
+    most
+        Configurations to follow.
+    rng
+        Samples them once there are more.
+    """
+
+    def __init__(self, draws: Reals, most: int, rng: np.random.Generator) -> None:
+        members, n, classes = draws.shape
+        self._draws = draws
+        self._most = most
+        self._rng = rng
+        # One configuration, of no answer: probability 1, every member as likely.
+        self._weights = np.ones(1)
+        self._members = np.full((1, members), 1.0 / members)
+        self._truth: Rows | None = None  # (s,) member that gave it, once sampled
+        self._noise = np.empty((members, n))  # entropy of each member's prediction
+        for part in blocks(n, members * classes):
+            self._noise[:, part] = _entropy(draws[:, part].astype(np.float64))
+
+    def gains(self, rows: Rows) -> Doubles:
+        """Return the information each row would add, (len(rows),)."""
+        members, _, classes = self._draws.shape
+        # Members as likely as in the sample: then no gain is negative by chance, and
+        # none is left once every configuration has found its member.
+        noise = self._weights @ self._members @ self._noise[:, rows]
+        gains = np.empty(len(rows))
+        width = max(len(self._weights), members) * classes
+        for part in blocks(len(rows), width):
+            p = self._draws[:, rows[part]].astype(np.float64)
+            # (s, b, c): the prediction of each row, after each configuration.
+            seen = (self._members @ p.reshape(members, -1)).reshape(-1, *p.shape[1:])
+            gains[part] = self._weights @ _entropy(seen) - noise[part]
+        return gains.round(_DIGITS)
+
+    def ask(self, row: int) -> None:
+        """Extend every configuration by the answers to a row."""
+        p = self._draws[:, row].astype(np.float64)  # (t, c)
+        p /= p.sum(axis=1, keepdims=True)
+        if self._truth is None:
+            if len(self._weights) * p.shape[1] <= self._most:
+                self._enumerate(p)
+                return
+            self._sample()
+        truth = p[self._truth]
+        answer = _categorical(truth, self._rng)
+        self._members *= p[:, answer].T
+        self._members /= self._members.sum(axis=1, keepdims=True)
+
+    def _enumerate(self, p: Doubles) -> None:
+        joint = self._members[:, None, :] * p.T  # (s, c, t)
+        joint = joint.reshape(-1, len(p))
+        chance = joint.sum(axis=1)
+        weights = np.repeat(self._weights, p.shape[1]) * chance
+        possible = weights > 0.0
+        self._members = joint[possible] / chance[possible, None]
+        self._weights = weights[possible]
+
+    def _sample(self) -> None:
+        """Go over from all configurations to a sample of them with their members."""
+        share = self._weights / self._weights.sum()
+        drawn = self._rng.choice(len(share), size=self._most, p=share)
+        self._members = self._members[drawn]
+        self._weights = np.full(self._most, 1.0 / self._most)
+        self._truth = _categorical(self._members, self._rng)
+
+
+def _categorical(p: Doubles, rng: np.random.Generator) -> Rows:
+    """Draw one column of each row in proportion to its entries."""
+    reach = np.cumsum(p, axis=1)
+    # The product may round up to the end, where columns of probability 0 may lie.
+    draws = rng.random((len(p), 1)) * np.nextafter(reach[:, -1:], 0.0)
+    column: Rows = (reach <= draws).sum(axis=1)
+    return column
+
+
+def _entropy(p: Doubles) -> Doubles:
+    """Return the entropy over the last axis, in nats; 0 log 0 = 0."""
+    sums: Doubles = (p * np.log(np.maximum(p, _TINY))).sum(axis=-1)
+    return -sums

@@ -1,0 +1,121 @@
+"""Scorers that learn on the device from the answers it got: ``learned`` and ``albl``.
+
+Called through ``make_scorer``. Both read the opinions of experts (``ask.experts``) and
+the history of answered questions, and keep nothing: what they learnt is worked out
+anew from the history, so that it is as durable as the history is, and nothing counts
+twice. Neither needs a test set, and nothing that they learn leaves the device.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from fedask.client.learning.scorers import bandit
+from fedask.client.learning.scorers.label_value import fit_value, predict_value
+from fedask.client.learning.scorers.row_blocks import block, chunks, row_sum, to_unit
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.records.query_outcome import History
+
+_EVEN = 0.5  # probability at which a model is as likely wrong as right
+_UNIT = 0.125  # logistic: an error that is certain, 4 units above even, scores 0.98
+_STRENGTH = 1.0  # of the ridge, in labels: it is to hold back no more than one would
+_LEAST = 0.01  # of a score: an expert that rules a sample out may yet be wrong
+
+
+class Learned(Scorer):
+    """How wrong the model will turn out to be, learnt from how wrong it turned out.
+
+    The gain of a label is what the model of that moment, not trained on it, gave all
+    other classes: a device measures it the moment an answer comes. A ridge regression
+    from the experts' scores to it then scores the pool; with fewer than eight answered
+    questions the experts' mean does.
+
+    References
+    ----------
+    Yoo and Kweon, "Learning loss for active learning", CVPR 2019 (the target: the
+    model's own error on a sample, once the label tells; there predicted by a head of
+    the network from its features, and ranked).
+    Konyushkova, Sznitman and Fua, "Learning active learning from data", NeurIPS 2017
+    (a regression from descriptors of a sample).
+    """
+
+    needs = frozenset({"descriptors", "history"})
+
+    @override
+    def __call__(self, view: View, known: Known) -> Floats:
+        history = known.history
+        errors = _EVEN - history.truths.astype(np.float64)  # 1 - truth, less 1/2
+        fitted = fit_value(history.descriptors, errors, _STRENGTH, _UNIT)
+        return predict_value(fitted, view.descriptors)
+
+
+class Albl(Scorer):
+    """The experts' scores, mixed by how much a bandit trusts each of them.
+
+    A score is the probability that the sample is asked, if an expert is drawn by
+    trust and asks with its own score as probability; so it lies in [0, 1] and may be
+    compared over the fleet, as the experts' own scores may.
+
+    The trust comes from ``trust_of``. As each device learns from its own answers, about
+    one a cycle may be all there are, and devices may trust different experts.
+
+    References
+    ----------
+    Hsu and Lin, "Active learning by learning", AAAI 2015. There one sample is drawn at
+    a time; here a cut takes the likeliest, so that the weights of the reward are those
+    of a draw that a cut only resembles.
+    """
+
+    needs = frozenset({"descriptors", "history"})
+
+    @override
+    def __call__(self, view: View, known: Known) -> Floats:
+        opinions = view.descriptors
+        trust = trust_of(known.history, opinions.shape[1])
+        scores = np.zeros(len(opinions), dtype=np.float32)
+        for rows in chunks(len(opinions), opinions.shape[1]):
+            mixed = row_sum(block(opinions, rows, np.float64) * trust)
+            scores[rows] = to_unit(mixed)
+        return scores
+
+
+def trust_of(history: History, experts: int) -> NDArray[np.float64]:
+    """Return how much each expert is trusted, from rewards on answers.
+
+    The answers of one cycle are a test of the model, for it was not trained on them:
+    their importance-weighted accuracy is the reward of the questions before, which it
+    was trained on meanwhile. Each expert is credited for how much more than at random
+    it would have asked those.
+
+    Parameters
+    ----------
+    experts
+        q, at least 1.
+
+    Returns
+    -------
+    NDArray
+        (q,) probabilities, sum to one; equal ones while fewer than two cycles have
+        answers.
+
+    References
+    ----------
+    Hsu and Lin, "Active learning by learning", AAAI 2015: the reward, equation 4, here
+    divided by the sum of its weights rather than by their expectation, so that it is
+    in [0, 1] however few there are (Hesterberg, "Weighted average importance sampling
+    and defensive mixture distributions", Technometrics 37(2), 1995).
+    """
+    state = bandit.start(experts, history.planned)
+    starts = np.flatnonzero(np.diff(history.cycles, prepend=-1)).tolist()
+    rounds = [slice(*ends) for ends in pairwise([*starts, len(history)])]
+    opinions = history.descriptors.astype(np.float64) + _LEAST
+    votes = opinions / (history.levels.astype(np.float64) + _LEAST)
+    for before, now in pairwise(rounds):
+        weights = 1.0 / (votes[now] @ bandit.probabilities(state))
+        reward = float(weights @ history.hits[now] / weights.sum())
+        advice = votes[before].mean(axis=0)[:, None]
+        state = bandit.update(state, advice, 0, min(reward, 1.0))
+    return bandit.probabilities(state)

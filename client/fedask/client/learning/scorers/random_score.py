@@ -1,0 +1,18 @@
+"""A score that knows nothing: the control, and the cold start."""
+
+import numpy as np
+from typing_extensions import override
+
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.common.ids import hash_uids
+
+
+class Random(Scorer):
+    """A hash of the uid: looks random, is the same on every runtime."""
+
+    needs = frozenset[str]()
+
+    @override
+    def __call__(self, view: View, known: Known) -> Floats:
+        return hash_uids(view.uids, view.salt).astype(np.float32)

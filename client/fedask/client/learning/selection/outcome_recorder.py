@@ -1,0 +1,99 @@
+"""Records precedents: when a question is queued, and when its answer is there.
+
+Called by the asker, for scorers that learn. Never decides what is asked, and never
+trains. What it writes depends on the loaded model alone, so that a message that comes
+again after a crash finds, or writes, the same.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fedask.client.learning.selection.prediction_view import Known
+from fedask.client.learning.selection.predictor import Viewer
+from fedask.client.learning.training.learner import Learner
+from fedask.client.records.label_queue import Item, State
+from fedask.client.records.pool import Pool
+from fedask.client.records.query_outcome import Finding, Precedent, PrecedentStore
+from fedask.common.ids import Uid
+
+
+class Recorder:
+    """The precedents of one device.
+
+    Parameters
+    ----------
+    pool, store
+        The device's own.
+    """
+
+    def __init__(self, pool: Pool, store: PrecedentStore) -> None:
+        self._pool = pool
+        self._store = store
+
+    def asked(
+        self, uids: Sequence[Uid], cycle: int, viewer: Viewer, known: Known
+    ) -> None:
+        """Keep what the experts say of samples that are about to be queued.
+
+        To be called before: a process that dies in between has recorded a question
+        that it asks when the message comes again, or one that never gets an answer.
+
+        Parameters
+        ----------
+        viewer
+            That fills descriptors.
+        known
+            From it.
+        """
+        if not uids:
+            return
+        rows = np.array(uids, dtype=np.str_)
+        view = viewer.described(viewer.view(rows, self._pool.load(uids)), known)
+        levels = tuple(viewer.levels(self._pool, known).tolist())
+        self._store.put_asked(
+            Precedent(
+                uid=uid,
+                cycle=cycle,
+                experts=viewer.experts.text,
+                descriptors=tuple(row),
+                levels=levels,
+            )
+            for uid, row in zip(uids, view.descriptors.tolist(), strict=True)
+        )
+
+    def answered(self, items: Sequence[Item], cycle: int, learner: Learner) -> None:
+        """Find out how the loaded model does on answers that it was not trained on.
+
+        Test, then train (progressive validation): the only unseen labels that a device
+        has are those that have just come.
+
+        Parameters
+        ----------
+        items
+            The whole queue.
+        cycle
+            The current one.
+
+        References
+        ----------
+        Blum, Kalai and Langford, "Beating the hold-out: bounds for k-fold and
+        progressive cross-validation", COLT 1999.
+        """
+        fresh = {i.uid: i.label for i in items if i.state is State.LABELLED}
+        if not fresh:
+            return
+        kept = self._store.precedents()
+        waiting = [p.uid for p in kept if p.finding is None and p.uid in fresh]
+        if not waiting:
+            return
+        probs = learner.predict(self._pool.load(waiting))
+        findings = {}
+        for uid, row in zip(waiting, probs, strict=True):
+            label = fresh[uid]
+            # Another process may have stored one of another task: training refuses it.
+            if label is not None and 0 <= label < len(row):
+                hit = int(row.argmax()) == label
+                found = Finding(cycle=cycle, truth=float(row[label]), hit=hit)
+                findings[uid] = found
+        self._store.put_findings(findings)

@@ -1,0 +1,203 @@
+"""Rates a device's samples: scores the pool and the queue with the loaded model.
+
+Called by the device in a scoring round, and by the stream for what has just arrived.
+Writes scores and the models that scorers look through; never asks and never trains.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.grouping import Grouper
+from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_pairs
+from fedask.client.learning.selection.pool_scoring import Look, score_pool
+from fedask.client.learning.selection.prediction_view import Known, View
+from fedask.client.learning.training.sgd import Trained
+from fedask.client.records.device_store import DeviceStore, Waiting
+from fedask.client.records.label_queue import WAITING, Item, State
+from fedask.client.records.model_kind import GLOBAL, LOCAL
+from fedask.client.records.pool import Pool
+from fedask.common.grid import IntArray, Scored
+from fedask.common.ids import Uid
+from fedask.common.records import Ask
+from fedask.common.sections import MAX_CAPACITY, AskConfig
+from fedask.common.task import Task
+
+AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a scoring adds to the sums of the fleet.
+
+    Parameters
+    ----------
+    grid
+        (g, b) of the policy.
+    sums
+        (g, 17) of the groups; None where they are the predicted classes.
+    """
+
+    grid: IntArray
+    sums: IntArray | None
+
+
+class Rater:
+    """The scoring half of a device.
+
+    Parameters
+    ----------
+    pool, store
+        The device's own.
+    keeps_model
+        Whether the store is to keep the scoring model whatever the scenario says.
+    """
+
+    def __init__(
+        self, pool: Pool, store: DeviceStore, *, keeps_model: bool = False
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._keeps_model = keeps_model
+
+    def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> Counted:
+        """Score the pool with the loaded model; returns what the fleet adds up.
+
+        Parameters
+        ----------
+        ask
+            Its ``score`` names the model; the next cut must name the same.
+        items
+            Everything ever asked.
+        """
+        config = setting.scenario.ask
+        keep = max(config.capacity, int(config.capacity * config.shortlist))
+        grouper, sums = setting.grouper(ask), None
+        scored = self.scored(self._pool, ask.cycle, setting, items, keep, grouper)
+        if grouper is not None:
+            viewer = setting.viewer(self._store, grouper.needs, ask.cycle)
+            sums = grouper.tally(self._pool, viewer, present(self._pool, items))
+        waiting = self._waiting(scored, ask.cycle, setting, items)
+        self._store.put_scores(ask.score, scored, waiting)
+        # One for samples that arrive and for the own model to begin from, and for the
+        # committee as many as there were now.
+        models = config.committee * (GLOBAL in setting.kinds)
+        models += setting.scenario.stream.on or self._keeps_model
+        if setting.learner.loaded is not None and models:
+            self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
+        able = scored.head(labels_left(config, items))
+        return Counted(setting.policy.contribute(able, ask.cut), sums)
+
+    def scored(
+        self,
+        samples: Pool,
+        cycle: int,
+        setting: Setting,
+        items: Sequence[Item],
+        keep: int,
+        grouper: Grouper | None = None,
+    ) -> Scored:
+        """Score samples with the loaded model, but those that wait or were answered.
+
+        Parameters
+        ----------
+        samples
+            The device's pool, or what has just arrived.
+        cycle, items
+            As for ``score``.
+        keep
+            How many of the best to return.
+        grouper
+            Says their groups; None: the predicted classes.
+        """
+        gone = {item.uid for item in items if item.state not in AGAIN}
+        look, known = self._eyes(cycle, setting, items, grouper)
+        return score_pool(samples, gone, look, setting.scorer, known, keep=keep)
+
+    def _eyes(
+        self,
+        cycle: int,
+        setting: Setting,
+        items: Sequence[Item],
+        grouper: Grouper | None = None,
+    ) -> tuple[Look, Known]:
+        """Return what a scorer sees of a batch, and what it knows beside."""
+        needs = setting.scorer.needs
+        if grouper is not None:
+            needs |= grouper.needs
+        items = present(self._pool, items)
+        viewer = setting.viewer(self._store, needs, cycle)
+        if setting.scenario.ask.calibrate:
+            viewer.calibrate(self._pool, items)
+        known = viewer.known(self._pool, items, class_counts(items, setting.task))
+
+        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
+            view = viewer.described(viewer.view(uids, raw), known)
+            return view if grouper is None else grouper.grouped(view)
+
+        return look, known
+
+    def _waiting(
+        self, scored: Scored, cycle: int, setting: Setting, items: Sequence[Item]
+    ) -> Waiting | None:
+        """See what the loaded model makes of the queue; None if that changes nothing.
+
+        A scorer that looks at what was asked before sees what waits among it, so that
+        its scores of the queue are low; they still tell which of it goes first.
+        """
+        uids = [item.uid for item in items if item.state in WAITING]
+        similarity = setting.scenario.ask.near
+        if not uids and not similarity:
+            return None
+        part = self._pool.part(uids)
+        look, known = self._eyes(cycle, setting, items)
+        again = score_pool(part, (), look, setting.scorer, known, keep=len(part))
+        pairs: list[tuple[Uid, Uid]] = []
+        if similarity:
+            both = [
+                *again.head(NEAR_SAMPLES // 2).uids,
+                *scored.head(NEAR_SAMPLES).uids,
+            ]
+            chosen = np.array(both[:NEAR_SAMPLES], dtype=np.str_)
+            viewer = setting.viewer(self._store, frozenset({"features"}), cycle)
+            raw = self._pool.load([Uid(uid) for uid in chosen.tolist()])
+            features = viewer.view(chosen, raw).features
+            pairs = near_pairs(chosen, features, similarity)
+        scores = zip(again.uids.tolist(), again.scores.tolist(), strict=True)
+        return Waiting(scores={Uid(u): score for u, score in scores}, near=pairs)
+
+    def learned(self, trained: Trained, setting: Setting) -> None:
+        """Take note of an update, if scorer or batcher will look through it."""
+        if LOCAL in setting.kinds:
+            self._store.put_model(LOCAL, trained.arrays, keep=1)
+
+
+def present(pool: Pool, items: Sequence[Item]) -> list[Item]:
+    """Return the items whose samples are in the pool: those a model may look at."""
+    here = pool.has([item.uid for item in items])
+    return [item for item, ok in zip(items, here.tolist(), strict=True) if ok]
+
+
+def class_counts(items: Sequence[Item], task: Task) -> IntArray:
+    """Count labels per class: (c,)."""
+    labels = Counter(item.label for item in items)
+    return np.array([labels[c] for c in range(task.num_classes)])
+
+
+def labels_left(config: AskConfig, items: Sequence[Item]) -> int:
+    """Return how many labels this device may still be asked in a cycle.
+
+    Parameters
+    ----------
+    items
+        Everything ever asked; what expired did not cost anyone a label.
+    """
+    if not config.device_labels:
+        return MAX_CAPACITY
+    spent = sum(item.asked - item.expired for item in items)
+    return max(0, config.device_labels - spent)

@@ -1,0 +1,159 @@
+"""The auto-label tier: a device labels what its model is sure of. Off by default.
+
+Called by the device after it has scored. What the tier says is never counted as a
+label, never sent, and gives way to whatever a person says. A share of the sure samples,
+drawn by hash, is asked of people as any other question; only while enough of these
+controls were answered, and the model was right often enough, does what it says of the
+others count. So the tier is off until it has proved itself, and again when it fails.
+
+The labels are those of the newest model; what it said of a control is kept as it was
+when the control was asked, or nothing would be measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.best_scores import Best
+from fedask.client.learning.selection.pool_rating import present
+from fedask.client.learning.selection.pool_scoring import BATCH_NUMBERS, BATCH_SAMPLES
+from fedask.client.learning.selection.prediction_view import Floats
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import Item, Origin
+from fedask.client.records.pool import Pool
+from fedask.client.records.pseudo_label import Sure
+from fedask.common.grid import IntArray
+from fedask.common.ids import Uid, unit_hash
+from fedask.common.sections import AutoConfig
+
+LARGEST_SHARE = 4  # controls take at most one in so many questions of a cycle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the tier does.
+
+    Parameters
+    ----------
+    on
+        Whether its labels count now.
+    controls
+        Answered ones that were looked at, the latest.
+    wrong
+        Of those.
+    """
+
+    on: bool
+    controls: int
+    wrong: int
+
+
+def standing(
+    config: AutoConfig, sure: Sequence[Sure], items: Sequence[Item]
+) -> Standing:
+    """Measure the tier on its answered controls.
+
+    Parameters
+    ----------
+    items
+        Everything ever asked.
+    """
+    truth = {item.uid: item.label for item in items if item.label is not None}
+    answered = [each for each in sure if each.control and each.uid in truth]
+    answered.sort(key=lambda each: (each.cycle, each.uid))
+    looked_at = answered[-config.window :]
+    wrong = sum(each.label != truth[each.uid] for each in looked_at)
+    enough = len(looked_at) >= config.fewest
+    return Standing(
+        on=config.on and enough and wrong <= config.error * len(looked_at),
+        controls=len(looked_at),
+        wrong=wrong,
+    )
+
+
+class AutoTier:
+    """The tier of one device.
+
+    Parameters
+    ----------
+    pool, store
+        The device's own.
+    """
+
+    def __init__(self, pool: Pool, store: DeviceStore) -> None:
+        self._pool = pool
+        self._store = store
+
+    def propose(self, setting: Setting, items: Sequence[Item], cycle: int) -> None:
+        """See what the loaded model is sure of, and ask people about some of it.
+
+        Parameters
+        ----------
+        items
+            Everything ever asked: none of it is labelled here.
+        cycle
+            Of the round.
+        """
+        config, seed = setting.scenario.auto, setting.scenario.seed
+        found = self._find(setting, items, cycle)
+        drawn = [unit_hash("auto", seed, s.uid) < config.controls for s in found]
+        room = max(1, setting.scenario.ask.capacity // LARGEST_SHARE)
+        kept = [
+            Sure(
+                uid=s.uid,
+                label=s.label,
+                confidence=s.confidence,
+                control=c,
+                cycle=cycle,
+            )
+            for s, c in zip(found, drawn, strict=True)
+        ]
+        # By hash, not the surest first: the controls stand for all of them.
+        controls = sorted(
+            (s for s in kept if s.control), key=lambda s: unit_hash("auto", seed, s.uid)
+        )[:room]
+        # Kept before they are asked: asked first, a kill would lose what was said.
+        self._store.put_sure([*(s for s in kept if not s.control), *controls])
+        pace = self._store.pace()
+        asked = {s.uid: Origin.CONTROL for s in controls}
+        self._store.add_arrivals(self._store.last_cycle(), asked, pace, pace)
+
+    def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
+        """Return the labels that count now, by uid: none while the tier is off."""
+        sure = self._store.sure()
+        if not standing(config, sure, items).on:
+            return {}
+        asked = {item.uid for item in items}
+        return {s.uid: s.label for s in sure if not s.control and s.uid not in asked}
+
+    def _find(self, setting: Setting, items: Sequence[Item], cycle: int) -> list[Sure]:
+        """Return the surest samples that nobody was asked about, in bounded memory."""
+        config = setting.scenario.auto
+        viewer = setting.viewer(self._store, frozenset(), cycle)
+        viewer.calibrate(self._pool, present(self._pool, items))
+        best = Best(config.most)
+        gone = {item.uid for item in items}
+        for uids, raw in self._pool.batches(gone, BATCH_SAMPLES, BATCH_NUMBERS):
+            probs = viewer.view(uids, raw).probs
+            best.add(uids, probs.max(axis=1), partial(_classes, probs))
+        found = best.result()
+        rows = zip(
+            found.uids.tolist(),
+            found.scores.tolist(),
+            found.groups.tolist(),
+            strict=True,
+        )
+        return [
+            Sure(uid=Uid(u), label=g, confidence=score, control=False, cycle=cycle)
+            for u, score, g in rows
+            if score >= np.float32(config.sure)
+        ]
+
+
+def _classes(probs: Floats, rows: NDArray[np.int64]) -> IntArray:
+    classes: IntArray = probs[rows].argmax(axis=1)
+    return classes

@@ -1,0 +1,238 @@
+"""Trains the lessons of many devices as one batched computation.
+
+Called by the learner when several devices of one process train on the same model, as
+the devices of an inline simulation do. A small step costs a framework far more than a
+processor: stacked along a new axis, a hundred of them cost little more than one.
+
+A device must learn the same alone and in company, to the last bit, or a simulation
+would not be what a deployment does. Nothing guarantees that: the last bits of a matrix
+product depend on sizes and on how the operands lie in memory. So it is not assumed: the
+first lessons of each kind are also trained alone, and where one bit differs that kind
+is left to be trained one by one. Layers whose sizes are multiples of 16 usually pass.
+"""
+
+import logging
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from fedask.client.learning.training.loss import Loss
+from fedask.client.learning.training.sgd import Descent, Lesson, Trained, batches
+from fedask.common.model import check_logits
+from fedask.common.sections import TrainConfig
+from fedask.common.weights import MAX_VALUE
+
+_FEWEST = 6  # below, stacking costs more than it saves
+_MOST = 256  # above, nothing more is saved
+_MOST_BYTES = 64 * 2**20  # of stacked models: weights, gradients and momenta each
+_EVIDENCE = 10_000  # values that must be equal before a kind of lesson counts as proved
+
+logger = logging.getLogger(__name__)
+
+
+class Cohort:
+    """Vectorised training of one model from one starting point.
+
+    Parameters
+    ----------
+    model
+        The model; its weights are where all lessons begin. Not changed.
+    loss
+        Maps logits (n, c), targets (n,) and weights (n,) or None to a scalar.
+    config
+        How to train.
+    num_classes
+        c of the task.
+
+    Attributes
+    ----------
+    most
+        Lessons worth giving at once; 1 = this model is trained one by one.
+    """
+
+    def __init__(
+        self, model: nn.Module, loss: Loss, config: TrainConfig, num_classes: int
+    ) -> None:
+        self._model = model
+        self._loss = loss
+        self._config = config
+        self._num_classes = num_classes
+        trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._names = list(trainable)
+        self._params = list(trainable.values())
+        # Two names of the state are one tensor where layers share it.
+        self._place = {
+            name: next((i for i, p in enumerate(self._params) if p is tensor), None)
+            for name, tensor in model.state_dict(keep_vars=True).items()
+        }
+        self._size = max(1, sum(p.numel() for p in self._params))
+        size = sum(p.nbytes for p in self._params)
+        self.most = min(_MOST, max(1, _MOST_BYTES // max(1, size)))
+        if not self._params or next(model.buffers(), None) is not None:
+            # What a layer notes in a buffer while it trains belongs to one device.
+            self.most = 1
+        self._proved: dict[_Kind, bool] = {}
+
+    def train(
+        self, lessons: Sequence[Lesson], alone: Callable[[Lesson], Trained]
+    ) -> Mapping[int, Trained]:
+        """Train the lessons that have company.
+
+        Parameters
+        ----------
+        lessons
+            Any number; those of equally many samples are trained together.
+        alone
+            Trains one lesson, from the same weights: the truth.
+
+        Returns
+        -------
+        Mapping
+            Index of a lesson to what it gave. Those left out are to be trained alone.
+        """
+        groups: dict[tuple[float, ...], list[int]] = defaultdict(list)
+        for index, lesson in enumerate(lessons):
+            shape = lesson.labelled.inputs.shape
+            shifted = lesson.labelled.shift is not None
+            weighed = lesson.labelled.weights is not None
+            groups[*shape, lesson.lr, lesson.prox, shifted, weighed].append(index)
+        found: dict[int, Trained] = {}
+        for members in groups.values():
+            enough = max(_FEWEST, _EVIDENCE // self._size)
+            if self.most > 1 and len(members) >= enough:
+                trained = self._try([lessons[i] for i in members], alone)
+                found.update(zip(members, trained, strict=False))
+        return found
+
+    def _try(
+        self, lessons: Sequence[Lesson], alone: Callable[[Lesson], Trained]
+    ) -> list[Trained]:
+        """Train together if it is, or now proves to be, the same; else return []."""
+        kind = _Kind.of(lessons)
+        if not self._proved.get(kind, True):
+            return []
+        try:
+            with warnings.catch_warnings():
+                # A layer that torch can only loop over: nothing is won together.
+                warnings.filterwarnings("error", ".*batching rule", UserWarning)
+                trained = self._together(lessons)
+        except Exception as err:  # noqa: BLE001  (whatever a user's model cannot do)
+            logger.info("devices train one by one: %s", err)
+            self.most = 1
+            return []
+        if kind not in self._proved:
+            self._proved[kind] = all(
+                _same(one, alone(lesson))
+                for one, lesson in zip(trained, lessons, strict=True)
+            )
+        return trained if self._proved[kind] else []
+
+    def _together(self, lessons: Sequence[Lesson]) -> list[Trained]:
+        first = lessons[0]
+        inputs = torch.stack([lesson.labelled.inputs for lesson in lessons])
+        targets = torch.stack([lesson.labelled.targets for lesson in lessons])
+        shift = _stacked([lesson.labelled.shift for lesson in lessons])
+        weights = _stacked([lesson.labelled.weights for lesson in lessons])
+        axes = tuple(None if given is None else 0 for given in (shift, weights))
+        gradients = vmap(grad_and_value(self._loss_of), in_dims=(0, 0, 0, *axes))
+        params = [
+            p.detach().expand(len(lessons), *p.shape).clone() for p in self._params
+        ]
+        descent = Descent(params, self._config, first.lr, first.prox)
+        device = torch.arange(len(lessons))[:, None]
+        losses = torch.zeros(len(lessons))
+        if not self._model.training:
+            self._model.train()
+        size, steps = self._config.batch_size, self._config.steps
+        streams = [
+            batches(len(lesson.labelled.targets), size, steps, lesson.stream)
+            for lesson in lessons
+        ]
+        for rows in zip(*streams, strict=True):
+            x, y, w = inputs, targets, weights
+            if (chosen := _stacked(rows)) is not None:
+                x, y = x[device, chosen], y[device, chosen]
+                w = None if w is None else w[device, chosen]
+            grads, losses = gradients(params, x, y, shift, w)
+            descent.step(list(grads))
+        return self._split(params, losses)
+
+    def _loss_of(
+        self,
+        params: Sequence[torch.Tensor],
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        shift: torch.Tensor | None,
+        weights: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return the loss of one device, under its own parameters."""
+        named = dict(zip(self._names, params, strict=True))
+        logits = functional_call(self._model, named, (inputs,))
+        check_logits(logits, len(targets), self._num_classes)
+        logits = logits if shift is None else logits + shift
+        return self._loss(logits, targets, weights)
+
+    def _split(
+        self, params: Sequence[torch.Tensor], losses: torch.Tensor
+    ) -> list[Trained]:
+        """Take the stacked parameters apart: views, nothing is copied."""
+        usable = torch.isfinite(losses)
+        for stack in params:
+            usable &= (stack.abs() <= MAX_VALUE).flatten(1).all(1)  # NaN fails it
+        # A weight that is not trained is the same for all.
+        parts: dict[str, Iterable[NDArray[Any]]] = {}
+        for name, tensor in self._model.state_dict().items():
+            place = self._place[name]
+            alone = repeat(tensor.numpy().copy())
+            parts[name] = alone if place is None else params[place].numpy()
+        return [
+            Trained(dict(zip(parts, arrays, strict=True)), loss, ok)
+            for *arrays, loss, ok in zip(
+                *parts.values(), losses.tolist(), usable.tolist(), strict=False
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What decides which kernels run: where one lesson is proved, its like are."""
+
+    devices: int
+    inputs: tuple[int, ...]
+    shifted: bool
+    weighed: bool
+    prox: bool
+
+    @classmethod
+    def of(cls, lessons: Sequence[Lesson]) -> "_Kind":
+        labelled = lessons[-1].labelled
+        return cls(
+            len(lessons),
+            tuple(labelled.inputs.shape),
+            labelled.shift is not None,
+            labelled.weights is not None,
+            lessons[-1].prox > 0,
+        )
+
+
+def _stacked(given: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    """Stack what every lesson of a group has, or none of them."""
+    there = [each for each in given if each is not None]
+    return torch.stack(there) if there else None
+
+
+def _same(one: Trained, other: Trained) -> bool:
+    """Tell whether two results are equal to the last bit; NaN equals NaN."""
+    return np.array_equal(one.loss, other.loss, equal_nan=True) and all(
+        np.array_equal(array, other.arrays[name], equal_nan=True)
+        for name, array in one.arrays.items()
+    )

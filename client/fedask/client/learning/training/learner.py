@@ -1,0 +1,320 @@
+"""The model on the device: load, train, predict. Called by the device; knows no store.
+
+One learner serves one device at a time; in a simulation all devices of a process share
+it, since a model's weights arrive with every message anyway.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from fedask.client.learning.training.cohort import Cohort
+from fedask.client.learning.training.loss import Loss
+from fedask.client.learning.training.sgd import (
+    Descent,
+    Labelled,
+    Lesson,
+    Trained,
+    WarmLesson,
+    batches,
+)
+from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
+from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.ids import stable_seed
+from fedask.common.model import FeatureTap, check_logits
+from fedask.common.sections import TrainConfig
+from fedask.common.task import Task
+from fedask.common.weights import Arrays, ArraySpec, are_sane
+
+Floats = NDArray[np.float32]
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class Learner:
+    """A model of the task with its training step.
+
+    Parameters
+    ----------
+    task
+        What is learned.
+    config
+        How. ``threads`` is applied to torch for the whole process.
+    """
+
+    def __init__(self, task: Task, config: TrainConfig) -> None:
+        torch.set_num_threads(config.threads)
+        self._task = task
+        self._config = config
+        self._model = task.build(seed=0)  # only its shapes matter
+        self._params: list[torch.Tensor] = [
+            p for p in self._model.parameters() if p.requires_grad
+        ]
+        # Views of the same memory: copying through them skips torch's dispatch.
+        state = self._model.state_dict()
+        self._views = {name: tensor.detach().numpy() for name, tensor in state.items()}
+        self.spec = ArraySpec.of(self._views)
+        self._tap: FeatureTap | None = None
+        self._loss = Loss(task, config.logit_shift)
+        self._cohort = Cohort(self._model, self._loss, config, task.num_classes)
+        self._encoder: list[torch.Tensor] | None = None  # what warm-up trains
+        self._loaded: Arrays | None = None
+        self._moved = False  # whether training has left the loaded weights
+
+    def load(self, arrays: Arrays) -> None:
+        """Take over a model's arrays, checked before by ``spec.read``.
+
+        They must not change while they are loaded; the same object again costs nothing.
+        """
+        self._moved = self._moved or arrays is not self._loaded
+        self._loaded = arrays
+        self._return()
+
+    def _return(self) -> None:
+        """Go back to the loaded weights."""
+        if self._moved and self._loaded is not None:
+            for name, view in self._views.items():
+                np.copyto(view, self._loaded[name])
+        self._moved = False
+
+    @property
+    def most_together(self) -> int:
+        """How many lessons are worth giving to ``train_together`` at once."""
+        return self._cohort.most
+
+    def train(
+        self,
+        lesson: Lesson | WarmLesson,
+        proceed: Callable[[], None] = lambda: None,
+    ) -> Trained:
+        """Run ``config.steps`` steps of SGD from the loaded model, which stays loaded.
+
+        Parameters
+        ----------
+        proceed
+            Called before each step; what it raises ends the training, and the learner
+            is as before.
+
+        Raises
+        ------
+        ConfigError
+            If the model's output does not fit the classes; in a warm-up if nothing can
+            be trained, or the views are wrong.
+        """
+        self._return()
+        self._moved = True
+        if isinstance(lesson, WarmLesson):
+            params, losses = self._before_the_head(lesson), self._warm_losses(lesson)
+        else:
+            params, losses = self._params, self._losses(lesson)
+        if not self._model.training:
+            self._model.train()
+        descent = Descent(params, self._config, lesson.lr, lesson.prox)
+        loss = torch.zeros(())  # replaced by the first of at least one step
+        with _drawing(lesson):
+            for loss in losses:  # each is taken after the step of the last
+                proceed()
+                # Zeros for a layer that the output does not use.
+                grads = torch.autograd.grad(loss, params, materialize_grads=True)
+                descent.step(list(grads))
+        arrays = {name: view.copy() for name, view in self._views.items()}
+        number = float(loss.detach())
+        return Trained(arrays, number, isfinite(number) and are_sane(arrays))
+
+    def _losses(self, lesson: Lesson) -> Iterator[torch.Tensor]:
+        config, labelled = self._config, lesson.labelled
+        count = len(labelled.targets)
+        for rows in batches(count, config.batch_size, config.steps, lesson.stream):
+            yield self._loss_of(labelled, rows)
+
+    def _warm_losses(self, lesson: WarmLesson) -> Iterator[torch.Tensor]:
+        tap = self._tapped(lesson.inputs)
+        for one, two in views(lesson, self._config, self._task.augment):
+            yield barlow_twins(tap.features(one), tap.features(two))
+
+    def _before_the_head(self, lesson: WarmLesson) -> list[torch.Tensor]:
+        """Return the parameters that the features depend on."""
+        if self._encoder is None:
+            self._model.eval()  # a look must neither draw nor change a buffer
+            features = self._tapped(lesson.inputs).features(lesson.inputs[:FEWEST])
+            used: Sequence[torch.Tensor | None] = [None] * len(self._params)
+            if features.requires_grad:
+                used = torch.autograd.grad(
+                    features.sum(), self._params, allow_unused=True
+                )
+            pairs = zip(self._params, used, strict=True)
+            self._encoder = [param for param, grad in pairs if grad is not None]
+        if not self._encoder:
+            msg = "train.warmup: the model has nothing to train before its last layer"
+            raise ConfigError(msg)
+        return self._encoder
+
+    def _loss_of(self, labelled: Labelled, rows: torch.Tensor | None) -> torch.Tensor:
+        """Return the loss of one batch."""
+        inputs = labelled.inputs if rows is None else labelled.inputs[rows]
+        targets = labelled.targets if rows is None else labelled.targets[rows]
+        with _lone(self._model, len(targets)):
+            logits = self._model(inputs)
+        check_logits(logits, len(targets), self._task.num_classes)
+        if labelled.shift is not None:
+            logits = logits + labelled.shift
+        weights = labelled.weights
+        if weights is not None and rows is not None:
+            weights = weights[rows]
+        return self._loss(logits, targets, weights)
+
+    def train_together(
+        self, lessons: Sequence[Lesson | WarmLesson]
+    ) -> Mapping[int, Trained]:
+        """Train lessons of several devices at once, each from the loaded model.
+
+        Returns
+        -------
+        Mapping
+            Index of a lesson to what ``train`` would give, bit for bit. Lessons that
+            cannot be trained together are left out, and so is all of a warm-up.
+        """
+        self._return()
+        rows = [i for i, each in enumerate(lessons) if isinstance(each, Lesson)]
+        cold = [each for each in lessons if isinstance(each, Lesson)]
+        found = self._cohort.train(cold, self._alone)
+        return {rows[index]: trained for index, trained in found.items()}
+
+    def _alone(self, lesson: Lesson) -> Trained:
+        """Train, and go back: in company every lesson begins at the loaded weights."""
+        trained = self.train(lesson)
+        self._return()
+        return trained
+
+    @property
+    def loaded(self) -> Arrays | None:
+        """The arrays that were loaded last."""
+        return self._loaded
+
+    def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        """Return class probabilities of a raw batch: (n, c) float32.
+
+        Raises
+        ------
+        ConfigError
+            If the model's output does not fit the classes.
+        ProtocolError
+            If the model gives NaN or infinity.
+        """
+        self._return()
+        self._model.eval()
+        with torch.inference_mode():
+            logits = self._model(self._inputs(raw))
+        return self.softmax(self._checked(logits, len(raw)))
+
+    def look(self, raw: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return logits (n, c) and penultimate features (n, d) of a raw batch.
+
+        Raises
+        ------
+        ConfigError, ProtocolError
+            As ``predict``.
+        """
+        self._return()
+        inputs = self._inputs(raw)
+        logits, features = self._tapped(inputs).read(inputs)
+        return self._checked(logits, len(raw)), features.float().numpy()
+
+    def _tapped(self, inputs: torch.Tensor) -> FeatureTap:
+        if self._tap is None:
+            self._tap = FeatureTap(self._model, inputs)
+        return self._tap
+
+    @staticmethod
+    def softmax(logits: Floats) -> Floats:
+        """Return the probabilities that logits (n, c) stand for, rows sum to one."""
+        probs: Floats = functional.softmax(torch.from_numpy(logits), dim=1).numpy()
+        return probs
+
+    def _checked(self, logits: torch.Tensor, count: int) -> Floats:
+        check_logits(logits, count, self._task.num_classes)
+        checked: Floats = logits.float().numpy()
+        # Minus infinity is a class that the model rules out; NaN fails the comparison.
+        if not float(checked.max(initial=-inf)) < inf:
+            msg = "the global model gives NaN or infinity"
+            raise ProtocolError(msg)
+        return checked
+
+    def _inputs(self, raw: NDArray[Any]) -> torch.Tensor:
+        """Transform a batch, into memory that torch has aligned, as ``to_inputs`` does.
+
+        A user's own transform may give anything.
+        """
+        inputs = self._task.to_inputs(raw)
+        return inputs if self._task.transform is None else inputs.clone()
+
+    def prepare_warmup(self, raw: NDArray[Any]) -> torch.Tensor:
+        """Turn raw samples (n, ...) into what a warm-up takes."""
+        return self._inputs(raw)
+
+    def prepare(
+        self,
+        raw: NDArray[Any],
+        labels: Sequence[int],
+        weights: Sequence[float] | None = None,
+    ) -> Labelled:
+        """Turn labelled raw samples into what training takes.
+
+        Parameters
+        ----------
+        raw
+            (n, ...).
+        labels
+            (n,) class indices.
+        weights
+            (n,) in (0, 1], what each weighs in the loss; by default all the same.
+        """
+        targets = torch.tensor(labels, dtype=torch.int64)
+        weighed = None
+        if weights is not None:
+            weighed = torch.tensor(weights, dtype=torch.float32)
+        return Labelled(
+            inputs=self._inputs(raw),
+            targets=targets,
+            shift=self._loss.shift(targets, weighed),
+            weights=weighed,
+        )
+
+
+@contextmanager
+def _lone(model: nn.Module, count: int) -> Iterator[None]:
+    """Let batch norms take their running statistics for a lone sample.
+
+    One sample has none of its own, and torch refuses it; a device's first label is one.
+    """
+    modules = model.modules() if count == 1 else ()
+    norms = [m for m in modules if isinstance(m, _NORMS) and m.training]
+    for norm in norms:
+        norm.training = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training = True
+
+
+@contextmanager
+def _drawing(lesson: Lesson | WarmLesson) -> Iterator[None]:
+    """Draw what a model draws while it trains (dropout) from the lesson's own stream.
+
+    The same on every runtime, and nobody else's random numbers are used up.
+    """
+    generator = torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(stable_seed("draws", *lesson.stream) >> 1)
+    try:
+        yield
+    finally:
+        generator.set_state(state)

@@ -1,0 +1,209 @@
+"""Makes the lesson of a round: what a device trains on, and how much it counts.
+
+Called by the device. People's labels come first; beside them, at a lower weight, what
+the auto-label tier and labelling functions say. Nothing of that is stored or sent here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.pool_rating import present
+from fedask.client.learning.selection.prediction_view import Floats
+from fedask.client.learning.training import warmup
+from fedask.client.learning.training.auto_label import AutoTier
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Labelled, Lesson, WarmLesson, decayed
+from fedask.client.learning.training.weak_label import Weak
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.label_queue import Item
+from fedask.client.records.pool import Pool
+from fedask.common.errors import DataError
+from fedask.common.ids import DeviceId, Uid
+
+Soft = Mapping[Uid, tuple[int, float]]  # label, and what it weighs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What a device trains on in a round.
+
+    Parameters
+    ----------
+    lesson
+        None with nothing to train on.
+    weight
+        What the update counts as: people's labels, and others at their weight, each
+        sum rounded up; in a warm-up its samples.
+    uids
+        What the lesson holds, for the record.
+    """
+
+    lesson: Lesson | WarmLesson | None
+    weight: int
+    uids: frozenset[Uid]
+
+
+class Teacher:
+    """What one device trains on.
+
+    Parameters
+    ----------
+    device_id, pool, store
+        The device's own.
+    lessons
+        The samples it may train on, where not all may be: what people, the tier or
+        functions say of others is of no use. None: ``pool``.
+    """
+
+    def __init__(
+        self,
+        device_id: DeviceId,
+        pool: Pool,
+        store: DeviceStore,
+        lessons: Pool | None = None,
+    ) -> None:
+        self._device_id = device_id
+        self._limited = lessons is not None
+        self._lessons = pool if lessons is None else lessons
+        self._store = store
+        self._tier = AutoTier(pool, store)
+        self._weak: Weak | None = None
+        self._known: tuple[object, Labelled] | None = None
+
+    def look(self, setting: Setting, items: list[Item], cycle: int) -> list[Item]:
+        """See what the loaded model is sure of, if the tier is wanted.
+
+        Returns the whole queue, with the controls that people are to be asked.
+        """
+        if not setting.scenario.auto.on:
+            return items
+        self._tier.propose(setting, items, cycle)
+        return self._store.items()
+
+    def lesson(
+        self,
+        setting: Setting,
+        items: Sequence[Item],
+        labelled: Sequence[Item],
+        tick: int,
+        prox: float,
+    ) -> Taught:
+        """Return what to train on.
+
+        Parameters
+        ----------
+        items
+            Everything ever asked.
+        labelled
+            Those of it that were answered.
+
+        Raises
+        ------
+        DataError
+            If a label is not of the task's classes.
+        """
+        scenario = setting.scenario
+        taught = self.here(labelled)
+        auto, weak = self._auto(setting, items), self._weak_labels(setting, items)
+        soft = {uid: (label, scenario.weak.weight) for uid, label in weak.items()}
+        soft |= {uid: (label, scenario.auto.weight) for uid, label in auto.items()}
+        weight = len(taught) + scenario.auto.counts_as(len(auto))
+        weight += scenario.weak.counts_as(len(soft) - len(auto))
+        uids = frozenset(item.uid for item in taught) | soft.keys()
+        if not uids:
+            return Taught(lesson=None, weight=0, uids=uids)
+        config = scenario.train
+        lesson = Lesson(
+            labelled=self._prepared(setting, taught, soft),
+            lr=decayed(config.lr, tick % config.rounds, config.rounds),
+            prox=max(prox, config.prox),
+            stream=("train", scenario.seed, self._device_id, tick),
+        )
+        return Taught(lesson=lesson, weight=weight, uids=uids)
+
+    def warmup(self, setting: Setting, step: int, prox: float) -> Taught:
+        """Return what to warm up on; no lesson with too few samples."""
+        config, seed = setting.scenario.train, setting.scenario.seed
+        drawn = warmup.draw(self._lessons, seed, step)
+        lesson = None
+        if len(drawn) >= warmup.FEWEST:
+            lesson = WarmLesson(
+                inputs=setting.learner.prepare_warmup(self._lessons.load(drawn)),
+                lr=decayed(config.lr, step, config.warmup),
+                prox=max(prox, config.prox),
+                stream=("warm-up", seed, self._device_id, step),
+            )
+        return Taught(lesson=lesson, weight=len(drawn), uids=frozenset(drawn))
+
+    def probs(self, learner: Learner, items: Sequence[Item]) -> Floats:
+        """Return what the loaded model says of samples that it may train on: (n, c)."""
+        return learner.predict(self._lessons.load([item.uid for item in items]))
+
+    def permitted(self, items: Sequence[Item]) -> list[Item]:
+        """Leave out what may not be trained on."""
+        return present(self._lessons, items) if self._limited else list(items)
+
+    def here(self, labelled: Sequence[Item]) -> Sequence[Item]:
+        """Leave out what has left the pool to make room: it was trained on before."""
+        dropped = self._lessons.dropped
+        if not dropped:
+            return labelled
+        return [item for item in labelled if item.uid not in dropped]
+
+    def _auto(self, setting: Setting, items: Sequence[Item]) -> Mapping[Uid, int]:
+        """Return what the tier says of samples that may be trained on now."""
+        config = setting.scenario.auto
+        if not config.on:
+            return {}
+        said = self._tier.labels(config, self.permitted(items))
+        may = self._lessons.has(list(said))
+        return {
+            uid: label
+            for (uid, label), ok in zip(said.items(), may.tolist(), strict=True)
+            if ok
+        }
+
+    def _weak_labels(
+        self, setting: Setting, items: Sequence[Item]
+    ) -> Mapping[Uid, int]:
+        """Return what labelling functions say, while people have said little."""
+        config = setting.scenario.weak
+        if not config.names:
+            return {}
+        if self._weak is None:
+            classes, seed = setting.task.num_classes, setting.scenario.seed
+            self._weak = Weak(config, classes, self._device_id, seed)
+        return self._weak.labels(self._lessons, self.permitted(items))
+
+    def _prepared(
+        self, setting: Setting, labelled: Sequence[Item], soft: Soft
+    ) -> Labelled:
+        """Return the samples as the learner takes them; anew when labels change."""
+        uids = tuple(item.uid for item in labelled)
+        labels = [int(item.label) for item in labelled if item.label is not None]
+        if self._known is None or self._known[0] != (uids, labels, soft):
+            for uid, label in zip(uids, labels, strict=True):
+                # Another process may have stored it, for a task of other classes.
+                check_label(uid, label, setting.task.num_classes)
+            weights = None
+            if soft:
+                weights = [1.0] * len(uids) + [weight for _, weight in soft.values()]
+            raw = self._lessons.load([*uids, *soft])
+            labels_too = [*labels, *(label for label, _ in soft.values())]
+            inputs = setting.learner.prepare(raw, labels_too, weights)
+            self._known = ((uids, labels, soft), inputs)
+        return self._known[1]
+
+
+def check_label(uid: Uid, label: int, num_classes: int) -> None:
+    """Refuse a label that is not of the task.
+
+    Raises
+    ------
+    DataError
+        With the sample and the label.
+    """
+    if not 0 <= label < num_classes:
+        msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
+        raise DataError(msg)

@@ -1,0 +1,1 @@
+"""What is kept and passed between rooms: records, and the seams that keep them."""

@@ -1,0 +1,81 @@
+"""Erasing a sample: what it means, and the seam that does it.
+
+Called by whoever answers to a person's wish to be forgotten; kept by ``eraser`` in the
+store's file and by ``testing.MemoryStore``. What a model has learnt from it is not
+undone here: the cycles that are returned say which models it went into.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fedask.client.records.pool import Pool
+from fedask.common.ids import Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What one cycle's training used. Nothing of a sample but its uid.
+
+    Parameters
+    ----------
+    cycle
+        From 1; 0 = the warm-up.
+    uids
+        Labelled samples, and others that the lesson held.
+    """
+
+    cycle: int
+    uids: frozenset[Uid]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What is left to be done about samples that were erased.
+
+    Parameters
+    ----------
+    cycles
+        For each, the cycles it was trained in, ascending: every model of the fleet from
+        the first of them on may have learnt from it. Older files did not record them.
+    models
+        Kinds of models in this device's store, if one of the samples was trained on. A
+        device's own model that was trained on one is erased with it.
+    clean
+        Whether nothing of them is in the store's file any more. False while another
+        process reads an older state: sealed remains stay until the store is next opened
+        alone.
+    """
+
+    cycles: Mapping[Uid, tuple[int, ...]]
+    models: tuple[str, ...]
+    clean: bool
+
+
+class ErasureStore(Protocol):
+    """Forgets samples, for ever."""
+
+    def forget(self, uids: Iterable[Uid]) -> Erased:
+        """Erase samples: key, labels, verdicts, leases, scores, payloads, all of it.
+
+        They are never asked or taken in again. One that the store does not know is
+        barred all the same; one that is forgotten already is no error, and what it was
+        trained in is told again.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; nothing is forgotten then.
+        """
+        ...
+
+    def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
+        """Return which of these samples were forgotten."""
+        ...
+
+
+def remaining(pool: Pool, store: ErasureStore) -> Pool:
+    """Leave out of a pool what was erased, though its file may still be there."""
+    uids = [Uid(uid) for uid in pool.uids.tolist()]
+    gone = store.forgotten(uids)
+    return pool.part(uid for uid in uids if uid not in gone) if gone else pool

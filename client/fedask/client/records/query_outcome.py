@@ -1,0 +1,161 @@
+"""Precedents: questions as the experts saw them, and what their answers showed.
+
+Kept by the device's store, written by ``recorder.Recorder``, read by scorers that learn
+(``Known.history``). A precedent is written when its question is queued, and completed
+once, when its answer is there and no model has been trained on it: nothing is counted
+up, so that a message that comes twice, or a process that dies in between, neither loses
+nor repeats what was learnt. An expert is a scorer that ``ask.experts`` names.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.common.ids import Uid
+
+Floats = NDArray[np.float32]
+MAX_PRECEDENTS = 512  # kept by a device, newest first: about 100 bytes each
+
+
+def _no_rows() -> Floats:
+    return np.zeros((0, 0), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What an answer showed about the global model that had not been trained on it.
+
+    Parameters
+    ----------
+    cycle
+        In which it was found.
+    truth
+        What the model gave the class that was answered, in [0, 1].
+    hit
+        Whether that was its prediction.
+    """
+
+    cycle: int
+    truth: float
+    hit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precedent:
+    """One question.
+
+    Parameters
+    ----------
+    cycle
+        In which it was asked.
+    experts
+        ``ask.experts`` then, as ``Experts.text``.
+    descriptors
+        The score that each expert gave the sample, float32 in [0, 1].
+    levels
+        The mean score that each expert gave the pool, float32 in [0, 1].
+    finding
+        None until it is answered.
+    """
+
+    uid: Uid
+    cycle: int
+    experts: str
+    descriptors: tuple[float, ...]
+    levels: tuple[float, ...]
+    finding: Finding | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What answers showed, of questions that the present experts had seen before.
+
+    Row i of every array is one answered question; rows in the order of cycle and uid.
+    Letters: l questions, q experts.
+
+    Parameters
+    ----------
+    cycles
+        (l,) int64 cycle in which the answer was taken in.
+    descriptors
+        (l, q) as ``View.descriptors``, when the question was queued.
+    levels
+        (l, q) mean score that each expert gave the pool at the same moment.
+    truths
+        (l,) in [0, 1]: what the global model gave the class that was then answered,
+        before any model was trained on the answer.
+    hits
+        (l,) bool: whether that class was the prediction.
+    planned
+        Cycles of the run, at least 1.
+    """
+
+    cycles: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    descriptors: Floats = field(default_factory=_no_rows)
+    levels: Floats = field(default_factory=_no_rows)
+    truths: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    hits: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    planned: int = 1
+
+    def __len__(self) -> int:
+        return len(self.cycles)
+
+
+class PrecedentStore(Protocol):
+    """Keeps the newest ``MAX_PRECEDENTS``. Every call is one transaction."""
+
+    def put_asked(self, precedents: Iterable[Precedent]) -> None:
+        """Keep precedents without a finding.
+
+        One that has a finding is left alone; one that has none is replaced, for its
+        question was asked again. Beyond the limit those of the oldest cycle go, of one
+        cycle the last by uid.
+        """
+        ...
+
+    def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
+        """Complete precedents; the first finding is kept, unknown uids are ignored."""
+        ...
+
+    def precedents(self) -> list[Precedent]:
+        """Return what is kept, by uid."""
+        ...
+
+
+def kept(precedents: Iterable[Precedent]) -> list[Precedent]:
+    """Return those that stay within the limit."""
+    return sorted(precedents, key=lambda p: (-p.cycle, p.uid))[:MAX_PRECEDENTS]
+
+
+def history_of(
+    precedents: Sequence[Precedent], experts: str, width: int, planned: int
+) -> History:
+    """Lay out the precedents that have a finding, and are of the same experts.
+
+    Parameters
+    ----------
+    experts, width
+        The present ones, and their number.
+    planned
+        Cycles of the run.
+    """
+    known = [
+        (p.finding.cycle, p.uid, p, p.finding)
+        for p in precedents
+        if p.finding is not None and p.experts == experts
+    ]
+    known.sort(key=lambda row: row[:2])
+    shape = (len(known), width)
+    return History(
+        cycles=np.array([cycle for cycle, *_ in known], dtype=np.int64),
+        descriptors=np.array([p.descriptors for *_, p, _ in known], "f4").reshape(
+            shape
+        ),
+        levels=np.array([p.levels for *_, p, _ in known], "f4").reshape(shape),
+        truths=np.array([f.truth for *_, f in known], dtype=np.float32),
+        hits=np.array([f.hit for *_, f in known], dtype=np.bool_),
+        planned=planned,
+    )

@@ -1,0 +1,265 @@
+"""All that is known of one sample in the queue, and the seam that keeps it.
+
+Called by the desk; kept by ``store.SqliteStore`` and ``testing.MemoryStore``. What a
+sample is follows from its verdicts and leases here, for both stores alike.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from fedask.client.records.annotation import Kind, Progress, Rule, Verdict
+from fedask.client.records.audit_event import Event
+from fedask.client.records.label_queue import CLOSED, WAITING, Item, State
+from fedask.common.ids import Annotator, Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One annotator's lease of a sample, running or over; at most one per sample.
+
+    Parameters
+    ----------
+    token
+        Stays the same when they get the sample again: an answer that was on its way
+        is still theirs.
+    until
+        None once it is over.
+    control
+        Whether the label is known already.
+    """
+
+    annotator: Annotator
+    token: str
+    until: datetime | None
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A sample with what people said of it.
+
+    Parameters
+    ----------
+    verdicts
+        All of them, by number; those without a number last.
+    holds
+        All leases ever, by annotator.
+    """
+
+    item: Item
+    verdicts: tuple[Verdict, ...] = ()
+    holds: tuple[Hold, ...] = ()
+
+    @property
+    def opinions(self) -> list[Verdict]:
+        """Verdicts that stand and may change the item."""
+        return [v for v in self.verdicts if v.undone is None and not v.control]
+
+    @property
+    def running(self) -> list[Hold]:
+        """Leases that are not over and not controls."""
+        return [h for h in self.holds if h.until is not None and not h.control]
+
+    @property
+    def votes(self) -> int:
+        """Opinions for the class that has most."""
+        labels = Counter(v.label for v in self.opinions if v.label is not None)
+        return max(labels.values(), default=0)
+
+    @property
+    def known(self) -> bool:
+        """Whether the label may serve as a control: agreed, or given by the site."""
+        if self.item.label is None:
+            return False
+        same = [v for v in self.opinions if v.label == self.item.label]
+        return len(same) > 1 or any(v.kind is Kind.GIVEN for v in same)
+
+    def hold_of(self, annotator: Annotator) -> Hold | None:
+        """Return their lease, running or over."""
+        return next((h for h in self.holds if h.annotator == annotator), None)
+
+    def with_hold(self, hold: Hold) -> "Sheet":
+        """Replace, or add, one annotator's lease."""
+        others = [h for h in self.holds if h.annotator != hold.annotator]
+        holds = sorted([*others, hold], key=lambda h: h.annotator)
+        return replace(self, holds=tuple(holds))
+
+    def without(self, gone: Verdict, at: datetime) -> "Sheet":
+        """Take a verdict back; it stays in the list."""
+        return replace(
+            self,
+            verdicts=tuple(
+                replace(v, undone=at) if v.number == gone.number else v
+                for v in self.verdicts
+            ),
+        )
+
+    def with_verdict(self, fresh: Verdict, at: datetime) -> "Sheet":
+        """Add a verdict, in the place of the same annotator's before; end their lease.
+
+        Parameters
+        ----------
+        at
+            When: the one before is taken back then.
+        """
+        sheet, hold = self, self.hold_of(fresh.annotator)
+        if hold is not None and hold.control == fresh.control:
+            sheet = sheet.with_hold(replace(hold, until=None))
+        for before in sheet.verdicts:
+            mine = before.annotator == fresh.annotator and before.undone is None
+            if mine and before.control == fresh.control:
+                fresh = replace(fresh, place=before.place)
+                sheet = sheet.without(before, at)
+        return replace(sheet, verdicts=(*sheet.verdicts, fresh))
+
+    def withdrawn(self) -> "Sheet":
+        """End all leases, and the question if it waits: it may not be shown now."""
+        item, holds = self.item, self.holds
+        holds = tuple(replace(hold, until=None) for hold in holds)
+        if item.state in WAITING:
+            item = replace(
+                item,
+                state=State.EXPIRED,
+                expired=item.expired + (item.outcome is None),
+                leased_until=None,
+            )
+        return replace(self, item=item, holds=holds)
+
+    def settled(self, rule: Rule) -> "Sheet":
+        """Bring the item in line with its verdicts and leases.
+
+        When the item is closed by this, leases of others end: their answers are still
+        taken, but no longer waited for.
+        """
+        item, holds = self.item, self.holds
+        state, label = rule.settle(self.opinions)
+        if state is not None and item.state not in CLOSED:
+            holds = tuple(h if h.control else replace(h, until=None) for h in holds)
+        ends = [h.until for h in holds if h.until is not None and not h.control]
+        if state is None:
+            state = State.LEASED if ends else State.QUEUED
+            if item.state is State.EXPIRED and not ends:
+                state = State.EXPIRED
+        elif item.state is State.TRAINED and label == item.label:
+            state = State.TRAINED
+        closed = state if state in CLOSED else None
+        again = item.state is State.EXPIRED and state is not State.EXPIRED
+        item = replace(
+            item,
+            state=state,
+            label=label,
+            # Somebody took up a question that had run out: it was asked once more.
+            asked=item.asked + (again and item.outcome is None),
+            leased_until=max(ends) if state is State.LEASED else None,
+            outcome=item.outcome or closed,
+        )
+        return replace(self, item=item, holds=holds)
+
+
+class Book(Protocol):
+    """The desk's rows, within one transaction."""
+
+    def sheet(self, uid: Uid) -> Sheet:
+        """Return what is known of a sample.
+
+        Raises
+        ------
+        UnknownSampleError
+            If it is not in the queue.
+        """
+        ...
+
+    def write(self, sheet: Sheet) -> None:
+        """Keep a changed sheet. Verdicts without a number get the next one."""
+        ...
+
+    def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
+        """Return waiting samples that this annotator may be given, in their order.
+
+        Highest score first, then the oldest cycle, then uid. Left out are samples they
+        hold or have an opinion on, and those that enough others hold: as many as are
+        missing to ``quorum``.
+        """
+        ...
+
+    def control_for(
+        self, annotator: Annotator, start: Uid, now: datetime
+    ) -> Uid | None:
+        """Return a known sample they never had, the first from ``start`` on, by uid.
+
+        After the last uid comes the first. Left out are those that may not be shown.
+        """
+        ...
+
+    def lapsed(self, now: datetime) -> list[Uid]:
+        """Return samples that wait or are leased, and may not be shown, by uid."""
+        ...
+
+    def may_show(self, uid: Uid, now: datetime) -> bool:
+        """Tell whether a sample is in the queue, and its right to be shown runs."""
+        ...
+
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid],
+        now: datetime,
+        annotator: Annotator | None = None,
+    ) -> None:
+        """Record in the audit log, if there is one, what is done with these samples."""
+        ...
+
+    def leased(
+        self,
+        annotator: Annotator | None = None,
+        outside: tuple[datetime, datetime] | None = None,
+    ) -> list[Uid]:
+        """Return samples with a running lease, by uid.
+
+        Parameters
+        ----------
+        annotator
+            Of this one alone.
+        outside
+            Those alone that end before the first or after the second.
+        """
+        ...
+
+    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+        """Return the verdicts given under a key, by number.
+
+        None stands for the last key of which a verdict stands that no running lease
+        of the same annotator is to replace; only those verdicts are returned.
+        """
+        ...
+
+
+class VerdictStore(Protocol):
+    """Keeps what the desk knows. Every call is one transaction."""
+
+    def book(self) -> AbstractContextManager[Book]:
+        """Open the rows: all changes happen when the block ends, or none."""
+        ...
+
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+        """Return the last verdicts, newest first; of one annotator, or of all."""
+        ...
+
+    def progress(self, since: datetime) -> Progress:
+        """Count everything; ``today`` from ``since`` on."""
+        ...
+
+    def near(self, uid: Uid) -> list[Uid]:
+        """Return its near-duplicates that are waiting, by uid."""
+        ...
+
+    def waiting(self) -> list[tuple[Uid, float]]:
+        """Return what waits for people, in the order it is given out, with its score.
+
+        The score is 1 until a model has seen the sample.
+        """
+        ...

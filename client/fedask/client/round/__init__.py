@@ -1,0 +1,1 @@
+"""One train message on one device: ask, score, train, report."""

@@ -1,0 +1,346 @@
+"""One device: what it does with one train message. Called by the ClientApp.
+
+The order within a round is fixed: apply the cut, ask, score, train, report. Whatever
+was queued or answered is in the store before the reply exists, so a lost reply, a
+repeated message or a killed process changes nothing that was given by a person.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.labelling.oracles.oracle import SKIP, Oracle
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.pool_rating import Counted, Rater
+from fedask.client.learning.selection.selector import Asker
+from fedask.client.learning.training.learner import Learner
+from fedask.client.learning.training.sgd import Lesson, Trained, WarmLesson
+from fedask.client.learning.training.teacher import Teacher, check_label
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.erasure import Training
+from fedask.client.records.label_queue import ANSWERED, WAITING, Item, State, totals
+from fedask.client.records.milestone import Milestone
+from fedask.client.records.pool import Pool
+from fedask.common.clock import Clock
+from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.ids import DeviceId
+from fedask.common.records import DIVERGED, Ask, Report
+from fedask.common.weights import Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a round leaves to be sent.
+
+    Parameters
+    ----------
+    report
+        For the server.
+    arrays
+        The trained model; None without a label, or if training diverged.
+    loss
+        Of the last training batch; 0 without training.
+    weight
+        What the update counts as beside those of other devices, in labels; 0 without
+        one.
+    """
+
+    report: Report
+    arrays: Mapping[str, NDArray[Any]] | None
+    loss: float
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A round up to its training.
+
+    Parameters
+    ----------
+    items
+        The whole queue.
+    labelled
+        Those of it that were answered.
+    counted
+        Counts of scores, if the round asked for them.
+    refused
+        Why the cut was refused, or "".
+    lesson
+        What to train on; None without a label.
+    weight
+        What an update counts as: people's labels, and weak ones at their weight, the
+        sum rounded up; in a warm-up its samples.
+    setting
+        Of the message.
+    training
+        What the lesson holds, for the record.
+    """
+
+    items: list[Item]
+    labelled: list[Item]
+    counted: Counted | None
+    refused: str
+    lesson: Lesson | WarmLesson | None
+    weight: int
+    setting: Setting
+    training: Training
+
+
+def unhindered() -> None:
+    """Go on: nothing stops a device that nobody guards."""
+
+
+def always(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
+    """Answer every round: the presence of a real device is not ours to decide."""
+    return True
+
+
+class Device:
+    """A pool, a store, and people who answer.
+
+    Parameters
+    ----------
+    device_id
+        Its pseudonym.
+    pool
+        Its samples.
+    store
+        What it remembers.
+    oracle
+        Who answers.
+    present
+        Whether it takes part in round ``tick``; simulations let devices miss rounds.
+    proceed
+        Called between two steps of training; raises when the device must stop.
+    lessons
+        The samples it may train on, where not all may be: answers about others are
+        kept, and of no use. None: ``pool``, and a sample that is gone is an error.
+    clock
+        Dates what the server tells of the model. None: nobody is there to read it, and
+        none of it is kept, as in simulations.
+    keeps_model
+        Whether its store keeps the global model of the last scoring, for an own model
+        to begin from. A stream or a committee keeps it anyway.
+    """
+
+    def __init__(  # noqa: PLR0913  (what a device is made of, in one place)
+        self,
+        *,
+        device_id: DeviceId,
+        pool: Pool,
+        store: DeviceStore,
+        oracle: Oracle,
+        present: Callable[[int], bool] = always,
+        proceed: Callable[[], None] = unhindered,
+        lessons: Pool | None = None,
+        clock: Clock | None = None,
+        keeps_model: bool = False,
+    ) -> None:
+        self.device_id = device_id
+        self.pool = pool
+        self.store = store
+        self.proceed = proceed
+        self._rater = Rater(pool, store, keeps_model=keeps_model)
+        self._asker = Asker(device_id, pool, store)
+        self._oracle = oracle
+        self._clock = clock
+        self._present = present
+        self._reported: tuple[list[Item], Report] | None = None
+        self._teacher = Teacher(device_id, pool, store, lessons)
+        self._recorded: Training | None = None
+
+    def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
+        """Do everything of a round before training: cut, answers, scores.
+
+        Parameters
+        ----------
+        setting
+            With the message's model loaded.
+        ask
+            From the message.
+        prox
+            Weight of the FedProx term, from the message.
+
+        Raises
+        ------
+        UnavailableError
+            If the device misses this round.
+        FedaskError
+            If anything is refused; the store is as before or ahead, never broken.
+        """
+        config = setting.scenario.train
+        tick = config.tick(ask.cycle, ask.step)
+        if not self._present(tick):
+            msg = f"{self.device_id} misses round {tick + config.warmup + 1}"
+            raise UnavailableError(msg)
+        if ask.warms_up:
+            return self._warm(setting, ask.step, prox)
+        self._note_accuracy(ask)
+        refused, counted = "", None
+        if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
+            refused = self._asker.apply(ask.cut, setting)
+        items = self._collect(setting, ask.cycle, tick)
+        self._asker.answered(items, ask.cycle, setting)
+        if ask.score:
+            counted = self._rater.score(ask, setting, items)
+            items = self._teacher.look(setting, items, ask.cycle)
+        labelled = self._usable(items)
+        taught = self._teacher.lesson(setting, items, labelled, tick, prox)
+        return Begun(
+            items=items,
+            labelled=labelled,
+            counted=counted,
+            refused=refused,
+            lesson=taught.lesson,
+            weight=taught.weight,
+            setting=setting,
+            training=Training(cycle=ask.cycle, uids=taught.uids),
+        )
+
+    def _note_accuracy(self, ask: Ask) -> None:
+        """Keep how good the model of the last cycle was, if the server tells."""
+        if ask.accuracy is None or self._clock is None:
+            return
+        trained = sum(item.state is State.TRAINED for item in self.store.items())
+        self.store.put_milestone(
+            Milestone(
+                cycle=ask.cycle - 1,
+                accuracy=ask.accuracy,
+                at=self._clock.now(),
+                trained=trained,
+            )
+        )
+
+    def _warm(self, setting: Setting, step: int, prox: float) -> Begun:
+        """Begin a round of warm-up: nothing is asked, scored or taken in.
+
+        Raises
+        ------
+        ProtocolError
+            If the run has no such round.
+        """
+        config = setting.scenario.train
+        if step >= config.warmup:
+            msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
+            raise ProtocolError(msg)
+        taught = self._teacher.warmup(setting, step, prox)
+        items = self.store.items()
+        return Begun(
+            items=items,
+            labelled=self._usable(items),
+            counted=None,
+            refused="",
+            lesson=taught.lesson,
+            weight=taught.weight,
+            setting=setting,
+            training=Training(cycle=0, uids=taught.uids),
+        )
+
+    def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
+        """Take in what training gave (None without a label) and report."""
+        refused = begun.refused
+        if trained is not None and not trained.usable:
+            # The update is worthless, the account of the labels is not.
+            refused, trained = DIVERGED, None
+        if trained is not None:
+            self._record(begun)
+            if isinstance(begun.lesson, Lesson):
+                self._rater.learned(trained, begun.setting)
+        report = self._report(begun, refused)
+        if trained is None:
+            return Outcome(report=report, arrays=None, loss=0.0, weight=0)
+        return Outcome(
+            report=report,
+            arrays=trained.arrays,
+            loss=trained.loss,
+            weight=begun.weight,
+        )
+
+    def _record(self, begun: Begun) -> None:
+        """Note what a model was trained on now."""
+        fresh = {}
+        if isinstance(begun.lesson, Lesson):
+            fresh = {
+                item.uid: item.label
+                for item in begun.labelled
+                if item.state is State.LABELLED and item.label is not None
+            }
+        if fresh or begun.training != self._recorded:
+            self.store.trained(fresh, begun.training)
+            self._recorded = begun.training
+
+    def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
+        """Measure a model on the labels this device holds.
+
+        Returns
+        -------
+        tuple
+            Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
+            samples may have been trained on: it is a check of health, not a test.
+        """
+        labelled = self._teacher.here(self._usable(self.store.items()))
+        if not labelled:
+            return 0.0, 0
+        learner.load(arrays)
+        probs = self._teacher.probs(learner, labelled)
+        truth = np.array([item.label for item in labelled])
+        return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
+
+    def _collect(self, setting: Setting, cycle: int, tick: int) -> list[Item]:
+        """Expire what waited too long, take in new answers; returns the whole queue."""
+        items = self.store.items()
+        waiting = [item for item in items if item.state in WAITING]
+        if not waiting:
+            return items
+        patience = setting.scenario.ask.patience
+        if patience:
+            late = [i.uid for i in waiting if cycle >= i.cycle + patience]
+            self.store.move(late, State.EXPIRED, meanwhile=True)
+            waiting = [i for i in waiting if i.uid not in late]
+        answers = self._oracle.answer(waiting, tick)
+        skipped = [uid for uid, answer in answers.items() if answer == SKIP]
+        self.store.move(skipped, State.SKIPPED, meanwhile=True)
+        classes = range(setting.task.num_classes)
+        good = {u: n for u, n in answers.items() if n in classes}
+        if good:  # kept, whatever stands beside it
+            self.store.answer(good, self._oracle.name)
+        for uid, label in answers.items():
+            if label != SKIP:
+                check_label(uid, label, setting.task.num_classes)
+        return self.store.items()
+
+    def _usable(self, items: Sequence[Item]) -> list[Item]:
+        """Return what was answered and may be trained on."""
+        answered = [item for item in items if item.state in ANSWERED]
+        return self._teacher.permitted(answered)
+
+    def _report(self, begun: Begun, refused: str) -> Report:
+        items, cycle = begun.items, self.store.last_cycle()
+        plain = begun.counted is None and not refused
+        if plain and self._reported is not None:
+            before, report = self._reported
+            if before == items and report.cut_cycle == cycle:
+                return report  # most rounds change nothing
+        counts = Counter(item.label for item in begun.labelled)
+        asked, answered, skipped, expired = totals(items)
+        report = Report(
+            device=self.device_id,
+            cut_cycle=cycle,
+            refused=refused,
+            asked=asked,
+            answered=answered,
+            skipped=skipped,
+            expired=expired,
+            class_counts=tuple(
+                counts[label] for label in range(begun.setting.task.num_classes)
+            ),
+            grid=begun.counted.grid if begun.counted else None,
+            sums=begun.counted.sums if begun.counted else None,
+        )
+        if plain:
+            self._reported = (items, report)
+        return report

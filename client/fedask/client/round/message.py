@@ -1,0 +1,100 @@
+"""What a train message holds, and how its reply is put together. Called by the app.
+
+Reads what came from the server: everything is checked here or by the records
+themselves. Never touches a store.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from fedask.common.errors import ProtocolError
+from fedask.common.records import Ask
+from fedask.common.weights import to_record
+
+if TYPE_CHECKING:
+    from fedask.client.round.device import Outcome  # imports torch
+
+_KEPT = 4  # contents of one round: with and without the cut, train and evaluate
+_MAX_PROX = 2.0**127  # float32 holds no more
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A train message, read.
+
+    Parameters
+    ----------
+    ask
+        What to do besides training.
+    model
+        The one array record, whatever the strategy calls it; its arrays are checked by
+        the learner, which knows the model.
+    prox
+        The mu that Flower's FedProx strategy puts into its config, or 0.
+    """
+
+    ask: Ask
+    model: ArrayRecord
+    prox: float
+
+
+_read: dict[int, tuple[RecordDict, Given]] = {}
+
+
+def read_train(content: RecordDict) -> Given:
+    """Read a train message; once per content, which the devices of a process share.
+
+    Raises
+    ------
+    ProtocolError
+        If the ask is missing or wrong, or there is not exactly one model.
+    """
+    kept = _read.get(id(content))
+    if kept is None or kept[0] is not content:
+        given = Given(Ask.from_content(content), read_model(content), _prox(content))
+        if len(_read) >= _KEPT:
+            _read.clear()
+        _read[id(content)] = kept = (content, given)
+    return kept[1]
+
+
+def read_model(content: RecordDict) -> ArrayRecord:
+    """Return the model of a message.
+
+    Raises
+    ------
+    ProtocolError
+        If there is not exactly one array record.
+    """
+    records = [r for r in content.values() if isinstance(r, ArrayRecord)]
+    if len(records) != 1:
+        msg = f"the message has {len(records)} array records, must have one: the model"
+        raise ProtocolError(msg)
+    return records[0]
+
+
+def _prox(content: RecordDict) -> float:
+    for record in content.values():
+        if isinstance(record, ConfigRecord):
+            value = record.get("proximal-mu")
+            if isinstance(value, (int, float)) and 0.0 <= value <= _MAX_PROX:
+                return float(value)
+    return 0.0
+
+
+def write_reply(outcome: "Outcome") -> RecordDict:
+    """Return the content of a reply: report, and update and metrics if there are any.
+
+    The metrics are there in any case: Flower's strategies look for them.
+    """
+    content = RecordDict()
+    for name, record in outcome.report.records.items():
+        content[name] = record
+    if outcome.arrays is not None:
+        content["arrays"] = to_record(outcome.arrays)
+    content["metrics"] = MetricRecord(
+        {"num-examples": outcome.weight, "train-loss": outcome.loss}
+    )
+    return content

@@ -1,0 +1,133 @@
+"""Training between rounds: the device's own model.
+
+Called by whoever runs a device between rounds, as often as they like. With ``stream``
+(what arrives is scored and queued), ``watching`` (what has arrived) and the desk
+(people answer), a device goes on for as long as it must without the server: all that
+the server is to learn of it is in the store, and the next message takes it.
+
+The own model is for this device alone. It is trained from the last global model each
+time, and nothing of it is ever sent: the next round trains on the same labels from the
+model of that round, so that its update is not counted twice.
+
+Alone it would soon be worse than the model it began from: there is no mean with other
+devices to hold it. So it takes small steps, as many as in a cycle, and what is kept
+lies halfway between where it began and where it came.
+
+References
+----------
+Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, equation 1 with
+the mixing coefficient that they recommend where there is nothing to choose it by.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedask.client.learning.run_context import Setting
+from fedask.client.learning.training.sgd import Lesson, decayed
+from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.round.device import Begun, Device
+from fedask.common.errors import StoreError, UnavailableError
+from fedask.common.ids import Uid
+from fedask.common.records import Ask
+from fedask.common.weights import Arrays, ArraySpec, model_version
+
+CAUTION = 0.3  # of a round's learning rate; found on the digits, with HALFWAY
+HALFWAY = 0.5
+
+
+def train_offline(device: Device, setting: Setting, now: datetime) -> OwnRecord | None:
+    """Train the last global model on the labels of the device, and keep the result.
+
+    Answers are taken in first, as in a round. No label becomes TRAINED: the server has
+    seen none of it. Interrupted by the device's guard, it leaves everything as before.
+
+    Parameters
+    ----------
+    device
+        Of which ``stream.controller`` or ``keeps_model`` is on: others keep no global
+        model.
+    setting
+        Its learner's loaded model changes.
+    now
+        Aware.
+
+    Returns
+    -------
+    OwnRecord
+        As it is kept, not usable if the training diverged; None without a global model
+        or a label.
+
+    Raises
+    ------
+    StoreError
+        If the kept model is of another task, or the disk refuses.
+    UnavailableError
+        If the device is not eligible any more, or a sample was erased meanwhile.
+    FedaskError
+        As ``Device.begin``.
+    """
+    cycle, models = device.store.last_cycle(), device.store.models(GLOBAL)
+    if not models or not cycle:
+        return None
+    learner = setting.learner
+    if ArraySpec.of(models[-1]) != learner.spec:
+        msg = "the model in the store is not one of this task: if the app has a new "
+        msg += "model, the next round brings it; was the store made for another task?"
+        raise StoreError(msg)
+    learner.load(models[-1])
+    begun = device.begin(setting, Ask(cycle=cycle, step=0), prox=0.0)
+    if not isinstance(begun.lesson, Lesson):  # it has nothing to train on
+        return None
+    arrays = _trained(device, setting, begun.lesson, models[-1])
+    record = OwnRecord(
+        base=model_version(models[-1]),
+        answers=_learnt(begun),
+        at=now,
+        usable=arrays is not None,
+    )
+    if not device.store.put_own(record, arrays):
+        msg = "a sample was erased while the own model was trained on it"
+        raise UnavailableError(msg)
+    return record
+
+
+def _trained(
+    device: Device, setting: Setting, lesson: Lesson, shared: Arrays
+) -> Arrays | None:
+    """Train for as many rounds as a cycle has; None if it diverged."""
+    learner, config = setting.learner, setting.scenario.train
+    arrays = shared
+    for step in range(config.rounds):
+        learner.load(arrays)
+        part = replace(
+            lesson,
+            lr=CAUTION * decayed(config.lr, step, config.rounds),
+            stream=(*lesson.stream, "own", step),
+        )
+        trained = learner.train(part, device.proceed)
+        if not trained.usable:
+            return None
+        arrays = trained.arrays
+    return {name: _between(shared[name], arrays[name]) for name in shared}
+
+
+def _between(first: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
+    """Return what lies halfway; of what only counts, the last."""
+    if not np.issubdtype(first.dtype, np.floating):
+        return last
+    between: NDArray[Any] = first + (last - first) * first.dtype.type(HALFWAY)
+    return between
+
+
+def _learnt(begun: Begun) -> dict[Uid, int]:
+    """Return the people's answers of a lesson; others said nothing that is kept."""
+    return {
+        item.uid: item.label
+        for item in begun.labelled
+        if item.label is not None and item.uid in begun.training.uids
+    }

@@ -1,0 +1,97 @@
+"""Looks at a device's data between rounds, and asks what has arrived.
+
+Called by ``fedask device run-once`` and ``watch``, with the server there or gone. Needs
+nothing but the site: the last model, cut and pace are in the store. Never waits.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fedask.client.data.rights.holdings import Holdings
+from fedask.client.data.rights.rights_policy import ASK
+from fedask.client.data.sources.watch import Watch
+from fedask.client.records.pool import DataSource
+from fedask.client.site.device_folder import Site
+from fedask.common.ids import Uid
+
+if TYPE_CHECKING:
+    from fedask.client.learning.stream.sample_stream import Stream
+
+BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a look found.
+
+    Parameters
+    ----------
+    samples
+        In the data now that may be asked.
+    new
+        Seen for the first time by this process.
+    asked
+        Of those, queued for people.
+    """
+
+    samples: int
+    new: int
+    asked: int
+
+
+class Lookout:
+    """Looks again and again.
+
+    Parameters
+    ----------
+    site
+        Of the device; must stay open.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._watch = Watch(self._open_data, self._taken)
+        self.held: Holdings | None = None  # as of the last look that found samples
+
+    def look(self) -> Looked:
+        """Look now; with ``stream.controller`` on, ask what is worth it.
+
+        Otherwise new samples wait for the next round, which scores the whole pool.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read. What was found before is kept.
+        StoreError
+            If the disk refuses.
+        """
+        new = asked = 0
+        for uids, raw in self._watch.look(BATCH_SAMPLES):
+            new += len(uids)
+            if self._site.scenario.stream.on:
+                asked += len(self._stream().take(uids, raw, self._site.clock.now()))
+        pool = self._watch.pool
+        return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
+
+    def _taken(self, uids: list[Uid]) -> frozenset[Uid]:
+        """Return what need not be loaded: decided about before, or in the queue."""
+        store = self._site.store
+        asked = {item.uid for item in store.items()}
+        return store.taken(uids) | asked.intersection(uids)
+
+    def _open_data(self) -> DataSource:
+        """Look at the data, and judge anew what may be done with it.
+
+        Samples without a right are not even loaded; one that gets it later is new then.
+        """
+        self.held = self._site.hold(self._site.open_data(watch=True))
+        return self.held.source(ASK)
+
+    def _stream(self) -> "Stream":
+        """Return what asks, over the data as it is now."""
+        from fedask.client.learning.stream.sample_stream import Stream  # noqa: PLC0415  (imports torch)
+
+        site, pool = self._site, self._watch.pool
+        held = site.held if self.held is None else self.held
+        pool = held.pool(ASK) if pool is None else pool
+        return Stream(pool, site.store, site.setting, held.permits)

@@ -1,0 +1,115 @@
+"""The sensors of this machine, as its owner's settings ask for them.
+
+Called for a real device, before anything heavy is imported and while it trains.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from fedask.client.site.eligibility.eligibility_settings import (
+    PREFIX,
+    EligibilitySettings,
+)
+from fedask.client.site.eligibility.guard import (
+    Eligibility,
+    EligibilitySensor,
+    Guard,
+    Watched,
+)
+from fedask.client.site.eligibility.sensors.disk import DiskSensor
+from fedask.client.site.eligibility.sensors.hours import HoursSensor
+from fedask.client.site.eligibility.sensors.load import CpuSensor, MemorySensor
+from fedask.client.site.eligibility.sensors.network import NET, ROUTES, NetworkSensor
+from fedask.client.site.eligibility.sensors.power import (
+    POWER,
+    BatterySensor,
+    PluggedSensor,
+    read_power,
+)
+from fedask.client.site.eligibility.sensors.thermal import THERMAL, ThermalSensor
+from fedask.client.site.node_config import node_of
+from fedask.common.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where the machine tells about itself; tests pass a folder of their own."""
+
+    power: Path = POWER
+    thermal: Path = THERMAL
+    net: Path = NET
+    routes: Path = ROUTES
+    clock: Clock = field(default_factory=SystemClock)
+
+
+MACHINE = Machine()
+
+
+def make_eligibility(
+    settings: EligibilitySettings, folder: Path, machine: Machine = MACHINE
+) -> Eligibility:
+    """Return what the settings ask for.
+
+    Parameters
+    ----------
+    folder
+        Of the store: its disk is looked at.
+    """
+    read = partial(read_power, machine.power)
+    makers: dict[str, Callable[[], EligibilitySensor]] = {
+        "plugged": lambda: PluggedSensor(read),
+        "battery": lambda: BatterySensor(settings.battery_min, read),
+        "cpu": lambda: CpuSensor(settings.cpu_max),
+        "memory": lambda: MemorySensor(settings.memory_min_mb),
+        "disk": lambda: DiskSensor(settings.disk_min_mb, folder),
+        "network": lambda: NetworkSensor(
+            unmetered=settings.network == "unmetered",
+            net=machine.net,
+            routes=machine.routes,
+        ),
+        "temperature": lambda: ThermalSensor(settings.temperature_max, machine.thermal),
+        "hours": lambda: HoursSensor(settings.window, machine.clock),
+    }
+    return Eligibility(
+        [
+            Watched(sensor=make(), required=name not in settings.preferred)
+            for name, make in makers.items()
+            if name in settings.wanted
+        ]
+    )
+
+
+def make_guard(node: Mapping[str, object], machine: Machine = MACHINE) -> Guard:
+    """Return the guard of a real device.
+
+    Parameters
+    ----------
+    node
+        The owner's node configuration, with ``store``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is wrong.
+    """
+    settings = EligibilitySettings.from_node(node)
+    folder = Path(str(node.get("store", "."))).parent
+    return Guard(make_eligibility(settings, folder, machine), settings.interval_s)
+
+
+def refuse_unless_eligible(node: Mapping[str, object]) -> None:
+    """Do nothing if this device may work on a message now.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is wrong.
+    UnavailableError
+        If it may not: with the codes of the reasons.
+    """
+    settings = node_of(node)
+    if any(key.startswith(PREFIX) for key in settings):
+        with make_guard(settings):
+            pass

@@ -1,0 +1,196 @@
+"""Trains the own model of a site's device, when that is worth it.
+
+Called by ``fedask device run-once`` and ``watch`` after a look at the data, with the
+server there or gone. Never trains when too little has changed, when the owner's
+``[eligible]`` settings are against it, or while another process does.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fedask.client.data.rights.holdings import Holdings
+from fedask.client.data.rights.rights_policy import ASK
+from fedask.client.labelling.oracles.oracle import Nobody
+from fedask.client.records.label_queue import State
+from fedask.client.records.local_model import OwnRecord, fresh_answers
+from fedask.client.records.model_kind import GLOBAL
+from fedask.client.records.pool import Pool
+from fedask.client.site.device_folder import Site
+from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard
+from fedask.client.store.sqlite.claim import claimed
+from fedask.common.errors import UnavailableError
+from fedask.common.ids import Uid
+
+CLAIM = ".training"  # beside the store: the file that stands for the work
+_ANSWERED = frozenset({State.LABELLED, State.TRAINED})
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    TRAINED = "trained"
+    DIVERGED = "diverged"  # trained, and worth nothing: not tried again until due
+    OFF = "off"  # the owner wants none
+    WAITS = "waits"  # for more answers
+    NO_MODEL = "no-model"  # there is no global one yet to begin from
+    UNAVAILABLE = "unavailable"  # not eligible, or told to stop: the next look tries
+    BUSY = "busy"  # another process is at it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What became of the own model at a look.
+
+    Parameters
+    ----------
+    outcome
+        How it ended.
+    answers
+        That it was trained on; 0 if it was not.
+    why
+        Why not, for the owner; "" if it was.
+    """
+
+    outcome: Outcome
+    answers: int = 0
+    why: str = ""
+
+    @property
+    def told(self) -> str:
+        """The whole of it, for people."""
+        if self.outcome is Outcome.TRAINED:
+            return f"own model trained on {self.answers} answers"
+        return f"own model not trained: {self.why}"
+
+
+class OwnTraining:
+    """Tries to train the own model, again and again.
+
+    Parameters
+    ----------
+    site
+        Of the device; must stay open.
+    proceed
+        Called between two steps, beside the device's guard; raises ``UnavailableError``
+        to end the training.
+    machine
+        What the sensors look at.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        proceed: Callable[[], None] = lambda: None,
+        machine: Machine = MACHINE,
+    ) -> None:
+        self._site = site
+        self._proceed = proceed
+        self._machine = machine
+
+    def attempt(self, held: Holdings | None) -> Attempt:
+        """Train now, if there are enough new answers and nothing is against it.
+
+        Killed at any moment, it leaves what was there before, or the new model.
+
+        Parameters
+        ----------
+        held
+            What may be done with the samples, as of the last look; None without any.
+
+        Raises
+        ------
+        ConfigError
+            If a setting of the site is wrong.
+        DataError
+            If a sample or a label cannot be used.
+        StoreError
+            If the store is of another task, or the disk refuses.
+        """
+        wanted = self._site.settings.own_settings().answers
+        if not wanted:
+            return Attempt(outcome=Outcome.OFF, why="[own] answers = 0 in device.toml")
+        if held is None:
+            return Attempt(outcome=Outcome.WAITS, why="there are no samples")
+        hindered = self._hindered(held, wanted)
+        if hindered is not None:
+            return hindered
+        path = self._site.settings.store_path
+        with claimed(path.with_name(path.name + CLAIM)) as ours:
+            if not ours:
+                return Attempt(outcome=Outcome.BUSY, why="another process is at it")
+            # It may have been trained between our look and our claim.
+            return self._hindered(held, wanted) or self._guarded(held)
+
+    def _hindered(self, held: Holdings, wanted: int) -> Attempt | None:
+        """Return what is against it, but the sensors; needs no torch to tell."""
+        store = self._site.store
+        answers = {
+            item.uid: item.label
+            for item in store.items()
+            if item.state in _ANSWERED and item.label is not None
+        }
+        fresh = fresh_answers(answers, store.own())
+        if len(fresh) >= wanted:  # most looks do not come to asking the pool
+            fresh = _permitted(fresh, held)
+        if len(fresh) < wanted:
+            why = f"{len(fresh)} new answers, [own] answers = {wanted} in device.toml"
+            return Attempt(outcome=Outcome.WAITS, why=why)
+        if not store.models(GLOBAL):
+            why = "no global model yet: it comes with the scoring round of a cycle"
+            return Attempt(outcome=Outcome.NO_MODEL, why=why)
+        return None
+
+    def _guarded(self, held: Holdings) -> Attempt:
+        settings = self._site.settings
+        with settings.told("eligible"):
+            guard = make_guard(settings.to_node(), self._machine)
+        obstacles = guard.look()  # entering it would put them into the log every time
+        if obstacles:
+            told = "; ".join(obstacle.sentence for obstacle in obstacles)
+            why = f"not eligible: {told}"
+            return Attempt(outcome=Outcome.UNAVAILABLE, why=why)
+        try:
+            with guard:
+                record = self._train(held, guard.check)
+        except UnavailableError as err:
+            return Attempt(outcome=Outcome.UNAVAILABLE, why=str(err))
+        if record is None:  # what it was to be trained on is gone since
+            return Attempt(outcome=Outcome.WAITS, why="there is nothing to train on")
+        if not record.usable:
+            why = "the training diverged: is the app's train.lr too high?"
+            return Attempt(outcome=Outcome.DIVERGED, why=why)
+        return Attempt(outcome=Outcome.TRAINED, answers=len(record.answers))
+
+    def _train(self, held: Holdings, check: Callable[[], None]) -> OwnRecord | None:
+        from fedask.client.round.device import Device  # noqa: PLC0415  (imports torch)
+        from fedask.client.round.offline_training import train_offline  # noqa: PLC0415  (imports torch)
+
+        def proceed() -> None:
+            self._proceed()
+            check()
+
+        site, pool = self._site, held.pool(ASK, proceed)
+        device = Device(
+            device_id=site.settings.device,
+            pool=pool,
+            store=site.store,
+            oracle=Nobody(),
+            proceed=proceed,
+            lessons=_lessons(held, proceed),
+        )
+        return train_offline(device, site.setting, site.clock.now())
+
+
+def _lessons(held: Holdings, check: Callable[[], None] | None = None) -> Pool:
+    """Return what may be trained on: a file that is gone is passed over, no error."""
+    lessons = held.lessons(check)
+    return held.pool(ASK, check) if lessons is None else lessons
+
+
+def _permitted(answers: Mapping[Uid, int], held: Holdings) -> dict[Uid, int]:
+    """Leave out answers that may not be trained on, or whose samples are gone."""
+    here = _lessons(held).has(list(answers)).tolist()
+    return {
+        uid: label for (uid, label), ok in zip(answers.items(), here, strict=True) if ok
+    }

@@ -1,0 +1,65 @@
+"""What a model takes a sample for, where people ask to see it.
+
+Made by ``fedask device serve``. Loads torch and the model at the first question, in the
+thread that asks. It is the device's own model, where that began from the newest global
+one, and else the newest global one: that knows more then. The store keeps a global
+model unless the owner turned own training off (``[own] answers = 0``), and with a
+stream or a committee even so. It answers for every sample of the data, hidden controls
+too: who got a guess for some samples only could tell which ones the site knows already.
+"""
+
+from pathlib import Path
+
+from typing_extensions import override
+
+from fedask.client.labelling.web.hints import Guess, Guesses
+from fedask.client.records.local_model import is_newest
+from fedask.client.records.model_kind import GLOBAL, OWN
+from fedask.client.site.device_folder import Site
+from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.clock import Clock
+from fedask.common.errors import DataError
+from fedask.common.ids import Uid
+from fedask.common.weights import Arrays
+
+
+class ModelGuesses(Guesses):
+    """Guesses of the model that knows this device best.
+
+    Parameters
+    ----------
+    folder
+        Of the site; opened once more, for the one thread that asks.
+    clock
+        Of the site.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._site: Site | None = None
+
+    @override
+    def guess(self, uid: Uid) -> Guess | None:
+        if self._site is None:
+            self._site = Site.at(self._folder, self._clock, "page")
+        chosen = _chosen(self._site.store)
+        if chosen is None:
+            return None
+        try:
+            raw = self._site.pool.load([uid])
+        except DataError:
+            return None  # it is not there any more, or came after the page was opened
+        arrays, own = chosen
+        learner = self._site.setting.learner
+        learner.load(arrays)
+        return Guess(label=int(learner.predict(raw)[0].argmax()), own=own)
+
+
+def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
+    """Return the model to ask, and whether it is the device's own."""
+    shared = store.models(GLOBAL)
+    if not shared:
+        return None
+    own = store.models(OWN) if is_newest(store.own(), shared[-1]) else []
+    return (own[-1], True) if own else (shared[-1], False)

@@ -1,0 +1,1 @@
+"""What a device keeps: in a sealed SQLite file, or in memory."""

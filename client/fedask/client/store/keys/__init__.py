@@ -1,0 +1,1 @@
+"""The keys of a device, and what they seal."""

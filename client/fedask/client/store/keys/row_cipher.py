@@ -1,0 +1,249 @@
+"""What of each row is secret, and how it is written. Called by store, book and erasure.
+
+A label is eight bytes whatever its class; what a person said is padded, so that the
+length of an envelope does not tell a name. An envelope is bound to what stands beside
+it in clear, so that no row can be given another's.
+"""
+
+import sqlite3
+import struct
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.label_queue import Item, Origin, State
+from fedask.client.records.pseudo_label import Sure
+from fedask.client.records.query_outcome import Finding, Precedent
+from fedask.client.records.sample_record import Hold
+from fedask.client.store.keys.key_vault import Vault
+from fedask.common.errors import SealError
+from fedask.common.grid import Scored
+from fedask.common.ids import Annotator, Uid
+from fedask.common.seal import Place, seal, unseal
+
+_PAD = 64  # bytes, to a multiple of which texts are filled up
+_LABEL = struct.Struct(">q")
+_FINDING = struct.Struct(">d?")
+_NONE = -1  # in the place of a label
+
+
+class Sealer:
+    """Writes and reads the secret columns, within one open transaction.
+
+    Parameters
+    ----------
+    db
+        The connection.
+    vault
+        Of the store.
+    """
+
+    def __init__(self, db: sqlite3.Connection, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def seal_label(self, uid: Uid, label: int | None) -> bytes | None:
+        """Return ``item.label``."""
+        if label is None:
+            return None
+        return self._vault.seal(self._db, _label_of(uid), _LABEL.pack(label))
+
+    def label(self, uid: Uid, envelope: bytes | None) -> int | None:
+        """Read ``item.label``."""
+        if envelope is None:
+            return None
+        (label,) = _LABEL.unpack(self._vault.unseal(self._db, _label_of(uid), envelope))
+        return int(label)
+
+    def item(self, row: Sequence[Any]) -> Item:
+        """Read a row of ``schema.COLUMNS``."""
+        uid, state, cycle, label, asked, expired, until, origin, outcome = row
+        return Item(
+            uid=Uid(uid),
+            state=State(state),
+            cycle=cycle,
+            label=self.label(Uid(uid), label),
+            asked=asked,
+            expired=expired,
+            leased_until=None if until is None else datetime.fromisoformat(until),
+            origin=Origin(origin),
+            outcome=None if outcome is None else State(outcome),
+        )
+
+    def who(self, annotator: Annotator) -> bytes:
+        """Return the pseudonym of an annotator."""
+        return self._vault.name("annotator", annotator)
+
+    def key(self, annotator: Annotator, key: str) -> bytes:
+        """Return the pseudonym of an annotator's idempotency key."""
+        return self._vault.name("key", annotator, key)
+
+    def seal_verdict(self, verdict: Verdict, at: str | None) -> dict[str, Any]:
+        """Return what stands in a verdict's row for its annotator, key and content."""
+        annotator = self.who(verdict.annotator)
+        key = self.key(verdict.annotator, verdict.key)
+        clear = (verdict.kind, at, annotator, key, verdict.control, verdict.place)
+        label = _NONE if verdict.label is None else verdict.label
+        content = _LABEL.pack(label) + _packed(
+            verdict.annotator, verdict.key, verdict.token
+        )
+        place = _said_of(verdict.uid, clear)
+        return {
+            "annotator": annotator,
+            "key": key,
+            "said": self._vault.seal(self._db, place, content),
+        }
+
+    def verdict(self, row: Sequence[Any]) -> Verdict:
+        """Read a row of ``schema.VERDICT``."""
+        number, uid, who, kind, at, key_name, said, undone, control, place = row
+        clear = (kind, at, who, key_name, control, place)
+        content = self._vault.unseal(self._db, _said_of(uid, clear), said)
+        (label,) = _LABEL.unpack(content[: _LABEL.size])
+        annotator, key, token = _unpacked(content[_LABEL.size :], 3)
+        return Verdict(
+            number=number,
+            uid=Uid(uid),
+            annotator=Annotator(annotator),
+            kind=Kind(kind),
+            label=None if label == _NONE else label,
+            at=None if at is None else datetime.fromisoformat(at),
+            key=key,
+            token=token,
+            undone=None if undone is None else datetime.fromisoformat(undone),
+            control=bool(control),
+            place=place or number,
+        )
+
+    def seal_hold(self, uid: Uid, hold: Hold) -> bytes:
+        """Return ``lease.held``: whose it is, and its token."""
+        place = _held_of(uid, self.who(hold.annotator))
+        return self._vault.seal(self._db, place, _packed(hold.annotator, hold.token))
+
+    def hold(self, uid: Uid, row: Sequence[Any]) -> Hold:
+        """Read a row of annotator, held, until, control."""
+        who, held, until, control = row
+        content = self._vault.unseal(self._db, _held_of(uid, who), held)
+        annotator, token = _unpacked(content, 2)
+        return Hold(
+            annotator=Annotator(annotator),
+            token=token,
+            until=None if until is None else datetime.fromisoformat(until),
+            control=bool(control),
+        )
+
+    def seal_finding(self, uid: Uid, truth: float, *, hit: bool) -> bytes:
+        """Return ``precedent.finding``: with the model, it tells the label."""
+        content = _FINDING.pack(truth, hit)
+        return self._vault.seal(self._db, _finding_of(uid), content)
+
+    def precedent(self, row: Sequence[Any]) -> Precedent:
+        """Read a row of ``schema.PRECEDENT``."""
+        uid, cycle, experts, descriptors, levels, found, envelope = row
+        finding = None
+        if found is not None:
+            content = self._vault.unseal(self._db, _finding_of(uid), envelope)
+            truth, hit = _FINDING.unpack(content)
+            finding = Finding(cycle=found, truth=truth, hit=hit)
+        return Precedent(
+            uid=Uid(uid),
+            cycle=cycle,
+            experts=experts,
+            descriptors=tuple(np.frombuffer(descriptors, dtype="<f4").tolist()),
+            levels=tuple(np.frombuffer(levels, dtype="<f4").tolist()),
+            finding=finding,
+        )
+
+    def from_sure(self, sure: Sure) -> tuple[object, ...]:
+        """Write a row of ``schema.SURE``."""
+        content = _LABEL.pack(sure.label)
+        label = self._vault.seal(self._db, _sure_of(sure.uid), content)
+        return (sure.uid, label, sure.confidence, sure.control, sure.cycle)
+
+    def sure(self, row: Sequence[Any]) -> Sure:
+        """Read a row of ``schema.SURE``."""
+        uid, envelope, confidence, control, cycle = row
+        content = self._vault.unseal(self._db, _sure_of(uid), envelope)
+        return Sure(
+            uid=Uid(uid),
+            label=_LABEL.unpack(content)[0],
+            confidence=confidence,
+            control=bool(control),
+            cycle=cycle,
+        )
+
+    def seal_scores(self, scored: Scored) -> list[bytes]:
+        """Return uids, scores and groups: predicted classes are nearly labels."""
+        columns = (
+            ("uids", " ".join(scored.uids.tolist()).encode()),
+            ("scores", scored.scores.astype("<f4").tobytes()),
+            ("groups", scored.groups.astype("<i4").tobytes()),
+        )
+        key = self._vault.key_for("scoring")
+        return [seal(key, data, Place("scoring", name)) for name, data in columns]
+
+    def scores(self, row: Sequence[bytes]) -> Scored:
+        """Read what ``seal_scores`` returned."""
+        key = self._vault.key_for("scoring")
+        uids, scores, groups = (
+            unseal(key, data, Place("scoring", name))
+            for name, data in zip(("uids", "scores", "groups"), row, strict=True)
+        )
+        return Scored(
+            np.array(uids.decode().split(), dtype=np.str_),
+            np.frombuffer(scores, dtype="<f4").astype(np.float32),
+            np.frombuffer(groups, dtype="<i4").astype(np.int64),
+        )
+
+
+def from_precedent(precedent: Precedent) -> tuple[object, ...]:
+    """Write a precedent without a finding: the first five of ``schema.PRECEDENT``."""
+    numbers = (precedent.descriptors, precedent.levels)
+    blobs = (np.array(each, dtype="<f4").tobytes() for each in numbers)
+    return (precedent.uid, precedent.cycle, precedent.experts, *blobs)
+
+
+def _label_of(uid: str) -> Place:
+    return Place("item", "label", uid)
+
+
+def _finding_of(uid: str) -> Place:
+    return Place("precedent", "finding", uid)
+
+
+def _sure_of(uid: str) -> Place:
+    return Place("sure", "label", uid)
+
+
+def _said_of(uid: str, clear: Sequence[object]) -> Place:
+    """Bind what was said to the columns that stand beside it in clear."""
+    kind, at, who, key, control, place = clear
+    names = b"".join(each if isinstance(each, bytes) else b"" for each in (who, key))
+    text = f"said {kind} {at} {names.hex()} {int(bool(control))} {place}"
+    return Place("verdict", text, uid)
+
+
+def _held_of(uid: str, who: bytes) -> Place:
+    return Place("lease", f"held {who.hex()}", uid)
+
+
+def _packed(*texts: str) -> bytes:
+    """Write texts, each after its length in two bytes, filled up with zeros."""
+    raw = [text.encode("utf-8", "surrogateescape") for text in texts]
+    data = b"".join(len(each).to_bytes(2, "big") + each for each in raw)
+    return data + bytes(-len(data) % _PAD)
+
+
+def _unpacked(data: bytes, count: int) -> list[str]:
+    """Read what ``_packed`` wrote."""
+    texts, at = [], 0
+    for _ in range(count):
+        start = at + 2
+        at = start + int.from_bytes(data[at:start], "big")
+        if at > len(data):
+            raise SealError
+        texts.append(data[start:at].decode("utf-8", "surrogateescape"))
+    return texts

@@ -1,0 +1,133 @@
+"""The label queue in memory: what ``sqlite.label_queue`` says in SQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from typing_extensions import override
+
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.audit_event import MOVED, Event
+from fedask.client.records.erasure import Training
+from fedask.client.records.label_queue import (
+    MOVES,
+    ORACLE,
+    Item,
+    LabelStore,
+    Origin,
+    State,
+    check_move,
+    check_plain_move,
+)
+from fedask.client.store.memory.rights import MemoryRights
+from fedask.client.store.memory.scores import MemoryScores
+from fedask.common.ids import Annotator, Uid
+
+
+class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
+    """The queue. Nothing here survives the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._trained_in: dict[int, frozenset[Uid]] = {}  # by cycle
+
+    @override
+    def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
+        if cycle <= self._last_cycle:
+            return False
+        uids = [uid for uid in uids if uid not in self._forgotten]
+        self._permit(uids)
+        self._last_cycle = cycle
+        for uid in uids:
+            known = self._items.get(uid)
+            if known is None:
+                self._items[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
+            elif known.state is State.EXPIRED:
+                self._items[uid] = replace(
+                    known,
+                    state=State.QUEUED,
+                    cycle=cycle,
+                    asked=known.asked + 1,
+                    origin=Origin.CUT,
+                )
+        if self._scores is not None:
+            _, kept = self._scores
+            scores = zip(kept.uids.tolist(), kept.scores.tolist(), strict=True)
+            self._priority |= {Uid(uid): s for uid, s in scores if uid in set(uids)}
+        self._record(Event.QUEUED, uids, cycle=cycle)
+        return True
+
+    @override
+    def answer(
+        self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
+    ) -> frozenset[Uid]:
+        items = [self._item(uid) for uid in answers]
+        fresh = [item for item in items if item.label is None]
+        for item in fresh:
+            check_move(item, State.LABELLED)
+        for item in fresh:
+            label = answers[item.uid]
+            self._give(item.uid, annotator, Kind.GIVEN, label)
+            self._items[item.uid] = replace(
+                item,
+                state=State.LABELLED,
+                label=label,
+                leased_until=None,
+                outcome=item.outcome or State.LABELLED,
+            )
+        told = [item.uid for item in fresh]
+        if told:
+            self._record(Event.LABELLED, told, annotator, source="oracle")
+        return frozenset(told)
+
+    @override
+    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
+        moving = [self._item(uid) for uid in dict.fromkeys(uids)]
+        moving = [item for item in moving if item.state is not to]
+        if meanwhile:
+            moving = [item for item in moving if to in MOVES[item.state]]
+        for item in moving:
+            check_plain_move(item, to)
+        for item in moving:
+            skipped = to if to is State.SKIPPED else None
+            if skipped:
+                self._give(item.uid, ORACLE, Kind.SKIP, None)
+            self._end_leases(item.uid)
+            self._items[item.uid] = replace(
+                item,
+                state=to,
+                leased_until=None,
+                expired=item.expired + (to is State.EXPIRED and item.outcome is None),
+                outcome=item.outcome or skipped,
+            )
+        if moving:
+            self._record(MOVED[to], [item.uid for item in moving])
+
+    @override
+    def trained(
+        self, labels: Mapping[Uid, int], training: Training | None = None
+    ) -> None:
+        changed = []
+        for uid, label in labels.items():
+            item = self._items.get(uid)
+            if item and (item.state, item.label) == (State.LABELLED, label):
+                self._items[uid] = replace(item, state=State.TRAINED)
+                changed.append(uid)
+        if changed:
+            self._record(Event.TRAINED, changed)
+        if training is not None:
+            known = self._trained_in.get(training.cycle, frozenset())
+            used = known | training.uids - self._forgotten.keys()
+            self._trained_in[training.cycle] = used
+
+    @override
+    def items(self) -> list[Item]:
+        return [self._items[uid] for uid in sorted(self._items)]
+
+    def _give(
+        self, uid: Uid, annotator: Annotator, kind: Kind, label: int | None
+    ) -> None:
+        """Keep what an oracle said, and end what people hold of the sample."""
+        self._add_verdict(
+            Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
+        )
+        self._end_leases(uid)

@@ -1,0 +1,114 @@
+"""What the desk knows, in a device's SQLite file. Part of the store: ``SqliteStore``.
+
+One sample's rows within a transaction are the business of ``book``; here is what looks
+over all of them.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from typing_extensions import override
+
+from fedask.client.records.annotation import Progress, Verdict
+from fedask.client.records.audit import NO_AUDIT
+from fedask.client.records.audit_event import Event
+from fedask.client.records.label_queue import State
+from fedask.client.records.sample_record import Book, VerdictStore
+from fedask.client.store.sqlite import schema
+from fedask.client.store.sqlite.connection import Connection
+from fedask.client.store.sqlite.sample_transaction import SqliteBook
+from fedask.common.errors import PrivacyError, ProtocolError
+from fedask.common.ids import Annotator, Uid
+
+_LAST = (
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608  (a constant)
+    "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number DESC LIMIT ?2"
+)
+_LAST_OF_ONE = _LAST.replace("?1 IS NULL OR ", "")  # so that the index is used
+_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608  (a constant)
+_CONTROLS = (
+    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608  (a constant)
+    "WHERE control = 1 AND undone IS NULL ORDER BY number"
+)
+_LABEL = "SELECT label FROM item WHERE uid = ?"
+_STATES = "SELECT state, count(*) FROM item GROUP BY state ORDER BY 1"
+_LABELS = "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
+_PEOPLE = """SELECT max(number), count(*) FROM verdict WHERE undone IS NULL
+    GROUP BY annotator"""
+_SINCE = "SELECT count(*) FROM verdict WHERE undone IS NULL AND at >= ?"
+_NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
+    WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
+_WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
+    WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""
+
+
+class SqliteVerdicts(Connection, VerdictStore):
+    """Verdicts, leases, and what waits for people."""
+
+    @contextmanager
+    @override
+    def book(self) -> Iterator[Book]:
+        try:
+            with self._transaction() as db:
+                yield SqliteBook(db, self._sealer, self._audit)
+        except (ProtocolError, PrivacyError):
+            if self._audit is not NO_AUDIT:
+                self.record(Event.REFUSED, at=None, place="desk")
+            raise
+
+    @override
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+        query, who = _LAST, None
+        if annotator is not None:
+            query, who = _LAST_OF_ONE, self._sealer.who(annotator)
+        with self._reading() as db:
+            rows = db.execute(query, (who, max(0, limit)))
+            return list(map(self._sealer.verdict, rows))
+
+    @override
+    def progress(self, since: datetime) -> Progress:
+        # Labels and names are opened to be counted.
+        with self._snapshot() as db:
+            labels = db.execute(_LABELS)
+            classes = Counter(self._sealer.label(uid, label) for uid, label in labels)
+            (today,) = db.execute(_SINCE, (schema.to_text(since),)).fetchone()
+            return Progress(
+                states={State(state): n for state, n in db.execute(_STATES)},
+                classes={
+                    k: n for k, n in sorted(classes.items(), key=str) if k is not None
+                },
+                annotators=self._people(db),
+                today=today,
+                controls=self._controls(db),
+            )
+
+    @override
+    def near(self, uid: Uid) -> list[Uid]:
+        with self._reading() as db:
+            return [Uid(other) for (other,) in db.execute(_NEAR, (uid,))]
+
+    @override
+    def waiting(self) -> list[tuple[Uid, float]]:
+        with self._reading() as db:
+            return [(Uid(uid), score) for uid, score in db.execute(_WAITING)]
+
+    def _people(self, db: sqlite3.Connection) -> dict[Annotator, int]:
+        """Count the verdicts of each annotator; one of each tells the name."""
+        people = db.execute(_PEOPLE).fetchall()
+        last = (db.execute(_NUMBER, (number,)).fetchone() for number, _ in people)
+        names = [self._sealer.verdict(row).annotator for row in last]
+        return dict(sorted(zip(names, (count for _, count in people), strict=True)))
+
+    def _controls(self, db: sqlite3.Connection) -> dict[Annotator, tuple[int, int]]:
+        """Count, per annotator, the controls that were right, and all with a class."""
+        right: dict[Annotator, tuple[int, int]] = {}
+        for said in map(self._sealer.verdict, db.execute(_CONTROLS).fetchall()):
+            row = db.execute(_LABEL, (said.uid,)).fetchone()
+            truth = self._sealer.label(said.uid, row[0])
+            if said.label is not None and truth is not None:
+                hits, given = right.get(said.annotator, (0, 0))
+                right[said.annotator] = (hits + (said.label == truth), given + 1)
+        return dict(sorted(right.items()))

@@ -1,0 +1,214 @@
+"""A store's SQLite file: opened with its keys, its transactions. Called by the store.
+
+WAL with ``synchronous=FULL``: an answer that was acknowledged survives a power cut.
+Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the file. What
+is deleted is overwritten (``secure_delete``), and nothing is put into temporary files.
+Knows no table but through ``schema``.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from fedask.client.base.private_file import made_private
+from fedask.client.records.audit import NO_AUDIT, Audit
+from fedask.client.records.audit_event import Event, Fact
+from fedask.client.store.keys.key_file import KeyFile
+from fedask.client.store.keys.key_vault import Vault
+from fedask.client.store.keys.keyring import Keyring
+from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.store.sqlite import key_rotation, schema
+from fedask.client.store.sqlite.eraser import Eraser
+from fedask.common.errors import StoreError
+from fedask.common.ids import Uid
+
+BUSY_TIMEOUT_MS = 10_000
+AUDIT = "audit"  # purpose of the store's own key for its log
+_TAKEN = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})  # by another process
+_WAL_TRIES, _WAL_PAUSE_S = 200, 0.05  # together as long as the busy time-out
+
+
+class Connection:
+    """One connection to the file; one per thread.
+
+    Parameters
+    ----------
+    path
+        The file; made if missing, in a folder that must exist.
+    keyring
+        Where the device's key is; by default a key file beside the store, its name
+        with ``.key`` at the end. A new store makes its key there.
+    audit
+        Records every transaction that opens here. Without one, a file that has a log
+        can only be read.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be opened, is no fedask store, is of a newer version or
+        sealed with another key, or if its log is not what its head says.
+    """
+
+    def __init__(
+        self, path: Path, keyring: Keyring | None = None, audit: Audit = NO_AUDIT
+    ) -> None:
+        self._path = path
+        self._audit = audit
+        self._ready = False  # until the tables are there, and the log is opened
+        if keyring is None:
+            keyring = KeyFile(path.with_name(path.name + ".key"))
+        self._vault = Vault(path, keyring)
+        try:
+            with made_private(path):
+                self._db = sqlite3.connect(path, isolation_level=None)
+            self._sealer = Sealer(self._db, self._vault)
+            self._eraser = Eraser(self._db, self._vault, self._sealer)
+            try:
+                self._set_up()
+            except BaseException:
+                self._db.close()
+                raise
+        except sqlite3.Error as err:
+            msg = f"cannot open the store {path}: {err}"
+            raise StoreError(msg) from err
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        *,
+        at: datetime | None,
+        **facts: Fact,
+    ) -> None:
+        """Record what changes nothing here: an export, a refusal."""
+        with self._transaction() as db:
+            self._audit.append(db, event, uids=uids, annotator=None, at=at, **facts)
+
+    def _set_up(self) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > schema.SCHEMA_VERSION:
+            msg = f"{self._path} was written by a newer fedask (schema {version})"
+            raise StoreError(msg)
+        if version == schema.SCHEMA_VERSION:
+            self._vault.open(self._db)  # before anything is written
+        self._use_wal()
+        for setting in (
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "secure_delete = ON",
+            "temp_store = MEMORY",
+        ):
+            self._db.execute(f"PRAGMA {setting}")
+        if version < schema.SCHEMA_VERSION or self._audit is not NO_AUDIT:
+            with self._transaction() as db:
+                # Asks again, under the lock: another process may have been first.
+                schema.bring_up_to_date(db, self._vault, self._sealer)
+                self._audit.open(db, self._vault.key_for(AUDIT).secret)
+        if self._vault.has_retired:  # a process was killed before the last step
+            key_rotation.destroy_retired(self._vault, self._transaction)
+        if schema.is_unclean(self._db):
+            self._clean()
+        # What came before tidies up, with or without the log's key; no event is in it.
+        self._ready = True
+
+    def _use_wal(self) -> None:
+        """Switch the file to WAL, which SQLite does without waiting for its lock.
+
+        Only the processes that open a new file at the same moment meet; each tries
+        again until the first one has switched it.
+        """
+        for tries_left in reversed(range(_WAL_TRIES)):
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as err:
+                if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                    raise
+                time.sleep(_WAL_PAUSE_S)
+            else:
+                return
+
+    def _clean(self) -> bool:
+        """Write the file anew, without what was deleted, and empty the WAL.
+
+        Returns whether that was possible now: while another process reads an older
+        state of the file, that state stays, and the next opening tries again.
+        """
+        try:
+            # Not in memory: it is as large as the file. And sealed, as the file is.
+            self._db.execute("PRAGMA temp_store = FILE")
+            self._db.execute("VACUUM")
+            if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return False
+        except sqlite3.OperationalError as err:
+            if err.sqlite_errorcode & 0xFF not in _TAKEN:
+                raise
+            return False
+        finally:
+            self._db.execute("PRAGMA temp_store = MEMORY")
+        with self._transaction() as db:
+            schema.set_unclean(db, unclean=False)
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all or nothing; SQLite's errors leave as ours."""
+        with self._reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                if self._ready:
+                    self._audit.check_open(db)
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # SQLite may have undone it itself
+                    db.execute("ROLLBACK")
+                self._audit.settle(committed=False)
+                raise
+            self._audit.settle(committed=True)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Let several reads see the same moment, without keeping writers out."""
+        with self._reading() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._db
+        except sqlite3.Error as err:
+            msg = f"store {self._path}: {err}"
+            raise StoreError(msg) from err
+
+
+def audit_key(path: Path, keyring: Keyring) -> bytes:
+    """Return the store's own key of its audit log, and change nothing.
+
+    For whoever checks the log of a store that refuses to be opened.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, it is sealed with another key, or of a version without.
+    """
+    try:
+        where = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(where, uri=True)) as db:
+            vault = Vault(path, keyring)
+            vault.open(db)
+            return vault.key_for(AUDIT).secret
+    except sqlite3.Error as err:
+        msg = f"cannot read the key of the audit log in {path}: {err}"
+        raise StoreError(msg) from err

@@ -1,0 +1,165 @@
+"""The label queue in a device's SQLite file. Part of the store: see ``SqliteStore``.
+
+What the device does with its samples; what people do is the business of ``verdicts``.
+Rows are never deleted on read.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from typing_extensions import override
+
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.audit_event import MOVED, Event
+from fedask.client.records.erasure import Training
+from fedask.client.records.label_queue import (
+    MOVES,
+    ORACLE,
+    Item,
+    LabelStore,
+    State,
+    check_move,
+    check_plain_move,
+)
+from fedask.client.store.sqlite import schema
+from fedask.client.store.sqlite.rights import SqliteRights
+from fedask.client.store.sqlite.sample_transaction import add_verdict, end_leases
+from fedask.client.store.sqlite.scores import SqliteScores
+from fedask.common.errors import StoreError
+from fedask.common.ids import Annotator, Uid
+
+_ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
+_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (a constant)
+_ADD_CYCLE = "INSERT INTO cycle (cycle) VALUES (?)"
+_QUEUE = """INSERT INTO item (uid, state, cycle, right_until)
+    VALUES (?, 'queued', ?, ?) ON CONFLICT (uid) DO UPDATE
+    SET state = 'queued', cycle = excluded.cycle, asked = asked + 1, origin = 'cut',
+        right_until = excluded.right_until
+    WHERE state = 'expired'"""
+_ANSWER = """UPDATE item SET state = 'labelled', label = ?, leased_until = NULL,
+    known = 1, votes = 1, outcome = coalesce(outcome, 'labelled') WHERE uid = ?"""
+_MOVE = """UPDATE item SET state = ?1, leased_until = NULL,
+    expired = expired + (?1 = 'expired' AND outcome IS NULL),
+    outcome = coalesce(outcome, iif(?1 = 'skipped', ?1, NULL)) WHERE uid = ?2"""
+_LABELLED = "SELECT label FROM item WHERE uid = ? AND state = 'labelled'"
+_TRAINED = "UPDATE item SET state = 'trained' WHERE uid = ?"
+
+
+class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
+    """The queue: what is asked needs a right, and waits by its score."""
+
+    _kept: tuple[int, list[Item]] | None = None  # see items
+
+    @contextmanager
+    @override
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._kept = None
+        with super()._transaction() as db:
+            yield db
+
+    @override
+    def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
+        with self._transaction() as db:
+            if cycle <= self._last_cycle(db):
+                return False
+            db.execute(_ADD_CYCLE, (cycle,))
+            barred = self._eraser.forgotten(uids)
+            fresh = [uid for uid in uids if uid not in barred]
+            queued = zip(fresh, self._right_ends(db, fresh), strict=True)
+            db.executemany(_QUEUE, [(uid, cycle, end) for uid, end in queued])
+            self._audit.append(db, Event.QUEUED, uids=fresh, cycle=cycle)
+            self._rank_queued(db, uids)
+        return True
+
+    @override
+    def answer(
+        self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
+    ) -> frozenset[Uid]:
+        with self._transaction() as db:
+            items = [self._item(db, uid) for uid in answers]
+            fresh = [item for item in items if item.label is None]
+            for item in fresh:
+                check_move(item, State.LABELLED)
+                label = answers[item.uid]
+                self._give(db, item.uid, annotator, Kind.GIVEN, label)
+                sealed = self._sealer.seal_label(item.uid, label)
+                db.execute(_ANSWER, (sealed, item.uid))
+            told = [item.uid for item in fresh]
+            if told:
+                self._audit.append(
+                    db, Event.LABELLED, uids=told, annotator=annotator, source="oracle"
+                )
+        return frozenset(told)
+
+    @override
+    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
+        wanted = list(uids)
+        if not wanted:
+            return
+        with self._transaction() as db:
+            moved = []
+            for uid in wanted:
+                item = self._item(db, uid)
+                if item.state is to or (meanwhile and to not in MOVES[item.state]):
+                    continue
+                check_plain_move(item, to)
+                if to is State.SKIPPED:
+                    self._give(db, uid, ORACLE, Kind.SKIP, None)
+                end_leases(db, uid)
+                db.execute(_MOVE, (to.value, uid))
+                moved.append(uid)
+            if moved:
+                self._audit.append(db, MOVED[to], uids=moved)
+
+    @override
+    def trained(
+        self, labels: Mapping[Uid, int], training: Training | None = None
+    ) -> None:
+        with self._reading():
+            if training is not None and self._eraser.covers(training):
+                training = None
+        if not labels and training is None:
+            return
+        with self._transaction() as db:
+            changed = []
+            for uid, label in labels.items():
+                row = db.execute(_LABELLED, (uid,)).fetchone()
+                if row and self._sealer.label(uid, row[0]) == label:
+                    db.execute(_TRAINED, (uid,))
+                    changed.append(uid)
+            if changed:
+                self._audit.append(db, Event.TRAINED, uids=changed)
+            if training is not None:
+                self._eraser.record(training)
+
+    @override
+    def items(self) -> list[Item]:
+        # Most rounds read one number, not the queue: SQLite's ``data_version`` changes
+        # when another connection commits, and our own transactions drop what is kept.
+        with self._reading() as db:
+            version = int(db.execute("PRAGMA data_version").fetchone()[0])
+            if self._kept is None or self._kept[0] != version:
+                items = [self._sealer.item(row) for row in db.execute(_ITEMS)]
+                self._kept = (version, items)
+            return list(self._kept[1])
+
+    def _give(
+        self,
+        db: sqlite3.Connection,
+        uid: Uid,
+        annotator: Annotator,
+        kind: Kind,
+        label: int | None,
+    ) -> None:
+        """Keep what an oracle said, and end what people hold of the sample."""
+        said = Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
+        add_verdict(db, self._sealer, said)
+        end_leases(db, uid)
+
+    def _item(self, db: sqlite3.Connection, uid: str) -> Item:
+        row = db.execute(_ITEM, (uid,)).fetchone()
+        if row is None:
+            msg = f"sample {uid} is not in the queue"
+            raise StoreError(msg)
+        return self._sealer.item(row)

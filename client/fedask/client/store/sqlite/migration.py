@@ -1,0 +1,104 @@
+"""Seals what a file of an older version holds in clear. Called by ``schema``, once.
+
+Within the transaction that changes the tables: a process that dies leaves the old file.
+The old tables are dropped; until the file is vacuumed, their pages are still there.
+"""
+
+import sqlite3
+from datetime import datetime
+
+import numpy as np
+
+from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.sample_record import Hold
+from fedask.client.store.keys.row_cipher import Sealer
+from fedask.common.grid import Scored
+from fedask.common.ids import Annotator, Uid
+
+_ADD_ITEM = """INSERT INTO item (uid, state, cycle, label, asked, expired, leased_until,
+    origin, priority, taken, votes, known, outcome)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ITEMS = """SELECT uid, state, cycle, label, asked, expired, leased_until, origin,
+    priority, taken, votes, known, outcome FROM plain_item"""
+_ADD_VERDICT = """INSERT INTO verdict
+    (number, uid, annotator, kind, at, key, said, undone, control, place)
+    VALUES (:number, :uid, :annotator, :kind, :at, :key, :said, :undone, :control,
+        :place)"""
+_VERDICTS = """SELECT number, uid, annotator, kind, label, at, key, token, undone,
+    control, place FROM plain_verdict ORDER BY number"""
+_ADD_LEASE = """INSERT INTO lease (uid, annotator, held, until, control)
+    VALUES (?, ?, ?, ?, ?)"""
+_LEASES = "SELECT uid, annotator, token, until, control FROM plain_lease"
+_ADD_PRECEDENT = """INSERT INTO precedent
+    (uid, cycle, experts, descriptors, levels, found, finding)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+_PRECEDENTS = """SELECT uid, cycle, experts, descriptors, levels, found, truth, hit
+    FROM plain_precedent"""
+_SCORING = "SELECT model_version, uids, scores, groups FROM plain_scoring"
+_ADD_SCORING = """INSERT INTO scoring (one, model_version, uids, scores, groups)
+    VALUES (1, ?, ?, ?, ?)"""
+
+
+def seal_rows(db: sqlite3.Connection, sealer: Sealer) -> None:
+    """Move every row of the ``plain_`` tables to its new table, and drop those."""
+    _items(db, sealer)
+    _verdicts(db, sealer)
+    _leases(db, sealer)
+    _precedents(db, sealer)
+    for version, uids, scores, groups in db.execute(_SCORING).fetchall():
+        scored = Scored(
+            np.array(uids.split(), dtype=np.str_),
+            np.frombuffer(scores, dtype="<f4"),
+            np.frombuffer(groups, dtype="<i4").astype(np.int64),
+        )
+        db.execute(_ADD_SCORING, (version, *sealer.seal_scores(scored)))
+    drop_plain(db)
+
+
+def drop_plain(db: sqlite3.Connection) -> None:
+    """Drop the ``plain_`` tables."""
+    for name in ("item", "verdict", "lease", "precedent", "scoring"):
+        db.execute(f"DROP TABLE plain_{name}")
+
+
+def _items(db: sqlite3.Connection, sealer: Sealer) -> None:
+    # A reading and a writing cursor: the old queue need not fit into memory.
+    for uid, state, cycle, label, *rest in db.execute(_ITEMS):
+        sealed = sealer.seal_label(uid, label)
+        db.execute(_ADD_ITEM, (uid, state, cycle, sealed, *rest))
+
+
+def _verdicts(db: sqlite3.Connection, sealer: Sealer) -> None:
+    for row in db.execute(_VERDICTS):
+        number, uid, annotator, kind, label, at, key, token, undone, control, place = (
+            row
+        )
+        verdict = Verdict(
+            uid=Uid(uid),
+            annotator=Annotator(annotator),
+            kind=Kind(kind),
+            label=label,
+            at=None if at is None else datetime.fromisoformat(at),
+            key=key,
+            token=token,
+            control=bool(control),
+            place=place,
+        )
+        fields = {"number": number, "uid": uid, "kind": kind, "at": at}
+        fields |= {"undone": undone, "control": control, "place": place}
+        db.execute(_ADD_VERDICT, fields | sealer.seal_verdict(verdict, at))
+
+
+def _leases(db: sqlite3.Connection, sealer: Sealer) -> None:
+    for uid, annotator, token, until, control in db.execute(_LEASES):
+        hold = Hold(annotator=Annotator(annotator), token=token, until=None)
+        row = (uid, sealer.who(hold.annotator), sealer.seal_hold(uid, hold))
+        db.execute(_ADD_LEASE, (*row, until, control))
+
+
+def _precedents(db: sqlite3.Connection, sealer: Sealer) -> None:
+    for uid, *clear, found, truth, hit in db.execute(_PRECEDENTS):
+        finding = None
+        if found is not None:
+            finding = sealer.seal_finding(uid, truth, hit=bool(hit))
+        db.execute(_ADD_PRECEDENT, (uid, *clear, found, finding))

@@ -1,0 +1,53 @@
+"""Precedents in a device's SQLite file. Part of the store: see ``SqliteStore``."""
+
+from collections.abc import Iterable, Mapping
+
+from typing_extensions import override
+
+from fedask.client.records.query_outcome import (
+    MAX_PRECEDENTS,
+    Finding,
+    Precedent,
+    PrecedentStore,
+)
+from fedask.client.store.keys.row_cipher import from_precedent
+from fedask.client.store.sqlite import schema
+from fedask.client.store.sqlite.connection import Connection
+from fedask.common.ids import Uid
+
+_PUT_ASKED = """INSERT INTO precedent (uid, cycle, experts, descriptors, levels)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE
+    SET cycle = excluded.cycle, experts = excluded.experts,
+        descriptors = excluded.descriptors, levels = excluded.levels
+    WHERE found IS NULL"""
+_DROP = """DELETE FROM precedent WHERE uid IN
+    (SELECT uid FROM precedent ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
+_UNFOUND = "SELECT 1 FROM precedent WHERE uid = ? AND found IS NULL"
+_PUT_FINDING = "UPDATE precedent SET found = ?, finding = ? WHERE uid = ?"
+_PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608  (a constant)
+
+
+class SqlitePrecedents(Connection, PrecedentStore):
+    """Questions as the experts saw them; what their answers showed is sealed."""
+
+    @override
+    def put_asked(self, precedents: Iterable[Precedent]) -> None:
+        asked = list(precedents)
+        with self._transaction() as db:
+            barred = self._eraser.forgotten(each.uid for each in asked)
+            fresh = [from_precedent(each) for each in asked if each.uid not in barred]
+            db.executemany(_PUT_ASKED, fresh)
+            db.execute(_DROP, (MAX_PRECEDENTS,))
+
+    @override
+    def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
+        with self._transaction() as db:
+            for uid, found in findings.items():
+                if db.execute(_UNFOUND, (uid,)).fetchone():
+                    sealed = self._sealer.seal_finding(uid, found.truth, hit=found.hit)
+                    db.execute(_PUT_FINDING, (found.cycle, sealed, uid))
+
+    @override
+    def precedents(self) -> list[Precedent]:
+        with self._reading() as db:
+            return [self._sealer.precedent(row) for row in db.execute(_PRECEDENTS)]

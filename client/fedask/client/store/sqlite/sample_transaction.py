@@ -1,0 +1,241 @@
+"""One sample's rows in a device's SQLite file: item, leases, verdicts.
+
+Called by the desk through ``verdicts``, within a transaction. Nothing here decides
+anything: what a row becomes is worked out in ``sheet``.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from typing_extensions import override
+
+from fedask.client.records.annotation import Verdict
+from fedask.client.records.audit import NO_AUDIT, Audit
+from fedask.client.records.audit_event import Event
+from fedask.client.records.refusal import UnknownSampleError
+from fedask.client.records.sample_record import Book, Hold, Sheet
+from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.store.sqlite import schema
+from fedask.common.ids import Annotator, Uid
+
+_LABEL = schema.COLUMNS.split(", ").index("label")
+_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
+_OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608  (a constant)
+_BY_KEY = (
+    f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608  (a constant)
+    "WHERE annotator = ? AND key = ? AND key <> x'' ORDER BY number"
+)
+_STANDING = """SELECT key FROM verdict WHERE annotator = ? AND undone IS NULL
+    AND key <> x'' AND NOT EXISTS (SELECT 1 FROM lease
+        WHERE lease.uid = verdict.uid AND lease.annotator = verdict.annotator
+        AND until IS NOT NULL)
+    ORDER BY number DESC LIMIT 1"""
+_HOLDS = "SELECT annotator, held, until, control FROM lease WHERE uid = ?"
+_PUT_ITEM = """UPDATE item SET state = ?, label = ?, asked = ?, expired = ?,
+    leased_until = ?, outcome = ?, taken = ?, votes = ?, known = ? WHERE uid = ?"""
+_PUT_HOLD = """INSERT OR REPLACE INTO lease (uid, annotator, held, until, control)
+    VALUES (?, ?, ?, ?, ?)"""
+_MOVE_HOLD = """UPDATE lease SET until = ?, control = ?
+    WHERE uid = ? AND annotator = ?"""
+_ADD_VERDICT = """INSERT INTO verdict
+    (uid, annotator, kind, at, key, said, undone, control, place)
+    VALUES (:uid, :annotator, :kind, :at, :key, :said, :undone, :control, :place)"""
+_TAKE_BACK = "UPDATE verdict SET undone = ? WHERE number = ? AND undone IS NULL"
+# INDEXED BY: what SQLite guesses without statistics reads the whole queue.
+_OPEN = """SELECT uid FROM item INDEXED BY item_waiting
+    WHERE state IN ('queued', 'leased')
+    AND taken < max(1, ?1 - votes)
+    AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid
+        AND annotator = ?2 AND until IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
+        AND annotator = ?2 AND undone IS NULL AND control = 0)
+    ORDER BY priority DESC, cycle, uid LIMIT ?3"""
+_CONTROL = """SELECT uid FROM item WHERE known = 1 AND uid >= ?1
+    AND (right_until IS NULL OR right_until > ?3)
+    AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid AND annotator = ?2)
+    AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
+        AND annotator = ?2)
+    ORDER BY uid LIMIT 1"""
+_HELD = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
+    ORDER BY uid"""
+_OVER = """SELECT uid FROM lease INDEXED BY lease_until
+    WHERE until < ?1 AND until IS NOT NULL
+    UNION SELECT uid FROM lease INDEXED BY lease_until
+    WHERE until > ?2 AND until IS NOT NULL ORDER BY uid"""
+_LAPSED = """SELECT uid FROM item INDEXED BY item_right
+    WHERE right_until <= ?1 AND right_until IS NOT NULL
+    AND state IN ('queued', 'leased')
+    UNION SELECT item.uid FROM lease INDEXED BY lease_until CROSS JOIN item
+    WHERE lease.until > '' AND item.uid = lease.uid
+    AND item.right_until <= ?1 ORDER BY 1"""
+_MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
+_ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
+_END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
+    AND control = 0"""
+_CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
+
+
+class SqliteBook(Book):
+    """The rows of one open transaction.
+
+    Parameters
+    ----------
+    db
+        Within a transaction.
+    sealer
+        Of the same one.
+    audit
+        Records what the desk does.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, sealer: Sealer, audit: Audit = NO_AUDIT
+    ) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._audit = audit
+        # What was read: only what has changed is sealed anew.
+        self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
+        self._holds: dict[tuple[Uid, Annotator], Hold] = {}
+
+    @override
+    def sheet(self, uid: Uid) -> Sheet:
+        row = self._db.execute(_ITEM, (uid,)).fetchone()
+        if row is None:
+            msg = f"sample {uid} is not in the queue"
+            raise UnknownSampleError(msg)
+        item = self._sealer.item(row)
+        self._labels[uid] = (item.label, row[_LABEL])
+        holds = [self._sealer.hold(uid, r) for r in self._db.execute(_HOLDS, (uid,))]
+        holds.sort(key=lambda hold: hold.annotator)
+        self._holds |= {(uid, hold.annotator): hold for hold in holds}
+        verdicts = map(self._sealer.verdict, self._db.execute(_OF, (uid,)))
+        return Sheet(item=item, verdicts=tuple(verdicts), holds=tuple(holds))
+
+    @override
+    def write(self, sheet: Sheet) -> None:
+        item = sheet.item
+        for verdict in sheet.verdicts:
+            if not verdict.number:
+                add_verdict(self._db, self._sealer, verdict)
+            elif verdict.undone is not None:
+                row = (schema.to_text(verdict.undone), verdict.number)
+                self._db.execute(_TAKE_BACK, row)
+        for hold in sheet.holds:
+            self._write_hold(item.uid, hold)
+        label, sealed = self._labels.get(item.uid, (None, None))
+        if item.label != label:
+            sealed = self._sealer.seal_label(item.uid, item.label)
+        self._labels[item.uid] = (item.label, sealed)
+        standing = (item.state, sealed, item.asked, item.expired)
+        until = _time(item.leased_until)
+        derived = (len(sheet.running), sheet.votes, sheet.known)
+        self._db.execute(
+            _PUT_ITEM, (*standing, until, item.outcome, *derived, item.uid)
+        )
+
+    def _write_hold(self, uid: Uid, hold: Hold) -> None:
+        before = self._holds.get((uid, hold.annotator))
+        if hold == before:
+            return
+        who, until = self._sealer.who(hold.annotator), _time(hold.until)
+        if before is not None and before.token == hold.token:
+            self._db.execute(_MOVE_HOLD, (until, hold.control, uid, who))
+        else:
+            held = self._sealer.seal_hold(uid, hold)
+            self._db.execute(_PUT_HOLD, (uid, who, held, until, hold.control))
+        self._holds[uid, hold.annotator] = hold
+
+    @override
+    def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
+        rows = self._db.execute(_OPEN, (quorum, self._sealer.who(annotator), limit))
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def control_for(
+        self, annotator: Annotator, start: Uid, now: datetime
+    ) -> Uid | None:
+        who = self._sealer.who(annotator)
+        for first in (start, ""):
+            wanted = (first, who, schema.to_text(now))
+            row = self._db.execute(_CONTROL, wanted).fetchone()
+            if row is not None:
+                return Uid(row[0])
+        return None
+
+    @override
+    def leased(
+        self,
+        annotator: Annotator | None = None,
+        outside: tuple[datetime, datetime] | None = None,
+    ) -> list[Uid]:
+        if annotator is not None:
+            rows = self._db.execute(_HELD, (self._sealer.who(annotator),))
+        elif outside is not None:
+            rows = self._db.execute(_OVER, [schema.to_text(time) for time in outside])
+        else:
+            rows = self._db.execute(_ALL_HELD)
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def lapsed(self, now: datetime) -> list[Uid]:
+        rows = self._db.execute(_LAPSED, (schema.to_text(now),))
+        return [Uid(uid) for (uid,) in rows]
+
+    @override
+    def may_show(self, uid: Uid, now: datetime) -> bool:
+        row = self._db.execute(_MAY_SHOW, (schema.to_text(now), uid)).fetchone()
+        return row is not None and bool(row[0])
+
+    @override
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid],
+        now: datetime,
+        annotator: Annotator | None = None,
+    ) -> None:
+        self._audit.append(self._db, event, uids=uids, annotator=annotator, at=now)
+
+    @override
+    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+        who = self._sealer.who(annotator)
+        if key is not None:
+            return self._by_key(who, self._sealer.key(annotator, key))
+        row = self._db.execute(_STANDING, (who,)).fetchone()
+        if row is None:
+            return []
+        held = {uid for (uid,) in self._db.execute(_HELD, (who,))}
+        return [
+            verdict
+            for verdict in self._by_key(who, row[0])
+            if verdict.undone is None and verdict.uid not in held
+        ]
+
+    def _by_key(self, who: bytes, key: bytes) -> list[Verdict]:
+        return list(map(self._sealer.verdict, self._db.execute(_BY_KEY, (who, key))))
+
+
+def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
+    """End whatever people hold of a sample that the device moves."""
+    db.execute(_END_LEASES, (uid,))
+    db.execute(_CLEAR_TAKEN, (uid,))
+
+
+def add_verdict(db: sqlite3.Connection, sealer: Sealer, verdict: Verdict) -> None:
+    """Append a verdict as it is."""
+    at = _time(verdict.at)
+    row = {
+        "uid": verdict.uid,
+        "kind": verdict.kind,
+        "at": at,
+        "undone": _time(verdict.undone),
+        "control": verdict.control,
+        "place": verdict.place,
+    }
+    db.execute(_ADD_VERDICT, row | sealer.seal_verdict(verdict, at))
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else schema.to_text(time)

@@ -1,0 +1,1 @@
+"""Several arms over the same seeds, and what they show."""

@@ -1,0 +1,1 @@
+"""Labelled data sets that simulations deal out to devices."""

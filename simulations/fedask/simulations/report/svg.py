@@ -1,0 +1,201 @@
+"""Learning curves as inline SVG. Called by the report; loads nothing, runs nothing.
+
+Colours are classes (``h0``, ``h1``, ...) that the page's style sheet gives a hue in
+each scheme. Points carry their numbers as ``<title>``, which browsers show on hover.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+
+from fedask.simulations.report.curve import (
+    Curve,
+    accuracy_ticks,
+    in_focus,
+    marked,
+    spread_out,
+    ticks,
+)
+from fedask.simulations.report.palette import DASHES
+from fedask.simulations.report.quantity import count, percent, plural
+
+_LINE_HEIGHT = 18.0  # of text, in units of the drawing
+_LETTER = 7.7  # width of a bold letter, in the same units
+_MOST_ROOM = 290  # for names, before the drawing grows
+_TURN = 0.5  # marks right of this share of the width have their note on the left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Size of a drawing and of the margins around its plot area, in its own units."""
+
+    name: str
+    width: int
+    height: int
+    left: int
+    right: int
+    named: bool  # arms are named beside their lines; ``right`` makes room
+    top: int = 34
+    bottom: int = 46
+
+
+WIDE = Frame(name="wide", width=920, height=440, left=56, right=0, named=True)
+NARROW = Frame(name="narrow", width=380, height=340, left=50, right=14, named=False)
+
+
+class Drawing:
+    """Draws curves into a frame.
+
+    Parameters
+    ----------
+    frame
+        Where to draw. A narrow one has no room for names beside the lines.
+    curves
+        At least one.
+    hues
+        Index into the palette by arm.
+    target
+        Accuracy to draw a line at, or None.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        curves: Sequence[Curve],
+        hues: Mapping[str, int],
+        target: float | None,
+    ) -> None:
+        longest = max(len(curve.ending) for curve in curves)
+        room = 22 + int(_LETTER * longest) if frame.named else frame.right
+        # Long names make the drawing wider, not the plot narrower.
+        more = max(0, room - _MOST_ROOM) if frame.named else 0
+        self._frame = replace(frame, right=room, width=frame.width + more)
+        self._curves = curves
+        self._hues = hues
+        self._target = target
+        most = max(curve.labels[-1] for curve in curves)
+        self._x_ticks = [tick for tick in ticks(0, most, 6) if tick <= most]
+        self._y_ticks = accuracy_ticks(curves, target)
+        self._most = float(max(most, 1))
+
+    def render(self) -> str:
+        """Return the ``<svg>`` element."""
+        frame = self._frame
+        ends = "; ".join(
+            f"{curve.name} ends at {percent(curve.mean[-1])}, {curve.note}"
+            for curve in self._curves
+        )
+        label = escape(f"Learning curves, accuracy over labels bought: {ends}.")
+        box = f"0 0 {frame.width} {frame.height}"
+        parts = [
+            f'<svg class="{frame.name}" viewBox="{box}" role="img"',
+            f' aria-label="{label}">',
+            *self._axes(),
+            *(self._band(curve) for curve in in_focus(self._curves, self._hues)),
+            *self._goal(),
+            *(self._line(curve) for curve in self._curves),
+            *self._marks(),
+        ]
+        if frame.named:
+            parts += self._names()
+        return "\n".join([*parts, "</svg>"])
+
+    def _x(self, labels: float) -> float:
+        frame = self._frame
+        inside = frame.width - frame.left - frame.right
+        return frame.left + inside * labels / self._most
+
+    def _y(self, accuracy: float) -> float:
+        frame, low, high = self._frame, self._y_ticks[0], self._y_ticks[-1]
+        inside = frame.height - frame.top - frame.bottom
+        return frame.top + inside * (high - accuracy) / (high - low)
+
+    def _axes(self) -> Iterable[str]:
+        frame = self._frame
+        right, floor = frame.width - frame.right, frame.height - frame.bottom
+        for tick in self._y_ticks:
+            y = self._y(tick)
+            yield f'<path class="rule" d="M{frame.left} {y:.1f}H{right}"/>'
+            yield _text(frame.left - 8, y + 4, percent(tick, 0), "tick end")
+        for tick in self._x_ticks:
+            text = count(round(tick))
+            yield _text(self._x(tick), floor + 20, text, "tick middle")
+        yield _text(frame.left, 16, "accuracy on the test set", "tick")
+        yield _text(right, floor + 40, "labels bought by the whole fleet", "tick end")
+
+    def _band(self, curve: Curve) -> str:
+        upper = list(zip(curve.labels, curve.high, strict=True))
+        lower = list(zip(curve.labels, curve.low, strict=True))
+        path = self._path([*upper, *reversed(lower)])
+        return f'<path class="band h{self._hues[curve.name]}" d="{path}Z"/>'
+
+    def _line(self, curve: Curve) -> str:
+        hue = self._hues[curve.name]
+        path = self._path(list(zip(curve.labels, curve.mean, strict=True)))
+        dash = " ".join(str(length) for length in DASHES[hue])
+        line = f'<path class="line" stroke-dasharray="{dash or "none"}" d="{path}"/>'
+        dots = "".join(self._dot(curve, index) for index in range(len(curve.labels)))
+        return f'<g class="h{hue}">{line}{dots}</g>'
+
+    def _dot(self, curve: Curve, index: int) -> str:
+        low, high = percent(curve.low[index]), percent(curve.high[index])
+        told = f"{curve.name}, {plural(curve.labels[index], 'label')}: "
+        told += f"{percent(curve.mean[index])} ({low} to {high}, "
+        told += f"{plural(curve.seeds[index], 'seed')})"
+        x, y = self._x(curve.labels[index]), self._y(curve.mean[index])
+        dot = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>'
+        reach = f'<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
+        return f"<g>{dot}{reach}<title>{escape(told)}</title></g>"
+
+    def _path(self, points: Sequence[tuple[float, float]]) -> str:
+        return "M" + "L".join(f"{self._x(x):.1f} {self._y(y):.1f}" for x, y in points)
+
+    def _goal(self) -> Iterable[str]:
+        if self._target is None:
+            return
+        left, y = self._frame.left, self._y(self._target)
+        right = self._frame.width - self._frame.right
+        yield f'<path class="goal" d="M{left} {y:.1f}H{right}"/>'
+        yield _text(left + 6, y - 7, f"target {percent(self._target)}", "tick halo")
+
+    def _marks(self) -> Iterable[str]:
+        """Drop a line from where each arm met the target, with its note below."""
+        floor = self._frame.height - self._frame.bottom
+        reached = marked(in_focus(self._curves, self._hues))
+        for rank, curve in enumerate(reached):
+            labels = float(curve.mark or 0)
+            x, y = self._x(labels), self._y(curve.mean_at(labels))
+            left = labels >= _TURN * self._most
+            low = floor - 9 - _LINE_HEIGHT * (len(reached) - 1 - rank)
+            place = "note halo end" if left else "note halo"
+            note = _text(x - 7 if left else x + 7, low, curve.note, place)
+            yield (
+                f'<g class="h{self._hues[curve.name]}">'
+                f'<path class="drop" d="M{x:.1f} {y:.1f}V{low + 3:.1f}"/>'
+                f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="6"/>{note}</g>'
+            )
+
+    def _names(self) -> Iterable[str]:
+        x = self._frame.width - self._frame.right + 14
+        wanted = [self._y(curve.mean[-1]) for curve in self._curves]
+        places = spread_out(wanted, _LINE_HEIGHT)
+        for curve, y in zip(self._curves, places, strict=True):
+            hue = self._hues[curve.name]
+            yield f'<g class="h{hue}">{_text(x, y + 5, curve.ending, "name")}</g>'
+
+
+# In place of a swatch, so that names stand in one column.
+BLANK = '<svg class="swatch" viewBox="0 0 26 10" aria-hidden="true"></svg>'
+
+
+def swatch(hue: int) -> str:
+    """Draw a short piece of an arm's line, for legends and tables."""
+    dash = " ".join(str(length) for length in DASHES[hue]) or "none"
+    return (
+        f'<svg class="swatch h{hue}" viewBox="0 0 26 10" aria-hidden="true">'
+        f'<path class="line" stroke-dasharray="{dash}" d="M1 5H25"/></svg>'
+    )
+
+
+def _text(x: float, y: float, text: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
