@@ -31,7 +31,7 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
-    from fedask.client.learning.run_context import Setting
+    from fedask.client.learning.selection.run_context import Setting
     from fedask.client.learning.training.learner import Learner
     from fedask.client.learning.training.sgd import Trained
     from fedask.client.round.device import Begun, Device
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DEPLOYED = "fedask.client.site.deployment:open_device"
 SIMULATED = "fedask.simulations.fleet.devices:open_device"
 # Asked first, so that a device that may not train answers before it imports torch.
-ELIGIBLE = "fedask.client.site.eligibility.sensors.machine:refuse_unless_eligible"
+ELIGIBLE = "fedask.client.site.node_config:refuse_unless_eligible"
 
 OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
@@ -255,7 +255,7 @@ _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
 
 
 def _setting(task: Task, scenario: Scenario) -> "Setting":
-    from fedask.client.learning.run_context import Setting  # noqa: PLC0415  (imports torch)
+    from fedask.client.learning.selection.run_context import Setting  # noqa: PLC0415  (imports torch)
 
     return Setting(task, scenario, _learner(task, scenario.train))
 

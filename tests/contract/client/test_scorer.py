@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 from tests.unit.client.views import ARRAYS, rich, rows_of
 
-from fedask.client.learning.scorers.scorer import (
-    SCORERS,
-    Scorer,
-    check_scores,
-    make_scorer,
-)
-from fedask.client.learning.selection.prediction_view import NEEDS, Known, View
+from fedask.client.learning.scorers.prediction_view import NEEDS, Known, View
+from fedask.client.learning.scorers.scorer import Scorer, check_scores
+from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.records.query_outcome import History
 
 EXPRESSIONS = [

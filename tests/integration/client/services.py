@@ -22,9 +22,9 @@ from fedask.client.labelling.grpc.v1.labelling_pb2_grpc import LabellingStub
 from fedask.client.records.annotation import Verdict
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.exhibit import Exhibit, Medium, Part
-from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.errors import DataError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

@@ -23,8 +23,8 @@ from fedask.client.round.device import Device
 from fedask.client.site.deployment import open_device
 from fedask.client.store.audit.audit_check import verify
 from fedask.client.store.audit.audit_log import entries
-from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError, ProtocolError, StoreError
 

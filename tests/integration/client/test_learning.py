@@ -19,8 +19,9 @@ from tests.unit.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.learning.scorers.scorer import Scorer, make_scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item, State
 from fedask.client.records.model_kind import GLOBAL, LOCAL

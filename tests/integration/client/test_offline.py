@@ -23,7 +23,7 @@ from fedask.client.data.sources.watch import Watch
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.oracle import Nobody
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import Lesson, Trained

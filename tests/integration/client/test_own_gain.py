@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import Nobody
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import Labelled, Lesson, decayed
 from fedask.client.records.model_kind import GLOBAL, OWN

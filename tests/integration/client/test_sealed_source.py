@@ -26,8 +26,8 @@ from fedask.client.store.keys.key_file import (
     PassphraseFile,
     Scrypt,
 )
-from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.ids import Uid, bytes_uid

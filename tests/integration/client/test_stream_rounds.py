@@ -19,7 +19,7 @@ from tests.unit.client.world import (
     whole_cut,
 )
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.records.label_queue import Origin, State
 from fedask.client.records.model_kind import GLOBAL

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Context, RecordDict
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.annotation import Label
 from fedask.client.round.device import Outcome

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.server.runs import DEVICES, final_model, play
 from tests.unit.server.scripted import same
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.round.device import Begun, Device
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.records import Ask

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.property.common.fleets import Fleet, fleets, policy_of, run_cycle, uids_of
 from tests.unit.client.views import scored
 
-from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId
 from fedask.common.sections import AskConfig

@@ -11,9 +11,9 @@ from tests.unit.client.world import SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.arrival_pace import Pace

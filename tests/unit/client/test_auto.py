@@ -3,9 +3,9 @@
 import pytest
 from tests.unit.client.world import LABELS, NAME, TASK, World
 
-from fedask.client.learning.run_context import Setting
-from fedask.client.learning.training.auto_label import standing
-from fedask.client.learning.training.teacher import Teacher
+from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.supervision.auto_label import standing
+from fedask.client.learning.supervision.teacher import Teacher
 from fedask.client.records.label_queue import Item, Origin, State
 from fedask.client.records.pseudo_label import Sure
 from fedask.common.config import Scenario

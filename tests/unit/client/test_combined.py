@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from tests.unit.client.views import NOTHING, scored, seen
 
 from fedask.client.learning.scorers.combination import parse
-from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.prediction_view import Floats
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.scorers.uncertainty import entropy, margin
-from fedask.client.learning.selection.prediction_view import Floats
 from fedask.common.errors import ConfigError
 
 RNG = np.random.default_rng(3)

@@ -8,8 +8,9 @@ from fedask.client.learning.scorers.experts import (
     make_experts,
     with_experts,
 )
-from fedask.client.learning.scorers.scorer import Scorer, make_scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
 from fedask.common.sections import AskConfig
 

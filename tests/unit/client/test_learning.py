@@ -13,8 +13,8 @@ from tests.unit.client.views import past, rich
 
 from fedask.client.learning.scorers.label_value import FEWEST_GAINS
 from fedask.client.learning.scorers.learned_scorer import trust_of
-from fedask.client.learning.scorers.scorer import make_scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.query_outcome import History
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.data.rights.provenance import FOREVER, Provenance, clean, parse_until
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
+from fedask.client.records.provenance import FOREVER, Provenance, clean, parse_until
 from fedask.common.errors import ConfigError, DataError
 
 POLICY = b"""

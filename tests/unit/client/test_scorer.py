@@ -6,9 +6,10 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.client.views import scored
 
-from fedask.client.learning.scorers.scorer import check_scores, make_scorer
+from fedask.client.learning.scorers.prediction_view import Floats
+from fedask.client.learning.scorers.scorer import check_scores
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
-from fedask.client.learning.selection.prediction_view import Floats
 from fedask.common.errors import ConfigError
 
 Score = Callable[[Floats], Floats]

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from tests.unit.client.views import NOTHING, scored, seen
 from typing_extensions import override
 
-from fedask.client.learning.scorers.scorer import Scorer, make_scorer
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection import pool_scoring
 from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
 from fedask.client.records.pool import DataSource, Pool
 from fedask.common.errors import ConfigError
 from fedask.common.grid import Scored

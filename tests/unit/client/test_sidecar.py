@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from fedask.client.data.rights.permission import Rights, _numbered
-from fedask.client.data.rights.provenance import FOREVER, UNKNOWN, Provenance
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
 from fedask.client.data.rights.sidecar import gather
 from fedask.client.data.sources.array_source import ArraySource
@@ -15,6 +14,7 @@ from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import Look
 from fedask.client.data.sources.source import open_source
 from fedask.client.records.pool import Pool
+from fedask.client.records.provenance import FOREVER, UNKNOWN, Provenance
 from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.contract.client.places import look
 
+from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.regular_file import BrokenSampleError
 from fedask.client.data.sources.sounds import SoundReader, decode_wav, fitted
 from fedask.common.errors import ConfigError
 

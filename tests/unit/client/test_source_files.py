@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from tests.contract.client.places import LONG_AGO_NS, look
 
-from fedask.client.data.sources.file_contents import Contents
-from fedask.client.data.sources.images import ImageReader
-from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.regular_file import (
+from fedask.client.base.regular_file import (
+    Broken,
     BrokenSampleError,
     File,
     open_regular,
     read_whole,
     walk,
 )
-from fedask.client.records.pool import Broken
+from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.images import ImageReader
+from fedask.client.data.sources.index import Index
 from fedask.common.errors import DataError, FedaskError
 
 NPY = frozenset({".npy"})

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from tests.unit.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.learning.run_context import Setting
-from fedask.client.learning.scorers.scorer import SCORERS, Scorer, make_scorer
-from fedask.client.learning.selection.prediction_view import NEEDS, Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import NEEDS, Floats, Known, View
+from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.learning.selection.predictor import SAMPLE, Viewer, model_kinds
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.model_kind import GLOBAL, LOCAL

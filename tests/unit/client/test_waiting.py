@@ -8,7 +8,7 @@ from tests.unit.client.world import LABELS, SAMPLES, TASK, UIDS, World, first_cu
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.records.annotation import Label
 from fedask.client.records.label_queue import State
 from fedask.client.store.memory import FakeClock, MemoryStore

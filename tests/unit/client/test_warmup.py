@@ -13,7 +13,7 @@ from tests.unit.client.world import SCENARIO as USUAL
 from torch import nn
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import WarmLesson
 from fedask.client.learning.training.warmup import barlow_twins, draw, noisy, views

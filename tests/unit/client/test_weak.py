@@ -19,7 +19,7 @@ from tests.unit.client.world import (
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import SKIP
-from fedask.client.learning.training.weak_label import (
+from fedask.client.learning.supervision.weak_label import (
     Weak,
     combine,
     enough,

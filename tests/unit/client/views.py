@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
 from fedask.client.records.query_outcome import History
 
 ARRAYS = [field.name for field in fields(View) if field.name != "salt"]

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import Oracle
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item

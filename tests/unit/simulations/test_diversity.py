@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid
 from fedask.simulations.fleet.devices import device_name, shares_of
-from fedask.simulations.fleet.diversity import diversities, mean_distance
+from fedask.simulations.run.diversity import diversities, mean_distance
 
 
 def _all_pairs(samples: np.ndarray) -> float:

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from fedask.client.cli.console import print_json, stderr
-from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.data.sources.regular_file import (
+from fedask.client.base.regular_file import (
     BrokenSampleError,
     read_whole,
     suffix_of,
 )
+from fedask.client.cli.console import print_json, stderr
+from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.data.sources.source import kind_of_suffix
 from fedask.client.records.payload import MAX_PAYLOAD_BYTES
 from fedask.client.site.device_folder import Site

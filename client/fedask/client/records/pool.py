@@ -6,24 +6,18 @@ source's own uids it holds eight bytes per sample, the order of the uids.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import Broken
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 _PIECE = 4096  # uids looked at together
 _FIRST = 64  # samples of a first batch
-
-
-class Broken(NamedTuple):
-    """What a source set aside: where it stands, and why."""
-
-    name: str
-    reason: str
 
 
 class DataSource(Protocol):

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.labelling.oracles.oracle import SKIP, Oracle
-from fedask.client.learning.run_context import Setting
 from fedask.client.learning.selection.pool_rating import Counted, Rater
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.selection.selector import Asker
+from fedask.client.learning.supervision.teacher import Teacher, check_label
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import Lesson, Trained, WarmLesson
-from fedask.client.learning.training.teacher import Teacher, check_label
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ANSWERED, WAITING, Item, State, totals

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.training.sgd import Lesson, decayed
 from fedask.client.records.local_model import OwnRecord
 from fedask.client.records.model_kind import GLOBAL

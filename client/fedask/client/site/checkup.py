@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
-from fedask.client.records.pool import Broken
 from fedask.client.site import outlet_check
 from fedask.client.site.device_folder import Site
 from fedask.client.site.finding import Finding, Grade, good

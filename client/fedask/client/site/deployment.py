@@ -28,7 +28,7 @@ from fedask.client.learning.training.local_model_settings import OwnSettings
 from fedask.client.round.device import Device
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.site.node_config import data_options, node_of
-from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, ProtocolError

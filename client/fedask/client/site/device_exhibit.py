@@ -22,7 +22,7 @@ from fedask.client.data.sources.indexed_source import Look
 from fedask.client.data.sources.source import open_source
 from fedask.client.records.exhibit import Exhibit, Part
 from fedask.client.site.node_config import data_options
-from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import Clock
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid

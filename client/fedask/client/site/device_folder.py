@@ -29,7 +29,7 @@ from fedask.common.registry import load_attr
 from fedask.common.task import Task
 
 if TYPE_CHECKING:
-    from fedask.client.learning.run_context import Setting
+    from fedask.client.learning.selection.run_context import Setting
 
 
 class Site:
@@ -125,7 +125,7 @@ class Site:
         ConfigError
             If the model is none, or the labels are of other classes.
         """
-        from fedask.client.learning.run_context import Setting  # noqa: PLC0415  (imports torch)
+        from fedask.client.learning.selection.run_context import Setting  # noqa: PLC0415  (imports torch)
         from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         self.store.keep_classes(self.task.classes)

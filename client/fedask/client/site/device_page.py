@@ -25,8 +25,8 @@ from fedask.client.labelling.web.page_app import labelling_page
 from fedask.client.labelling.web.page_server import address_of, serve
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.site.device_exhibit import DeviceExhibit
-from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.errors import ConfigError
 from fedask.common.task import Task

@@ -16,7 +16,7 @@ from typing import Any
 from fedask.client.data.rights.holdings import OPEN
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.learning.training.local_model_settings import OwnSettings
-from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
 from fedask.common.registry import nearest

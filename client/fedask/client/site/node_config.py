@@ -10,6 +10,7 @@ from typing import Any
 from fedask.client.learning.training import local_model_settings
 from fedask.client.site.device_settings import read_site
 from fedask.client.site.eligibility import eligibility_settings as eligibility
+from fedask.client.site.eligibility.sensors.machine import make_guard
 from fedask.common.errors import ConfigError
 
 SITE = "site"
@@ -48,3 +49,19 @@ def node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
 def data_options(node: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the data in a node configuration: see ``open_source``."""
     return {key: value for key, value in node.items() if not _is_other(key)}
+
+
+def refuse_unless_eligible(node: Mapping[str, object]) -> None:
+    """Do nothing if this device may work on a message now.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is wrong.
+    UnavailableError
+        If it may not: with the codes of the reasons.
+    """
+    settings = node_of(node)
+    if any(key.startswith(eligibility.PREFIX) for key in settings):
+        with make_guard(settings):
+            pass

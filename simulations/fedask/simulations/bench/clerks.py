@@ -25,8 +25,8 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.labelstudio.csv_table import import_table
 from fedask.client.labelling.labelstudio.studio_annotation import Reading
 from fedask.client.records.exhibit import Exhibit, Medium, Part
-from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import FedaskError
 from fedask.common.ids import Uid

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.prediction_view import Known, View
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
-from fedask.client.learning.selection.prediction_view import Known, View
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.pool import Pool
 from fedask.common.config import Scenario

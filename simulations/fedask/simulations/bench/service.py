@@ -23,7 +23,7 @@ from fedask.client.labelling.grpc.client import LabellingClient
 from fedask.client.labelling.grpc.service_server import LabellingService, serve
 from fedask.client.labelling.grpc.service_settings import ServiceSettings
 from fedask.client.labelling.grpc.servicer import Guide
-from fedask.client.store.keys.store_settings import StoreSettings
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid

@@ -12,7 +12,7 @@ from itertools import combinations, product
 
 from fedask.client.learning.batchers.batcher import make_batcher
 from fedask.client.learning.scorers.combination import is_expression
-from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.config import Scenario, parse_setting
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy

@@ -7,12 +7,12 @@ from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fedask.client.learning.batchers.batcher import make_batcher
-from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.predictor import check_given
 from fedask.client.learning.stream.controller import make_controller
+from fedask.client.learning.supervision.weak_label import vote
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import Lesson, WarmLesson
-from fedask.client.learning.training.weak_label import vote
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, FedaskError
 from fedask.common.policies.policy import make_policy

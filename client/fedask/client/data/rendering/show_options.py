@@ -11,14 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fedask.client.data.rendering.showcase import ONLY, Show
-from fedask.client.data.sources.joined_source import joined_parts
-from fedask.client.data.sources.regular_file import (
+from fedask.client.base.regular_file import (
     BrokenSampleError,
     File,
     open_regular,
     walk,
 )
+from fedask.client.data.rendering.showcase import ONLY, Show
+from fedask.client.data.sources.joined_source import joined_parts
 from fedask.client.data.sources.rows import open_rows
 from fedask.client.data.sources.source import JOINED, kind_of
 from fedask.client.records.exhibit import Medium

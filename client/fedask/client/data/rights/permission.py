@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.data.rights.provenance import FOREVER, UNKNOWN
+from fedask.client.base.regular_file import Broken
 from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPolicy
 from fedask.client.data.rights.sidecar import Said, gather
-from fedask.client.records.pool import Broken, DataSource
+from fedask.client.records.pool import DataSource
+from fedask.client.records.provenance import FOREVER, UNKNOWN
 from fedask.client.records.rights import Permits, SeenStore
 from fedask.common.ids import Uid
 

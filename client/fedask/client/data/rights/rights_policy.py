@@ -28,14 +28,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fedask.client.data.rights.provenance import (
+from fedask.client.base.regular_file import BrokenSampleError, read_whole
+from fedask.client.records.provenance import (
     FIELDS,
     TEXTS,
     Provenance,
     clean,
     parse_fields,
 )
-from fedask.client.data.sources.regular_file import BrokenSampleError, read_whole
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.registry import nearest
 

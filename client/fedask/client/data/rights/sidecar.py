@@ -29,7 +29,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.data.rights.provenance import (
+from fedask.client.base.regular_file import SIDECAR, BrokenSampleError
+from fedask.client.data.sources.reader import key_of
+from fedask.client.data.sources.rows import csv_rows, open_rows
+from fedask.client.records.pool import DataSource
+from fedask.client.records.provenance import (
     FIELDS,
     DescribedSource,
     Origin,
@@ -37,10 +41,6 @@ from fedask.client.data.rights.provenance import (
     TracedSource,
     parse_fields,
 )
-from fedask.client.data.sources.reader import key_of
-from fedask.client.data.sources.regular_file import SIDECAR, BrokenSampleError
-from fedask.client.data.sources.rows import csv_rows, open_rows
-from fedask.client.records.pool import DataSource
 from fedask.common.errors import DataError
 from fedask.common.registry import nearest
 

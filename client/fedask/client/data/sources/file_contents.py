@@ -3,8 +3,8 @@
 from array import array
 from dataclasses import dataclass, field
 
+from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.reader import Found
-from fedask.client.records.pool import Broken
 
 MAX_BROKEN = 1000  # kept per file; a file of nothing else must not fill the disk
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.records.pool import Broken, DataSource
+from fedask.client.base.regular_file import Broken
+from fedask.client.records.pool import DataSource
 from fedask.common.ids import Uid
 
 

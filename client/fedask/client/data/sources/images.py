@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.npy import decode_npy
 from fedask.client.data.sources.pnm import channels_first, decode_pnm
 from fedask.client.data.sources.reader import FileReader
-from fedask.client.data.sources.regular_file import BrokenSampleError
 from fedask.common.errors import ConfigError
 
 MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million

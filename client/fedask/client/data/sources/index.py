@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.file_contents import Contents
 from fedask.client.data.sources.index_file import IndexFile
-from fedask.client.records.pool import Broken
 from fedask.common.errors import SealError
 from fedask.common.ids import Uid
 from fedask.common.seal import Key, Place, mark, seal, unseal

@@ -12,9 +12,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from fedask.client.base.private_file import made_private
-from fedask.client.store.keys.key_file import KeyFile
 from fedask.common.errors import SealError, StoreError
-from fedask.common.seal import Key, Place, derive, new_key, seal, unseal
+from fedask.common.seal import Key, Place, seal, unseal
 
 BUSY_TIMEOUT_MS = 10_000
 _VERSION = 2  # an index of any other is emptied
@@ -62,7 +61,7 @@ class IndexFile:
         The file; made if missing, in a folder that must exist. None keeps all in
         memory.
     key
-        By default one that stands beside the file, or, in memory, one of its own.
+        By default a new one; a file that was sealed under another one is emptied.
 
     Raises
     ------
@@ -72,7 +71,7 @@ class IndexFile:
 
     def __init__(self, path: Path | None = None, key: Key | None = None) -> None:
         self._path = path
-        self._key = key or _key_beside(path)
+        self._key = key or new_key()
         with self._guarded(), nullcontext() if path is None else made_private(path):
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
             try:
@@ -150,19 +149,3 @@ class IndexFile:
             msg = f"cannot use the index {self._path}: {err}; it may be deleted, and "
             msg += "is made anew"
             raise StoreError(msg) from err
-
-
-def _key_beside(path: Path | None) -> Key:
-    """Return the key in a file beside the index, made if missing."""
-    if path is None:
-        return new_key()
-    keyring = KeyFile(path.with_name(path.name + ".key"))
-    keys = keyring.read()
-    if not keys:
-        try:
-            keyring.add(new_key())
-        except StoreError:
-            if not keyring.read():  # else another process was first
-                raise
-        keys = keyring.read()
-    return derive(keys[-1], "index")

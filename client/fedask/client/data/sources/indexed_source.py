@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.data.rights.provenance import Origin
+from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
 from fedask.client.data.sources.file_contents import Contents
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.reader import Reader, stack
-from fedask.client.data.sources.regular_file import BrokenSampleError, File, walk
 from fedask.client.records.payload import PayloadStore
-from fedask.client.records.pool import Broken, DataSource
+from fedask.client.records.pool import DataSource
+from fedask.client.records.provenance import Origin
 from fedask.common.errors import DataError
 
 # A file of a watched folder that nobody has touched for so long is whole, though it is

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.data.rights.provenance import Origin, TracedSource
+from fedask.client.base.regular_file import Broken, BrokenSampleError, read_whole
 from fedask.client.data.sources.indexed_source import IndexedSource, Look
-from fedask.client.data.sources.regular_file import BrokenSampleError, read_whole
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
-from fedask.client.records.pool import Broken, DataSource
+from fedask.client.records.pool import DataSource
+from fedask.client.records.provenance import Origin, TracedSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import bytes_uid
 

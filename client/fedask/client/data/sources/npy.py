@@ -15,6 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import (
+    Broken,
+    BrokenSampleError,
+    File,
+    open_regular,
+    suffix_of,
+)
 from fedask.client.data.sources.reader import (
     Found,
     Reader,
@@ -22,13 +29,6 @@ from fedask.client.data.sources.reader import (
     form_of,
     key_of,
 )
-from fedask.client.data.sources.regular_file import (
-    BrokenSampleError,
-    File,
-    open_regular,
-    suffix_of,
-)
-from fedask.client.records.pool import Broken
 from fedask.common.ids import Uid, content_uid
 
 MAX_UNPACKED_BYTES = 1 << 31  # of an array that must be read into memory

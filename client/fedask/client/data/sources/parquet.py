@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import (
+    Broken,
+    BrokenSampleError,
+    File,
+    open_regular,
+)
 from fedask.client.data.sources.reader import (
     Found,
     Reader,
@@ -16,14 +22,8 @@ from fedask.client.data.sources.reader import (
     form_of,
     key_of,
 )
-from fedask.client.data.sources.regular_file import (
-    BrokenSampleError,
-    File,
-    open_regular,
-)
 from fedask.client.data.sources.rows import checked_text, column_of
 from fedask.client.data.sources.texts import MAX_CHARACTERS
-from fedask.client.records.pool import Broken
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, bytes_uid, content_uid
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.data.sources.regular_file import BrokenSampleError
+from fedask.client.base.regular_file import BrokenSampleError
 
 # "P5" or "P6", then width, height and largest value, with white space and comments.
 _GAP = rb"(?:\s|#[^\n]*\n)+"

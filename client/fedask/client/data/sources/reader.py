@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.data.sources.regular_file import (
+from fedask.client.base.regular_file import (
+    Broken,
     BrokenSampleError,
     File,
     read_whole,
     suffix_of,
 )
-from fedask.client.records.pool import Broken
 from fedask.common.ids import Uid, bytes_uid, stable_seed
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from fedask.client.data.sources.regular_file import (
+from fedask.client.base.regular_file import (
     BrokenSampleError,
     open_regular,
     suffix_of,

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import Broken, BrokenSampleError
 from fedask.client.data.sources.file_contents import Contents
 from fedask.client.data.sources.indexed_source import Look, NoSamplesError
 from fedask.client.data.sources.reader import FileReader, Found, check_finite, stack
-from fedask.client.data.sources.regular_file import BrokenSampleError
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
 from fedask.client.records.payload import Payload, PayloadStore
-from fedask.client.records.pool import Broken, DataSource
+from fedask.client.records.pool import DataSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 

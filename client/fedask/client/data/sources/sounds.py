@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.reader import FileReader
-from fedask.client.data.sources.regular_file import BrokenSampleError
 from fedask.common.errors import ConfigError
 
 MAX_FRAMES = 1 << 24

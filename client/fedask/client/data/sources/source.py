@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client.base.regular_file import File, suffix_of, walk
 from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, Look
 from fedask.client.data.sources.reader import Reader
-from fedask.client.data.sources.regular_file import File, suffix_of, walk
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.registry import nearest, resolve

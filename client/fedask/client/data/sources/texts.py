@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import Broken, BrokenSampleError, File, suffix_of
 from fedask.client.data.sources.reader import FileReader, Found, Reader, key_of
-from fedask.client.data.sources.regular_file import BrokenSampleError, File, suffix_of
 from fedask.client.data.sources.rows import (
     checked_text,
     column_of,
@@ -24,7 +24,6 @@ from fedask.client.data.sources.rows import (
     parse_json,
     read_at,
 )
-from fedask.client.records.pool import Broken
 from fedask.common.ids import Uid, bytes_uid
 
 # An array of texts takes four bytes for each character of the longest, for every text

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.client.base.regular_file import Broken, BrokenSampleError, File
 from fedask.client.data.sources.reader import (
     Found,
     Reader,
@@ -16,7 +17,6 @@ from fedask.client.data.sources.reader import (
     form_of,
     key_of,
 )
-from fedask.client.data.sources.regular_file import BrokenSampleError, File
 from fedask.client.data.sources.rows import (
     MAX_ROW_BYTES,
     Row,
@@ -26,7 +26,6 @@ from fedask.client.data.sources.rows import (
     parse_csv,
     read_at,
 )
-from fedask.client.records.pool import Broken
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, content_uid
 

@@ -37,8 +37,8 @@ from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.labelling.grpc.workers import Workers
 from fedask.client.labelling.grpc.write_lock import Turns
 from fedask.client.records.exhibit import Exhibit
-from fedask.client.store.keys.store_settings import StoreSettings
 from fedask.client.store.sqlite.connection import BUSY_TIMEOUT_MS
+from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError, UnavailableError
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.selection.prediction_view import Floats
+from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.common.errors import ConfigError
 
 # A kernel gets the columns of a block (c, r), as many spare numbers (c, r), and where

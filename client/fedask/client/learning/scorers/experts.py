@@ -9,8 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from fedask.client.learning.scorers.scorer import Scorer, check_scores, make_scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.scorer import Scorer, check_scores
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
 
 LEARNING = frozenset({"descriptors", "history"})  # needs that take experts

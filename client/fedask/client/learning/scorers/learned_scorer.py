@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from fedask.client.learning.scorers import bandit
 from fedask.client.learning.scorers.label_value import fit_value, predict_value
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.row_blocks import block, chunks, row_sum, to_unit
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
 from fedask.client.records.query_outcome import History
 
 _EVEN = 0.5  # probability at which a model is as likely wrong as right

@@ -3,8 +3,8 @@
 import numpy as np
 from typing_extensions import override
 
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
 from fedask.common.ids import hash_uids
 
 

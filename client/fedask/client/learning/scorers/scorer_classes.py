@@ -14,9 +14,9 @@ from fedask.client.learning.scorers.calibration import calibrated
 from fedask.client.learning.scorers.consequence import consequence
 from fedask.client.learning.scorers.cost import per_cost
 from fedask.client.learning.scorers.energy import energy
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.uncertainty import entropy
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
 
 _COMPANY = 2  # models that can disagree
 _GLOBAL_ABOVE = 0.75  # FairFAL, section 4: above it the global model decides

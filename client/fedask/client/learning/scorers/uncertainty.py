@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.learning.scorers.columns import by_columns
+from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.prediction_view import Floats, Known, View
 
 _TINY = np.finfo(np.float32).tiny
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.selection.prediction_view import Floats
+from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.common.grid import IntArray, Scored
 
 GroupOf = Callable[[NDArray[np.int64]], IntArray]

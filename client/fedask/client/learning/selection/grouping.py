@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedask.client.learning.selection.prediction_view import View
+from fedask.client.learning.scorers.prediction_view import View
 from fedask.client.learning.selection.predictor import Viewer
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool

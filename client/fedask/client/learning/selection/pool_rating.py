@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.scorers.prediction_view import Known, View
 from fedask.client.learning.selection.grouping import Grouper
 from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_pairs
 from fedask.client.learning.selection.pool_scoring import Look, score_pool
-from fedask.client.learning.selection.prediction_view import Known, View
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.training.sgd import Trained
 from fedask.client.records.device_store import DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, State

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.client.learning.scorers.prediction_view import Known, View
 from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.selection.best_scores import Best
-from fedask.client.learning.selection.prediction_view import Known, View
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.batchers.batcher import Shortlist
-from fedask.client.learning.run_context import Setting, seen_by_batcher
-from fedask.client.learning.scorers.scorer import make_scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.first_questions import (
     FEWEST_CELLS,
     by_cluster,
@@ -26,6 +25,7 @@ from fedask.client.learning.selection.pool_rating import (
     labels_left,
     present,
 )
+from fedask.client.learning.selection.run_context import Setting, seen_by_batcher
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool

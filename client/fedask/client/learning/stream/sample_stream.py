@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.run_context import Setting
 from fedask.client.learning.selection.pool_rating import Rater, labels_left
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.learning.stream.controller import (
     Arrival,
     Controller,

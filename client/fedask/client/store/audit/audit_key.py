@@ -6,7 +6,7 @@ For sites that keep it elsewhere than the device's key. Never makes or prints on
 import os
 from pathlib import Path
 
-from fedask.client.data.sources.regular_file import BrokenSampleError, read_whole
+from fedask.client.base.regular_file import BrokenSampleError, read_whole
 from fedask.client.store.audit.hash_chain import MIN_KEY_BYTES
 from fedask.common.errors import ConfigError
 

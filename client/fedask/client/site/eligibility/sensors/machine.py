@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from fedask.client.site.eligibility.eligibility_settings import (
-    PREFIX,
     EligibilitySettings,
 )
 from fedask.client.site.eligibility.guard import (
@@ -29,7 +28,6 @@ from fedask.client.site.eligibility.sensors.power import (
     read_power,
 )
 from fedask.client.site.eligibility.sensors.thermal import THERMAL, ThermalSensor
-from fedask.client.site.node_config import node_of
 from fedask.common.clock import Clock, SystemClock
 
 
@@ -97,19 +95,3 @@ def make_guard(node: Mapping[str, object], machine: Machine = MACHINE) -> Guard:
     settings = EligibilitySettings.from_node(node)
     folder = Path(str(node.get("store", "."))).parent
     return Guard(make_eligibility(settings, folder, machine), settings.interval_s)
-
-
-def refuse_unless_eligible(node: Mapping[str, object]) -> None:
-    """Do nothing if this device may work on a message now.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is wrong.
-    UnavailableError
-        If it may not: with the codes of the reasons.
-    """
-    settings = node_of(node)
-    if any(key.startswith(PREFIX) for key in settings):
-        with make_guard(settings):
-            pass

@@ -17,11 +17,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.client.learning.selection.best_scores import Best
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.pool_scoring import BATCH_NUMBERS, BATCH_SAMPLES
-from fedask.client.learning.selection.prediction_view import Floats
+from fedask.client.learning.selection.run_context import Setting
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item, Origin
 from fedask.client.records.pool import Pool

@@ -10,9 +10,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from fedask.client.records.pool import Broken
 from fedask.common.errors import DataError
 
 # Names under which programs write what is not whole yet, and copies of editors.
@@ -24,6 +23,13 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0
 
 class BrokenSampleError(DataError):
     """A sample is damaged and is set aside; the others are not touched."""
+
+
+class Broken(NamedTuple):
+    """What a source set aside: where it stands, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

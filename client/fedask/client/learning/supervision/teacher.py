@@ -7,14 +7,14 @@ the auto-label tier and labelling functions say. Nothing of that is stored or se
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fedask.client.learning.run_context import Setting
+from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.client.learning.selection.pool_rating import present
-from fedask.client.learning.selection.prediction_view import Floats
+from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.supervision.auto_label import AutoTier
+from fedask.client.learning.supervision.weak_label import Weak
 from fedask.client.learning.training import warmup
-from fedask.client.learning.training.auto_label import AutoTier
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import Labelled, Lesson, WarmLesson, decayed
-from fedask.client.learning.training.weak_label import Weak
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool

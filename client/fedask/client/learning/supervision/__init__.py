@@ -1,0 +1,1 @@
+"""What a round trains on: people's labels, and beside them weak and automatic ones."""
