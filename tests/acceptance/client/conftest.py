@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.acceptance.client.chrome import Browser, chromium, program
+from tests.support.client.chrome import Browser, chromium, program
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from tests.acceptance.client.chrome import Browser
-from tests.acceptance.client.person import READY, UID, Person
-from tests.acceptance.client.site import NOON, Site
-from tests.integration.client.permits import Nothing
+from tests.support.client.chrome import Browser
+from tests.support.client.permits import Nothing
+from tests.support.client.person import READY, UID, Person
+from tests.support.client.site import NOON, Site
 from typing_extensions import override
 
 from fedask.client.labelling.web.gain_hint import StoreGains

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.acceptance.client.chrome import Browser
-from tests.acceptance.client.person import READY, Person
-from tests.acceptance.client.site import Site
+from tests.support.client.chrome import Browser
+from tests.support.client.person import READY, Person
+from tests.support.client.site import Site
 
 from fedask.client.data.rendering.showcase import ONLY, Show
 from fedask.client.records.exhibit import Medium

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.acceptance.simulations.program import environment
+from tests.support.simulations.program import environment
 
 from fedask.common.ids import bytes_uid
 from fedask.simulations.runtimes.processes import Fleet, wait_until

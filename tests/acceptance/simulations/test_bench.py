@@ -1,6 +1,6 @@
 import json
 
-from tests.acceptance.simulations.program import fedask
+from tests.support.simulations.program import fedask
 
 
 def test_bench_select_measures_fedask_against_the_floor() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.simulations.program import COMMAND, environment, fedask
 from tests.acceptance.simulations.test_simulate import read, wait_for
+from tests.support.simulations.program import COMMAND, environment, fedask
 
 pytestmark = pytest.mark.timeout(120)  # a fixture runs a dozen runs
 

@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from tests.acceptance.simulations.program import fedask
+from tests.support.simulations.program import fedask
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="processes are stopped at system calls"

@@ -2,7 +2,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from tests.acceptance.simulations.program import fedask
+from tests.support.simulations.program import fedask
 
 
 def test_a_new_app_runs_as_it_is(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.acceptance.simulations.program import COMMAND, environment, fedask
-from tests.integration.simulations.leftovers import (
+from tests.support.simulations.leftovers import (
     VARIABLE,
     family,
     left_over,
     listening,
 )
+from tests.support.simulations.program import COMMAND, environment, fedask
 
 TINY = ["simulate", "tiny", "--set", "fleet.devices=2", "--set", "ask.quota=4"]
 TINY += ["--set", "ask.cycles=2", "--set", "train.rounds=1", "--json"]

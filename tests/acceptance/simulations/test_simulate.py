@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.acceptance.simulations.program import COMMAND, environment, fedask
+from tests.support.simulations.program import COMMAND, environment, fedask
 
 FEW = ("--set", "ask.cycles=4", "--set", "fleet.devices=8")
 DIGITS = ("simulate", "digits", *FEW, "--json")

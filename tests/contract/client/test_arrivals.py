@@ -1,7 +1,7 @@
 """The way in for samples that arrive, and what the stream keeps."""
 
 import pytest
-from tests.contract.client.questions import A, B, C, Store, bring, only, states
+from tests.support.client.questions import A, B, C, Store, bring, only, states
 
 from fedask.client.records.label_queue import Item, Origin, State
 from fedask.common.errors import StoreError

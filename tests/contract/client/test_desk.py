@@ -3,7 +3,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from tests.contract.client.questions import (
+from tests.support.client.questions import (
     MINUTE,
     NOON,
     A,

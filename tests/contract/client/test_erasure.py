@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from tests.contract.client.questions import NOON, A, B, C, D, Store, lease
+from tests.support.client.questions import NOON, A, B, C, D, Store, lease
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings

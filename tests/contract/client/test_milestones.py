@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from tests.contract.client.questions import A, B, Store
+from tests.support.client.questions import A, B, Store
 
 from fedask.client.records.milestone import Milestone, with_milestone
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.contract.client.questions import Store, lease, states
+from tests.support.client.questions import Store, lease, states
 
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.label_queue import State

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.client.audits import KEY, LOG_ID, checked
+from tests.support.client.audits import KEY, LOG_ID, checked
 from typing_extensions import override
 
 from fedask.client.data.rights.permission import Anything

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from tests.unit.client.views import ARRAYS, rich, rows_of
+from tests.support.client.views import ARRAYS, rich, rows_of
 
 from fedask.client.learning.scorers.prediction_view import NEEDS, Known, View
 from fedask.client.learning.scorers.scorer import Scorer, check_scores

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.contract.client.places import PLACES, Place, look, picture, put
+from tests.support.client.places import PLACES, Place, look, picture, put
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.data.sources.index import Index

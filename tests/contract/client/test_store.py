@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.contract.client.questions import (
+from tests.support.client.questions import (
     A,
     B,
     C,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
-from tests.integration.server.runs import (
+from tests.support.server.runs import (
     CYCLES,
     DEVICES,
     INITIAL,

@@ -10,7 +10,7 @@ from flwr.app import (
 )
 from flwr.serverapp.strategy import FedProx
 from flwr.supercore.run import Run
-from tests.integration.client.messages import (
+from tests.support.client.messages import (
     Site,
     arrays,
     ask_record,
@@ -18,7 +18,7 @@ from tests.integration.client.messages import (
     pose_as_server,
     train_content,
 )
-from tests.unit.client.world import SCENARIO, TASK, first_cut, model, whole_cut
+from tests.support.client.world import SCENARIO, TASK, first_cut, model, whole_cut
 
 from fedask.client.app import client_app
 from fedask.common.grid_record import GRID

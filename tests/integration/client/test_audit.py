@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.client.audits import checked, opened, rows
+from tests.support.client.audits import checked, opened, rows
 
 from fedask.client.records.audit_event import Event
 from fedask.common.errors import StoreError

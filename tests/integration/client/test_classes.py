@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
-from tests.unit.client.world import SAMPLES, UIDS
+from tests.support.client.world import SAMPLES, UIDS
 
 from fedask.client.site.deployment import open_device
 from fedask.client.store.sqlite.store import SqliteStore

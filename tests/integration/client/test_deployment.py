@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
-from tests.unit.client.world import (
+from tests.support.client.world import (
     CLASSES,
     LABELS,
     SAMPLES,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.client.world import World, first_cut, run_round
+from tests.support.client.world import World, first_cut, run_round
 
 from fedask.client.learning.batchers.batcher import BATCHERS
 from fedask.client.round.device import Outcome

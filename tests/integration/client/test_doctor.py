@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.client.world import SAMPLES, UIDS
+from tests.support.client.world import SAMPLES, UIDS
 
 from fedask.client.site.checkup import examine
 from fedask.client.site.device_folder import Site

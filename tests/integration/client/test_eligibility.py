@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
-from tests.integration.client.messages import ask_record, message, pose_as_server
-from tests.unit.client.world import first_cut
+from tests.support.client.messages import ask_record, message, pose_as_server
+from tests.support.client.world import first_cut
 from torch.nn import functional
 
 from fedask.client.app import DeviceApp, client_app

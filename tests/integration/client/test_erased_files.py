@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.client.canary import forms_of, found_in
+from tests.support.client.canary import forms_of, found_in
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import Look

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from flwr.app import Context
-from tests.acceptance.client.site import free_port, running
-from tests.integration.client.wards import CAPACITY, FIRST, Ward
-from tests.integration.server.runs import DEVICES, small
-from tests.unit.client.world import Script, first_cut
+from tests.support.client.site import free_port, running
+from tests.support.client.wards import CAPACITY, FIRST, Ward
+from tests.support.client.world import Script, first_cut
+from tests.support.server.runs import DEVICES, small
 from typer.testing import CliRunner
 
 from fedask.client.app import client_app

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 
 import numpy as np
 import pytest
-from tests.unit.client.world import (
+from tests.support.client.world import (
     LABELS,
     SAMPLES,
     UIDS,

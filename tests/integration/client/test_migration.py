@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.client.canary import forms_of, forms_of_numbers, found_in
+from tests.support.client.canary import forms_of, forms_of_numbers, found_in
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk

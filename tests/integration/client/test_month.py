@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-from tests.integration.client.wards import CAPACITY, FIRST, Ward
-from tests.unit.client.world import first_cut, whole_cut
+from tests.support.client.wards import CAPACITY, FIRST, Ward
+from tests.support.client.world import first_cut, whole_cut
 
 from fedask.client.records.label_queue import Origin, State
 from fedask.client.site.data_watcher import Lookout

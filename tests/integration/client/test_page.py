@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import httpx
 import numpy as np
 import pytest
-from tests.acceptance.client.site import Site
-from tests.integration.client.permits import Nothing
+from tests.support.client.permits import Nothing
+from tests.support.client.site import Site
 
 from fedask.client.labelling.web.logins import add_login, remove_login
 from fedask.client.labelling.web.middleware import POLICY

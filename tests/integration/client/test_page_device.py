@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.acceptance.client.site import free_port, running
+from tests.support.client.site import free_port, running
 
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.exhibit import Medium

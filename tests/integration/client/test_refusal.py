@@ -11,14 +11,14 @@ from flwr.app import (
     MetricRecord,
     RecordDict,
 )
-from tests.integration.client.messages import (
+from tests.support.client.messages import (
     Site,
     arrays,
     ask_record,
     pose_as_server,
     train_content,
 )
-from tests.unit.client.world import SCENARIO, first_cut, whole_cut
+from tests.support.client.world import SCENARIO, first_cut, whole_cut
 
 from fedask.common.policies.policy import make_policy
 from fedask.common.records import ASK, Report

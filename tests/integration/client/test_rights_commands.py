@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.client.audits import NOON, tampering
-from tests.unit.client.world import SAMPLES, UIDS
+from tests.support.client.audits import NOON, tampering
+from tests.support.client.world import SAMPLES, UIDS
 from typer.testing import CliRunner
 
 from fedask.client.site.checkup import CHECKS

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
-from tests.unit.client.world import CLASSES, SCENARIO, TASK, World, first_cut
+from tests.support.client.world import CLASSES, SCENARIO, TASK, World, first_cut
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import Look, NoSamplesError

@@ -14,8 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.integration.client.permits import Nothing
-from tests.integration.client.services import (
+from tests.support.client.permits import Nothing
+from tests.support.client.services import (
     CLASSES,
     NOON,
     QUICK,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.integration.client.certificates import Authority, Pair
-from tests.integration.client.services import Place, uid
+from tests.support.client.certificates import Authority, Pair
+from tests.support.client.services import Place, uid
 
 from fedask.client.labelling.grpc.channel import ClientTls
 from fedask.client.labelling.grpc.client import LabellingClient

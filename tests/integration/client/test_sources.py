@@ -12,9 +12,9 @@ import pytest
 import torch
 from flwr.app import Context, Message, RecordDict
 from numpy.typing import NDArray
-from tests.contract.client.places import NOW, PLACES, put
-from tests.integration.client.messages import ask_record, message, pose_as_server
-from tests.unit.client.world import SCENARIO, first_cut
+from tests.support.client.messages import ask_record, message, pose_as_server
+from tests.support.client.places import NOW, PLACES, put
+from tests.support.client.world import SCENARIO, first_cut
 
 from fedask.client.app import client_app
 from fedask.client.data.sources.index import Index

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.client.arrivals import (
+from tests.support.client.arrivals import (
     HOUR,
     MONDAY,
     Arrivals,

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.unit.client.arrivals import (
+from tests.support.client.arrivals import (
     DAY,
     MONDAY,
     pace_of,
 )
-from tests.unit.client.world import (
+from tests.support.client.world import (
     SAMPLES,
     TASK,
     UIDS,

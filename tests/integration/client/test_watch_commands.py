@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from tests.integration.client.wards import CAPACITY, FIRST, Ward
-from tests.unit.client.world import first_cut
+from tests.support.client.wards import CAPACITY, FIRST, Ward
+from tests.support.client.world import first_cut
 from typer.testing import CliRunner
 
 from fedask.client.records.model_kind import GLOBAL

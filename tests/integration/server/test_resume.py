@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.server.runs import DEVICES, final_model, play
-from tests.unit.server.scripted import same
+from tests.support.server.runs import DEVICES, final_model, play
+from tests.support.server.scripted import same
 
 from fedask.client.learning.selection.run_context import Setting
 from fedask.client.round.device import Begun, Device

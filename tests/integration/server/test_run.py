@@ -12,7 +12,7 @@ import pytest
 from flwr.app import Context, Message, RecordDict
 from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
-from tests.integration.server.runs import (
+from tests.support.server.runs import (
     DEVICES,
     INITIAL,
     QUOTA,
@@ -20,7 +20,7 @@ from tests.integration.server.runs import (
     play,
     small,
 )
-from tests.unit.server.scripted import Nodes, same, values
+from tests.support.server.scripted import Nodes, same, values
 from typing_extensions import override
 
 from fedask.client.app import client_app

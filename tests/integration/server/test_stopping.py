@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.server.runs import DEVICES, INITIAL, QUOTA, final_model, play
-from tests.unit.server.scripted import same
+from tests.support.server.runs import DEVICES, INITIAL, QUOTA, final_model, play
+from tests.support.server.scripted import same
 
 from fedask.client.round.device import Device
 from fedask.common.errors import ConfigError

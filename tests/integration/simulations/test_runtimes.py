@@ -17,7 +17,7 @@ import pytest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
-from tests.integration.simulations.leftovers import VARIABLE, left_over
+from tests.support.simulations.leftovers import VARIABLE, left_over
 
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, DataError, UnavailableError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.client.audits import KEY, UIDS, checked, opened, rows, tampering
+from tests.support.client.audits import KEY, UIDS, checked, opened, rows, tampering
 
 from fedask.client.store.audit.hash_chain import Head
 from fedask.client.store.audit.head_file import head_path

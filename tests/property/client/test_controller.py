@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.client.streams import arriving, made, run
+from tests.support.client.streams import arriving, made, run
 
 from fedask.client.learning.stream.controller import CONTROLLERS
 from fedask.client.records.arrival_pace import ControllerState

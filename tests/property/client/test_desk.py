@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from tests.property.client.clerk import LENGTH, Clerk
+from tests.support.client.clerk import LENGTH, Clerk
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk

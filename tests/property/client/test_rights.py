@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from numpy.typing import NDArray
-from tests.unit.client.world import (
+from tests.support.client.world import (
     LABELS,
     NAME,
     SAMPLES,

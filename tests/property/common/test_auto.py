@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.common.fleets import Bought, Fleet, fleets, run_cycle
+from tests.support.common.fleets import Bought, Fleet, fleets, run_cycle
 
 from fedask.common.policies.auto import (
     APART,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.common.fleets import Fleet, run_cycle, uids_of
+from tests.support.common.fleets import Fleet, run_cycle, uids_of
 
 from fedask.common.grid import Scored, apportion
 from fedask.common.ids import DeviceId

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.common.fleets import (
+from tests.support.common.fleets import (
     MODEL,
     Fleet,
     fleets,

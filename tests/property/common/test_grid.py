@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.common.fleets import SCORES, draw_scores, uids_of
+from tests.support.common.fleets import SCORES, draw_scores, uids_of
 
 from fedask.common.grid import (
     IntArray,

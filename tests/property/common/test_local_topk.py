@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.common.fleets import Fleet, fleets, policy_of, run_cycle, uids_of
-from tests.unit.client.views import scored
+from tests.support.client.views import scored
+from tests.support.common.fleets import Fleet, fleets, policy_of, run_cycle, uids_of
 
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.grid import Scored

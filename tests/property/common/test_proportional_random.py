@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tests.property.common.fleets import Fleet, fleets, run_cycle, uids_of
-from tests.unit.client.views import scored
+from tests.support.client.views import scored
+from tests.support.common.fleets import Fleet, fleets, run_cycle, uids_of
 
 from fedask.client.learning.scorers.random_score import Random
 from fedask.common.grid import Scored

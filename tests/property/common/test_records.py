@@ -6,7 +6,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.common.wire import transport
+from tests.support.common.wire import transport
 
 from fedask.common.errors import ProtocolError
 from fedask.common.fields import MAX_COUNT

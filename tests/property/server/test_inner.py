@@ -8,7 +8,7 @@ from flwr.serverapp.strategy import FedAvg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.unit.server.scripted import (
+from tests.support.server.scripted import (
     Bench,
     content,
     model,

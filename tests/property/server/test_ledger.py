@@ -6,7 +6,7 @@ import numpy as np
 from flwr.app import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.server.scripted import CLASSES, Bench, name_of, reply, report, silent
+from tests.support.server.scripted import CLASSES, Bench, name_of, reply, report, silent
 
 from fedask.common.config import Scenario
 from fedask.common.grid import Scored

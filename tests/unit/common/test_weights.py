@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, RecordDict
 from numpy.typing import NDArray
-from tests.unit.common.npy import UNREADABLE
-from tests.unit.common.wire import transport
+from tests.support.common.npy import UNREADABLE
+from tests.support.common.wire import transport
 
 from fedask.common.errors import ProtocolError
 from fedask.common.weights import (

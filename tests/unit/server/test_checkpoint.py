@@ -18,7 +18,7 @@ from flwr.serverapp.strategy import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.unit.server.scripted import Bench, honest, same, values
+from tests.support.server.scripted import Bench, honest, same, values
 
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.weights import to_record

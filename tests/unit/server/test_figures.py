@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.unit.server.scripted import report
+from tests.support.server.scripted import report
 
 from fedask.server.figures import (
     aulc,

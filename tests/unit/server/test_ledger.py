@@ -2,7 +2,7 @@
 
 import json
 
-from tests.unit.server.scripted import (
+from tests.support.server.scripted import (
     FIRST_NODE,
     Bench,
     ask_of,

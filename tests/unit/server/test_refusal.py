@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.serverapp.strategy import Strategy
-from tests.unit.server.edits import (
+from tests.support.server.edits import (
     OFFENDER,
     each_inner,
     holed,
@@ -16,7 +16,7 @@ from tests.unit.server.edits import (
     set_record,
     without_offender,
 )
-from tests.unit.server.scripted import (
+from tests.support.server.scripted import (
     CLASSES,
     FIRST_NODE,
     Bench,

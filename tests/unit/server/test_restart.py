@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from flwr.serverapp.strategy import FedAdam, FedAvgM, Strategy
-from tests.unit.server.scripted import Bench, honest, model, same, values
+from tests.support.server.scripted import Bench, honest, model, same, values
 
 from fedask.common.weights import to_record
 

@@ -8,8 +8,8 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg, FedAvgM, FedProx
-from tests.unit.server.edits import set_metric
-from tests.unit.server.scripted import (
+from tests.support.server.edits import set_metric
+from tests.support.server.scripted import (
     FIRST_NODE,
     Bench,
     ask_of,

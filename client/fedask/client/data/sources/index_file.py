@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedask.client.base.private_file import made_private
 from fedask.common.errors import SealError, StoreError
-from fedask.common.seal import Key, Place, seal, unseal
+from fedask.common.seal import Key, Place, new_key, seal, unseal
 
 BUSY_TIMEOUT_MS = 10_000
 _VERSION = 2  # an index of any other is emptied

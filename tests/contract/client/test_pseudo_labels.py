@@ -1,0 +1,36 @@
+"""What a model was sure of, on both stores."""
+
+from dataclasses import replace
+
+from tests.support.client.questions import A, B, C, Store
+
+from fedask.client.records.pseudo_label import Sure
+from fedask.common.ids import Uid
+
+
+def sure(uid: Uid, label: int = 1, *, control: bool = False, cycle: int = 1) -> Sure:
+    return Sure(uid=uid, label=label, confidence=0.99, control=control, cycle=cycle)
+
+
+def test_it_comes_back_exactly_by_uid(store: Store) -> None:
+    store.put_sure([sure(B, 2), sure(A, control=True)])
+
+    assert store.sure() == [sure(A, control=True), sure(B, 2)]
+
+
+def test_labels_follow_the_newest_model(store: Store) -> None:
+    store.put_sure([sure(A), sure(B)])
+
+    store.put_sure([sure(B, 2, cycle=2), sure(C, cycle=2)])
+
+    assert store.sure() == [sure(B, 2, cycle=2), sure(C, cycle=2)]
+
+
+def test_a_control_stays_as_it_was_asked(store: Store) -> None:
+    control = sure(A, 1, control=True)
+    store.put_sure([control])
+
+    store.put_sure([replace(control, label=2, cycle=2), sure(B)])
+    store.put_sure([sure(A, 2, cycle=3)])
+
+    assert store.sure() == [control]
