@@ -31,7 +31,7 @@ from fedask.common.task import Task
 from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
-    from fedask.client.learning.selection.run_context import Setting
+    from fedask.client.learning.selection.run_context import RunContext
     from fedask.client.learning.training.learner import Learner
     from fedask.client.learning.training.sgd import Trained
     from fedask.client.round.device import Begun, Device
@@ -164,7 +164,7 @@ class _Handler:
         self._defaults = dict(defaults)
         self._open_device = open_device
         # The last configuration and what it gave.
-        self._prepared: tuple[Any, Setting] | None = None
+        self._prepared: tuple[Any, RunContext] | None = None
 
     def train(self, message: Message, context: Context) -> RecordDict:
         with ExitStack() as opened:
@@ -222,7 +222,7 @@ class _Handler:
         if self._open_device is None and _is_real(context):
             _load_once(ELIGIBLE)(node)
 
-    def _prepare(self, context: Context) -> "Setting":
+    def _prepare(self, context: Context) -> "RunContext":
         config = context.run_config
         if self._prepared is None or self._prepared[0] is not config:
             flat = {**self._defaults, **config}
@@ -233,7 +233,7 @@ class _Handler:
         return self._prepared[1]
 
     def _open(
-        self, setting: "Setting", context: Context
+        self, setting: "RunContext", context: Context
     ) -> "AbstractContextManager[Device]":
         task, scenario = setting.task, setting.scenario
         if self._open_device is not None:
@@ -254,10 +254,10 @@ _load_once = lru_cache(maxsize=3)(load_attr)  # looking a module up costs 20 us
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
 
 
-def _setting(task: Task, scenario: Scenario) -> "Setting":
-    from fedask.client.learning.selection.run_context import Setting  # noqa: PLC0415  (imports torch)
+def _setting(task: Task, scenario: Scenario) -> "RunContext":
+    from fedask.client.learning.selection.run_context import RunContext  # noqa: PLC0415  (imports torch)
 
-    return Setting(task, scenario, _learner(task, scenario.train))
+    return RunContext(task, scenario, _learner(task, scenario.train))
 
 
 def _learner(task: Task, config: TrainConfig) -> "Learner":

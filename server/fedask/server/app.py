@@ -22,7 +22,7 @@ from fedask.common.weights import Arrays, to_record
 from fedask.server.checkpoint import Checkpoint, RunFolder, inner_state, restore_inner
 from fedask.server.figures import Labels, cohen_kappa, cycle_figures, mean_score
 from fedask.server.inner_strategy import make_inner
-from fedask.server.progress import Progress
+from fedask.server.progress import RunProgress
 from fedask.server.stopping import counts_uncertainty, make_criteria, reason_to_stop
 from fedask.server.strategy import AskStrategy
 
@@ -154,7 +154,7 @@ class Coordinator:
         self._arrays = checkpoint.arrays
         self._rows = checkpoint.rows
         self._predictions = checkpoint.predictions
-        self._strategy.progress = Progress.from_state(checkpoint.progress)
+        self._strategy.progress = RunProgress.from_state(checkpoint.progress)
         restore_inner(self._strategy.inner, checkpoint.inner)
 
     def _after_round(

@@ -36,14 +36,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.grid import IntArray
-from fedask.server.progress import Progress
+from fedask.server.progress import RunProgress
 
 Row = Mapping[str, Any]
 Labels = NDArray[np.integer[Any]]  # class indices
 
 
 def cycle_figures(
-    row: Row, past: Sequence[Row], progress: Progress, capacity: int
+    row: Row, past: Sequence[Row], progress: RunProgress, capacity: int
 ) -> dict[str, Any]:
     """Return the figures of the cycle that ends now.
 

@@ -15,7 +15,7 @@ from flwr.supercore.run import Run
 from typing_extensions import override
 
 
-class Roster(Grid):
+class OrderedGrid(Grid):
     """A Grid that lists its nodes in order; all else is left to the Grid it wraps.
 
     Parameters

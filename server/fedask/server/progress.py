@@ -89,7 +89,7 @@ def _item_bytes(dtype: str) -> int:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """State of an ``AskStrategy``.
 
     Parameters
@@ -152,7 +152,7 @@ class Progress:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Progress":
+    def from_state(cls, state: Mapping[str, Any]) -> "RunProgress":
         """Rebuild from ``to_state``."""
         cut = state["cut"]
         return cls(

@@ -18,7 +18,7 @@ from fedask.common.groups import check_sums
 from fedask.common.ids import DeviceId
 from fedask.common.records import REASONS, REPORT, Report, wire_bytes
 from fedask.server.inner_strategy import Gathered
-from fedask.server.progress import Progress
+from fedask.server.progress import RunProgress
 
 _REASONS_LOGGED = 3  # per round
 # Flower's codes for what no app has said: a device may be there another time.
@@ -33,7 +33,7 @@ _AWAY = frozenset(
 logger = logging.getLogger(__name__)
 
 
-class Reader:
+class ReplyReader:
     """Reads reports; one for a whole run.
 
     Parameters
@@ -113,7 +113,12 @@ class Replies:
     """
 
     def __init__(
-        self, reader: Reader, progress: Progress, gathered: Gathered, *, scoring: bool
+        self,
+        reader: ReplyReader,
+        progress: RunProgress,
+        gathered: Gathered,
+        *,
+        scoring: bool,
     ) -> None:
         self.grid: IntArray = np.zeros(reader.grid_shape, dtype=np.int64)
         self.sums: IntArray | None = None

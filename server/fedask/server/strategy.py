@@ -35,9 +35,9 @@ from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec, model_version
 from fedask.server.checkpoint import inner_state
 from fedask.server.inner_strategy import Weigh, gather_for
-from fedask.server.ordered_grid import Roster
-from fedask.server.progress import Progress
-from fedask.server.replies import Reader, Replies
+from fedask.server.ordered_grid import OrderedGrid
+from fedask.server.progress import RunProgress
+from fedask.server.replies import Replies, ReplyReader
 
 
 class AskStrategy(Strategy):
@@ -64,7 +64,7 @@ class AskStrategy(Strategy):
     def __init__(self, inner: Strategy, scenario: Scenario, num_classes: int) -> None:
         self.inner = inner
         self._begun = dict(vars(inner))
-        self.progress = Progress()
+        self.progress = RunProgress()
         self.grid: IntArray | None = None
         self._scenario = scenario
         self._classes = num_classes
@@ -74,7 +74,7 @@ class AskStrategy(Strategy):
         self._spec: ArraySpec | None = None
         self._scoring = ""
         self._model_bytes = 0
-        self._reader = Reader(
+        self._reader = ReplyReader(
             num_classes=num_classes,
             grid_shape=self._policy.traits.grid_shape,
             sums_shape=self._grouping.sums_shape if self._grouping else None,
@@ -116,7 +116,9 @@ class AskStrategy(Strategy):
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
         with _seeded(stable_seed("sample", self._scenario.seed, number)):
-            inner = self.inner.configure_train(number, arrays, config, Roster(grid))
+            inner = self.inner.configure_train(
+                number, arrays, config, OrderedGrid(grid)
+            )
             messages = list(inner)
         messages.sort(key=lambda message: message.metadata.dst_node_id)
         self.progress.wire.inner_messages += len(messages)
@@ -285,7 +287,7 @@ class AskStrategy(Strategy):
         number = self.progress.rounds
         with _seeded(stable_seed("evaluate", self._scenario.seed, number)):
             messages = self.inner.configure_evaluate(
-                number, arrays, config, Roster(grid)
+                number, arrays, config, OrderedGrid(grid)
             )
             return sorted(messages, key=lambda message: message.metadata.dst_node_id)
 

@@ -12,7 +12,7 @@ from tests.support.client.site import NOON, Site
 from typing_extensions import override
 
 from fedask.client.labelling.web.gain_hint import StoreGains
-from fedask.client.labelling.web.hints import Gain, Gains, Guess, Guesses, Helps
+from fedask.client.labelling.web.hints import Gain, Gains, Guess, Guesses, Hints
 from fedask.client.labelling.web.logins import add_login
 from fedask.client.records.milestone import Milestone
 from fedask.client.store.sqlite.store import SqliteStore
@@ -35,7 +35,7 @@ class _Knows(Gains, Guesses):
         return Guess(label=2, own=True)
 
 
-HELPS = Helps(gains=_Knows(), guesses=_Knows())
+HELPS = Hints(gains=_Knows(), guesses=_Knows())
 TEXTS = np.array([f"item {number}" for number in range(60)])
 
 
@@ -289,7 +289,7 @@ def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
             store.put_milestone(
                 Milestone(cycle=cycle, accuracy=accuracy, at=at, trained=trained)
             )
-        site.helps = Helps(
+        site.helps = Hints(
             gains=StoreGains(lambda: closing(SqliteStore(site.path)), site.clock)
         )
         with site.running():

@@ -3,7 +3,7 @@
 import pytest
 from tests.support.client.questions import A, B, C, Store, bring, only, states
 
-from fedask.client.records.label_queue import Item, Origin, State
+from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 from fedask.common.records import Cut
@@ -38,13 +38,13 @@ def test_a_cut_comes_back_exactly(store: Store, cut: Cut) -> None:
 def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
     store: Store,
 ) -> None:
-    asked = {B: Origin.SCORE, A: Origin.CHANCE}
+    asked = {B: QueryOrigin.SCORE, A: QueryOrigin.CHANCE}
 
     assert store.add_arrivals(3, asked, b"\x00pace\xff", b"") == {A, B}
 
     assert store.items() == [
-        Item(uid=A, state=State.QUEUED, cycle=3, origin=Origin.CHANCE),
-        Item(uid=B, state=State.QUEUED, cycle=3, origin=Origin.SCORE),
+        Item(uid=A, state=ItemState.QUEUED, cycle=3, origin=QueryOrigin.CHANCE),
+        Item(uid=B, state=ItemState.QUEUED, cycle=3, origin=QueryOrigin.SCORE),
     ]
     assert store.pace() == b"\x00pace\xff"
     assert store.last_cycle() == 0  # that cycle's cut is still welcome
@@ -54,71 +54,75 @@ def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
 def test_a_cycle_has_any_number_of_arrivals(store: Store) -> None:
     store.add(2, [A])
 
-    store.add_arrivals(2, {B: Origin.SCORE}, b"1", b"")
-    store.add_arrivals(2, {C: Origin.SCORE}, b"2", b"1")
+    store.add_arrivals(2, {B: QueryOrigin.SCORE}, b"1", b"")
+    store.add_arrivals(2, {C: QueryOrigin.SCORE}, b"2", b"1")
     store.add_arrivals(2, {}, b"3", b"2")
 
-    assert states(store) == dict.fromkeys((A, B, C), State.QUEUED)
+    assert states(store) == dict.fromkeys((A, B, C), ItemState.QUEUED)
     assert [item.origin for item in store.items()] == [
-        Origin.CUT,
-        Origin.SCORE,
-        Origin.SCORE,
+        QueryOrigin.CUT,
+        QueryOrigin.SCORE,
+        QueryOrigin.SCORE,
     ]
     assert store.pace() == b"3"
 
 
-@pytest.mark.parametrize("state", State)
-def test_an_arrival_in_the_queue_is_left_alone(store: Store, state: State) -> None:
+@pytest.mark.parametrize("state", ItemState)
+def test_an_arrival_in_the_queue_is_left_alone(store: Store, state: ItemState) -> None:
     before = bring(store, A, state)
 
-    fresh = store.add_arrivals(2, {A: Origin.SCORE, B: Origin.SCORE}, b"", b"")
+    fresh = store.add_arrivals(
+        2, {A: QueryOrigin.SCORE, B: QueryOrigin.SCORE}, b"", b""
+    )
 
     assert fresh == {B}
     assert store.items()[0] == before
 
 
 def test_an_arrival_added_twice_is_asked_once(store: Store) -> None:
-    store.add_arrivals(1, {A: Origin.CHANCE}, b"1", b"")
+    store.add_arrivals(1, {A: QueryOrigin.CHANCE}, b"1", b"")
 
-    assert store.add_arrivals(2, {A: Origin.SCORE}, b"2", b"1") == frozenset()
+    assert store.add_arrivals(2, {A: QueryOrigin.SCORE}, b"2", b"1") == frozenset()
 
-    assert only(store) == Item(uid=A, state=State.QUEUED, cycle=1, origin=Origin.CHANCE)
+    assert only(store) == Item(
+        uid=A, state=ItemState.QUEUED, cycle=1, origin=QueryOrigin.CHANCE
+    )
 
 
 def test_an_expired_arrival_that_a_cut_asks_again_is_the_cuts(
     store: Store,
 ) -> None:
-    store.add_arrivals(1, {A: Origin.SCORE}, b"", b"")
-    store.move([A], State.EXPIRED)
+    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"", b"")
+    store.move([A], ItemState.EXPIRED)
 
     store.add(2, [A])
 
-    again = Item(uid=A, state=State.QUEUED, cycle=2, asked=2, expired=1)
+    again = Item(uid=A, state=ItemState.QUEUED, cycle=2, asked=2, expired=1)
     assert only(store) == again
 
 
 @pytest.mark.parametrize("before", [b"", b"0", b"2"])
 def test_a_batch_on_another_pace_is_refused_whole(store: Store, before: bytes) -> None:
-    store.add_arrivals(1, {A: Origin.SCORE}, b"1", b"")
+    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"1", b"")
 
     with pytest.raises(StoreError, match="give this batch again"):
-        store.add_arrivals(1, {B: Origin.SCORE}, b"3", before)
+        store.add_arrivals(1, {B: QueryOrigin.SCORE}, b"3", before)
 
-    assert states(store) == {A: State.QUEUED}
+    assert states(store) == {A: ItemState.QUEUED}
     assert store.pace() == b"1"
 
 
 def test_an_arrival_is_answered_like_any_other(store: Store) -> None:
-    store.add_arrivals(1, {A: Origin.SCORE}, b"", b"")
+    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"", b"")
 
     assert store.answer({A: 2}) == {A}
 
     item = only(store)
-    assert (item.label, item.origin) == (2, Origin.SCORE)
+    assert (item.label, item.origin) == (2, QueryOrigin.SCORE)
 
 
 def test_what_was_decided_about_is_known_until_it_is_forgotten(store: Store) -> None:
-    store.add_arrivals(1, {A: Origin.SCORE}, b"", b"", [A, B])
+    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"", b"", [A, B])
     store.add_arrivals(1, {}, b"", b"", [B, C])
 
     assert store.taken([A, B, C, Uid("d" * 32)]) == {A, B, C}

@@ -27,7 +27,7 @@ from fedask.client.records.annotation import (
     Said,
 )
 from fedask.client.records.device_store import Waiting
-from fedask.client.records.label_queue import State, totals
+from fedask.client.records.label_queue import ItemState, totals
 from fedask.client.records.refusal import (
     LeaseError,
     NotLastError,
@@ -88,7 +88,7 @@ def test_people_never_hold_the_same_sample_under_the_rule_of_one(
     assert office.takes("ann", 2) == [A, B]
     assert office.takes("bob", 2) == [C]
     assert office.takes("cyd", 2) == []
-    assert set(states(office.store).values()) == {State.LEASED}
+    assert set(states(office.store).values()) == {ItemState.LEASED}
 
 
 def test_who_asks_again_gets_the_same_leases_for_a_full_length(office: Office) -> None:
@@ -133,7 +133,7 @@ def test_an_answer_is_kept_and_labels_the_sample(office: Office) -> None:
 
     assert (receipt.uid, receipt.kind, receipt.label) == (A, Kind.LABEL, 3)
     item = only(office.store)
-    assert (item.state, item.label, item.leased_until) == (State.LABELLED, 3, None)
+    assert (item.state, item.label, item.leased_until) == (ItemState.LABELLED, 3, None)
     (verdict,) = office.desk.history(9)
     assert (verdict.annotator, verdict.at, verdict.undone) == ("ann", NOON, None)
 
@@ -160,7 +160,7 @@ def test_a_key_of_another_sample_is_refused(office: Office) -> None:
     with pytest.raises(ProtocolError, match=f"used for sample {A}"):
         office.desk.submit("ann", B, two.token, Label(3), "k")
 
-    assert states(office.store)[B] is State.LEASED
+    assert states(office.store)[B] is ItemState.LEASED
 
 
 def test_two_people_may_use_the_same_key(office: Office) -> None:
@@ -169,7 +169,7 @@ def test_two_people_may_use_the_same_key(office: Office) -> None:
         (lease,) = office.desk.lease(who, 1)
         office.desk.submit(who, lease.uid, lease.token, Label(1), "1")
 
-    assert set(states(office.store).values()) == {State.LABELLED}
+    assert set(states(office.store).values()) == {ItemState.LABELLED}
 
 
 def test_a_token_is_bound_to_annotator_and_sample(office: Office) -> None:
@@ -260,13 +260,13 @@ def test_a_late_answer_counts_if_nobody_else_answered(office: Office) -> None:
 def test_an_answer_to_a_question_that_ran_out_of_time_counts(office: Office) -> None:
     office.store.add(1, [A])
     (late,) = office.desk.lease("ann", 1)
-    office.store.move([A], State.EXPIRED)
+    office.store.move([A], ItemState.EXPIRED)
 
     office.answers("ann", 1, late)
 
     item = only(office.store)
-    assert (item.state, item.label) == (State.LABELLED, 1)
-    assert (item.asked, item.expired, item.outcome) == (2, 1, State.LABELLED)
+    assert (item.state, item.label) == (ItemState.LABELLED, 1)
+    assert (item.asked, item.expired, item.outcome) == (2, 1, ItemState.LABELLED)
 
 
 def test_a_clock_that_jumps_back_neither_doubles_nor_prolongs_a_lease(
@@ -289,7 +289,7 @@ def test_what_is_released_goes_to_the_next_and_may_still_be_answered(
     office.store.add(1, [A, B])
     first, _ = office.desk.lease("ann", 2)
     office.desk.release("ann")
-    assert set(states(office.store).values()) == {State.QUEUED}
+    assert set(states(office.store).values()) == {ItemState.QUEUED}
 
     assert office.takes("bob", 2) == [A, B]
     office.answers("ann", 4, first)
@@ -304,10 +304,16 @@ def test_two_who_agree_settle_a_sample(office: Office, rule: str) -> None:
     assert office.takes("cyd") == []
 
     office.says("ann", 1)
-    assert (only(office.store).state, only(office.store).label) == (State.LEASED, None)
+    assert (only(office.store).state, only(office.store).label) == (
+        ItemState.LEASED,
+        None,
+    )
     office.says("bob", 1)
 
-    assert (only(office.store).state, only(office.store).label) == (State.LABELLED, 1)
+    assert (only(office.store).state, only(office.store).label) == (
+        ItemState.LABELLED,
+        1,
+    )
 
 
 def test_where_two_disagree_a_third_person_is_asked(office: Office) -> None:
@@ -316,7 +322,7 @@ def test_where_two_disagree_a_third_person_is_asked(office: Office) -> None:
     office.says("ann", 1)
     office.says("bob", 2)
     assert office.takes("ann") == office.takes("bob") == []
-    assert only(office.store).state is State.QUEUED
+    assert only(office.store).state is ItemState.QUEUED
 
     assert office.takes("cyd") == [A]
     assert office.takes("dan") == []
@@ -331,7 +337,10 @@ def test_three_who_all_differ_give_a_sample_up(office: Office) -> None:
     for label, who in enumerate(("ann", "bob", "cyd")):
         office.says(who, label)
 
-    assert (only(office.store).state, only(office.store).label) == (State.SKIPPED, None)
+    assert (only(office.store).state, only(office.store).label) == (
+        ItemState.SKIPPED,
+        None,
+    )
 
 
 def test_a_majority_of_five_is_three(office: Office) -> None:
@@ -349,12 +358,12 @@ def test_a_majority_of_five_is_three(office: Office) -> None:
 def test_unsure_is_an_opinion_without_a_class(office: Office) -> None:
     office.store.add(1, [A])
     office.says("ann", UNSURE)
-    assert only(office.store).state is State.QUEUED
+    assert only(office.store).state is ItemState.QUEUED
     assert office.takes("ann") == []
 
     office.says("bob", UNSURE)
 
-    assert only(office.store).state is State.SKIPPED
+    assert only(office.store).state is ItemState.SKIPPED
 
 
 def test_one_skip_ends_the_question(office: Office) -> None:
@@ -364,8 +373,8 @@ def test_one_skip_ends_the_question(office: Office) -> None:
     office.says("ann", SKIP)
 
     assert (only(office.store).state, only(office.store).outcome) == (
-        State.SKIPPED,
-        State.SKIPPED,
+        ItemState.SKIPPED,
+        ItemState.SKIPPED,
     )
 
 
@@ -376,7 +385,7 @@ def test_an_answer_is_taken_back_and_asked_again(office: Office, said: Said) -> 
 
     assert office.desk.undo("ann") == A
 
-    assert states(office.store) == {A: State.LEASED, B: State.QUEUED}
+    assert states(office.store) == {A: ItemState.LEASED, B: ItemState.QUEUED}
     assert office.takes("ann") == [A]
     office.says("ann", 4)
     assert {i.uid: i.label for i in office.store.items()} == {A: 4, B: None}
@@ -393,7 +402,7 @@ def test_answers_are_taken_back_one_by_one_and_only_ones_own(office: Office) -> 
 
     assert undone == [C, A, None]
     assert office.takes("ann", 0) == [A, C]
-    assert states(office.store)[B] is State.LABELLED
+    assert states(office.store)[B] is ItemState.LABELLED
 
 
 def test_what_a_model_was_trained_on_stands_until_it_is_corrected(
@@ -405,10 +414,16 @@ def test_what_a_model_was_trained_on_stands_until_it_is_corrected(
 
     assert office.desk.undo("ann") == A
     assert office.desk.undo("ann") is None  # it is on its way already
-    assert (only(office.store).state, only(office.store).label) == (State.TRAINED, 1)
+    assert (only(office.store).state, only(office.store).label) == (
+        ItemState.TRAINED,
+        1,
+    )
     office.says("ann", 2)
 
-    assert (only(office.store).state, only(office.store).label) == (State.LABELLED, 2)
+    assert (only(office.store).state, only(office.store).label) == (
+        ItemState.LABELLED,
+        2,
+    )
 
 
 def test_a_correction_that_nobody_gives_changes_nothing(office: Office) -> None:
@@ -419,7 +434,10 @@ def test_a_correction_that_nobody_gives_changes_nothing(office: Office) -> None:
     office.clock.time += 2 * MINUTE
 
     assert office.takes("bob") == []
-    assert (only(office.store).state, only(office.store).label) == (State.TRAINED, 1)
+    assert (only(office.store).state, only(office.store).label) == (
+        ItemState.TRAINED,
+        1,
+    )
     assert office.desk.undo("ann") == A
 
 
@@ -445,8 +463,8 @@ def test_a_skip_in_place_of_a_label_is_no_label(office: Office) -> None:
     office.says("ann", SKIP)
 
     item = only(office.store)
-    assert (item.state, item.label) == (State.SKIPPED, None)
-    assert item.outcome is State.LABELLED  # which was paid for
+    assert (item.state, item.label) == (ItemState.SKIPPED, None)
+    assert item.outcome is ItemState.LABELLED  # which was paid for
 
 
 def test_an_oracles_answer_is_a_verdict_that_settles(office: Office) -> None:
@@ -455,7 +473,7 @@ def test_an_oracles_answer_is_a_verdict_that_settles(office: Office) -> None:
     office.takes("ann", 1)
 
     office.store.answer({A: 2})
-    office.store.move([B], State.SKIPPED)
+    office.store.move([B], ItemState.SKIPPED)
 
     assert {(v.uid, v.annotator, v.kind) for v in office.desk.history(9)} == {
         (A, "oracle", Kind.GIVEN),
@@ -550,9 +568,9 @@ def test_progress_counts_states_classes_people_and_today(office: Office) -> None
     progress = office.desk.progress()
 
     assert progress.states == {
-        State.LABELLED: 2,
-        State.SKIPPED: 1,
-        State.QUEUED: 1,
+        ItemState.LABELLED: 2,
+        ItemState.SKIPPED: 1,
+        ItemState.QUEUED: 1,
     }
     assert progress.classes == {1: 2}
     assert progress.annotators == {"ann": 1, "bob": 2}
@@ -625,9 +643,9 @@ def test_an_answer_that_was_paid_for_and_taken_back_does_not_run_out(
     office.says("ann", 1)
     office.desk.undo("ann")
 
-    office.store.move([A], State.EXPIRED)
+    office.store.move([A], ItemState.EXPIRED)
 
-    assert only(office.store).state is State.EXPIRED
+    assert only(office.store).state is ItemState.EXPIRED
     assert totals(office.store.items()) == (1, 1, 0, 0)
     office.store.add(2, [A])
     office.says("ann", 2)
@@ -679,7 +697,7 @@ def test_undo_by_key_takes_back_that_answer_once(office: Office) -> None:
     with pytest.raises(NotLastError):
         office.desk.undo("bob", "b")
     assert [office.desk.undo("ann", "b") for _ in range(3)] == [B, B, B]
-    assert states(office.store) == {A: State.LABELLED, B: State.LEASED}
+    assert states(office.store) == {A: ItemState.LABELLED, B: ItemState.LEASED}
     assert office.desk.undo("ann", "a") == A
 
 
@@ -691,4 +709,4 @@ def test_undo_by_key_of_a_trained_sample_may_be_repeated(office: Office) -> None
     office.store.trained({A: 1})
 
     assert [office.desk.undo("ann", "a") for _ in range(3)] == [A, A, A]
-    assert states(office.store)[B] is State.LABELLED
+    assert states(office.store)[B] is ItemState.LABELLED

@@ -10,8 +10,8 @@ from fedask.client.records.annotation import Label
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.erasure import Training
-from fedask.client.records.label_queue import Origin, State
-from fedask.client.records.query_outcome import Finding, Precedent
+from fedask.client.records.label_queue import ItemState, QueryOrigin
+from fedask.client.records.query_outcome import QueryOutcome, QueryRecord
 from fedask.client.store.memory import FakeClock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -23,8 +23,8 @@ def scored_of(*uids: Uid) -> Scored:
     return Scored(np.array(uids, dtype=np.str_), scores, np.arange(len(uids)))
 
 
-def precedent_of(uid: Uid) -> Precedent:
-    return Precedent(
+def precedent_of(uid: Uid) -> QueryRecord:
+    return QueryRecord(
         uid=uid, cycle=1, experts="margin", descriptors=(0.5,), levels=(0.25,)
     )
 
@@ -36,7 +36,7 @@ def pace_of(*uids: Uid) -> bytes:
 def fill(store: Store) -> None:
     """Bring A and B into every corner of a store."""
     store.add(1, [A, B])
-    store.add_arrivals(1, {C: Origin.CHANCE}, pace_of(A, B, C), b"")
+    store.add_arrivals(1, {C: QueryOrigin.CHANCE}, pace_of(A, B, C), b"")
     waiting = Waiting(scores={A: 0.9, B: 0.8, C: 0.7}, near=[(A, B), (B, C)])
     store.put_scores("v", scored_of(A, B, C, D), waiting)
     store.put_asked([precedent_of(A), precedent_of(B)])
@@ -44,7 +44,7 @@ def fill(store: Store) -> None:
     for number, given in enumerate(desk.lease("ann", 2)):
         desk.submit("ann", given.uid, given.token, Label(number), f"{number}")
     desk.lease("bob", 1)
-    found = Finding(cycle=1, truth=0.25, hit=False)
+    found = QueryOutcome(cycle=1, truth=0.25, hit=False)
     store.put_findings({A: found, B: found})
     store.put_model("local", {"w": np.zeros(2, np.float32)}, 1)
     store.trained({A: 0, B: 1}, Training(cycle=1, uids=frozenset({A, B})))
@@ -99,7 +99,7 @@ def test_an_erased_sample_never_comes_back(store: Store) -> None:
     store.forget([A])
 
     assert store.add(2, [A, D])
-    assert store.add_arrivals(2, {A: Origin.SCORE}, b"", store.pace()) == set()
+    assert store.add_arrivals(2, {A: QueryOrigin.SCORE}, b"", store.pace()) == set()
     store.put_scores("w", scored_of(D, A), Waiting(scores={A: 1.0}, near=[(A, D)]))
     store.put_asked([precedent_of(A)])
     store.trained({A: 0}, Training(cycle=4, uids=frozenset({A, D})))
@@ -144,5 +144,8 @@ def test_a_correction_of_what_was_trained_on_is_recorded_once(store: Store) -> N
     store.trained({}, Training(cycle=1, uids=frozenset({B})))
     store.trained({}, Training(cycle=0, uids=frozenset({B})))
 
-    assert [item.state for item in store.items()] == [State.TRAINED, State.QUEUED]
+    assert [item.state for item in store.items()] == [
+        ItemState.TRAINED,
+        ItemState.QUEUED,
+    ]
     assert store.forget([A, B]).cycles == {A: (1,), B: (0, 1)}

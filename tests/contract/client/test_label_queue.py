@@ -1,37 +1,39 @@
 import pytest
 from tests.support.client.questions import A, B, C, Store, bring, lease, only, states
 
-from fedask.client.records.label_queue import MOVES, State
+from fedask.client.records.label_queue import MOVES, ItemState
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 
-PAIRS = [(start, to) for start in State for to in State if start is not to]
+PAIRS = [(start, to) for start in ItemState for to in ItemState if start is not to]
 
 
 @pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] in MOVES[p[0]]])
 def test_every_move_of_the_table_is_possible(
-    store: Store, start: State, to: State
+    store: Store, start: ItemState, to: ItemState
 ) -> None:
     bring(store, A, start)
 
-    if to is State.LEASED:
+    if to is ItemState.LEASED:
         lease(store)
-    elif to is State.LABELLED:
+    elif to is ItemState.LABELLED:
         store.answer({A: 1})
-    elif start is State.EXPIRED:
+    elif start is ItemState.EXPIRED:
         store.add(2, [A])
     else:
         store.move([A], to)
 
     item = only(store)
     assert item.state is to
-    assert (item.label is not None) == (to in {State.LABELLED, State.TRAINED})
-    assert (item.leased_until is not None) == (to is State.LEASED)
-    assert item.asked - item.expired == (to is not State.EXPIRED)
+    assert (item.label is not None) == (to in {ItemState.LABELLED, ItemState.TRAINED})
+    assert (item.leased_until is not None) == (to is ItemState.LEASED)
+    assert item.asked - item.expired == (to is not ItemState.EXPIRED)
 
 
 @pytest.mark.parametrize(("start", "to"), [p for p in PAIRS if p[1] not in MOVES[p[0]]])
-def test_every_other_move_is_refused(store: Store, start: State, to: State) -> None:
+def test_every_other_move_is_refused(
+    store: Store, start: ItemState, to: ItemState
+) -> None:
     before = bring(store, A, start)
 
     with pytest.raises(StoreError, match=f"{A} is {start}, it cannot become {to}"):
@@ -43,14 +45,14 @@ def test_every_other_move_is_refused(store: Store, start: State, to: State) -> N
 @pytest.mark.parametrize(
     ("start", "to", "method"),
     [
-        (State.QUEUED, State.LEASED, "lease"),
-        (State.QUEUED, State.LABELLED, "answer"),
-        (State.LEASED, State.LABELLED, "answer"),
-        (State.EXPIRED, State.QUEUED, "add"),
+        (ItemState.QUEUED, ItemState.LEASED, "lease"),
+        (ItemState.QUEUED, ItemState.LABELLED, "answer"),
+        (ItemState.LEASED, ItemState.LABELLED, "answer"),
+        (ItemState.EXPIRED, ItemState.QUEUED, "add"),
     ],
 )
 def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
-    store: Store, start: State, to: State, method: str
+    store: Store, start: ItemState, to: ItemState, method: str
 ) -> None:
     before = bring(store, A, start)
 
@@ -60,8 +62,10 @@ def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
     assert only(store) == before
 
 
-@pytest.mark.parametrize("state", State)
-def test_a_move_to_the_same_state_changes_nothing(store: Store, state: State) -> None:
+@pytest.mark.parametrize("state", ItemState)
+def test_a_move_to_the_same_state_changes_nothing(
+    store: Store, state: ItemState
+) -> None:
     before = bring(store, A, state)
 
     store.move([A], state)
@@ -76,7 +80,7 @@ def test_a_failing_move_moves_nothing(store: Store, order: tuple[Uid, ...]) -> N
     before = store.items()
 
     with pytest.raises(StoreError, match=B):
-        store.move(order, State.EXPIRED)
+        store.move(order, ItemState.EXPIRED)
 
     assert store.items() == before
 
@@ -85,15 +89,15 @@ def test_a_move_of_an_unknown_sample_moves_nothing(store: Store) -> None:
     store.add(1, [A])
 
     with pytest.raises(StoreError, match=f"{B} is not in the queue"):
-        store.move([A, B], State.SKIPPED)
+        store.move([A, B], ItemState.SKIPPED)
 
-    assert states(store) == {A: State.QUEUED}
+    assert states(store) == {A: ItemState.QUEUED}
 
 
 def test_a_sample_named_twice_in_a_move_expires_once(store: Store) -> None:
     store.add(1, [A])
 
-    store.move(iter([A, A]), State.EXPIRED)
+    store.move(iter([A, A]), ItemState.EXPIRED)
 
     assert only(store).expired == 1
 
@@ -102,9 +106,9 @@ def test_what_may_not_move_any_more_is_left_alone_on_request(store: Store) -> No
     store.add(1, [A, B])
     store.answer({B: 1})
 
-    store.move([A, B], State.EXPIRED, meanwhile=True)
+    store.move([A, B], ItemState.EXPIRED, meanwhile=True)
 
-    assert states(store) == {A: State.EXPIRED, B: State.LABELLED}
+    assert states(store) == {A: ItemState.EXPIRED, B: ItemState.LABELLED}
 
 
 def test_only_a_label_that_still_stands_was_trained_on(store: Store) -> None:
@@ -113,5 +117,5 @@ def test_only_a_label_that_still_stands_was_trained_on(store: Store) -> None:
 
     store.trained({A: 1, B: 0, C: 1})
 
-    expected = {A: State.TRAINED, B: State.LABELLED, C: State.QUEUED}
+    expected = {A: ItemState.TRAINED, B: ItemState.LABELLED, C: ItemState.QUEUED}
     assert states(store) == expected

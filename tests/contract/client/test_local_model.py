@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 from tests.support.client.questions import NOON, A, B, C, Store
 
-from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.common.ids import ModelVersion
 
 ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
-RECORD = OwnRecord(base=ModelVersion("0123456789abcdef"), answers={A: 0, B: 2}, at=NOON)
+RECORD = LocalModelRecord(
+    base=ModelVersion("0123456789abcdef"), answers={A: 0, B: 2}, at=NOON
+)
 
 
 def kept(store: Store) -> list[float]:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.client.questions import Store, lease, states
 
 from fedask.client.records.device_store import Waiting
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.payload import Payload, StoreQuota
 from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
@@ -84,11 +84,11 @@ def test_what_is_of_least_use_goes_first(make: Maker) -> None:
     store = make(8)
     put(store, *range(8))
     store.add(1, [skipped])
-    store.move([skipped], State.SKIPPED)
+    store.move([skipped], ItemState.SKIPPED)
     store.add(2, [trained, expired, low, high, labelled])
     store.answer({trained: 1, labelled: 2})
     store.trained({trained: 1})
-    store.move([expired], State.EXPIRED)
+    store.move([expired], ItemState.EXPIRED)
     scored = Scored(
         np.array([never]), np.array([0.5], np.float32), np.zeros(1, np.int64)
     )
@@ -114,7 +114,7 @@ def test_what_is_of_least_use_goes_first(make: Maker) -> None:
     store.add(17, [uid(16)])
     store.answer({uid(n): 1 for n in range(12, 17)})
     assert put(store, 17) == [high]
-    assert states(store)[low] is State.EXPIRED
+    assert states(store)[low] is ItemState.EXPIRED
     assert [item.expired for item in store.items() if item.uid == low] == [1]
     store.add(18, [uid(17)])
     store.answer({uid(17): 1})

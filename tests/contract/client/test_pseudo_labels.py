@@ -4,12 +4,16 @@ from dataclasses import replace
 
 from tests.support.client.questions import A, B, C, Store
 
-from fedask.client.records.pseudo_label import Sure
+from fedask.client.records.pseudo_label import PseudoLabel
 from fedask.common.ids import Uid
 
 
-def sure(uid: Uid, label: int = 1, *, control: bool = False, cycle: int = 1) -> Sure:
-    return Sure(uid=uid, label=label, confidence=0.99, control=control, cycle=cycle)
+def sure(
+    uid: Uid, label: int = 1, *, control: bool = False, cycle: int = 1
+) -> PseudoLabel:
+    return PseudoLabel(
+        uid=uid, label=label, confidence=0.99, control=control, cycle=cycle
+    )
 
 
 def test_it_comes_back_exactly_by_uid(store: Store) -> None:

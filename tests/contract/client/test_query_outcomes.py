@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tests.support.client.questions import A, B, C, Store, bring
 
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.query_outcome import (
-    MAX_PRECEDENTS,
-    Finding,
-    Precedent,
+    MAX_QUERY_RECORDS,
+    QueryOutcome,
+    QueryRecord,
     history_of,
 )
 from fedask.common.ids import Uid
@@ -18,8 +18,8 @@ from fedask.common.ids import Uid
 THIRD = float(np.float32(1 / 3))  # not a short number in binary
 
 
-def asked(uid: Uid, cycle: int = 1, score: float = THIRD) -> Precedent:
-    return Precedent(
+def asked(uid: Uid, cycle: int = 1, score: float = THIRD) -> QueryRecord:
+    return QueryRecord(
         uid=uid,
         cycle=cycle,
         experts="margin, random",
@@ -28,8 +28,8 @@ def asked(uid: Uid, cycle: int = 1, score: float = THIRD) -> Precedent:
     )
 
 
-def found(cycle: int = 1, truth: float = THIRD, *, hit: bool = False) -> Finding:
-    return Finding(cycle=cycle, truth=truth, hit=hit)
+def found(cycle: int = 1, truth: float = THIRD, *, hit: bool = False) -> QueryOutcome:
+    return QueryOutcome(cycle=cycle, truth=truth, hit=hit)
 
 
 def test_a_new_store_has_no_precedent(store: Store) -> None:
@@ -98,7 +98,7 @@ def test_a_finding_comes_from_put_findings_alone(store: Store) -> None:
 def test_beyond_the_limit_the_oldest_go_then_the_last_by_uid(
     store: Store,
 ) -> None:
-    uids = [Uid(f"{number:032x}") for number in range(MAX_PRECEDENTS)]
+    uids = [Uid(f"{number:032x}") for number in range(MAX_QUERY_RECORDS)]
     store.put_asked([asked(B, cycle=1), asked(A, cycle=2), asked(C, cycle=1)])
     store.put_findings({C: found()})
 
@@ -111,14 +111,14 @@ def test_beyond_the_limit_the_oldest_go_then_the_last_by_uid(
 
 
 def test_precedents_and_queue_do_not_touch_each_other(store: Store) -> None:
-    bring(store, A, State.LABELLED)
+    bring(store, A, ItemState.LABELLED)
     before = store.items()
 
     store.put_asked([asked(A), asked(B)])
     store.put_findings({A: found()})
 
     assert store.items() == before
-    store.move([A], State.TRAINED)
+    store.move([A], ItemState.TRAINED)
     assert len(store.precedents()) == 2
 
 

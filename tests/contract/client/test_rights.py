@@ -14,12 +14,12 @@ from fedask.client.data.rights.permission import Anything
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.unleased_answer import Taken
-from fedask.client.records.annotation import SKIP, UNSURE, Kind, Label, Verdict
-from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.annotation import SKIP, UNSURE, Annotation, Kind, Label
+from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.refusal import RightEndedError
 from fedask.client.records.rights import Permits
 from fedask.client.store.audit.audit_log import SqliteAudit, entries
-from fedask.client.store.audit.hash_chain import Entry
+from fedask.client.store.audit.hash_chain import AuditEntry
 from fedask.client.store.memory import FakeClock, MemoryAudit, MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import PrivacyError, ProtocolError, StoreError
@@ -54,7 +54,7 @@ class Office:
         settings = DeskSettings(classes=7, controls=controls)
         self.desk = Desk(store, clock, settings)
 
-    def states(self) -> dict[Uid, State]:
+    def states(self) -> dict[Uid, ItemState]:
         return {item.uid: item.state for item in self.store.items()}
 
     def says(self, who: str, label: int = 3) -> Uid:
@@ -62,7 +62,7 @@ class Office:
         self.desk.submit(who, lease.uid, lease.token, Label(label), lease.token)
         return lease.uid
 
-    def log(self) -> list[Entry]:
+    def log(self) -> list[AuditEntry]:
         if isinstance(self.store, MemoryStore):
             assert isinstance(self.store._audit, MemoryAudit)
             return self.store._audit.entries
@@ -99,7 +99,7 @@ def test_a_question_whose_right_ends_is_given_to_nobody(office: Office) -> None:
     office.clock.time = NOON + HOUR  # the end itself is over
 
     assert [lease.uid for lease in office.desk.lease("ann", 2)] == [B]
-    assert office.states() == {A: State.EXPIRED, B: State.LEASED}
+    assert office.states() == {A: ItemState.EXPIRED, B: ItemState.LEASED}
     assert [lease.uid for lease in office.desk.lease("bob", 2)] == []
     assert office.desk.near(B) == []
 
@@ -155,7 +155,7 @@ def test_an_answer_is_taken_back_but_not_shown_again(office: Office) -> None:
 
     assert office.desk.undo("ann") == A
 
-    assert office.states() == {A: State.EXPIRED}
+    assert office.states() == {A: ItemState.EXPIRED}
     assert office.desk.lease("ann", 1) == []
     (item,) = office.store.items()
     assert (item.label, item.expired) == (None, 0)  # it was paid for once
@@ -176,7 +176,7 @@ def test_a_control_is_shown_only_while_it_may_be(
 
     assert given == ([B] if ended else [A])
     office.clock.time += 2 * HOUR
-    assert office.states()[A] is State.LABELLED
+    assert office.states()[A] is ItemState.LABELLED
     assert A not in [lease.uid for lease in office.desk.lease("ann", 3)]
     office.store.close()
 
@@ -190,7 +190,11 @@ def test_a_changed_policy_takes_questions_from_screens(office: Office) -> None:
     gone = office.store.use_rights(Until({C: NOON + HOUR}, "e" * 64), NOON)
 
     assert gone == [B]
-    assert office.states() == {A: State.LABELLED, B: State.EXPIRED, C: State.QUEUED}
+    assert office.states() == {
+        A: ItemState.LABELLED,
+        B: ItemState.EXPIRED,
+        C: ItemState.QUEUED,
+    }
     assert [lease.uid for lease in office.desk.lease("ann", 3)] == [C]
 
 
@@ -204,7 +208,7 @@ def test_a_right_that_comes_again_lets_a_question_be_asked_again(
 
     office.store.add(2, [A])
 
-    assert office.states() == {A: State.QUEUED}
+    assert office.states() == {A: ItemState.QUEUED}
     (item,) = office.store.items()
     assert (item.asked, item.expired) == (2, 1)
     assert [lease.uid for lease in office.desk.lease("ann", 1)] == [A]
@@ -216,7 +220,7 @@ def test_what_has_no_right_cannot_be_queued(office: Office) -> None:
     with pytest.raises(PrivacyError, match=f"{B} may not be asked"):
         office.store.add(1, [A, B])
     with pytest.raises(PrivacyError, match=f"{B} may not be asked"):
-        office.store.add_arrivals(0, {B: Origin.CHANCE}, b"p", b"")
+        office.store.add_arrivals(0, {B: QueryOrigin.CHANCE}, b"p", b"")
 
     assert office.states() == {}
     assert (office.store.last_cycle(), office.store.pace()) == (0, b"")
@@ -292,7 +296,7 @@ def test_what_comes_from_another_tool_is_recorded_and_judged(office: Office) -> 
     office.clock.time += 2 * HOUR
 
     said = [
-        Verdict(
+        Annotation(
             uid=uid,
             annotator=Annotator("ann"),
             kind=Kind.GIVEN,
@@ -332,7 +336,7 @@ def test_both_stores_record_the_same_log(tmp_path: Path) -> None:
     assert checked(tmp_path / "device.db").ok
 
 
-def _worked(office: Office) -> list[Entry]:
+def _worked(office: Office) -> list[AuditEntry]:
     """Do a little of everything."""
     store, desk = office.store, office.desk
     others = [Uid(f"{n:032x}") for n in range(9)]
@@ -351,10 +355,10 @@ def _worked(office: Office) -> list[Entry]:
     desk.undo("bob")
     desk.release("bob")
     desk.release("bob")  # nothing more
-    store.add_arrivals(1, dict.fromkeys(others[:3], Origin.SCORE), b"p", b"")
+    store.add_arrivals(1, dict.fromkeys(others[:3], QueryOrigin.SCORE), b"p", b"")
     store.answer({others[0]: 2})
-    store.move([others[1]], State.EXPIRED)
-    store.move([others[2]], State.SKIPPED)
+    store.move([others[1]], ItemState.EXPIRED)
+    store.move([others[2]], ItemState.SKIPPED)
     store.trained({others[0]: 2, A: 3})
     store.add(2, [others[1], *others[3:]])
     office.clock.time += 9 * HOUR

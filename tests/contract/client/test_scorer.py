@@ -12,7 +12,7 @@ from tests.support.client.views import ARRAYS, rich, rows_of
 from fedask.client.learning.scorers.prediction_view import NEEDS, Known, View
 from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
-from fedask.client.records.query_outcome import History
+from fedask.client.records.query_outcome import OutcomeHistory
 
 EXPRESSIONS = [
     "margin * typicality",
@@ -111,7 +111,7 @@ def test_nothing_need_be_labelled_yet(scorer: Scorer) -> None:
         anchors=np.zeros((0, 6), dtype=np.float32),
         anchor_logits=none,
         anchor_local_logits=none,
-        history=History(
+        history=OutcomeHistory(
             descriptors=np.zeros((0, 3), dtype=np.float32),
             levels=np.zeros((0, 3), dtype=np.float32),
         ),

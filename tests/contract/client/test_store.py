@@ -14,7 +14,7 @@ from tests.support.client.questions import (
     states,
 )
 
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 
@@ -30,7 +30,7 @@ def test_added_samples_are_queued_and_listed_by_uid(store: Store) -> None:
     assert store.add(3, [C, A, B])
 
     assert store.items() == [
-        Item(uid=uid, state=State.QUEUED, cycle=3) for uid in (A, B, C)
+        Item(uid=uid, state=ItemState.QUEUED, cycle=3) for uid in (A, B, C)
     ]
     assert store.last_cycle() == 3
 
@@ -41,7 +41,7 @@ def test_a_cycle_that_is_not_later_adds_nothing(store: Store, cycle: int) -> Non
 
     assert not store.add(cycle, [A, B])
 
-    assert states(store) == {A: State.QUEUED}
+    assert states(store) == {A: ItemState.QUEUED}
     assert store.last_cycle() == 3
 
 
@@ -58,9 +58,9 @@ def test_a_sample_added_twice_in_one_cut_is_asked_once(store: Store) -> None:
     assert only(store).asked == 1
 
 
-@pytest.mark.parametrize("state", [s for s in State if s is not State.EXPIRED])
+@pytest.mark.parametrize("state", [s for s in ItemState if s is not ItemState.EXPIRED])
 def test_a_sample_in_the_queue_is_left_alone_by_a_later_cut(
-    store: Store, state: State
+    store: Store, state: ItemState
 ) -> None:
     before = bring(store, A, state)
 
@@ -70,31 +70,31 @@ def test_a_sample_in_the_queue_is_left_alone_by_a_later_cut(
 
 
 def test_an_expired_sample_is_queued_again_and_counted(store: Store) -> None:
-    bring(store, A, State.EXPIRED)
+    bring(store, A, ItemState.EXPIRED)
 
     store.add(2, [A, A])
 
-    again = Item(uid=A, state=State.QUEUED, cycle=2, asked=2, expired=1)
+    again = Item(uid=A, state=ItemState.QUEUED, cycle=2, asked=2, expired=1)
     assert only(store) == again
-    store.move([A], State.EXPIRED)
+    store.move([A], ItemState.EXPIRED)
     assert only(store).expired == 2
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.LEASED])
-def test_an_answer_is_kept(store: Store, state: State) -> None:
+@pytest.mark.parametrize("state", [ItemState.QUEUED, ItemState.LEASED])
+def test_an_answer_is_kept(store: Store, state: ItemState) -> None:
     bring(store, A, state)
 
     assert store.answer({A: 0})
 
     assert only(store) == Item(
-        uid=A, state=State.LABELLED, cycle=1, label=0, outcome=State.LABELLED
+        uid=A, state=ItemState.LABELLED, cycle=1, label=0, outcome=ItemState.LABELLED
     )
 
 
-@pytest.mark.parametrize("state", [State.LABELLED, State.TRAINED])
+@pytest.mark.parametrize("state", [ItemState.LABELLED, ItemState.TRAINED])
 @pytest.mark.parametrize("label", [2, 0])
 def test_a_second_answer_changes_nothing(
-    store: Store, state: State, label: int
+    store: Store, state: ItemState, label: int
 ) -> None:
     before = bring(store, A, state)
 
@@ -118,7 +118,7 @@ def test_several_answers_are_kept_together_and_those_that_are_new_are_named(
 
 def test_of_several_answers_none_is_kept_if_one_is_refused(store: Store) -> None:
     store.add(1, [A, B])
-    store.move([B], State.EXPIRED)
+    store.move([B], ItemState.EXPIRED)
 
     with pytest.raises(StoreError, match=f"sample {B} is expired"):
         store.answer({A: 0, B: 1})
@@ -126,8 +126,10 @@ def test_of_several_answers_none_is_kept_if_one_is_refused(store: Store) -> None
     assert [item.label for item in store.items()] == [None, None]
 
 
-@pytest.mark.parametrize("state", [State.SKIPPED, State.EXPIRED])
-def test_an_answer_to_a_closed_question_is_refused(store: Store, state: State) -> None:
+@pytest.mark.parametrize("state", [ItemState.SKIPPED, ItemState.EXPIRED])
+def test_an_answer_to_a_closed_question_is_refused(
+    store: Store, state: ItemState
+) -> None:
     before = bring(store, A, state)
 
     with pytest.raises(StoreError, match=f"{A} is {state}, it cannot become labelled"):
@@ -177,7 +179,7 @@ def test_new_scores_replace_the_old_ones(store: Store) -> None:
 
 
 def test_scores_and_queue_do_not_touch_each_other(store: Store) -> None:
-    bring(store, A, State.LABELLED)
+    bring(store, A, ItemState.LABELLED)
     before = store.items(), store.last_cycle()
 
     store.put_scores(

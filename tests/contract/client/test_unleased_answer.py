@@ -9,8 +9,8 @@ from tests.support.client.questions import MINUTE, NOON, A, B, C, Store, only, s
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.unleased_answer import AHEAD, MAX_KEY, Taken
-from fedask.client.records.annotation import Kind, Label, Verdict
-from fedask.client.records.label_queue import State, totals
+from fedask.client.records.annotation import Annotation, Kind, Label
+from fedask.client.records.label_queue import ItemState, totals
 from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import Scored
@@ -32,11 +32,11 @@ def said(
     key: str = "k",
     at: datetime | None = NOON - MINUTE,
     kind: Kind = Kind.LABEL,
-) -> Verdict:
-    return Verdict(uid=uid, annotator=who, kind=kind, label=label, at=at, key=key)
+) -> Annotation:
+    return Annotation(uid=uid, annotator=who, kind=kind, label=label, at=at, key=key)
 
 
-def standing(store: Store) -> list[Verdict]:
+def standing(store: Store) -> list[Annotation]:
     return [v for v in reversed(store.verdicts(100, None)) if v.undone is None]
 
 
@@ -47,7 +47,7 @@ def test_a_verdict_without_a_lease_is_kept_as_it_was_given(store: Store) -> None
 
     (kept,) = standing(store)
     assert replace(kept, number=0, place=0) == said(3)
-    assert (only(store).state, only(store).label) == (State.LABELLED, 3)
+    assert (only(store).state, only(store).label) == (ItemState.LABELLED, 3)
 
 
 def test_the_same_key_again_changes_nothing(store: Store) -> None:
@@ -88,7 +88,7 @@ def test_what_was_taken_back_elsewhere_waits_again(store: Store) -> None:
 
     assert back == [mine, his]
     assert [v.annotator for v in standing(store)] == [CYD]
-    assert states(store) == {A: State.QUEUED, B: State.LABELLED}
+    assert states(store) == {A: ItemState.QUEUED, B: ItemState.LABELLED}
     assert next(item.label for item in store.items() if item.uid == B) == 2
     assert desk(store).take([said(3)]) == [Taken.KNOWN]
     assert desk(store).lease("ann", 2)[0].uid == A
@@ -153,7 +153,7 @@ def test_one_wrong_verdict_keeps_all_of_them_out(store: Store) -> None:
         desk(store).take([said(), said(5, uid=B)])
 
     assert store.verdicts(9, None) == []
-    assert set(states(store).values()) == {State.QUEUED}
+    assert set(states(store).values()) == {ItemState.QUEUED}
 
 
 def test_labels_from_elsewhere_are_opinions_and_given_ones_are_not(
@@ -163,10 +163,10 @@ def test_labels_from_elsewhere_are_opinions_and_given_ones_are_not(
     office = desk(store, "two")
 
     office.take([said(1), said(1, uid=B, kind=Kind.GIVEN)])
-    assert states(store) == {A: State.QUEUED, B: State.LABELLED}
+    assert states(store) == {A: ItemState.QUEUED, B: ItemState.LABELLED}
 
     office.take([said(1, who=BOB)])
-    assert states(store)[A] is State.LABELLED
+    assert states(store)[A] is ItemState.LABELLED
 
 
 def test_skips_and_doubts_count_as_at_the_desk(store: Store) -> None:
@@ -174,10 +174,10 @@ def test_skips_and_doubts_count_as_at_the_desk(store: Store) -> None:
     office = desk(store)
 
     office.take([said(None, kind=Kind.SKIP), said(None, uid=B, kind=Kind.UNSURE)])
-    assert states(store) == {A: State.SKIPPED, B: State.QUEUED}
+    assert states(store) == {A: ItemState.SKIPPED, B: ItemState.QUEUED}
 
     office.take([said(None, uid=B, who=BOB, kind=Kind.UNSURE)])
-    assert states(store)[B] is State.SKIPPED
+    assert states(store)[B] is ItemState.SKIPPED
 
 
 def test_leases_of_a_sample_settled_elsewhere_end(store: Store) -> None:
@@ -187,7 +187,7 @@ def test_leases_of_a_sample_settled_elsewhere_end(store: Store) -> None:
 
     office.take([said(3)])
 
-    assert only(store).state is State.LABELLED
+    assert only(store).state is ItemState.LABELLED
     receipt = office.submit("bob", A, lease.token, Label(1), "late")
     assert receipt.label == 1
     assert only(store).label == 3
@@ -199,15 +199,15 @@ def test_a_correction_of_what_was_trained_on_is_trained_on_again(store: Store) -
     store.trained({A: 3})
 
     desk(store).take([said(3, key="l", at=NOON)])
-    assert only(store).state is State.TRAINED
+    assert only(store).state is ItemState.TRAINED
 
     desk(store).take([said(4, key="m", at=NOON + MINUTE)])
-    assert (only(store).state, only(store).label) == (State.LABELLED, 4)
+    assert (only(store).state, only(store).label) == (ItemState.LABELLED, 4)
 
 
 def test_an_expired_question_counts_as_asked_once_more(store: Store) -> None:
     store.add(1, [A])
-    store.move([A], State.EXPIRED)
+    store.move([A], ItemState.EXPIRED)
 
     desk(store).take([said(3)])
 
@@ -240,7 +240,7 @@ def test_a_key_shared_by_near_duplicates_is_kept_for_each(store: Store) -> None:
     ],
 )
 def test_what_no_person_may_have_said_is_refused(
-    store: Store, wrong: Verdict, reason: str
+    store: Store, wrong: Annotation, reason: str
 ) -> None:
     store.add(1, [A])
 

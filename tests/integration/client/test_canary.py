@@ -18,11 +18,11 @@ from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import UNSURE, Label
 from fedask.client.records.device_store import Waiting
-from fedask.client.records.label_queue import State
-from fedask.client.records.local_model import OwnRecord
-from fedask.client.records.query_outcome import Finding, Precedent
-from fedask.client.store.keys.key_vault import Vault
-from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.records.label_queue import ItemState
+from fedask.client.records.local_model import LocalModelRecord
+from fedask.client.records.query_outcome import QueryOutcome, QueryRecord
+from fedask.client.store.keys.key_vault import KeyVault
+from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
@@ -90,7 +90,7 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
     scored = Scored(np.array(uids), scores, groups)
     store.put_scores("v", scored, Waiting(scores=dict.fromkeys(uids, 0.5)))
     store.put_asked(
-        [Precedent(uid=text, cycle=1, experts="m", descriptors=(1.0,), levels=(0.5,))]
+        [QueryRecord(uid=text, cycle=1, experts="m", descriptors=(1.0,), levels=(0.5,))]
     )
     desk = Desk(
         store,
@@ -102,12 +102,14 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
         desk.submit(ANNOTATOR, lease.uid, lease.token, Label(LABEL), f"{KEY}-{number}")
     (last,) = desk.lease(ANNOTATOR, 1)
     desk.submit(ANNOTATOR, last.uid, last.token, UNSURE, f"{KEY}-last")
-    store.put_findings({text: Finding(cycle=2, truth=TRUTH, hit=True)})
+    store.put_findings({text: QueryOutcome(cycle=2, truth=TRUTH, hit=True)})
     store.trained(dict.fromkeys(uids, LABEL))
     answers = dict.fromkeys(uids, LABEL)
-    store.put_own(OwnRecord(base=ModelVersion("b"), answers=answers, at=NOON), {})
+    store.put_own(
+        LocalModelRecord(base=ModelVersion("b"), answers=answers, at=NOON), {}
+    )
     assert desk.progress(None).classes == {LABEL: 2}
-    assert {item.state for item in store.items()} >= {State.TRAINED}
+    assert {item.state for item in store.items()} >= {ItemState.TRAINED}
     if close:
         store.close()
         index.close()
@@ -162,23 +164,23 @@ def test_no_secret_is_in_any_file_of_a_device(
 def test_the_search_finds_what_is_not_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, secret: str
 ) -> None:
-    real = Vault.seal, Vault.unseal
+    real = KeyVault.seal, KeyVault.unseal
 
     def bare(
-        self: Vault, db: sqlite3.Connection, place: Place, content: bytes
+        self: KeyVault, db: sqlite3.Connection, place: Place, content: bytes
     ) -> bytes:
         sealed = real[0](self, db, place, content)
         return b"BARE" + content if place.table == table else sealed
 
     def unbare(
-        self: Vault, db: sqlite3.Connection, place: Place, sealed: bytes
+        self: KeyVault, db: sqlite3.Connection, place: Place, sealed: bytes
     ) -> bytes:
         if sealed.startswith(b"BARE"):
             return sealed[4:]
         return real[1](self, db, place, sealed)
 
-    monkeypatch.setattr(Vault, "seal", bare)
-    monkeypatch.setattr(Vault, "unseal", unbare)
+    monkeypatch.setattr(KeyVault, "seal", bare)
+    monkeypatch.setattr(KeyVault, "unseal", unbare)
 
     found = plant(tmp_path)
 
@@ -188,7 +190,7 @@ def test_the_search_finds_what_is_not_sealed(
 def test_the_search_finds_names_that_are_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Vault, "name", lambda _, *parts: parts[-1].encode())
+    monkeypatch.setattr(KeyVault, "name", lambda _, *parts: parts[-1].encode())
     monkeypatch.setattr(
         "fedask.client.data.sources.index.mark", lambda _, *parts: parts[-1].encode()
     )
@@ -201,11 +203,11 @@ def test_the_search_finds_names_that_are_not_hidden(
 def test_the_search_finds_groups_that_are_not_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bare(_: Sealer, scored: Scored) -> list[bytes]:
+    def bare(_: RowCipher, scored: Scored) -> list[bytes]:
         groups = scored.groups.astype("<i4").tobytes()
         return [b"", b"", groups]
 
-    monkeypatch.setattr(Sealer, "seal_scores", bare)
+    monkeypatch.setattr(RowCipher, "seal_scores", bare)
 
     assert "label: numbers <1i" in {form for _, form in plant(tmp_path)}
 

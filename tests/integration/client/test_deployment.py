@@ -17,7 +17,7 @@ from tests.support.client.world import (
 )
 
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import Device
 from fedask.client.site.deployment import open_device
@@ -58,7 +58,7 @@ def rounds(node: dict[str, Any], count: int = 1) -> list[Device]:
     return opened
 
 
-def stored(node: dict[str, Any]) -> list[tuple[State, int | None]]:
+def stored(node: dict[str, Any]) -> list[tuple[ItemState, int | None]]:
     store = SqliteStore(Path(node["store"]))
     try:
         return [(item.state, item.label) for item in store.items()]
@@ -72,7 +72,7 @@ def test_a_real_device_asks_answers_and_trains(node: dict[str, Any]) -> None:
     assert device.device_id == "ward-3"
     assert len(device.pool) == 60
     items = stored(node)
-    assert [state for state, _ in items] == [State.TRAINED] * 2
+    assert [state for state, _ in items] == [ItemState.TRAINED] * 2
     assert all(label is not None for _, label in items)
 
 
@@ -114,15 +114,15 @@ def test_the_store_is_closed_when_the_message_fails(node: dict[str, Any]) -> Non
 def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -> None:
     del node["labels"]
     rounds(node)
-    assert [state for state, _ in stored(node)] == [State.QUEUED] * 2
+    assert [state for state, _ in stored(node)] == [ItemState.QUEUED] * 2
     with open_store_of(node) as store:
         store.answer({store.items()[0].uid: 1})
 
     rounds(node)
 
     assert sorted(stored(node), key=str) == [
-        (State.QUEUED, None),
-        (State.TRAINED, 1),
+        (ItemState.QUEUED, None),
+        (ItemState.TRAINED, 1),
     ]
 
 
@@ -163,12 +163,12 @@ def test_a_file_of_labels_may_come_later(node: dict[str, Any]) -> None:
     text = path.read_text()
     path.unlink()
     rounds(node)
-    assert [state for state, _ in stored(node)] == [State.QUEUED] * 2
+    assert [state for state, _ in stored(node)] == [ItemState.QUEUED] * 2
     path.write_text(text)
 
     rounds(node)
 
-    assert [state for state, _ in stored(node)] == [State.TRAINED] * 2
+    assert [state for state, _ in stored(node)] == [ItemState.TRAINED] * 2
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_site_s_folder_says_all_that_a_node_needs(
 
     assert device.device_id == "ward-3"
     assert len(device.pool) == 60
-    assert [state for state, _ in stored(node)] == [State.TRAINED] * 2
+    assert [state for state, _ in stored(node)] == [ItemState.TRAINED] * 2
 
 
 def test_a_site_leaves_no_room_for_a_second_opinion(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.support.client.world import World, first_cut, run_round
 
 from fedask.client.learning.batchers.batcher import BATCHERS
-from fedask.client.round.device import Outcome
+from fedask.client.round.device import RoundOutcome
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.records import Ask, Cut
 
@@ -34,7 +34,7 @@ def asks(world: World) -> list[tuple[Ask, dict[str, np.ndarray]]]:
     return plan
 
 
-def assert_same(one: Outcome, two: Outcome) -> None:
+def assert_same(one: RoundOutcome, two: RoundOutcome) -> None:
     assert one.loss == two.loss
     assert (
         one.report.records[next(iter(one.report.records))]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
@@ -93,7 +93,7 @@ def test_a_full_disk_loses_no_answer_that_was_acknowledged(
     assert str(path) in told
     with closing(SqliteStore(path)) as store:
         assert store.problem() == ""
-        labelled = [i for i in store.items() if i.state is State.LABELLED]
+        labelled = [i for i in store.items() if i.state is ItemState.LABELLED]
         assert len(labelled) == kept < len(UIDS)
         # With room again, everything goes on.
         rest = [item.uid for item in store.items() if item.label is None]

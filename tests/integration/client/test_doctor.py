@@ -7,7 +7,7 @@ import pytest
 from tests.support.client.world import SAMPLES, UIDS
 
 from fedask.client.site.checkup import examine
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Finding, Grade
 from fedask.common.clock import SystemClock
 
@@ -46,7 +46,7 @@ def task(ward: Path) -> Path:
 
 
 def faults(ward: Path) -> list[Finding]:
-    with Site.at(ward, SystemClock()) as site:
+    with DeviceFolder.at(ward, SystemClock()) as site:
         return [each for each in examine(site) if each.grade is not Grade.GOOD]
 
 
@@ -139,7 +139,7 @@ def test_who_may_change_the_folder_may_run_code_here(ward: Path, name: str) -> N
 
 
 def test_an_app_with_other_classes_than_the_labels_is_found(ward: Path) -> None:
-    with Site.at(ward, SystemClock()) as site:
+    with DeviceFolder.at(ward, SystemClock()) as site:
         site.store.keep_classes(["dog", "cat"])
         site.store.add(1, [UIDS[0]])
         site.store.answer({UIDS[0]: 1})

@@ -17,7 +17,7 @@ from tests.support.client.world import first_cut
 from torch.nn import functional
 
 from fedask.client.app import DeviceApp, client_app
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.site.deployment import open_device
 from fedask.client.site.eligibility.sensors.machine import Machine
 from fedask.client.store.sqlite.store import SqliteStore
@@ -118,7 +118,7 @@ class Device:
         context = Context(1, 2, self.node, RecordDict(), config.to_flat())
         return self.app()(message(content), context)
 
-    def states(self) -> set[State]:
+    def states(self) -> set[ItemState]:
         store = SqliteStore(Path(self.node["store"]))
         try:
             return {item.state for item in store.items()}
@@ -155,13 +155,15 @@ def test_a_round_is_interrupted_and_the_next_goes_on_with_nothing_lost(
     assert device.begun.is_set()
     assert waited_s < MOST_S
     assert device.steps < STEPS
-    assert device.states() == {State.LABELLED}  # answered, and kept for the next round
+    assert device.states() == {
+        ItemState.LABELLED
+    }  # answered, and kept for the next round
 
     device.charge(90)
     reply = device.train(steps=5, step=1, cut=True)
 
     assert not reply.has_error()
-    assert device.states() == {State.TRAINED}
+    assert device.states() == {ItemState.TRAINED}
 
 
 def test_a_device_that_is_not_eligible_answers_before_it_opens_anything(

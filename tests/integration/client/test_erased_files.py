@@ -17,7 +17,7 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import Label
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.erasure import Training
-from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.pool import Pool
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite import connection
@@ -46,7 +46,7 @@ def fill(store: SqliteStore) -> None:
         store.put_payload(uid, ".txt", f"text {number}".encode())
     store.trained({}, Training(cycle=1, uids=frozenset(UIDS)))
     answers = {uid: number for number, uid in enumerate(UIDS[:FEW])}
-    own = OwnRecord(base=ModelVersion("b"), answers=answers, at=NOON)
+    own = LocalModelRecord(base=ModelVersion("b"), answers=answers, at=NOON)
     store.put_own(own, {"weight": np.zeros(3, np.float32)})
 
 

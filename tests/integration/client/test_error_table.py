@@ -16,7 +16,12 @@ from tests.support.client.permits import Nothing
 from tests.support.client.services import CLASSES, LEASE_S, QUICK, Place, call, uid
 
 from fedask.client.labelling.grpc import error_table
-from fedask.client.labelling.grpc.error_table import FAULTS, REASON, UNKNOWN, Fault
+from fedask.client.labelling.grpc.error_table import (
+    ERROR_TABLE,
+    REASON,
+    UNKNOWN,
+    ErrorRow,
+)
 from fedask.client.labelling.grpc.service_server import SERVICE, LabellingService
 from fedask.client.labelling.grpc.service_settings import ServiceSettings
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
@@ -205,7 +210,7 @@ PROVOCATIONS: dict[type[FedaskError], Callable[[Scene], object]] = {
     error_table.UnknownServiceError: lambda scene: scene.calls(
         CHECK, pb.DescribeRequest(annotator="other")
     ),
-    error_table.TooLargeError: too_large,
+    error_table.MessageTooLargeError: too_large,
     error_table.CrowdedError: crowded,
     error_table.ReplacedError: replaced,
     error_table.ReleasedError: released,
@@ -240,12 +245,12 @@ def scene_for(place: Place, kind: type[FedaskError]) -> Iterator[Scene]:
 
 
 def test_every_row_is_provoked() -> None:
-    assert PROVOCATIONS.keys() == FAULTS.keys()
-    reasons = [fault.reason for fault in FAULTS.values()]
+    assert PROVOCATIONS.keys() == ERROR_TABLE.keys()
+    reasons = [fault.reason for fault in ERROR_TABLE.values()]
     assert len(set(reasons)) == len(reasons)
 
 
-@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: FAULTS[kind].reason)
+@pytest.mark.parametrize("kind", ERROR_TABLE, ids=lambda kind: ERROR_TABLE[kind].reason)
 def test_a_failure_is_told_as_the_table_has_it_and_nothing_besides(
     kind: type[FedaskError],
     tmp_path: Path,
@@ -258,11 +263,11 @@ def test_a_failure_is_told_as_the_table_has_it_and_nothing_besides(
     with scene_for(place, kind) as scene, pytest.raises(grpc.RpcError) as refused:
         PROVOCATIONS[kind](scene)
 
-    fault = FAULTS[kind]
+    fault = ERROR_TABLE[kind]
     told = [record for record in caplog.records if record.name == error_table.__name__]
     # What a provocation leaves open ends when the service stops.
     assert {getattr(each, "reason", "") for each in told} - {fault.reason} <= {
-        FAULTS[error_table.StoppingError].reason
+        ERROR_TABLE[error_table.StoppingError].reason
     }
     assert getattr(told[0], "reason", "") == fault.reason
     error = refused.value
@@ -273,7 +278,7 @@ def test_a_failure_is_told_as_the_table_has_it_and_nothing_besides(
 
 
 def test_a_subclass_is_told_as_its_nearest_ancestor_of_the_table() -> None:
-    kinds = list(FAULTS)
+    kinds = list(ERROR_TABLE)
     for place, kind in enumerate(kinds):
         above = [before for before in kinds[:place] if issubclass(kind, before)]
         assert above == [], f"{kind} is never reached"
@@ -323,7 +328,7 @@ def test_a_value_out_of_range_is_malformed(place: Place, request_: object) -> No
     with scene_on(place) as scene, pytest.raises(grpc.RpcError) as refused:
         scene.calls(method, request_)
 
-    assert reason(refused.value) == FAULTS[error_table.MalformedError]
+    assert reason(refused.value) == ERROR_TABLE[error_table.MalformedError]
     assert place.verdicts() == []
     assert place.leased("ann") == []
 
@@ -335,7 +340,7 @@ def test_a_field_of_a_later_version_is_refused(place: Place, method: str) -> Non
     with scene_on(place) as scene, pytest.raises(grpc.RpcError) as refused:
         call(scene.channel, method, raw)
 
-    assert reason(refused.value) == FAULTS[error_table.MalformedError]
+    assert reason(refused.value) == ERROR_TABLE[error_table.MalformedError]
 
 
 def test_a_field_of_a_later_version_within_a_field_is_refused(place: Place) -> None:
@@ -343,7 +348,7 @@ def test_a_field_of_a_later_version_within_a_field_is_refused(place: Place) -> N
     with scene_on(place) as scene, pytest.raises(grpc.RpcError) as refused:
         call(scene.channel, "Submit", raw)
 
-    assert reason(refused.value) == FAULTS[error_table.MalformedError]
+    assert reason(refused.value) == ERROR_TABLE[error_table.MalformedError]
 
 
 @pytest.mark.parametrize("method", [*METHODS, CHECK])
@@ -361,7 +366,7 @@ def test_any_bytes_are_answered_from_the_table_and_the_service_stays_healthy(
 
     assert raw == b"\x08\x01"  # SERVING
     assert "malformed" in answered
-    assert answered <= {"ok", *(f.reason for f in FAULTS.values())} - {"internal"}
+    assert answered <= {"ok", *(f.reason for f in ERROR_TABLE.values())} - {"internal"}
 
 
 def answer_to(scene: Scene, method: str, raw: bytes) -> str:
@@ -411,9 +416,9 @@ def scene_on(place: Place) -> Iterator[Scene]:
             scene.channel.close()
 
 
-def reason(err: grpc.RpcError) -> Fault | None:
+def reason(err: grpc.RpcError) -> ErrorRow | None:
     """Return the row of the table that an error is, if all of it is."""
-    for fault in FAULTS.values():
+    for fault in ERROR_TABLE.values():
         same = (err.code(), err.details()) == (fault.status, fault.message)
         if same and (REASON, fault.reason) in err.trailing_metadata():
             return fault
@@ -432,5 +437,5 @@ def test_the_documentation_has_the_table_as_it_is() -> None:
 
     assert [line for line in written if line.startswith(statuses)] == [
         f"| `{f.status.name}` | `{f.reason}` | {f.message} | `{kind.__name__}` |"
-        for kind, f in FAULTS.items()
+        for kind, f in ERROR_TABLE.items()
     ]

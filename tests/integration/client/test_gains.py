@@ -22,7 +22,7 @@ from fedask.client.cli.status import status_of
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.web.gain_hint import StoreGains
 from fedask.client.labelling.web.page_settings import PageSettings
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
@@ -102,7 +102,7 @@ def test_every_device_keeps_what_the_server_measured_but_for_the_last_cycle(
     for index in range(DEVICES):
         with closing(SqliteStore(fleet.path(index))) as store:
             told = store.milestones()
-            answered = sum(i.state is State.TRAINED for i in store.items())
+            answered = sum(i.state is ItemState.TRAINED for i in store.items())
         assert [(m.cycle, m.accuracy) for m in told] == [
             (row["cycle"], row["accuracy"]) for row in rows[:-1]
         ]

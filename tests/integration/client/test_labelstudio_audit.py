@@ -18,8 +18,8 @@ from fedask.client.labelling.labelstudio.fake_studio import (
 from fedask.client.labelling.labelstudio.studio_address import TOKEN_VARIABLE
 from fedask.client.records.annotation import Label
 from fedask.client.records.audit_event import Event
-from fedask.client.site.device_folder import Site
-from fedask.client.site.device_settings import read_site
+from fedask.client.site.device_folder import DeviceFolder
+from fedask.client.site.device_settings import read_device_settings
 from fedask.client.store.audit.audit_check import verify
 from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, DataError
@@ -64,8 +64,8 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStudio]:
         yield found
 
 
-def opened(folder: Path) -> Site:
-    return Site(read_site(folder), FakeClock(NOON))
+def opened(folder: Path) -> DeviceFolder:
+    return DeviceFolder(read_device_settings(folder), FakeClock(NOON))
 
 
 def run(folder: Path, *args: object) -> None:

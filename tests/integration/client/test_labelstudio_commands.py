@@ -16,8 +16,8 @@ from fedask.client.labelling.labelstudio.fake_studio import (
     FakeStudio,
     fake_studio,
 )
-from fedask.client.site.device_folder import Site
-from fedask.client.site.device_settings import read_site
+from fedask.client.site.device_folder import DeviceFolder
+from fedask.client.site.device_settings import read_device_settings
 from fedask.client.store.memory import FakeClock
 from fedask.simulations.cli.main import app
 
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
         pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         content = b"P6 4 4 255\n" + pixels.tobytes()
         (tmp_path / "photos" / f"{number}.ppm").write_bytes(content)
-    with Site(read_site(tmp_path), FakeClock(NOON)) as site:
+    with DeviceFolder(read_device_settings(tmp_path), FakeClock(NOON)) as site:
         site.store.add(1, site.pool.uids.tolist())
     return tmp_path
 

@@ -26,9 +26,9 @@ from fedask.client.labelling.labelstudio.studio_file import (
     export_tasks,
     import_annotations,
 )
-from fedask.client.labelling.labelstudio.task_export import Shelf, Which
-from fedask.client.records.annotation import Verdict
-from fedask.client.records.label_queue import State
+from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
+from fedask.client.records.annotation import Annotation
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError, StoreError
@@ -50,7 +50,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Stor
         store.close()
 
 
-def acts(store: Store, *, keys: bool = True) -> list[Verdict]:
+def acts(store: Store, *, keys: bool = True) -> list[Annotation]:
     """Return what stands, as people said it, whatever its number in the store."""
     said = [
         replace(v, number=0, place=0, token="", key=v.key if keys else "")
@@ -69,8 +69,8 @@ def annotations(path: Path) -> dict[str, Any]:
     }
 
 
-def shelf(store: Store) -> Shelf:
-    return Shelf(store, Shown(), CLASSES)
+def shelf(store: Store) -> TaskExport:
+    return TaskExport(store, Shown(), CLASSES)
 
 
 def test_annotations_survive_a_round_through_another_device(
@@ -207,7 +207,7 @@ def test_a_mark_of_ground_truth_is_an_opinion_unless_it_is_to_be_believed(
     assert import_annotations(desk(store), path, READING).kept == 1
 
     assert acts(store)[0].kind.value == "label"
-    assert store.items()[0].state is State.QUEUED  # two must agree
+    assert store.items()[0].state is ItemState.QUEUED  # two must agree
 
 
 def test_an_annotation_that_was_changed_is_a_correction(
@@ -316,7 +316,9 @@ def test_an_unknown_sample_is_set_aside_and_the_rest_kept(
     assert (account.kept, account.aside) == (1, 1)
     assert account.asides[0].where == "f" * 32
     assert "never asked" in account.asides[0].reason
-    assert next(i for i in store.items() if i.uid == UIDS[1]).state is State.LABELLED
+    assert (
+        next(i for i in store.items() if i.uid == UIDS[1]).state is ItemState.LABELLED
+    )
 
 
 @pytest.mark.parametrize(
@@ -502,7 +504,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
             return super().parts(uid)
 
     with pytest.raises(StoreError, match="the disk broke"):
-        export_tasks(Shelf(stores[0], Broken(), CLASSES), Which.ALL, path)
+        export_tasks(TaskExport(stores[0], Broken(), CLASSES), Which.ALL, path)
 
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.glob("*a.json*")] == ["a.json"]

@@ -24,24 +24,28 @@ from fedask.client.labelling.labelstudio.fake_studio import (
     PERSONAL,
     PROJECT,
     FakeStudio,
-    Fault,
+    StudioFault,
     fake_studio,
 )
 from fedask.client.labelling.labelstudio.studio import Pulled, Studio
 from fedask.client.labelling.labelstudio.studio_address import (
     TOKEN_VARIABLE,
-    Address,
+    StudioAddress,
     read_token,
 )
 from fedask.client.labelling.labelstudio.studio_connection import (
-    Link,
-    TooLargeError,
+    ReplyTooLargeError,
+    StudioConnection,
     UnsureError,
 )
-from fedask.client.labelling.labelstudio.task_export import Guess, Shelf, Which
+from fedask.client.labelling.labelstudio.task_export import (
+    StudioPrediction,
+    TaskExport,
+    Which,
+)
 from fedask.client.records.annotation import Kind, Label
 from fedask.client.records.exhibit import Medium
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
@@ -61,12 +65,14 @@ class Site:
         self.store = MemoryStore()
         self.store.add(1, UIDS)
         self.waited: list[float] = []
-        address = Address(url=fake.url, token=token)
-        self.link = Link(address, SystemClock(), self.waited.append, **options)
+        address = StudioAddress(url=fake.url, token=token)
+        self.link = StudioConnection(
+            address, SystemClock(), self.waited.append, **options
+        )
         self.studio = Studio(self.link, PROJECT, "ls")
 
-    def shelf(self, **options: Any) -> Shelf:  # noqa: ANN401
-        return Shelf(self.store, Shown(), CLASSES, **options)
+    def shelf(self, **options: Any) -> TaskExport:  # noqa: ANN401
+        return TaskExport(self.store, Shown(), CLASSES, **options)
 
     def pull(
         self,
@@ -124,7 +130,7 @@ def test_every_medium_and_guess_is_taken_by_the_server(
     fake: FakeStudio, site: Site
 ) -> None:
     parts = [part(medium, medium.name.lower()) for medium in Medium]
-    shelf = Shelf(site.store, Shown(parts), CLASSES, guess=Guess.CLASS)
+    shelf = TaskExport(site.store, Shown(parts), CLASSES, guess=StudioPrediction.CLASS)
 
     assert site.studio.push(shelf).pushed == 8
     assert fake.tasks[1]["data"].keys() == {"image", "audio", "text", "series"}
@@ -186,7 +192,7 @@ def test_what_was_deleted_there_stands_until_it_is_to_be_taken_back(
     told = site.pull(take_back=True)
     assert (told.known, told.deleted, told.taken_back) == (1, 0, 1)
     assert standing(site) == before - {("admin@site.org", UIDS[0])}
-    assert site.store.items()[0].state is State.QUEUED  # two must agree
+    assert site.store.items()[0].state is ItemState.QUEUED  # two must agree
     assert site.pull(take_back=True).taken_back == 0
 
 
@@ -232,7 +238,7 @@ def test_what_a_model_was_trained_on_is_not_taken_back(
     told = site.pull(take_back=True)
 
     assert (told.deleted, told.taken_back) == (1, 0)
-    assert site.store.items()[0].state is State.TRAINED
+    assert site.store.items()[0].state is ItemState.TRAINED
 
 
 def test_an_annotation_that_was_changed_is_a_correction(
@@ -291,9 +297,11 @@ def test_tasks_that_are_not_ours_are_set_aside(fake: FakeStudio, site: Site) -> 
     assert site.pull().aside == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST, Fault.DEAF, Fault.BUSY, Fault.BROKEN])
+@pytest.mark.parametrize(
+    "fault", [StudioFault.LOST, StudioFault.DEAF, StudioFault.BUSY, StudioFault.BROKEN]
+)
 def test_an_import_without_an_answer_sends_nothing_twice(
-    fake: FakeStudio, site: Site, fault: Fault
+    fake: FakeStudio, site: Site, fault: StudioFault
 ) -> None:
     fake.faults = [("/import", fault)]
 
@@ -302,7 +310,7 @@ def test_an_import_without_an_answer_sends_nothing_twice(
 
 
 def test_a_push_that_never_succeeds_gives_up(fake: FakeStudio, site: Site) -> None:
-    fake.faults = [("/import", Fault.DEAF)] * 3
+    fake.faults = [("/import", StudioFault.DEAF)] * 3
 
     with pytest.raises(UnsureError, match="did not answer"):
         site.studio.push(site.shelf())
@@ -314,15 +322,18 @@ def test_a_push_that_never_succeeds_gives_up(fake: FakeStudio, site: Site) -> No
 def test_questions_are_asked_again_with_growing_pauses(
     fake: FakeStudio, site: Site
 ) -> None:
-    busy_, slow = ("/api/tasks/", Fault.BUSY), ("/api/tasks/", Fault.SLOW_DOWN)
-    fake.faults = [busy_, ("/api/tasks/", Fault.DEAF), slow, busy_]
+    busy_, slow = (
+        ("/api/tasks/", StudioFault.BUSY),
+        ("/api/tasks/", StudioFault.SLOW_DOWN),
+    )
+    fake.faults = [busy_, ("/api/tasks/", StudioFault.DEAF), slow, busy_]
 
     assert site.studio.push(site.shelf()).pushed == 8
     assert site.waited == [2.0, 4.0, 8.0, 16.0]
 
 
 def test_the_server_may_ask_for_a_longer_pause(fake: FakeStudio, site: Site) -> None:
-    fake.faults = [("/api/tasks/", Fault.SLOW_DOWN)]
+    fake.faults = [("/api/tasks/", StudioFault.SLOW_DOWN)]
 
     site.studio.push(site.shelf())
 
@@ -330,7 +341,7 @@ def test_the_server_may_ask_for_a_longer_pause(fake: FakeStudio, site: Site) -> 
 
 
 def test_a_server_that_stays_busy_is_given_up(fake: FakeStudio, site: Site) -> None:
-    fake.faults = [("/api/tasks/", Fault.BUSY)] * 5
+    fake.faults = [("/api/tasks/", StudioFault.BUSY)] * 5
 
     with pytest.raises(UnavailableError, match=r"is busy \(503\) \(tried 5 times\)"):
         site.studio.push(site.shelf())
@@ -338,9 +349,9 @@ def test_a_server_that_stays_busy_is_given_up(fake: FakeStudio, site: Site) -> N
 
 def test_a_server_that_is_not_there_is_named() -> None:
     waited: list[float] = []
-    address = Address(url="http://127.0.0.1:9", token=LEGACY)
+    address = StudioAddress(url="http://127.0.0.1:9", token=LEGACY)
     with (
-        Link(address, SystemClock(), waited.append) as link,
+        StudioConnection(address, SystemClock(), waited.append) as link,
         pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9 cannot be reached"),
     ):
         link.get("/api/users/")
@@ -351,13 +362,17 @@ def test_a_server_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "reason"),
     [
-        (Fault.MOVED, ConfigError, "redirects, and the token does not follow"),
-        (Fault.NONSENSE, Exception, "is no JSON"),
-        (Fault.BROKEN, UnavailableError, "answers 500 .*: see its log"),
+        (StudioFault.MOVED, ConfigError, "redirects, and the token does not follow"),
+        (StudioFault.NONSENSE, Exception, "is no JSON"),
+        (StudioFault.BROKEN, UnavailableError, "answers 500 .*: see its log"),
     ],
 )
 def test_an_answer_that_is_none_is_refused(
-    fake: FakeStudio, site: Site, fault: Fault, error: type[Exception], reason: str
+    fake: FakeStudio,
+    site: Site,
+    fault: StudioFault,
+    error: type[Exception],
+    reason: str,
 ) -> None:
     fake.faults = [("/api/tasks/", fault)]
 
@@ -379,7 +394,7 @@ def test_a_wrong_token_and_a_wrong_project_are_told_apart(fake: FakeStudio) -> N
 def test_a_personal_token_is_changed_for_short_lived_ones(fake: FakeStudio) -> None:
     site = Site(fake, token=PERSONAL)
     with site.link:
-        fake.faults = [("/import", Fault.EXPIRED)]
+        fake.faults = [("/import", StudioFault.EXPIRED)]
         assert site.studio.push(site.shelf()).pushed == 8
 
     assert fake.uids() == UIDS
@@ -453,7 +468,7 @@ def test_an_answer_that_stays_too_large_is_refused(fake: FakeStudio) -> None:
     site, narrow = Site(fake), Site(fake, most=120)
     with site.link, narrow.link:
         site.studio.push(site.shelf(), Which.WAITING)
-        with pytest.raises(TooLargeError, match="more than 120 bytes"):
+        with pytest.raises(ReplyTooLargeError, match="more than 120 bytes"):
             narrow.studio.push(site.shelf())
 
 
@@ -461,8 +476,10 @@ def test_a_server_that_goes_silent_is_given_up() -> None:
     waited: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and says nothing
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        address = Address(url=url, token=LEGACY)
-        with Link(address, SystemClock(), waited.append, read_s=0.02) as link:
+        address = StudioAddress(url=url, token=LEGACY)
+        with StudioConnection(
+            address, SystemClock(), waited.append, read_s=0.02
+        ) as link:
             with pytest.raises(UnsureError, match="did not answer"):
                 link.send("/x", {})
             with pytest.raises(UnavailableError, match="did not answer"):
@@ -479,9 +496,9 @@ class _Hasty(FakeClock):
 
 
 def test_an_answer_that_trickles_is_given_up(fake: FakeStudio) -> None:
-    address = Address(url=fake.url, token=LEGACY)
+    address = StudioAddress(url=fake.url, token=LEGACY)
     with (
-        Link(address, _Hasty(NOON), lambda _: None) as link,
+        StudioConnection(address, _Hasty(NOON), lambda _: None) as link,
         pytest.raises(UnavailableError, match="takes too long to answer"),
     ):
         link.get("/api/users/")
@@ -496,10 +513,10 @@ def test_the_token_is_nowhere_to_be_read(
         site = Site(fake, token=token)
         with site.link:
             site.studio.push(site.shelf())
-            fake.faults = [("/api/tasks/", Fault.BROKEN)]
+            fake.faults = [("/api/tasks/", StudioFault.BROKEN)]
             with pytest.raises(UnavailableError) as caught:
                 site.studio.push(site.shelf())
-        told = f"{caplog.text} {caught.value} {Address(url=fake.url, token=token)!r}"
+        told = f"{caplog.text} {caught.value} {StudioAddress(url=fake.url, token=token)!r}"
         assert token not in told
         assert "access-1" not in told
     assert UIDS[0] not in caplog.text
@@ -521,7 +538,7 @@ def test_the_token_is_nowhere_to_be_read(
 )
 def test_an_address_that_would_show_samples_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as caught:
-        Address(url=url, token=LEGACY)
+        StudioAddress(url=url, token=LEGACY)
     assert "secret" not in str(caught.value)
 
 
@@ -529,17 +546,17 @@ def test_an_address_that_would_show_samples_is_refused(url: str, reason: str) ->
     "url", ["https://ls.site.org/ls", "http://localhost:8080", "http://[::1]:8080"]
 )
 def test_https_and_this_machine_are_allowed(url: str) -> None:
-    assert Address(url=url, token=LEGACY).url == url
+    assert StudioAddress(url=url, token=LEGACY).url == url
 
 
 def test_http_to_another_machine_can_be_allowed() -> None:
-    assert Address(url="http://10.0.0.3:8080", token=LEGACY, plain=True).plain
+    assert StudioAddress(url="http://10.0.0.3:8080", token=LEGACY, plain=True).plain
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\r\nX: y", "ä", "t" * 5000])
 def test_a_token_that_is_none_is_refused(token: str) -> None:
     with pytest.raises(ConfigError, match="a token is 1 to 4096"):
-        Address(url="https://ls.site.org", token=token)
+        StudioAddress(url="https://ls.site.org", token=token)
 
 
 def test_a_token_comes_from_a_file_of_its_owner_or_the_environment(
@@ -563,10 +580,10 @@ def test_a_token_comes_from_a_file_of_its_owner_or_the_environment(
 def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_text("no")
-    address = Address(url="https://ls.site.org", token=LEGACY, authority=path)
+    address = StudioAddress(url="https://ls.site.org", token=LEGACY, authority=path)
 
     with pytest.raises(ConfigError, match="cannot read the certificates"):
-        Link(address, SystemClock())
+        StudioConnection(address, SystemClock())
 
 
 def test_proxies_of_the_environment_are_not_used(

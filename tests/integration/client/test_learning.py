@@ -23,9 +23,13 @@ from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.client.records.model_kind import GLOBAL, LOCAL
-from fedask.client.records.query_outcome import Finding, History, Precedent
+from fedask.client.records.query_outcome import (
+    OutcomeHistory,
+    QueryOutcome,
+    QueryRecord,
+)
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.records import Cut
 
@@ -89,7 +93,7 @@ def message(world: World, number: int) -> None:
     world.round(cycle, 2 * last, cut=cut, score=world.version if last else "")
 
 
-def found_in(store: DeviceStore) -> dict[str, Finding]:
+def found_in(store: DeviceStore) -> dict[str, QueryOutcome]:
     return {p.uid: p.finding for p in store.precedents() if p.finding is not None}
 
 
@@ -117,7 +121,7 @@ def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) ->
         assert found.truth == pytest.approx(float(probs[label]), abs=1e-6)
         assert found.hit == (probs.argmax() == label)
         assert precedent.descriptors == before[precedent.uid].descriptors
-    assert {item.state for item in world.store.items()} == {State.TRAINED}
+    assert {item.state for item in world.store.items()} == {ItemState.TRAINED}
 
 
 def test_experts_describe_a_question_as_they_would_score_it() -> None:
@@ -147,7 +151,7 @@ class Watching(Scorer):
     """Keeps the histories that it was shown."""
 
     needs = frozenset({"history"})
-    seen: list[History] = []  # noqa: RUF012  (made by name, so the class keeps them)
+    seen: list[OutcomeHistory] = []  # noqa: RUF012  (made by name, so the class keeps them)
 
     @override
     def __call__(self, view: View, known: Known) -> Floats:
@@ -197,7 +201,7 @@ def test_a_sample_that_was_trained_on_meanwhile_shows_nothing_any_more() -> None
     learning.round(1, 0, cut=first_cut(take=4))
     plain = World({"ask.scorer": "margin"}, learning.store)
     plain.round(1, 1)
-    assert {item.state for item in learning.store.items()} == {State.TRAINED}
+    assert {item.state for item in learning.store.items()} == {ItemState.TRAINED}
 
     learning.round(1, 2, score=learning.version)
 
@@ -218,7 +222,7 @@ def test_a_label_of_another_task_is_refused_and_shows_nothing() -> None:
     assert found_in(world.store).keys() == {second}
 
 
-def life(scorer: str, path: Path, fate: Fate) -> tuple[list[Item], list[Precedent]]:
+def life(scorer: str, path: Path, fate: Fate) -> tuple[list[Item], list[QueryRecord]]:
     """Send every message until it is answered; return what the disk holds then."""
     world = world_of(scorer)
     for number in range(2 * CYCLES):
@@ -244,7 +248,7 @@ def test_a_device_that_dies_at_any_transaction_learns_the_same(
     scorer = "learned + albl"
     never = Fate(0, committed)
     items, precedents = life(scorer, tmp_path / "unbroken.db", never)
-    assert {item.state for item in items} == {State.TRAINED}
+    assert {item.state for item in items} == {ItemState.TRAINED}
     assert len(items) == len(precedents) > 10
     assert all(precedent.finding is not None for precedent in precedents)
     transactions = -never.left

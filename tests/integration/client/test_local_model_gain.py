@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import Nobody
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Labelled, Lesson, decayed
+from fedask.client.learning.training.sgd import Labelled, TrainingJob, decayed
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
@@ -71,7 +71,9 @@ class Fleet:
             for number, labelled in enumerate(known):
                 rate = decayed(config.lr, tick % config.rounds, config.rounds)
                 stream = ("train", self.scenario.seed, number, tick)
-                lesson = Lesson(labelled=labelled, lr=rate, prox=0.0, stream=stream)
+                lesson = TrainingJob(
+                    labelled=labelled, lr=rate, prox=0.0, stream=stream
+                )
                 total.add(learner.train(lesson).arrays, len(labelled.targets))
             model = total.mean()
         return model
@@ -94,7 +96,7 @@ class Fleet:
                 store=store,
                 oracle=Nobody(),
             )
-            setting = Setting(self.task, self.scenario, self.learner)
+            setting = RunContext(self.task, self.scenario, self.learner)
             assert train_offline(device, setting, NOON) is not None
             (own,) = store.models(OWN)
             rest = x[asked:], y[asked:]

@@ -14,13 +14,13 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Lesson, Trained, WarmLesson
-from fedask.client.records.label_queue import State
+from fedask.client.learning.training.sgd import Trained, TrainingJob, WarmupJob
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site import local_training
-from fedask.client.site.data_watcher import Lookout
+from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
-from fedask.client.site.local_training import Attempt, Outcome, OwnTraining
+from fedask.client.site.local_training import Attempt, LocalTraining, TrainingDecision
 from fedask.client.store.audit.audit_check import latest, verify
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.claim import claimed
@@ -56,9 +56,9 @@ def attempt(
 ) -> Attempt:
     """Do what ``fedask device run-once`` does."""
     with ward.process(FIRST) as site:
-        lookout = Lookout(site)
+        lookout = DataWatcher(site)
         lookout.look()
-        return OwnTraining(site, proceed, machine).attempt(lookout.held)
+        return LocalTraining(site, proceed, machine).attempt(lookout.held)
 
 
 def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None
     made = attempt(ward)
     again = attempt(ward)
 
-    assert made == Attempt(outcome=Outcome.TRAINED, answers=3)
+    assert made == Attempt(outcome=TrainingDecision.TRAINED, answers=3)
     assert made.told == "own model trained on 3 answers"
-    assert again.outcome is Outcome.WAITS
+    assert again.outcome is TrainingDecision.WAITS
     with ward.process(FIRST) as site:
         record = site.store.own()
         items = site.store.items()
@@ -85,7 +85,7 @@ def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None
         (own,), (shared,) = site.store.models(OWN), site.store.models(GLOBAL)
         assert any(not np.array_equal(own[name], shared[name]) for name in own)
         # The server is to learn of the last answer yet.
-        assert State.LABELLED in {item.state for item in items}
+        assert ItemState.LABELLED in {item.state for item in items}
 
 
 def test_the_server_gets_what_it_would_have_got_without_it(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_server_gets_what_it_would_have_got_without_it(tmp_path: Path) -> No
         ward = ward_of(folder)
         ward.people(FIRST, 1)
         if name == "with":
-            assert attempt(ward).outcome is Outcome.TRAINED
+            assert attempt(ward).outcome is TrainingDecision.TRAINED
         sent.append(ward.sent(2, 0))
 
     one, two = sent
@@ -128,14 +128,14 @@ def test_without_a_global_model_there_is_nothing_to_begin_from(tmp_path: Path) -
     ward.round(1, 0, first_cut(take=CAPACITY))
     ward.people(FIRST, CAPACITY)
 
-    assert attempt(ward).outcome is Outcome.NO_MODEL
+    assert attempt(ward).outcome is TrainingDecision.NO_MODEL
 
 
 def test_an_owner_who_wants_none_gets_none_and_keeps_no_model(tmp_path: Path) -> None:
     ward = ward_of(tmp_path, "[own]\nanswers = 0\n")
     ward.people(FIRST, 1)
 
-    assert attempt(ward).outcome is Outcome.OFF
+    assert attempt(ward).outcome is TrainingDecision.OFF
     with ward.process(FIRST) as site:
         assert site.store.models(GLOBAL) == []
         assert site.store.own() is None
@@ -156,12 +156,12 @@ def test_answers_to_files_that_are_gone_do_not_count(tmp_path: Path) -> None:
     number = list(ward.truth).index(gone)
     (ward.photos / f"{number}.ppm").unlink()
 
-    assert attempt(ward).outcome is Outcome.WAITS
+    assert attempt(ward).outcome is TrainingDecision.WAITS
 
 
 def test_a_folder_without_samples_trains_nothing(tmp_path: Path) -> None:
     ward = Ward(tmp_path, settings='kind = "images"\n' + OWN_TABLE)
-    assert attempt(ward).outcome is Outcome.WAITS
+    assert attempt(ward).outcome is TrainingDecision.WAITS
 
 
 def test_a_training_that_diverges_is_not_tried_again_and_again(
@@ -172,14 +172,14 @@ def test_a_training_that_diverges_is_not_tried_again_and_again(
     train = Learner.train
 
     def diverging(
-        self: Learner, lesson: Lesson | WarmLesson, proceed: Callable[[], None]
+        self: Learner, lesson: TrainingJob | WarmupJob, proceed: Callable[[], None]
     ) -> Trained:
         return replace(train(self, lesson, proceed), usable=False)
 
     monkeypatch.setattr(Learner, "train", diverging)
 
-    assert attempt(ward).outcome is Outcome.DIVERGED
-    assert attempt(ward).outcome is Outcome.WAITS
+    assert attempt(ward).outcome is TrainingDecision.DIVERGED
+    assert attempt(ward).outcome is TrainingDecision.WAITS
     with ward.process(FIRST) as site:
         assert site.store.models(OWN) == []
 
@@ -193,9 +193,9 @@ def test_outside_the_owner_s_hours_it_waits_and_says_so(tmp_path: Path) -> None:
     refused = attempt(ward, Machine(clock=FakeClock(noon)))
     trained = attempt(ward, Machine(clock=FakeClock(noon + timedelta(hours=11))))
 
-    assert refused.outcome is Outcome.UNAVAILABLE
+    assert refused.outcome is TrainingDecision.UNAVAILABLE
     assert refused.why == "not eligible: it is 12:00, not 22:00 to 06:00"
-    assert trained.outcome is Outcome.TRAINED
+    assert trained.outcome is TrainingDecision.TRAINED
 
 
 def test_a_wrong_setting_of_eligibility_names_the_file(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_sensor_ends_it_between_two_steps(tmp_path: Path) -> None:
     ended = attempt(ward, Machine(power=tmp_path / "power"), flip)
 
     assert ended == Attempt(
-        outcome=Outcome.UNAVAILABLE, why="not eligible: battery-low"
+        outcome=TrainingDecision.UNAVAILABLE, why="not eligible: battery-low"
     )
     level.write_text("90\n")
     assert attempt(ward, Machine(power=tmp_path / "power")).answers == 3
@@ -239,7 +239,7 @@ def test_who_is_told_to_stop_stops_and_the_next_look_trains(tmp_path: Path) -> N
         raise UnavailableError("told to stop")
 
     assert attempt(ward, proceed=stop).told.endswith("told to stop")
-    assert attempt(ward).outcome is Outcome.TRAINED
+    assert attempt(ward).outcome is TrainingDecision.TRAINED
 
 
 def test_a_sample_that_is_erased_meanwhile_is_not_learnt(tmp_path: Path) -> None:
@@ -278,8 +278,8 @@ def test_two_processes_do_not_train_at_once(tmp_path: Path) -> None:
 
     first = attempt(ward, proceed=meanwhile)
 
-    assert first.outcome is Outcome.TRAINED
-    assert [each.outcome for each in seen] == [Outcome.BUSY]
+    assert first.outcome is TrainingDecision.TRAINED
+    assert [each.outcome for each in seen] == [TrainingDecision.BUSY]
 
 
 def test_what_another_process_has_just_trained_is_not_trained_again(
@@ -296,5 +296,5 @@ def test_what_another_process_has_just_trained_is_not_trained_again(
 
     monkeypatch.setattr(local_training, "claimed", later)
 
-    assert attempt(ward).outcome is Outcome.WAITS
-    assert [each.outcome for each in seen] == [Outcome.TRAINED]
+    assert attempt(ward).outcome is TrainingDecision.WAITS
+    assert [each.outcome for each in seen] == [TrainingDecision.TRAINED]

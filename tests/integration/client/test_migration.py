@@ -13,7 +13,7 @@ from typing_extensions import override
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import Kind, Label
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.keys.keyring import Keyring
 from fedask.client.store.memory import FakeClock, MemoryKeyring
 from fedask.client.store.sqlite import connection, schema
@@ -106,8 +106,8 @@ def test_all_that_a_file_of_the_fourth_schema_says_stays(path: Path) -> None:
     for _ in range(2):
         with closing(SqliteStore(path)) as store:
             items = {item.uid: item for item in store.items()}
-            assert (items[A].state, items[A].label) == (State.TRAINED, LABEL)
-            assert (items[C].state, items[C].label) == (State.QUEUED, None)
+            assert (items[A].state, items[A].label) == (ItemState.TRAINED, LABEL)
+            assert (items[C].state, items[C].label) == (ItemState.QUEUED, None)
             assert len(items) == MANY + 3
             said = [(v.number, v.uid, v.label, v.kind) for v in store.verdicts(9, None)]
             assert said == [

@@ -8,7 +8,7 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.labelling.web.hints import Guess
-from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.model_guess import ModelGuesses
 from fedask.client.store.memory import FakeClock
@@ -58,7 +58,9 @@ def test_the_own_model_is_asked_while_no_newer_global_one_is_there(ward: Ward) -
     asked, (uid, *_) = guesses(ward), ward.truth
     with ward.process(FIRST) as site:
         (shared,) = site.store.models(GLOBAL)
-        record = OwnRecord(base=model_version(shared), answers={uid: 0}, at=FIRST)
+        record = LocalModelRecord(
+            base=model_version(shared), answers={uid: 0}, at=FIRST
+        )
         for label in (0, 1):
             site.store.put_own(record, always(label, shared))
             assert asked.guess(uid) == Guess(label=label, own=True)

@@ -8,9 +8,9 @@ import numpy as np
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut, whole_cut
 
-from fedask.client.records.label_queue import Origin, State
-from fedask.client.site.data_watcher import Lookout
-from fedask.client.site.local_training import Outcome, OwnTraining
+from fedask.client.records.label_queue import ItemState, QueryOrigin
+from fedask.client.site.data_watcher import DataWatcher
+from fedask.client.site.local_training import LocalTraining, TrainingDecision
 from fedask.client.site.model_guess import ModelGuesses
 from fedask.client.store.memory import FakeClock
 
@@ -45,20 +45,20 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
         now = FIRST + timedelta(days=day)
         ward.arrive(PER_DAY, now)
         with ward.process(now) as site:  # `fedask device run-once`, from cron
-            lookout = Lookout(site)
+            lookout = DataWatcher(site)
             looked = lookout.look()
-            own = OwnTraining(site).attempt(lookout.held)
+            own = LocalTraining(site).attempt(lookout.held)
         # The first look finds what nobody asked before; later ones only what is new.
         assert looked.new == PER_DAY + (40 - len(before)) * (day == 1)
         assert looked.samples == 40 + PER_DAY * day
         asked.append(looked.asked)
-        if own.outcome is Outcome.TRAINED:
+        if own.outcome is TrainingDecision.TRAINED:
             trained.append(own.answers)
             assert own.answers == answered
         else:
-            assert own.outcome is Outcome.WAITS
+            assert own.outcome is TrainingDecision.WAITS
         with ward.process(now) as site:
-            assert Lookout(site).look().new == 0
+            assert DataWatcher(site).look().new == 0
         answered += ward.people(now, 2)
 
     assert max(asked) <= CAPACITY
@@ -67,7 +67,7 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
         items = site.store.items()
     alone = [item for item in items if item.uid not in before]
     assert len(alone) == sum(asked)
-    assert {item.origin for item in alone} <= {Origin.SCORE, Origin.CHANCE}
+    assert {item.origin for item in alone} <= {QueryOrigin.SCORE, QueryOrigin.CHANCE}
 
     check_own_model(ward, trained)
 
@@ -78,5 +78,5 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     with ward.process(FIRST + timedelta(days=DAYS)) as site:
         states = Counter(item.state for item in site.store.items())
         right = [i for i in site.store.items() if i.label is not None]
-    assert states[State.TRAINED] == answered
+    assert states[ItemState.TRAINED] == answered
     assert all(item.label == ward.truth[item.uid] for item in right)

@@ -23,13 +23,13 @@ from fedask.client.data.sources.watch import Watch
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.oracle import Nobody
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Lesson, Trained
+from fedask.client.learning.training.sgd import Trained, TrainingJob
 from fedask.client.records.annotation import Label
-from fedask.client.records.label_queue import Origin, State
-from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.label_queue import ItemState, QueryOrigin
+from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
@@ -82,7 +82,7 @@ class Ward:
         """Let new samples arrive, and ask those that are worth it."""
         self.count += PER_DAY
         world = self.opened(store)
-        setting = Setting(TASK, world.scenario, world.learner)
+        setting = RunContext(TASK, world.scenario, world.learner)
         for uids, raw in self.watch.look(100):
             assert self.watch.pool is not None
             Stream(self.watch.pool, store, setting).take(uids, raw, now)
@@ -121,14 +121,14 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
         with closing(SqliteStore(ward.path)) as store:
             answered += ward.labels(store, now)
             world = ward.opened(store)
-            setting = Setting(TASK, world.scenario, world.learner)
+            setting = RunContext(TASK, world.scenario, world.learner)
             made = train_offline(world.device, setting, now)
             assert made is not None
             assert len(made.answers) == len(store.items())
             own += store.models(OWN)
 
     with closing(SqliteStore(ward.path)) as store:
-        asked = [i for i in store.items() if i.origin is not Origin.CUT]
+        asked = [i for i in store.items() if i.origin is not QueryOrigin.CUT]
         assert len(asked) >= DAYS // 3
         assert answered >= len(asked)
         assert any(not np.array_equal(own[0][name], own[-1][name]) for name in own[0])
@@ -137,14 +137,14 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
 
         assert report.asked == before + len(asked)
         assert report.answered == len(store.items())
-        assert {item.state for item in store.items()} == {State.TRAINED}
+        assert {item.state for item in store.items()} == {ItemState.TRAINED}
 
 
 def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     ward: Ward, store: SqliteStore
 ) -> None:
     world = ward.connected(store)
-    setting = Setting(TASK, world.scenario, world.learner)
+    setting = RunContext(TASK, world.scenario, world.learner)
     ward.labels(store, MONDAY)
     items = store.items()
 
@@ -155,7 +155,7 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     (kept,) = store.models(OWN)
     (shared,) = store.models(GLOBAL)
     assert again == made == store.own()
-    assert made == OwnRecord(
+    assert made == LocalModelRecord(
         base=model_version(shared),
         answers={item.uid: LABELS[item.uid] for item in items},
         at=MONDAY,
@@ -173,10 +173,10 @@ def test_it_goes_on_for_a_cycle_and_stays_halfway(
     ward: Ward, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = ward.connected(store)
-    setting = Setting(TASK, world.scenario, world.learner)
+    setting = RunContext(TASK, world.scenario, world.learner)
     lessons = []
 
-    def climb(learner: Learner, lesson: Lesson, _: object) -> Trained:
+    def climb(learner: Learner, lesson: TrainingJob, _: object) -> Trained:
         lessons.append(lesson)
         assert learner.loaded is not None
         arrays = {name: array + 1 for name, array in learner.loaded.items()}
@@ -200,7 +200,7 @@ def test_a_device_that_was_never_connected_trains_nothing(
     ward: Ward, store: SqliteStore
 ) -> None:
     world = ward.opened(store)
-    setting = Setting(TASK, world.scenario, world.learner)
+    setting = RunContext(TASK, world.scenario, world.learner)
 
     assert train_offline(world.device, setting, MONDAY) is None
     assert store.models(OWN) == []
@@ -212,7 +212,7 @@ def test_a_store_of_another_task_is_refused(ward: Ward, store: SqliteStore) -> N
 
     with pytest.raises(StoreError, match="not one of this task"):
         train_offline(
-            world.device, Setting(TASK, world.scenario, world.learner), MONDAY
+            world.device, RunContext(TASK, world.scenario, world.learner), MONDAY
         )
 
 
@@ -226,7 +226,7 @@ def test_a_guard_stops_it_and_nothing_is_kept(ward: Ward, store: SqliteStore) ->
     world.device.proceed = stop
     with pytest.raises(UnavailableError, match="too-hot"):
         train_offline(
-            world.device, Setting(TASK, world.scenario, world.learner), MONDAY
+            world.device, RunContext(TASK, world.scenario, world.learner), MONDAY
         )
 
     assert store.models(OWN) == []

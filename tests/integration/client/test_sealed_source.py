@@ -16,7 +16,7 @@ from tests.support.client.world import CLASSES, SCENARIO, TASK, World, first_cut
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import Look, NoSamplesError
 from fedask.client.data.sources.source import open_source
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.payload import StoreQuota
 from fedask.client.records.pool import Pool
 from fedask.client.site.deployment import open_device
@@ -187,7 +187,7 @@ def test_a_device_asks_and_trains_from_its_store_alone(tmp_path: Path) -> None:
     ward.round(2, 0)
 
     with ward.open() as store:
-        trained = [i.uid for i in store.items() if i.state is State.TRAINED]
+        trained = [i.uid for i in store.items() if i.state is ItemState.TRAINED]
         assert len(trained) == 2
         cycles = store.forget([*trained, ward.uids[0]]).cycles
     assert {cycles[uid] for uid in trained} == {(1, 2)}
@@ -222,7 +222,7 @@ def test_what_was_trained_on_may_leave_for_new_samples(tmp_path: Path) -> None:
     ward = Ward(tmp_path, 6, **{"store-quota-bytes": 6 * size})
     ward.round(1, 0, cut=first_cut())
     with ward.open() as store:
-        trained = {i.uid for i in store.items() if i.state is State.TRAINED}
+        trained = {i.uid for i in store.items() if i.state is ItemState.TRAINED}
         gone = set()
         for number in (90, 91):
             gone.update(store.put_payload(bytes_uid(npy(number)), ".npy", npy(number)))

@@ -32,7 +32,7 @@ from fedask.client.labelling.grpc.error_table import IdleError, ReplacedError
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import Kind, Receipt
 from fedask.client.records.exhibit import Medium, Part
-from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.refusal import (
     LeaseError,
     NotLastError,
@@ -65,7 +65,11 @@ def test_what_is_leased_and_answered_is_on_the_disk(place: Place) -> None:
         receipts = [client.label(one, "owl"), client.skip(two), client.unsure(three)]
 
     assert (one.uid, one.until, one.cycle) == (uid(1), NOON + MINUTE, 1)
-    assert (one.origin, one.content, one.parts) == (Origin.CUT, Content.NOT_ASKED, ())
+    assert (one.origin, one.content, one.parts) == (
+        QueryOrigin.CUT,
+        Content.NOT_ASKED,
+        (),
+    )
     assert [r.kind for r in receipts] == [Kind.LABEL, Kind.SKIP, Kind.UNSURE]
     assert (receipts[0].label, receipts[0].at) == (2, NOON)
     kept = [(v.number, v.uid, v.kind, v.label) for v in place.verdicts()]
@@ -189,7 +193,7 @@ def test_statistics_tell_of_others_only_sums(place: Place) -> None:
         told = ann.statistics()
 
     assert (told.mine, told.today, dict(told.labels)) == (1, 2, {1: 2})
-    assert told.states == {State.QUEUED: 1, State.LABELLED: 2}
+    assert told.states == {ItemState.QUEUED: 1, ItemState.LABELLED: 2}
 
 
 def test_a_stream_gives_a_sample_for_every_answer_and_for_every_arrival(

@@ -20,7 +20,7 @@ from fedask.client.app import client_app
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import Look
 from fedask.client.data.sources.source import open_source
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.pool import Pool
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.task import Task
@@ -85,7 +85,7 @@ class Deployed:
         context = Context(1, 2, dict(self.node), RecordDict(), dict(config))
         return client_app(TASK)(message(content), context)
 
-    def queue(self) -> dict[str, State]:
+    def queue(self) -> dict[str, ItemState]:
         store = SqliteStore(self.store)
         try:
             return {item.uid: item.state for item in store.items()}
@@ -109,7 +109,7 @@ def test_a_device_asks_trains_and_scores_over_any_data(
     scored = device.send(step=2, score=model_version(device.model))
 
     assert not scored.has_error(), scored.error.reason
-    assert set(device.queue().values()) == {State.TRAINED}
+    assert set(device.queue().values()) == {ItemState.TRAINED}
     grid = scored.content.array_records["fedask.grid"]["counts"].numpy()
     assert grid.sum() == 4  # seven are whole, three were asked
     assert Path(f"{device.store}.index").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
@@ -140,7 +140,7 @@ def test_four_processes_label_every_sample_once(tmp_path: Path) -> None:
     items, verdicts = store.items(), store.verdicts(10**6, None)
     store.close()
     assert [(i.state, i.label) for i in items] == [
-        (State.LABELLED, int(uid, 16) % 7) for uid in uids
+        (ItemState.LABELLED, int(uid, 16) % 7) for uid in uids
     ]
     for name, share in shares.items():
         assert [v.uid for v in reversed(verdicts) if v.annotator == name] == share
@@ -229,5 +229,5 @@ def test_no_acknowledged_answer_is_lost_by_kill_9(path: Path) -> None:
         assert all(label == int(uid, 16) % 7 for uid, label in kept.items())
         # A kill between the commit and the print may leave one answer more.
         assert len(kept) <= len(acknowledged) + KILLS
-        assert {item.state for item in items} == {State.QUEUED, State.LABELLED}
+        assert {item.state for item in items} == {ItemState.QUEUED, ItemState.LABELLED}
         assert [item.uid for item in items] == UIDS

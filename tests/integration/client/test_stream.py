@@ -24,7 +24,7 @@ from tests.support.client.arrivals import (
 )
 
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.label_queue import Origin
+from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
@@ -112,7 +112,7 @@ def test_a_month_without_the_server(controller: str) -> None:
     # Chance has its share, whatever the scores were.
     uids = np.array(sorted({uid for _, b in batches for uid in b.uids.tolist()}))
     drawn = set(uids[draws_of(uids) < 0.05 * BUDGET].tolist())
-    chosen = {uid for uid, origin in told.items() if origin is Origin.CHANCE}
+    chosen = {uid for uid, origin in told.items() if origin is QueryOrigin.CHANCE}
     assert chosen <= drawn
     if controller != "fixed-cut":
         assert chosen == drawn

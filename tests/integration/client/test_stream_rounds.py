@@ -19,9 +19,9 @@ from tests.support.client.world import (
     whole_cut,
 )
 
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import Stream
-from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.common.ids import Uid
 from fedask.common.records import OTHER_MODEL
@@ -29,7 +29,7 @@ from fedask.server.ledger import Ledger
 
 
 def stream_of(world: World) -> Stream:
-    setting = Setting(TASK, world.scenario, world.learner)
+    setting = RunContext(TASK, world.scenario, world.learner)
     return Stream(world.device.pool, world.store, setting)
 
 
@@ -97,7 +97,7 @@ def test_what_arrived_is_answered_trained_on_and_paid_from_the_next_grant() -> N
     assert len(queued) == 5 - 5  # people are busy with what the cut asked
     queued = stream_of(world).take(*rows(new[20:]), tuesday)
     assert len(queued) == 5
-    assert Counter(i.origin for i in world.store.items())[Origin.CUT] == 7
+    assert Counter(i.origin for i in world.store.items())[QueryOrigin.CUT] == 7
 
     report = world.round(2, 1).report  # the first word of it to the server
     assert (report.asked, report.answered, report.cut_cycle) == (12, 7, 2)
@@ -106,7 +106,7 @@ def test_what_arrived_is_answered_trained_on_and_paid_from_the_next_grant() -> N
     world.people.willing = True
     report = world.round(2, 2).report
     assert (report.answered, report.skipped, report.expired) == (12, 0, 0)
-    assert {world.items()[uid].state for uid in queued} == {State.TRAINED}
+    assert {world.items()[uid].state for uid in queued} == {ItemState.TRAINED}
 
 
 def test_what_nobody_answers_expires_and_is_paid_back() -> None:
@@ -124,4 +124,4 @@ def test_what_nobody_answers_expires_and_is_paid_back() -> None:
     ledger.note(world.round(3, 0).report)
 
     assert ledger.spent == 2
-    assert {world.items()[uid].state for uid in queued} == {State.EXPIRED}
+    assert {world.items()[uid].state for uid in queued} == {ItemState.EXPIRED}

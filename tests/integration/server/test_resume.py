@@ -9,7 +9,7 @@ import pytest
 from tests.support.server.runs import DEVICES, final_model, play
 from tests.support.server.scripted import same
 
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.round.device import Begun, Device
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.records import Ask
@@ -107,7 +107,7 @@ def test_a_resumed_run_tells_devices_the_accuracy_that_was_measured_before(
     told: list[float | None] = []
     begin = Device.begin
 
-    def spied(device: Device, setting: Setting, ask: Ask, prox: float) -> Begun:
+    def spied(device: Device, setting: RunContext, ask: Ask, prox: float) -> Begun:
         told.append(ask.accuracy)
         return begin(device, setting, ask, prox)
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Lesson, Trained
+from fedask.client.learning.training.sgd import Trained, TrainingJob
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
@@ -48,7 +48,7 @@ def lessons(
     seed: int = 0,
     prox: float = 0.0,
     weak: bool = False,
-) -> list[Lesson]:
+) -> list[TrainingJob]:
     rng = np.random.default_rng(seed)
     given = []
     for number, count in enumerate(counts):
@@ -56,7 +56,9 @@ def lessons(
         labels = rng.integers(0, len(CLASSES), count).tolist()
         weights = rng.choice([0.1, 1.0], count).tolist() if weak else None
         labelled = made.prepare(samples, labels, weights)
-        given.append(Lesson(labelled=labelled, lr=0.3, prox=prox, stream=("s", number)))
+        given.append(
+            TrainingJob(labelled=labelled, lr=0.3, prox=prox, stream=("s", number))
+        )
     return given
 
 
@@ -243,7 +245,7 @@ def test_one_device_that_diverges_does_not_touch_the_others() -> None:
     made = learner(perceptron([64]), TrainConfig(steps=2, logit_shift=0.0))
     given = lessons(made, [4] * 8)
     broken = made.prepare(np.full((4, FEATURES), 3e38, dtype=np.float32), [0, 1, 2, 3])
-    given[3] = Lesson(labelled=broken, lr=0.3, prox=0.0, stream=("s", 3))
+    given[3] = TrainingJob(labelled=broken, lr=0.3, prox=0.0, stream=("s", 3))
 
     together = made.train_together(given)
 

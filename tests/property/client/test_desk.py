@@ -20,9 +20,16 @@ from typing_extensions import override
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.unleased_answer import Taken
-from fedask.client.records.annotation import SKIP, UNSURE, Kind, Label, Receipt, Verdict
+from fedask.client.records.annotation import (
+    SKIP,
+    UNSURE,
+    Annotation,
+    Kind,
+    Label,
+    Receipt,
+)
 from fedask.client.records.device_store import Waiting
-from fedask.client.records.label_queue import State, totals
+from fedask.client.records.label_queue import ItemState, totals
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
@@ -158,7 +165,7 @@ class Office(RuleBasedStateMachine):
     ) -> None:
         """A verdict without a lease, given just now or a while ago; then it again."""
         given = SAID[said]
-        brought = Verdict(
+        brought = Annotation(
             uid=uid,
             annotator=Annotator(who),
             kind=Kind.LABEL if isinstance(given, Label) else given,
@@ -193,7 +200,7 @@ class Office(RuleBasedStateMachine):
         uids = [uid for uid in some if uid in self.clerk.papers]
         self.clerk.expire(uids)
         for store in self.stores[:2]:
-            store.move(uids, State.EXPIRED, meanwhile=True)
+            store.move(uids, ItemState.EXPIRED, meanwhile=True)
 
     @rule(uid=one_uid, label=st.integers(0, 2))
     def an_oracle_answers(self, uid: Uid, label: int) -> None:

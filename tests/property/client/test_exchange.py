@@ -16,7 +16,7 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
     to_annotation,
 )
 from fedask.client.labelling.labelstudio.studio_file import parse
-from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.annotation import Annotation, Kind
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Annotator, Uid
@@ -35,11 +35,11 @@ TIMES = st.none() | st.datetimes(BEGIN, END, timezones=ZONES)
 
 
 @st.composite
-def verdicts(draw: st.DrawFn) -> Verdict:
+def verdicts(draw: st.DrawFn) -> Annotation:
     kind = draw(st.sampled_from(Kind))
     classed = kind not in {Kind.SKIP, Kind.UNSURE}
     at = draw(TIMES)
-    return Verdict(
+    return Annotation(
         uid=draw(st.sampled_from(UIDS)),
         annotator=Annotator(
             draw(st.from_regex("[a-z0-9][a-zA-Z0-9._@-]{0,9}", fullmatch=True))
@@ -53,7 +53,7 @@ def verdicts(draw: st.DrawFn) -> Verdict:
 
 @given(verdicts(), CLASSES, st.booleans())
 def test_a_verdict_is_what_its_annotation_says(
-    verdict: Verdict, classes: list[str], believed: bool
+    verdict: Annotation, classes: list[str], believed: bool
 ) -> None:
     reading = Reading(classes=classes, source="x", ground_truth=believed)
     written = json.dumps(to_annotation(verdict, classes, "show"))
@@ -110,7 +110,7 @@ def desk(store: MemoryStore) -> Desk:
 @settings(max_examples=40)
 @given(st.lists(verdicts(), max_size=6), CLASSES)
 def test_a_table_brings_the_same_elsewhere(
-    said: list[Verdict], classes: list[str]
+    said: list[Annotation], classes: list[str]
 ) -> None:
     here, there = MemoryStore(), MemoryStore()
     for store in (here, there):
@@ -131,7 +131,7 @@ def test_a_table_brings_the_same_elsewhere(
 
 @settings(max_examples=60)
 @given(st.lists(verdicts(), max_size=6, unique_by=lambda v: (v.annotator, v.key)))
-def test_taking_twice_and_backwards_leaves_the_newest(said: list[Verdict]) -> None:
+def test_taking_twice_and_backwards_leaves_the_newest(said: list[Annotation]) -> None:
     one, two = MemoryStore(), MemoryStore()
     for store in (one, two):
         store.add(1, UIDS)

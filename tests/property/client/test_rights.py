@@ -34,7 +34,7 @@ from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.annotation import Label
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.round.device import Device
 from fedask.client.store.memory import FakeClock, MemoryStore
@@ -260,11 +260,11 @@ class Site(RuleBasedStateMachine):
         run_round(device, SCENARIO, LEARNER, ask, MODEL)
         assert all("train" in self.may(uid) for uid in self.trained() - before)
         for item in self.store.items():
-            waits = item.state in {State.QUEUED, State.LEASED}
+            waits = item.state in {ItemState.QUEUED, ItemState.LEASED}
             assert not waits or self.may(item.uid) >= EVERYTHING
 
     def trained(self) -> set[Uid]:
-        return {i.uid for i in self.store.items() if i.state is State.TRAINED}
+        return {i.uid for i in self.store.items() if i.state is ItemState.TRAINED}
 
     @rule(
         who=st.sampled_from(["ann", "bob"]),
@@ -293,7 +293,7 @@ class Site(RuleBasedStateMachine):
     def undo(self, who: str) -> None:
         self.desk.undo(who)
         for item in self.store.items():
-            if item.state is State.LEASED:
+            if item.state is ItemState.LEASED:
                 assert self.may(item.uid) >= EVERYTHING
 
 

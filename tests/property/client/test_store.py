@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 from typing_extensions import override
 
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.label_queue import MOVES, Item, Origin, State
+from fedask.client.records.label_queue import MOVES, Item, ItemState, QueryOrigin
 from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
@@ -23,11 +23,11 @@ from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 
 UIDS = [Uid(letter * 32) for letter in "abcdef"]
-ANSWERED = {State.LABELLED, State.TRAINED}
+ANSWERED = {ItemState.LABELLED, ItemState.TRAINED}
 PLAIN = {  # what ``move`` may do
-    (State.LABELLED, State.TRAINED),
-    (State.QUEUED, State.SKIPPED),
-    (State.QUEUED, State.EXPIRED),
+    (ItemState.LABELLED, ItemState.TRAINED),
+    (ItemState.QUEUED, ItemState.SKIPPED),
+    (ItemState.QUEUED, ItemState.EXPIRED),
 }
 
 some_uids = st.lists(st.sampled_from(UIDS), max_size=4)
@@ -69,18 +69,18 @@ class Queue(RuleBasedStateMachine):
         for uid in uids:
             known = self.model.get(uid)
             if known is None:
-                self.model[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
-            elif known.state is State.EXPIRED:
+                self.model[uid] = Item(uid=uid, state=ItemState.QUEUED, cycle=cycle)
+            elif known.state is ItemState.EXPIRED:
                 self.model[uid] = replace(
                     known,
-                    state=State.QUEUED,
+                    state=ItemState.QUEUED,
                     cycle=cycle,
                     asked=known.asked + 1,
-                    origin=Origin.CUT,
+                    origin=QueryOrigin.CUT,
                 )
 
-    @rule(uids=some_uids, origin=st.sampled_from(Origin), stale=st.booleans())
-    def arrive(self, uids: list[Uid], origin: Origin, stale: bool) -> None:
+    @rule(uids=some_uids, origin=st.sampled_from(QueryOrigin), stale=st.booleans())
+    def arrive(self, uids: list[Uid], origin: QueryOrigin, stale: bool) -> None:
         asked = dict.fromkeys(uids, origin)
         after = self.pace + b"."
         fresh = asked.keys() - self.model.keys()
@@ -95,14 +95,14 @@ class Queue(RuleBasedStateMachine):
             self.pace = after
             for uid in fresh:
                 self.model[uid] = Item(
-                    uid=uid, state=State.QUEUED, cycle=9, origin=origin
+                    uid=uid, state=ItemState.QUEUED, cycle=9, origin=origin
                 )
 
     @rule(uid=one_uid, label=st.integers(0, 9))
     def answer(self, uid: Uid, label: int) -> None:
         item = self.model.get(uid)
         first = item is not None and item.label is None
-        legal = item is not None and State.LABELLED in MOVES[item.state]
+        legal = item is not None and ItemState.LABELLED in MOVES[item.state]
         for store in self.both():
             try:
                 assert bool(store.answer({uid: label})) == first
@@ -113,13 +113,13 @@ class Queue(RuleBasedStateMachine):
             self.first_answers[uid] = label
             self.model[uid] = replace(
                 item,
-                state=State.LABELLED,
+                state=ItemState.LABELLED,
                 label=label,
-                outcome=State.LABELLED,
+                outcome=ItemState.LABELLED,
             )
 
-    @rule(uids=some_uids, to=st.sampled_from(State))
-    def move(self, uids: list[Uid], to: State) -> None:
+    @rule(uids=some_uids, to=st.sampled_from(ItemState))
+    def move(self, uids: list[Uid], to: ItemState) -> None:
         legal = all(
             uid in self.model
             and (self.model[uid].state is to or (self.model[uid].state, to) in PLAIN)
@@ -137,8 +137,8 @@ class Queue(RuleBasedStateMachine):
                 self.model[uid] = replace(
                     item,
                     state=to,
-                    expired=item.expired + (to is State.EXPIRED),
-                    outcome=to if to is State.SKIPPED else item.outcome,
+                    expired=item.expired + (to is ItemState.EXPIRED),
+                    outcome=to if to is ItemState.SKIPPED else item.outcome,
                 )
 
     @rule(version=st.sampled_from(["00aa", "00bb"]), size=st.integers(0, 3))
@@ -190,9 +190,13 @@ class Queue(RuleBasedStateMachine):
             assert labels == self.first_answers
             for item in items:
                 assert (item.label is not None) == (item.state in ANSWERED)
-                assert (item.leased_until is not None) == (item.state is State.LEASED)
+                assert (item.leased_until is not None) == (
+                    item.state is ItemState.LEASED
+                )
                 # Each time it was asked ended in an expiry, but for the last.
-                assert item.asked - item.expired == (item.state is not State.EXPIRED)
+                assert item.asked - item.expired == (
+                    item.state is not ItemState.EXPIRED
+                )
 
     @override
     def teardown(self) -> None:

@@ -13,12 +13,12 @@ from typing_extensions import override
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.label_queue import Origin
+from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.common.grid import Scored
@@ -137,7 +137,7 @@ def make_stream(store: DeviceStore, values: Mapping[str, Any] | None = None) -> 
             **(values or {}),
         }
     )
-    setting = Setting(TASK, scenario, Learner(TASK, scenario.train))
+    setting = RunContext(TASK, scenario, Learner(TASK, scenario.train))
     return Stream(Pool(ArraySource(SAMPLES)), store, setting)
 
 
@@ -155,5 +155,5 @@ def pace_of(store: DeviceStore) -> Pace:
     return Pace.from_bytes(store.pace())
 
 
-def origins(store: DeviceStore) -> dict[Uid, Origin]:
+def origins(store: DeviceStore) -> dict[Uid, QueryOrigin]:
     return {item.uid: item.origin for item in store.items()}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fedask.client.store.audit.audit_check import Finding, verify
+from fedask.client.store.audit.audit_check import AuditFinding, verify
 from fedask.client.store.audit.audit_log import SqliteAudit
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
@@ -38,7 +38,7 @@ def opened(
         yield store
 
 
-def checked(path: Path, **given: Any) -> Finding:  # noqa: ANN401
+def checked(path: Path, **given: Any) -> AuditFinding:  # noqa: ANN401
     given.setdefault("keys", [KEY])
     return verify(path, **given)
 

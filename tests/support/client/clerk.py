@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.common.ids import Uid
 
 LENGTH = timedelta(seconds=60)
@@ -28,13 +28,13 @@ class Paper:
         ends = self.leases.values() if self.state == "leased" else ()
         return Item(
             uid=uid,
-            state=State(self.state),
+            state=ItemState(self.state),
             cycle=self.cycle,
             label=self.label,
             asked=self.asked,
             expired=self.expired,
             leased_until=max(ends, default=None),
-            outcome=None if self.outcome is None else State(self.outcome),
+            outcome=None if self.outcome is None else ItemState(self.outcome),
         )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Lesson
+from fedask.client.learning.training.sgd import TrainingJob
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
@@ -39,6 +39,6 @@ def start(given: Task | None = None) -> dict[str, NDArray[Any]]:
 
 def lesson(
     made: Learner, *, lr: float = 0.1, prox: float = 0.0, stream: int = 0, n: int = 24
-) -> Lesson:
+) -> TrainingJob:
     labelled = made.prepare(SAMPLES[:n], LABELS[:n])
-    return Lesson(labelled=labelled, lr=lr, prox=prox, stream=("train", stream))
+    return TrainingJob(labelled=labelled, lr=lr, prox=prox, stream=("train", stream))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import Lease
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
@@ -17,14 +17,14 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def bring(store: Store, uid: Uid, state: State, cycle: int = 1) -> Item:
+def bring(store: Store, uid: Uid, state: ItemState, cycle: int = 1) -> Item:
     """Put a new sample into a state by the ordinary way."""
     store.add(cycle, [uid])
-    if state is State.LEASED:
+    if state is ItemState.LEASED:
         lease(store)
-    if state in {State.LABELLED, State.TRAINED}:
+    if state in {ItemState.LABELLED, ItemState.TRAINED}:
         store.answer({uid: 2})
-    if state in {State.TRAINED, State.SKIPPED, State.EXPIRED}:
+    if state in {ItemState.TRAINED, ItemState.SKIPPED, ItemState.EXPIRED}:
         store.move([uid], state)
     item = only(store)
     assert item.state is state
@@ -36,7 +36,7 @@ def only(store: Store) -> Item:
     return item
 
 
-def states(store: Store) -> dict[Uid, State]:
+def states(store: Store) -> dict[Uid, ItemState]:
     return {item.uid: item.state for item in store.items()}
 
 

@@ -16,10 +16,10 @@ from typing_extensions import override
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.grpc.client import LabellingClient
 from fedask.client.labelling.grpc.service_server import SERVICE, LabellingService
-from fedask.client.labelling.grpc.service_settings import Limits, ServiceSettings
+from fedask.client.labelling.grpc.service_settings import ServiceLimits, ServiceSettings
 from fedask.client.labelling.grpc.servicer import Guide
 from fedask.client.labelling.grpc.v1.labelling_pb2_grpc import LabellingStub
-from fedask.client.records.annotation import Verdict
+from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.exhibit import Exhibit, Medium, Part
 from fedask.client.store.memory import FakeClock
@@ -32,7 +32,7 @@ from fedask.common.ids import Annotator, Uid
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CLASSES = ("cat", "dog", "owl")
 GUIDE = Guide(classes=CLASSES, guidelines="An owl is no cat.", version="0.1.0")
-QUICK = Limits(heartbeat_s=0.05, look_s=0.02)
+QUICK = ServiceLimits(heartbeat_s=0.05, look_s=0.02)
 LEASE_S = 60.0
 NOTHING = Scored(np.zeros(0, np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
@@ -85,7 +85,7 @@ class Place:
     """A device with a service: its store, its clock, its samples."""
 
     folder: Path
-    limits: Limits = QUICK
+    limits: ServiceLimits = QUICK
     settings: DeskSettings = field(
         default_factory=lambda: DeskSettings(classes=len(CLASSES), lease_s=LEASE_S)
     )
@@ -114,7 +114,7 @@ class Place:
                 pairs = [(uid(one), uid(other)) for one, other in near]
                 store.put_scores("v", NOTHING, Waiting(scores={}, near=pairs))
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[Annotation]:
         with closing(self.opened()) as store:
             return store.verdicts(100_000, None)[::-1]
 

@@ -17,11 +17,11 @@ from fedask.client.data.rendering.showcase import Show, Showcase
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.web.hints import Helps
+from fedask.client.labelling.web.hints import Hints
 from fedask.client.labelling.web.page_app import labelling_page
 from fedask.client.labelling.web.page_server import server_of
 from fedask.client.labelling.web.page_settings import PageSettings
-from fedask.client.records.annotation import Verdict
+from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.pool import Pool
 from fedask.client.store.memory import FakeClock
@@ -45,7 +45,7 @@ class Site:
         classes: Sequence[str],
         shows: Mapping[str, Show] | None = None,
         near: Sequence[tuple[int, int]] = (),
-        helps: Helps | None = None,
+        helps: Hints | None = None,
         **settings: Any,  # noqa: ANN401  (of PageSettings)
     ) -> None:
         self.path = folder / "device.db"
@@ -120,7 +120,7 @@ class Site:
         """Return what stands, uid to label."""
         return {v.uid: v.label for v in self.verdicts() if v.undone is None}
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[Annotation]:
         """Return all that was ever said, newest first."""
         with self.desk() as desk:
             return desk.history(10_000)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.records.query_outcome import History
+from fedask.client.records.query_outcome import OutcomeHistory
 
 ARRAYS = [field.name for field in fields(View) if field.name != "salt"]
 NOTHING = Known(counts=np.zeros(0, np.int64), targets=np.zeros(0, np.int64))
@@ -61,12 +61,12 @@ def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View,
     return view, known
 
 
-def past(n: int, q: int = 3, cycles: int = 5, seed: int = 0) -> History:
+def past(n: int, q: int = 3, cycles: int = 5, seed: int = 0) -> OutcomeHistory:
     """Return a history in which the first expert knows what the model gets wrong."""
     rng = np.random.default_rng(seed)
     opinions = rng.random((n, q)).astype(np.float32)
     truths = np.clip(1 - opinions[:, 0] + rng.normal(0, 0.05, n), 0, 1)
-    return History(
+    return OutcomeHistory(
         cycles=np.sort(rng.integers(1, cycles + 1, n)),
         descriptors=opinions,
         levels=np.full((n, q), 0.5, dtype=np.float32),

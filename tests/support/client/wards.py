@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Context, RecordDict
 
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.annotation import Label
-from fedask.client.round.device import Outcome
+from fedask.client.round.device import RoundOutcome
 from fedask.client.site.deployment import open_device
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.memory import FakeClock
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid, bytes_uid
@@ -89,8 +89,8 @@ class Ward:
             os.utime(path, (long_ago, long_ago))  # nobody writes to it any more
             self.truth[bytes_uid(content)] = label
 
-    def process(self, now: datetime) -> Site:
-        return Site.at(self.folder, FakeClock(now))
+    def process(self, now: datetime) -> DeviceFolder:
+        return DeviceFolder.at(self.folder, FakeClock(now))
 
     def people(self, now: datetime, most: int) -> int:
         with self.process(now) as site:
@@ -121,7 +121,7 @@ class Ward:
         *,
         score: bool = False,
         accuracy: float | None = None,
-    ) -> Outcome:
+    ) -> RoundOutcome:
         """Send one train message; return all that the reply is made of."""
         task, scenario = self.task, self.scenario
         learner, version = self.loaded(), self.version()
@@ -134,7 +134,7 @@ class Ward:
         )
         context = Context(1, 2, {"site": str(self.folder)}, RecordDict(), {})
         with open_device(task, scenario, context) as device:
-            begun = device.begin(Setting(task, scenario, learner), ask, prox=0.0)
+            begun = device.begin(RunContext(task, scenario, learner), ask, prox=0.0)
             trained = None if begun.lesson is None else learner.train(begun.lesson)
             return device.finish(begun, trained)
 

@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import Oracle
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
-from fedask.client.round.device import Device, Outcome
+from fedask.client.round.device import Device, RoundOutcome
 from fedask.client.store.memory import MemoryStore
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario
@@ -81,10 +81,10 @@ def whole_cut(cycle: int, version: str, groups: int = 3) -> Cut:
 
 def run_round(
     device: Device, scenario: Scenario, learner: Learner, ask: Ask, model: Arrays
-) -> Outcome:
+) -> RoundOutcome:
     """Do with one message what the ClientApp does with it."""
     learner.load(model)
-    begun = device.begin(Setting(TASK, scenario, learner), ask, prox=0.0)
+    begun = device.begin(RunContext(TASK, scenario, learner), ask, prox=0.0)
     trained = None if begun.lesson is None else learner.train(begun.lesson)
     return device.finish(begun, trained)
 
@@ -134,12 +134,12 @@ class World:
         cut: Cut | None = None,
         score: str = "",
         accuracy: float | None = None,
-    ) -> Outcome:
+    ) -> RoundOutcome:
         """Send one train message."""
         ask = Ask(cycle=cycle, step=step, cut=cut, score=score, accuracy=accuracy)
         return run_round(self.device, self.scenario, self.learner, ask, self.model)
 
-    def scored(self, cycle: int = 1) -> Outcome:
+    def scored(self, cycle: int = 1) -> RoundOutcome:
         """Do a first cycle that ends with scores of the current model."""
         self.round(cycle, 0, cut=first_cut(cycle))
         return self.round(cycle, 2, score=self.version)

@@ -2,11 +2,11 @@
 
 from fedask.simulations.comparison.summary import (
     ArmSummary,
+    ComparisonSummary,
     Figures,
     LedgerTotals,
-    Machine,
+    MachineSummary,
     Paired,
-    Summary,
 )
 
 LABELS = [20, 60, 100, 160, 240, 320]
@@ -28,7 +28,7 @@ FIGURES: Figures = {
     "class_balance": [None, 0.81, 0.83, 0.85, 0.86, 0.87],
     "diversity": [0.31, 0.36, 0.35, 0.34, 0.33, None],
 }
-MACHINE: Machine = {
+MACHINE: MachineSummary = {
     "python": "3.11.2",
     "torch": "2.9.0",
     "flwr": "1.41.0",
@@ -71,7 +71,7 @@ def arm(
     }
 
 
-def comparison() -> Summary:
+def comparison() -> ComparisonSummary:
     """Make a comparison of two arms over three seeds that went well."""
     shifts = (-0.012, 0.0, 0.012)
     random = [[value + shift for value in RANDOM] for shift in shifts]
@@ -110,7 +110,7 @@ def paired(p: float = 0.25, p_holm: float = 0.5) -> Paired:
     }
 
 
-def many(count: int) -> Summary:
+def many(count: int) -> ComparisonSummary:
     """Make a comparison of the reference and ``count`` arms, each worse by 0.01."""
     summary = comparison()
     summary["policies"] = {"uniform-random": summary["policies"]["uniform-random"]}

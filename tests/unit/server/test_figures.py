@@ -14,7 +14,7 @@ from fedask.server.figures import (
     cycle_figures,
     mean_score,
 )
-from fedask.server.progress import Progress
+from fedask.server.progress import RunProgress
 
 
 def _pairs(table: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -115,8 +115,8 @@ def test_mean_score_is_within_half_a_bin_of_the_scores() -> None:
     assert mean == pytest.approx(float(scores.mean()), abs=0.5 / 64)
 
 
-def _progress(*reports: object) -> Progress:
-    progress = Progress()
+def _progress(*reports: object) -> RunProgress:
+    progress = RunProgress()
     for number, fields in enumerate(reports):
         assert isinstance(fields, dict)
         said = report(11 + number, **fields)
@@ -150,7 +150,7 @@ def test_figures_of_a_cycle_follow_from_the_ledger_and_the_rows_before() -> None
 
 
 def test_figures_that_are_not_defined_yet_are_none() -> None:
-    figures = cycle_figures({"labels": 0, "accuracy": 0.1}, [], Progress(), 10)
+    figures = cycle_figures({"labels": 0, "accuracy": 0.1}, [], RunProgress(), 10)
 
     counts = dict.fromkeys(("asked", "spent", "answered", "skipped", "expired"), 0)
     assert {key: value for key, value in figures.items() if value is not None} == counts

@@ -15,7 +15,7 @@ from tests.support.server.scripted import (
 )
 
 from fedask.server.ledger import Ledger
-from fedask.server.progress import Progress
+from fedask.server.progress import RunProgress
 
 
 def _note(ledger: Ledger, node: int, asked: int, expired: int = 0) -> None:
@@ -147,7 +147,7 @@ def test_progress_survives_a_checkpoint() -> None:
     assert progress.cut is not None
     assert progress.refused
     progress.centres, progress.accuracy = b"\1\2", 0.75
-    again = Progress.from_state(json.loads(json.dumps(progress.to_state())))
+    again = RunProgress.from_state(json.loads(json.dumps(progress.to_state())))
     assert again.to_state() == progress.to_state()
     names = ("rounds", "cut", "ledger", "applied", "classes", "refused", "centres")
     for name in (*names, "accuracy"):
@@ -156,10 +156,10 @@ def test_progress_survives_a_checkpoint() -> None:
 
 
 def test_a_checkpoint_of_before_accuracies_were_told_can_be_resumed() -> None:
-    state = Progress().to_state()
+    state = RunProgress().to_state()
     del state["accuracy"]
 
-    assert Progress.from_state(state) == Progress()
+    assert RunProgress.from_state(state) == RunProgress()
 
 
 def test_device_that_comes_late_in_the_first_cycle_has_its_questions_bought() -> None:

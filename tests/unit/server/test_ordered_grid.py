@@ -10,7 +10,7 @@ from flwr.serverapp.strategy import FedAvg
 from tests.support.server.scripted import Bench, Nodes
 from typing_extensions import override
 
-from fedask.server.ordered_grid import Roster
+from fedask.server.ordered_grid import OrderedGrid
 
 NODES, ROUNDS = 7, 5
 
@@ -42,11 +42,15 @@ def test_nodes_come_in_the_order_of_their_registration() -> None:
         20: "2026-01-02T03:04:05+00:00",
         50: "2026-01-02T03:04:06+00:00",
     }
-    assert Roster(Registered(times)).get_node_ids() == [20, 30, 10, 50]
+    assert OrderedGrid(Registered(times)).get_node_ids() == [20, 30, 10, 50]
 
 
 def test_grid_that_knows_no_times_has_its_nodes_by_id() -> None:
-    assert Roster(Registered(dict.fromkeys((7, 3, 5), ""))).get_node_ids() == [3, 5, 7]
+    assert OrderedGrid(Registered(dict.fromkeys((7, 3, 5), ""))).get_node_ids() == [
+        3,
+        5,
+        7,
+    ]
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -76,7 +80,7 @@ def test_same_devices_are_sampled_whatever_ids_their_nodes_were_given(
 
 def test_all_else_is_left_to_the_grid() -> None:
     grid = create_autospec(Grid, instance=True)
-    roster, content = Roster(grid), RecordDict()
+    roster, content = OrderedGrid(grid), RecordDict()
     assert roster.run is grid.run
     roster.set_run(grid.run)
     grid.set_run.assert_called_once_with(grid.run)

@@ -1,7 +1,7 @@
 """Squared distances of many points, a block at a time. Called by batchers and density.
 
 Two ways, both free of small negative squares, and with copies of a sample at distance
-0. ``Block`` is for points that meet each other: they stay as the model gave them, and
+0. ``DistanceBlock`` is for points that meet each other: they stay as the model gave them, and
 only blocks are turned into float64, so that ties are ties and nothing overflows, at a
 few MiB. ``fix`` is for many rows that meet a few fixed points, where a row must get the
 same bits in every batch. Matrix products do not give that in floating point, so
@@ -32,7 +32,7 @@ Reals = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class DistanceBlock:
     """Some points in float64.
 
     Parameters
@@ -51,7 +51,7 @@ class Block:
     weights: Doubles | None = None
 
     @classmethod
-    def of(cls, features: Reals, weights: Reals | None = None) -> "Block":
+    def of(cls, features: Reals, weights: Reals | None = None) -> "DistanceBlock":
         """Convert points and square them."""
         x = features.astype(np.float64)
         norms = np.einsum("ij,ij->i", x, x)
@@ -60,7 +60,7 @@ class Block:
         a = weights.astype(np.float64)
         return cls(x, norms * np.einsum("ij,ij->i", a, a), a)
 
-    def gaps(self, others: "Block") -> Doubles:
+    def gaps(self, others: "DistanceBlock") -> Doubles:
         """Return squared distances to other points, (n, m); exactly 0 for copies.
 
         Inner products of outer products factor: ``<a x h, b x g> = <a, b> <h, g>``.
@@ -95,7 +95,7 @@ class Chosen:
         self._weights = np.empty((capacity, weights)) if weights else None
         self._count = 0
 
-    def add(self, block: Block) -> None:
+    def add(self, block: DistanceBlock) -> None:
         """Append points."""
         end = self._count + len(block)
         self._features[self._count : end] = block.features
@@ -104,11 +104,11 @@ class Chosen:
             self._weights[self._count : end] = block.weights
         self._count = end
 
-    def since(self, start: int) -> Block:
+    def since(self, start: int) -> DistanceBlock:
         """Return a view of the points from number ``start`` on."""
         part = slice(start, self._count)
         weights = None if self._weights is None else self._weights[part]
-        return Block(self._features[part], self._norms[part], weights)
+        return DistanceBlock(self._features[part], self._norms[part], weights)
 
     def __len__(self) -> int:
         return self._count

@@ -14,10 +14,10 @@ import typer
 
 from fedask.client.cli.console import print_json, print_table
 from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.site.device_settings import SiteSettings, read_site
-from fedask.client.store.audit.audit_check import Finding, latest, verify
+from fedask.client.site.device_settings import DeviceSettings, read_device_settings
+from fedask.client.store.audit.audit_check import AuditFinding, latest, verify
 from fedask.client.store.audit.audit_log import accept
-from fedask.client.store.audit.hash_chain import Entry, Head
+from fedask.client.store.audit.hash_chain import AuditEntry, Head
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, PrivacyError, StoreError
 
@@ -69,7 +69,7 @@ def audit_command(
     if checks + head + accepted > 1:
         msg = "--verify, --head and --accept do not go together: choose one"
         raise ConfigError(msg)
-    settings = read_site(site)
+    settings = read_device_settings(site)
     if accepted:
         _tell_head(_accept(settings), json=json)
     elif head:
@@ -82,7 +82,7 @@ def audit_command(
         _list(latest(settings.store_path, entries), json=json)
 
 
-def _list(entries: list[Entry], *, json: bool) -> None:
+def _list(entries: list[AuditEntry], *, json: bool) -> None:
     if json:
         keys = ("number", "at", "event", "body")
         print_json([{key: getattr(each, key) for key in keys} for each in entries])
@@ -91,7 +91,7 @@ def _list(entries: list[Entry], *, json: bool) -> None:
     print_table("audit log", ("number", "at", "event", "body"), rows)
 
 
-def _tell(found: Finding, *, json: bool) -> None:
+def _tell(found: AuditFinding, *, json: bool) -> None:
     if json:
         print_json(
             {
@@ -119,7 +119,7 @@ def _tell_head(head: Head | None, *, json: bool) -> None:
         typer.echo(str(head))
 
 
-def _accept(settings: SiteSettings) -> Head:
+def _accept(settings: DeviceSettings) -> Head:
     store = settings.store_path
     (key, *_) = _keys(settings)
     try:
@@ -133,12 +133,12 @@ def _accept(settings: SiteSettings) -> Head:
     return head
 
 
-def _checked(settings: SiteSettings, since: str) -> Finding:
+def _checked(settings: DeviceSettings, since: str) -> AuditFinding:
     head = Head.parse(since) if since else None
     return verify(settings.store_path, head=head, keys=_keys(settings))
 
 
-def _keys(settings: SiteSettings) -> list[bytes]:
+def _keys(settings: DeviceSettings) -> list[bytes]:
     store = settings.store_path
     if not store.is_file():
         msg = f"there is no store {store}"
@@ -147,7 +147,7 @@ def _keys(settings: SiteSettings) -> list[bytes]:
         return settings.store_settings().audit_keys(store)
 
 
-def _refuse_bad(found: Finding) -> None:
+def _refuse_bad(found: AuditFinding) -> None:
     if not found.ok:
         msg = f"entry {found.bad} of the audit log: {found.reason}"
         raise PrivacyError(msg)

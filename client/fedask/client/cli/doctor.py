@@ -8,7 +8,7 @@ import typer
 from fedask.client.cli.console import print_json, stdout
 from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.site.checkup import examine
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Grade
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
@@ -27,7 +27,7 @@ def doctor_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device doctor --site ward-3
     """
-    with Site.at(site, SystemClock()) as opened:
+    with DeviceFolder.at(site, SystemClock()) as opened:
         findings = []
         for finding in examine(opened):
             findings.append(finding)

@@ -15,10 +15,14 @@ from fedask.client.labelling.labelstudio.studio_file import (
     export_tasks,
     import_annotations,
 )
-from fedask.client.labelling.labelstudio.task_content import Contents
-from fedask.client.labelling.labelstudio.task_export import Guess, Shelf, Which
+from fedask.client.labelling.labelstudio.task_content import TaskContent
+from fedask.client.labelling.labelstudio.task_export import (
+    StudioPrediction,
+    TaskExport,
+    Which,
+)
 from fedask.client.records.audit_event import Event
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
@@ -28,7 +32,7 @@ _TABLE = ".csv"
 
 _Which = Annotated[Which, typer.Option("--samples", help="Which samples.")]
 Show = Annotated[
-    Guess,
+    StudioPrediction,
     typer.Option(
         help="What people see of the model: nothing, its score (not how sure it is), "
         "or its class, which Label Studio ticks for them."
@@ -55,7 +59,7 @@ def export_command(
     site: SiteFolder = Path(),
     *,
     which: _Which = Which.WAITING,
-    guess: Show = Guess.SCORE,
+    guess: Show = StudioPrediction.SCORE,
     files: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +78,7 @@ def export_command(
 
     Example: fedask device export tasks.json --site ward-3
     """
-    with Site.at(site, SystemClock()) as opened:
+    with DeviceFolder.at(site, SystemClock()) as opened:
         opened.store.keep_classes(opened.task.classes)
         if path.suffix == _TABLE:
             now = opened.clock.now()
@@ -84,10 +88,10 @@ def export_command(
             )
             tell(said._asdict(), (), json=json)
             return
-        contents = Contents()
+        contents = TaskContent()
         if files is not None:
-            contents = Contents(folder=files, served=files.resolve().name)
-        shelf = shelf_of(opened, guess, contents)
+            contents = TaskContent(folder=files, served=files.resolve().name)
+        shelf = task_export_of(opened, guess, contents)
         done = export_tasks(shelf, which, path)
         opened.store.record(
             Event.EXPORTED, at=None, to="file", tasks=done.tasks, aside=done.aside
@@ -114,7 +118,7 @@ def import_command(
 
     Example: fedask device import annotations.json --site ward-3 --person 3=ann
     """
-    with Site.at(site, SystemClock()) as opened:
+    with DeviceFolder.at(site, SystemClock()) as opened:
         reading = Reading(
             classes=opened.task.classes,
             source=source or path.suffix.removeprefix(".") or "file",
@@ -127,11 +131,13 @@ def import_command(
     tell_account(account, json=json)
 
 
-def shelf_of(site: Site, guess: Guess, contents: Contents) -> Shelf:
+def task_export_of(
+    site: DeviceFolder, guess: StudioPrediction, contents: TaskContent
+) -> TaskExport:
     """Return the samples of a site, as tasks."""
     classes = site.task.classes
     site.store.keep_classes(classes)
-    return Shelf(site.store, site.exhibit, classes, contents=contents, guess=guess)
+    return TaskExport(site.store, site.exhibit, classes, contents=contents, guess=guess)
 
 
 def people_of(told: list[str] | None) -> dict[str, str]:

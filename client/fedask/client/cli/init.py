@@ -10,8 +10,8 @@ import typer
 from fedask.client.cli.console import stderr
 from fedask.client.data.rights.holdings import OPEN
 from fedask.client.data.sources.source import SEALED, check_kind, kind_of
-from fedask.client.site.device_folder import Site
-from fedask.client.site.device_settings import FILE, read_site
+from fedask.client.site.device_folder import DeviceFolder
+from fedask.client.site.device_settings import FILE, read_device_settings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import parse_device_id
@@ -115,7 +115,7 @@ def init_command(
     except OSError as err:
         msg = f"cannot make {folder}: {err.strerror}"
         raise StoreError(msg) from err
-    with Site(read_site(folder), SystemClock(), "init") as site:
+    with DeviceFolder(read_device_settings(folder), SystemClock(), "init") as site:
         _ = site.store
     console = stderr()
     console.print(f"made {folder}: device {name}, data of kind {found}", markup=False)
@@ -132,7 +132,7 @@ def _check(folder: Path) -> None:
     ConfigError
         Whatever is wrong.
     """
-    with Site(read_site(folder), SystemClock()) as site:
+    with DeviceFolder(read_device_settings(folder), SystemClock()) as site:
         site.settings.desk_settings(site.task.num_classes)
         _ = site.policy
 

@@ -9,7 +9,7 @@ from fedask.client.cli.console import log_to_stderr, stderr, stdout
 from fedask.client.cli.options import SiteFolder
 from fedask.client.labelling.web.logins import add_login, remove_login
 from fedask.client.labelling.web.page_settings import PageSettings
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 
@@ -37,13 +37,13 @@ def serve_command(
         _serve_grpc(site)
         return
     # Only this command needs FastAPI.
-    from fedask.client.labelling.web.hints import Helps  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.hints import Hints  # noqa: PLC0415  (imports FastAPI)
     from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports FastAPI)
     from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports FastAPI)
     from fedask.client.site.model_guess import ModelGuesses  # noqa: PLC0415  (imports Flower)
 
     clock = SystemClock()
-    with Site.at(site, clock) as opened:
+    with DeviceFolder.at(site, clock) as opened:
         node = opened.settings.to_node()
         if port is not None:
             node["page-port"] = port
@@ -54,7 +54,7 @@ def serve_command(
             link = address_of(settings, token)
             stderr().print(f"open {link}", markup=False, highlight=False)
 
-        helps = Helps(guesses=ModelGuesses(site, clock))
+        helps = Hints(guesses=ModelGuesses(site, clock))
         page = page_of_device(node, settings, clock, announce, helps)
         if settings.logins is not None:
             announce("")
@@ -71,7 +71,7 @@ def _serve_grpc(folder: Path) -> None:
     def tell(address: str) -> None:
         stdout().print(f"listening at {address}", markup=False, highlight=False)
 
-    with Site.at(folder, SystemClock()) as opened:
+    with DeviceFolder.at(folder, SystemClock()) as opened:
         serve(service_of(opened), tell)
 
 
@@ -91,7 +91,7 @@ def login_command(
 
     Example: fedask device login ann --site ward-3 --remove
     """
-    with Site.at(site, SystemClock()) as opened:
+    with DeviceFolder.at(site, SystemClock()) as opened:
         node = opened.settings.to_node()
         with opened.settings.told("page"):
             settings = PageSettings.from_node(node, opened.task.classes)

@@ -8,11 +8,11 @@ from typing import Any
 from fedask.client.cli.console import print_json, print_table
 from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.labelling.web.gain_hint import gain_of
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import is_newest
 from fedask.client.records.milestone import recent_change
 from fedask.client.records.model_kind import GLOBAL
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 
@@ -22,7 +22,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device status --site ward-3
     """
-    with Site.at(site, SystemClock()) as opened:
+    with DeviceFolder.at(site, SystemClock()) as opened:
         found = status_of(opened)
     if json:
         print_json(found)
@@ -40,7 +40,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
         print_table("needs attention", ("what",), [(found["problem"],)])
 
 
-def status_of(site: Site) -> dict[str, Any]:
+def status_of(site: DeviceFolder) -> dict[str, Any]:
     """Return how a device stands; a problem with the data does not hide the rest."""
     samples, problem = None, ""
     try:
@@ -51,7 +51,7 @@ def status_of(site: Site) -> dict[str, Any]:
     return {
         "device": site.settings.device,
         "samples": samples,
-        "queue": {state.value: progress.states.get(state, 0) for state in State},
+        "queue": {state.value: progress.states.get(state, 0) for state in ItemState},
         "labels": {
             name: progress.classes.get(index, 0)
             for index, name in enumerate(site.task.classes)
@@ -66,7 +66,7 @@ def status_of(site: Site) -> dict[str, Any]:
     }
 
 
-def _accuracy(site: Site) -> dict[str, Any] | None:
+def _accuracy(site: DeviceFolder) -> dict[str, Any] | None:
     """Return what the server told of the model, and how that has changed; or None.
 
     Unlike the labelling page it tells of losses, and of what this device had no part
@@ -107,7 +107,7 @@ def _day(text: str) -> str:
     return datetime.fromisoformat(text).astimezone().date().isoformat()
 
 
-def _own(site: Site) -> dict[str, Any] | None:
+def _own(site: DeviceFolder) -> dict[str, Any] | None:
     """Return how the own model came about; None before it was trained."""
     record, shared = site.store.own(), site.store.models(GLOBAL)
     if record is None:

@@ -13,15 +13,15 @@ from fedask.client.cli.exchange import (
     Truth,
     people_of,
     record_import,
-    shelf_of,
+    task_export_of,
     tell,
     tell_account,
 )
 from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.labelling.labelstudio.task_content import Contents
-from fedask.client.labelling.labelstudio.task_export import Guess
+from fedask.client.labelling.labelstudio.task_content import TaskContent
+from fedask.client.labelling.labelstudio.task_export import StudioPrediction
 from fedask.client.records.audit_event import Event
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def push_command(
     site: SiteFolder = Path(),
     *,
     token: _Token = None,
-    guess: Show = Guess.SCORE,
+    guess: Show = StudioPrediction.SCORE,
     json: Json = False,
 ) -> None:
     """Send what waits to a project on the site. Again sends only what is new.
@@ -52,7 +52,7 @@ def push_command(
     Example: fedask device push https://labels.site 7 --site ward-3
     """
     with _project_of(url, project, site, token) as (opened, studio):
-        shelf = shelf_of(opened, guess, Contents())
+        shelf = task_export_of(opened, guess, TaskContent())
         pushed = studio.push(shelf, quorum=opened.desk.quorum)
         opened.store.record(
             Event.EXPORTED,
@@ -100,14 +100,20 @@ def pull_command(
 @contextmanager
 def _project_of(
     url: str, project: int, site: Path, token: Path | None
-) -> Iterator[tuple[Site, "Studio"]]:
+) -> Iterator[tuple[DeviceFolder, "Studio"]]:
     """Open a site, and a project on its server."""
     # Only what calls a server needs httpx.
     from fedask.client.labelling.labelstudio.studio import Studio  # noqa: PLC0415  (imports httpx)
-    from fedask.client.labelling.labelstudio.studio_address import Address, read_token  # noqa: PLC0415  (imports httpx)
-    from fedask.client.labelling.labelstudio.studio_connection import Link  # noqa: PLC0415  (imports httpx)
+    from fedask.client.labelling.labelstudio.studio_address import (  # noqa: PLC0415  (imports httpx)
+        StudioAddress,
+        read_token,
+    )
+    from fedask.client.labelling.labelstudio.studio_connection import StudioConnection  # noqa: PLC0415  (imports httpx)
 
     clock = SystemClock()
-    address = Address(url=url, token=read_token(token))
-    with Site.at(site, clock) as opened, Link(address, clock) as link:
+    address = StudioAddress(url=url, token=read_token(token))
+    with (
+        DeviceFolder.at(site, clock) as opened,
+        StudioConnection(address, clock) as link,
+    ):
         yield opened, Studio(link, project, url)

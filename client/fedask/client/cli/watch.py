@@ -11,14 +11,14 @@ import typer
 
 from fedask.client.cli.console import print_json, stderr
 from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.site.data_watcher import Looked, Lookout
-from fedask.client.site.device_folder import Site
-from fedask.client.site.local_training import Outcome, OwnTraining
+from fedask.client.site.data_watcher import DataWatcher, Looked
+from fedask.client.site.device_folder import DeviceFolder
+from fedask.client.site.local_training import LocalTraining, TrainingDecision
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError, UnavailableError
 
 # What somebody who watches need not be told at every look.
-_USUAL = frozenset({Outcome.OFF, Outcome.WAITS})
+_USUAL = frozenset({TrainingDecision.OFF, TrainingDecision.WAITS})
 
 
 def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
@@ -30,10 +30,10 @@ def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device run-once --site ward-3
     """
-    with Site.at(site, SystemClock(), "watch") as opened:
-        lookout = Lookout(opened)
+    with DeviceFolder.at(site, SystemClock(), "watch") as opened:
+        lookout = DataWatcher(opened)
         looked = lookout.look()
-        own = OwnTraining(opened).attempt(lookout.held)
+        own = LocalTraining(opened).attempt(lookout.held)
     if json:
         print_json({**asdict(looked), "own": asdict(own)})
     else:
@@ -55,15 +55,15 @@ def watch_command(
     Example: fedask device watch --site ward-3 --every 30
     """
     console, stop = stderr(), _stopped_by_signals()
-    with Site.at(site, SystemClock(), "watch") as opened:
+    with DeviceFolder.at(site, SystemClock(), "watch") as opened:
 
         def proceed() -> None:
             if stop.is_set():
                 msg = "told to stop"
                 raise UnavailableError(msg)
 
-        lookout, own = Lookout(opened), OwnTraining(opened, proceed)
-        last = Outcome.OFF
+        lookout, own = DataWatcher(opened), LocalTraining(opened, proceed)
+        last = TrainingDecision.OFF
         while not stop.is_set():
             try:
                 looked = lookout.look()
@@ -95,7 +95,7 @@ def _told(looked: Looked) -> str:
     return f"{looked.samples} samples, {looked.new} new, {looked.asked} of them asked"
 
 
-def _is_news(outcome: Outcome, last: Outcome) -> bool:
-    if outcome is Outcome.TRAINED:
+def _is_news(outcome: TrainingDecision, last: TrainingDecision) -> bool:
+    if outcome is TrainingDecision.TRAINED:
         return True
     return outcome is not last and outcome not in _USUAL

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Annotator, Uid
 
@@ -46,7 +46,7 @@ Said = Label | Kind  # a person says a label, SKIP or UNSURE; other kinds are re
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Annotation:
     """One thing that one annotator said. Kept for ever.
 
     Parameters
@@ -100,7 +100,7 @@ class Lease:
     token: str
     until: datetime
     cycle: int
-    origin: Origin
+    origin: QueryOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class LabellingProgress:
     """How far the labelling is.
 
     Parameters
@@ -141,7 +141,7 @@ class Progress:
         Annotator to (right, given a class) of the controls; for the site alone.
     """
 
-    states: Mapping[State, int]
+    states: Mapping[ItemState, int]
     classes: Mapping[int, int]
     annotators: Mapping[Annotator, int]
     today: int
@@ -149,7 +149,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AgreementRule:
     """How many people must agree.
 
     Parameters
@@ -167,7 +167,7 @@ class Rule:
     unsure: int
 
     @classmethod
-    def parse(cls, text: str, unsure: int) -> "Rule":
+    def parse(cls, text: str, unsure: int) -> "AgreementRule":
         """Read ``one``, ``two`` or ``majority:N`` with an odd N.
 
         ``two`` is two that agree, a third person where they do not: ``majority:3``.
@@ -193,7 +193,9 @@ class Rule:
             raise ConfigError(msg)
         return cls(size // 2 + 1, size, unsure)
 
-    def settle(self, opinions: Sequence[Verdict]) -> tuple[State | None, int | None]:
+    def settle(
+        self, opinions: Sequence[Annotation]
+    ) -> tuple[ItemState | None, int | None]:
         """Return what the opinions make of a sample.
 
         Parameters
@@ -212,13 +214,13 @@ class Rule:
         for verdict in sorted(opinions, key=lambda v: v.place or v.number or math.inf):
             unsure += verdict.kind is Kind.UNSURE
             if verdict.kind is Kind.SKIP or unsure == self.unsure:
-                return State.SKIPPED, None
+                return ItemState.SKIPPED, None
             if verdict.label is None:
                 continue
             votes[verdict.label] += 1
             best = max(votes.values())
             if verdict.kind is Kind.GIVEN or votes[verdict.label] == self.quorum:
-                return State.LABELLED, verdict.label
+                return ItemState.LABELLED, verdict.label
             if best + self.most - votes.total() < self.quorum:
-                return State.SKIPPED, None  # no class can get there any more
+                return ItemState.SKIPPED, None  # no class can get there any more
         return None, None

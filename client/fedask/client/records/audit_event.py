@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 
 
 class Event(StrEnum):
@@ -31,9 +31,9 @@ class Event(StrEnum):
 
 # What a plain move of the queue is called.
 MOVED = {
-    State.QUEUED: Event.RELEASED,
-    State.SKIPPED: Event.SKIPPED,
-    State.EXPIRED: Event.EXPIRED,
-    State.TRAINED: Event.TRAINED,
+    ItemState.QUEUED: Event.RELEASED,
+    ItemState.SKIPPED: Event.SKIPPED,
+    ItemState.EXPIRED: Event.EXPIRED,
+    ItemState.TRAINED: Event.TRAINED,
 }
 Fact = int | str  # a number or a short word

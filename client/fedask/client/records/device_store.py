@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from fedask.client.records.erasure import ErasureStore
-from fedask.client.records.label_queue import LabelStore, Origin
-from fedask.client.records.local_model import OwnStore
+from fedask.client.records.label_queue import LabelStore, QueryOrigin
+from fedask.client.records.local_model import LocalModelStore
 from fedask.client.records.milestone import MilestoneStore
-from fedask.client.records.pseudo_label import SureStore
-from fedask.client.records.query_outcome import PrecedentStore
+from fedask.client.records.pseudo_label import PseudoLabelStore
+from fedask.client.records.query_outcome import QueryOutcomeStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -92,7 +92,7 @@ class ArrivalStore(Protocol):
     def add_arrivals(
         self,
         cycle: int,
-        asked: Mapping[Uid, Origin],
+        asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
         taken: Collection[Uid] = (),
@@ -149,9 +149,9 @@ class DeviceStore(
     ScoreStore,
     LabelStore,
     ArrivalStore,
-    PrecedentStore,
-    SureStore,
-    OwnStore,
+    QueryOutcomeStore,
+    PseudoLabelStore,
+    LocalModelStore,
     ErasureStore,
     MilestoneStore,
     Protocol,

@@ -16,7 +16,7 @@ from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
 
-class State(StrEnum):
+class ItemState(StrEnum):
     """Where a sample stands in the queue."""
 
     QUEUED = "queued"  # waits for a person
@@ -27,12 +27,12 @@ class State(StrEnum):
     EXPIRED = "expired"  # nobody answered in time; may be asked again
 
 
-WAITING = frozenset({State.QUEUED, State.LEASED})  # for a person
-ANSWERED = frozenset({State.LABELLED, State.TRAINED})  # with a class
-CLOSED = ANSWERED | {State.SKIPPED}  # by people
+WAITING = frozenset({ItemState.QUEUED, ItemState.LEASED})  # for a person
+ANSWERED = frozenset({ItemState.LABELLED, ItemState.TRAINED})  # with a class
+CLOSED = ANSWERED | {ItemState.SKIPPED}  # by people
 
 
-class Origin(StrEnum):
+class QueryOrigin(StrEnum):
     """Who found that a sample is worth asking."""
 
     CUT = "cut"  # the server's cut
@@ -45,17 +45,17 @@ class Origin(StrEnum):
 
 ORACLE = Annotator("oracle")  # who answered, where an oracle has no name of its own
 
-MOVES: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset(
-        {State.LEASED, State.LABELLED, State.SKIPPED, State.EXPIRED}
+MOVES: dict[ItemState, frozenset[ItemState]] = {
+    ItemState.QUEUED: frozenset(
+        {ItemState.LEASED, ItemState.LABELLED, ItemState.SKIPPED, ItemState.EXPIRED}
     ),
-    State.LEASED: frozenset(
-        {State.QUEUED, State.LABELLED, State.SKIPPED, State.EXPIRED}
+    ItemState.LEASED: frozenset(
+        {ItemState.QUEUED, ItemState.LABELLED, ItemState.SKIPPED, ItemState.EXPIRED}
     ),
-    State.LABELLED: frozenset({State.TRAINED}),
-    State.TRAINED: frozenset(),
-    State.SKIPPED: frozenset(),
-    State.EXPIRED: frozenset({State.QUEUED}),
+    ItemState.LABELLED: frozenset({ItemState.TRAINED}),
+    ItemState.TRAINED: frozenset(),
+    ItemState.SKIPPED: frozenset(),
+    ItemState.EXPIRED: frozenset({ItemState.QUEUED}),
 }
 
 
@@ -82,17 +82,17 @@ class Item:
     """
 
     uid: Uid
-    state: State
+    state: ItemState
     cycle: int
     label: int | None = None
     asked: int = 1
     expired: int = 0
     leased_until: datetime | None = None
-    origin: Origin = Origin.CUT
-    outcome: State | None = None
+    origin: QueryOrigin = QueryOrigin.CUT
+    outcome: ItemState | None = None
 
 
-def check_move(item: Item, to: State) -> None:
+def check_move(item: Item, to: ItemState) -> None:
     """Refuse a move that the table does not list.
 
     Raises
@@ -105,7 +105,7 @@ def check_move(item: Item, to: State) -> None:
         raise StoreError(msg)
 
 
-def check_plain_move(item: Item, to: State) -> None:
+def check_plain_move(item: Item, to: ItemState) -> None:
     """Refuse what ``check_move`` refuses, and a move that takes more than a state.
 
     A lease has an end, a label a class, and a question asked again its cycle.
@@ -116,8 +116,8 @@ def check_plain_move(item: Item, to: State) -> None:
         Naming the sample, the state, and the method that makes it.
     """
     check_move(item, to)
-    method = {State.LEASED: "lease", State.LABELLED: "answer"}.get(to)
-    if item.state is State.EXPIRED:
+    method = {ItemState.LEASED: "lease", ItemState.LABELLED: "answer"}.get(to)
+    if item.state is ItemState.EXPIRED:
         method = "add"
     if method is not None:
         msg = f"sample {item.uid} becomes {to} by {method}, not by a plain move"
@@ -133,8 +133,8 @@ def totals(items: Iterable[Item]) -> tuple[int, int, int, int]:
     rows = [(i.asked, i.outcome, i.expired) for i in items]
     return (
         sum(asked for asked, _, _ in rows),
-        sum(outcome is State.LABELLED for _, outcome, _ in rows),
-        sum(outcome is State.SKIPPED for _, outcome, _ in rows),
+        sum(outcome is ItemState.LABELLED for _, outcome, _ in rows),
+        sum(outcome is ItemState.SKIPPED for _, outcome, _ in rows),
         sum(expired for _, _, expired in rows),
     )
 
@@ -168,7 +168,9 @@ class LabelStore(Protocol):
         """
         ...
 
-    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
+    def move(
+        self, uids: Iterable[Uid], to: ItemState, *, meanwhile: bool = False
+    ) -> None:
         """Move samples to another state; to the same state is no move.
 
         SKIPPED is kept as a verdict of ``ORACLE``; leases of what moves end.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # it imports Flower, which an app that only labels does not n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnRecord:
+class LocalModelRecord:
     """How the own model came about.
 
     Parameters
@@ -37,10 +37,10 @@ class OwnRecord:
     usable: bool = True
 
 
-class OwnStore(Protocol):
+class LocalModelStore(Protocol):
     """Keeps the own model, one at a time."""
 
-    def put_own(self, record: OwnRecord, arrays: "Arrays | None") -> bool:
+    def put_own(self, record: LocalModelRecord, arrays: "Arrays | None") -> bool:
         """Replace record and model, in one transaction.
 
         Parameters
@@ -56,7 +56,7 @@ class OwnStore(Protocol):
         """
         ...
 
-    def own(self) -> OwnRecord | None:
+    def own(self) -> LocalModelRecord | None:
         """Return the record; None before the first training.
 
         It is gone with its model when a sample that it was trained on is erased. The
@@ -66,14 +66,14 @@ class OwnStore(Protocol):
 
 
 def fresh_answers(
-    answers: Mapping[Uid, int], record: OwnRecord | None
+    answers: Mapping[Uid, int], record: LocalModelRecord | None
 ) -> dict[Uid, int]:
     """Return what people have said, or corrected, since the own model was trained."""
     known = {} if record is None else record.answers
     return {uid: label for uid, label in answers.items() if known.get(uid) != label}
 
 
-def is_newest(record: OwnRecord | None, shared: "Arrays") -> bool:
+def is_newest(record: LocalModelRecord | None, shared: "Arrays") -> bool:
     """Tell whether the own model is there, and began from this global model.
 
     One that began from an older global model knows less of what the fleet has learnt

@@ -123,7 +123,7 @@ def parse_fields(texts: Mapping[str, str]) -> dict[str, str | int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class SampleOrigin:
     """Where the n samples of a source stand, so that sidecars find them.
 
     Parameters
@@ -146,7 +146,7 @@ class Origin:
     keys: NDArray[np.uint64]
     uids: NDArray[np.str_]
 
-    def at(self, rows: NDArray[np.int64]) -> "Origin":
+    def at(self, rows: NDArray[np.int64]) -> "SampleOrigin":
         """Return where these rows stand."""
         return replace(
             self,
@@ -160,7 +160,7 @@ class Origin:
 class TracedSource(DataSource, Protocol):
     """A source whose samples stand in files."""
 
-    def origins(self) -> list[Origin]:
+    def origins(self) -> list[SampleOrigin]:
         """Return where the samples stand; one for each part of a joined sample."""
         ...
 

@@ -8,7 +8,7 @@ from fedask.common.ids import Uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sure:
+class PseudoLabel:
     """What a model said of a sample that it was sure of.
 
     Parameters
@@ -30,16 +30,16 @@ class Sure:
     cycle: int
 
 
-class SureStore(Protocol):
+class PseudoLabelStore(Protocol):
     """Keeps what the model was sure of."""
 
-    def put_sure(self, sure: Sequence[Sure]) -> None:
+    def put_sure(self, sure: Sequence[PseudoLabel]) -> None:
         """Add controls, and replace everything else. One transaction.
 
         A control that is kept already stays as it is.
         """
         ...
 
-    def sure(self) -> list[Sure]:
+    def sure(self) -> list[PseudoLabel]:
         """Return what is kept, by uid."""
         ...

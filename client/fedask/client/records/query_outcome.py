@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fedask.common.ids import Uid
 
 Floats = NDArray[np.float32]
-MAX_PRECEDENTS = 512  # kept by a device, newest first: about 100 bytes each
+MAX_QUERY_RECORDS = 512  # kept by a device, newest first: about 100 bytes each
 
 
 def _no_rows() -> Floats:
@@ -25,7 +25,7 @@ def _no_rows() -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class QueryOutcome:
     """What an answer showed about the global model that had not been trained on it.
 
     Parameters
@@ -44,7 +44,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Precedent:
+class QueryRecord:
     """One question.
 
     Parameters
@@ -66,11 +66,11 @@ class Precedent:
     experts: str
     descriptors: tuple[float, ...]
     levels: tuple[float, ...]
-    finding: Finding | None = None
+    finding: QueryOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class OutcomeHistory:
     """What answers showed, of questions that the present experts had seen before.
 
     Row i of every array is one answered question; rows in the order of cycle and uid.
@@ -104,10 +104,10 @@ class History:
         return len(self.cycles)
 
 
-class PrecedentStore(Protocol):
-    """Keeps the newest ``MAX_PRECEDENTS``. Every call is one transaction."""
+class QueryOutcomeStore(Protocol):
+    """Keeps the newest ``MAX_QUERY_RECORDS``. Every call is one transaction."""
 
-    def put_asked(self, precedents: Iterable[Precedent]) -> None:
+    def put_asked(self, precedents: Iterable[QueryRecord]) -> None:
         """Keep precedents without a finding.
 
         One that has a finding is left alone; one that has none is replaced, for its
@@ -116,23 +116,23 @@ class PrecedentStore(Protocol):
         """
         ...
 
-    def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
+    def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
         """Complete precedents; the first finding is kept, unknown uids are ignored."""
         ...
 
-    def precedents(self) -> list[Precedent]:
+    def precedents(self) -> list[QueryRecord]:
         """Return what is kept, by uid."""
         ...
 
 
-def kept(precedents: Iterable[Precedent]) -> list[Precedent]:
+def kept(precedents: Iterable[QueryRecord]) -> list[QueryRecord]:
     """Return those that stay within the limit."""
-    return sorted(precedents, key=lambda p: (-p.cycle, p.uid))[:MAX_PRECEDENTS]
+    return sorted(precedents, key=lambda p: (-p.cycle, p.uid))[:MAX_QUERY_RECORDS]
 
 
 def history_of(
-    precedents: Sequence[Precedent], experts: str, width: int, planned: int
-) -> History:
+    precedents: Sequence[QueryRecord], experts: str, width: int, planned: int
+) -> OutcomeHistory:
     """Lay out the precedents that have a finding, and are of the same experts.
 
     Parameters
@@ -149,7 +149,7 @@ def history_of(
     ]
     known.sort(key=lambda row: row[:2])
     shape = (len(known), width)
-    return History(
+    return OutcomeHistory(
         cycles=np.array([cycle for cycle, *_ in known], dtype=np.int64),
         descriptors=np.array([p.descriptors for *_, p, _ in known], "f4").reshape(
             shape

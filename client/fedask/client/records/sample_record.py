@@ -11,14 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from fedask.client.records.annotation import Kind, Progress, Rule, Verdict
+from fedask.client.records.annotation import (
+    AgreementRule,
+    Annotation,
+    Kind,
+    LabellingProgress,
+)
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import CLOSED, WAITING, Item, State
+from fedask.client.records.label_queue import CLOSED, WAITING, Item, ItemState
 from fedask.common.ids import Annotator, Uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class LeaseRecord:
     """One annotator's lease of a sample, running or over; at most one per sample.
 
     Parameters
@@ -39,7 +44,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class SampleRecord:
     """A sample with what people said of it.
 
     Parameters
@@ -51,16 +56,16 @@ class Sheet:
     """
 
     item: Item
-    verdicts: tuple[Verdict, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    verdicts: tuple[Annotation, ...] = ()
+    holds: tuple[LeaseRecord, ...] = ()
 
     @property
-    def opinions(self) -> list[Verdict]:
+    def opinions(self) -> list[Annotation]:
         """Verdicts that stand and may change the item."""
         return [v for v in self.verdicts if v.undone is None and not v.control]
 
     @property
-    def running(self) -> list[Hold]:
+    def running(self) -> list[LeaseRecord]:
         """Leases that are not over and not controls."""
         return [h for h in self.holds if h.until is not None and not h.control]
 
@@ -78,17 +83,17 @@ class Sheet:
         same = [v for v in self.opinions if v.label == self.item.label]
         return len(same) > 1 or any(v.kind is Kind.GIVEN for v in same)
 
-    def hold_of(self, annotator: Annotator) -> Hold | None:
+    def hold_of(self, annotator: Annotator) -> LeaseRecord | None:
         """Return their lease, running or over."""
         return next((h for h in self.holds if h.annotator == annotator), None)
 
-    def with_hold(self, hold: Hold) -> "Sheet":
+    def with_hold(self, hold: LeaseRecord) -> "SampleRecord":
         """Replace, or add, one annotator's lease."""
         others = [h for h in self.holds if h.annotator != hold.annotator]
         holds = sorted([*others, hold], key=lambda h: h.annotator)
         return replace(self, holds=tuple(holds))
 
-    def without(self, gone: Verdict, at: datetime) -> "Sheet":
+    def without(self, gone: Annotation, at: datetime) -> "SampleRecord":
         """Take a verdict back; it stays in the list."""
         return replace(
             self,
@@ -98,7 +103,7 @@ class Sheet:
             ),
         )
 
-    def with_verdict(self, fresh: Verdict, at: datetime) -> "Sheet":
+    def with_verdict(self, fresh: Annotation, at: datetime) -> "SampleRecord":
         """Add a verdict, in the place of the same annotator's before; end their lease.
 
         Parameters
@@ -116,20 +121,20 @@ class Sheet:
                 sheet = sheet.without(before, at)
         return replace(sheet, verdicts=(*sheet.verdicts, fresh))
 
-    def withdrawn(self) -> "Sheet":
+    def withdrawn(self) -> "SampleRecord":
         """End all leases, and the question if it waits: it may not be shown now."""
         item, holds = self.item, self.holds
         holds = tuple(replace(hold, until=None) for hold in holds)
         if item.state in WAITING:
             item = replace(
                 item,
-                state=State.EXPIRED,
+                state=ItemState.EXPIRED,
                 expired=item.expired + (item.outcome is None),
                 leased_until=None,
             )
         return replace(self, item=item, holds=holds)
 
-    def settled(self, rule: Rule) -> "Sheet":
+    def settled(self, rule: AgreementRule) -> "SampleRecord":
         """Bring the item in line with its verdicts and leases.
 
         When the item is closed by this, leases of others end: their answers are still
@@ -141,29 +146,29 @@ class Sheet:
             holds = tuple(h if h.control else replace(h, until=None) for h in holds)
         ends = [h.until for h in holds if h.until is not None and not h.control]
         if state is None:
-            state = State.LEASED if ends else State.QUEUED
-            if item.state is State.EXPIRED and not ends:
-                state = State.EXPIRED
-        elif item.state is State.TRAINED and label == item.label:
-            state = State.TRAINED
+            state = ItemState.LEASED if ends else ItemState.QUEUED
+            if item.state is ItemState.EXPIRED and not ends:
+                state = ItemState.EXPIRED
+        elif item.state is ItemState.TRAINED and label == item.label:
+            state = ItemState.TRAINED
         closed = state if state in CLOSED else None
-        again = item.state is State.EXPIRED and state is not State.EXPIRED
+        again = item.state is ItemState.EXPIRED and state is not ItemState.EXPIRED
         item = replace(
             item,
             state=state,
             label=label,
             # Somebody took up a question that had run out: it was asked once more.
             asked=item.asked + (again and item.outcome is None),
-            leased_until=max(ends) if state is State.LEASED else None,
+            leased_until=max(ends) if state is ItemState.LEASED else None,
             outcome=item.outcome or closed,
         )
         return replace(self, item=item, holds=holds)
 
 
-class Book(Protocol):
+class SampleTransaction(Protocol):
     """The desk's rows, within one transaction."""
 
-    def sheet(self, uid: Uid) -> Sheet:
+    def sheet(self, uid: Uid) -> SampleRecord:
         """Return what is known of a sample.
 
         Raises
@@ -173,7 +178,7 @@ class Book(Protocol):
         """
         ...
 
-    def write(self, sheet: Sheet) -> None:
+    def write(self, sheet: SampleRecord) -> None:
         """Keep a changed sheet. Verdicts without a number get the next one."""
         ...
 
@@ -229,7 +234,7 @@ class Book(Protocol):
         """
         ...
 
-    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+    def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         """Return the verdicts given under a key, by number.
 
         None stands for the last key of which a verdict stands that no running lease
@@ -238,18 +243,18 @@ class Book(Protocol):
         ...
 
 
-class VerdictStore(Protocol):
+class AnnotationStore(Protocol):
     """Keeps what the desk knows. Every call is one transaction."""
 
-    def book(self) -> AbstractContextManager[Book]:
+    def book(self) -> AbstractContextManager[SampleTransaction]:
         """Open the rows: all changes happen when the block ends, or none."""
         ...
 
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         """Return the last verdicts, newest first; of one annotator, or of all."""
         ...
 
-    def progress(self, since: datetime) -> Progress:
+    def progress(self, since: datetime) -> LabellingProgress:
         """Count everything; ``today`` from ``since`` on."""
         ...
 

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from fedask.client.labelling.oracles.oracle import SKIP, Oracle
 from fedask.client.learning.selection.pool_rating import Counted, Rater
-from fedask.client.learning.selection.run_context import Setting
-from fedask.client.learning.selection.selector import Asker
-from fedask.client.learning.supervision.teacher import Teacher, check_label
+from fedask.client.learning.selection.run_context import RunContext
+from fedask.client.learning.selection.selector import Selector
+from fedask.client.learning.supervision.training_planner import TrainingPlanner, check_label
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Lesson, Trained, WarmLesson
+from fedask.client.learning.training.sgd import Trained, TrainingJob, WarmupJob
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import Training
-from fedask.client.records.label_queue import ANSWERED, WAITING, Item, State, totals
+from fedask.client.records.label_queue import ANSWERED, WAITING, Item, ItemState, totals
 from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
 from fedask.common.clock import Clock
@@ -33,7 +33,7 @@ from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RoundOutcome:
     """What a round leaves to be sent.
 
     Parameters
@@ -84,9 +84,9 @@ class Begun:
     labelled: list[Item]
     counted: Counted | None
     refused: str
-    lesson: Lesson | WarmLesson | None
+    lesson: TrainingJob | WarmupJob | None
     weight: int
-    setting: Setting
+    setting: RunContext
     training: Training
 
 
@@ -145,15 +145,15 @@ class Device:
         self.store = store
         self.proceed = proceed
         self._rater = Rater(pool, store, keeps_model=keeps_model)
-        self._asker = Asker(device_id, pool, store)
+        self._asker = Selector(device_id, pool, store)
         self._oracle = oracle
         self._clock = clock
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
-        self._teacher = Teacher(device_id, pool, store, lessons)
+        self._teacher = TrainingPlanner(device_id, pool, store, lessons)
         self._recorded: Training | None = None
 
-    def begin(self, setting: Setting, ask: Ask, prox: float) -> Begun:
+    def begin(self, setting: RunContext, ask: Ask, prox: float) -> Begun:
         """Do everything of a round before training: cut, answers, scores.
 
         Parameters
@@ -205,7 +205,7 @@ class Device:
         """Keep how good the model of the last cycle was, if the server tells."""
         if ask.accuracy is None or self._clock is None:
             return
-        trained = sum(item.state is State.TRAINED for item in self.store.items())
+        trained = sum(item.state is ItemState.TRAINED for item in self.store.items())
         self.store.put_milestone(
             Milestone(
                 cycle=ask.cycle - 1,
@@ -215,7 +215,7 @@ class Device:
             )
         )
 
-    def _warm(self, setting: Setting, step: int, prox: float) -> Begun:
+    def _warm(self, setting: RunContext, step: int, prox: float) -> Begun:
         """Begin a round of warm-up: nothing is asked, scored or taken in.
 
         Raises
@@ -240,7 +240,7 @@ class Device:
             training=Training(cycle=0, uids=taught.uids),
         )
 
-    def finish(self, begun: Begun, trained: Trained | None) -> Outcome:
+    def finish(self, begun: Begun, trained: Trained | None) -> RoundOutcome:
         """Take in what training gave (None without a label) and report."""
         refused = begun.refused
         if trained is not None and not trained.usable:
@@ -248,12 +248,12 @@ class Device:
             refused, trained = DIVERGED, None
         if trained is not None:
             self._record(begun)
-            if isinstance(begun.lesson, Lesson):
+            if isinstance(begun.lesson, TrainingJob):
                 self._rater.learned(trained, begun.setting)
         report = self._report(begun, refused)
         if trained is None:
-            return Outcome(report=report, arrays=None, loss=0.0, weight=0)
-        return Outcome(
+            return RoundOutcome(report=report, arrays=None, loss=0.0, weight=0)
+        return RoundOutcome(
             report=report,
             arrays=trained.arrays,
             loss=trained.loss,
@@ -263,11 +263,11 @@ class Device:
     def _record(self, begun: Begun) -> None:
         """Note what a model was trained on now."""
         fresh = {}
-        if isinstance(begun.lesson, Lesson):
+        if isinstance(begun.lesson, TrainingJob):
             fresh = {
                 item.uid: item.label
                 for item in begun.labelled
-                if item.state is State.LABELLED and item.label is not None
+                if item.state is ItemState.LABELLED and item.label is not None
             }
         if fresh or begun.training != self._recorded:
             self.store.trained(fresh, begun.training)
@@ -290,7 +290,7 @@ class Device:
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
-    def _collect(self, setting: Setting, cycle: int, tick: int) -> list[Item]:
+    def _collect(self, setting: RunContext, cycle: int, tick: int) -> list[Item]:
         """Expire what waited too long, take in new answers; returns the whole queue."""
         items = self.store.items()
         waiting = [item for item in items if item.state in WAITING]
@@ -299,11 +299,11 @@ class Device:
         patience = setting.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
-            self.store.move(late, State.EXPIRED, meanwhile=True)
+            self.store.move(late, ItemState.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
         skipped = [uid for uid, answer in answers.items() if answer == SKIP]
-        self.store.move(skipped, State.SKIPPED, meanwhile=True)
+        self.store.move(skipped, ItemState.SKIPPED, meanwhile=True)
         classes = range(setting.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it

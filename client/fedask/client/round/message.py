@@ -14,7 +14,7 @@ from fedask.common.records import Ask
 from fedask.common.weights import to_record
 
 if TYPE_CHECKING:
-    from fedask.client.round.device import Outcome  # imports torch
+    from fedask.client.round.device import RoundOutcome  # imports torch
 
 _KEPT = 4  # contents of one round: with and without the cut, train and evaluate
 _MAX_PROX = 2.0**127  # float32 holds no more
@@ -84,7 +84,7 @@ def _prox(content: RecordDict) -> float:
     return 0.0
 
 
-def write_reply(outcome: "Outcome") -> RecordDict:
+def write_reply(outcome: "RoundOutcome") -> RecordDict:
     """Return the content of a reply: report, and update and metrics if there are any.
 
     The metrics are there in any case: Flower's strategies look for them.

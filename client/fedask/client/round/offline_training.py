@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.selection.run_context import Setting
-from fedask.client.learning.training.sgd import Lesson, decayed
-from fedask.client.records.local_model import OwnRecord
+from fedask.client.learning.selection.run_context import RunContext
+from fedask.client.learning.training.sgd import TrainingJob, decayed
+from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import Begun, Device
 from fedask.common.errors import StoreError, UnavailableError
@@ -40,7 +40,9 @@ CAUTION = 0.3  # of a round's learning rate; found on the digits, with HALFWAY
 HALFWAY = 0.5
 
 
-def train_offline(device: Device, setting: Setting, now: datetime) -> OwnRecord | None:
+def train_offline(
+    device: Device, setting: RunContext, now: datetime
+) -> LocalModelRecord | None:
     """Train the last global model on the labels of the device, and keep the result.
 
     Answers are taken in first, as in a round. No label becomes TRAINED: the server has
@@ -81,10 +83,10 @@ def train_offline(device: Device, setting: Setting, now: datetime) -> OwnRecord 
         raise StoreError(msg)
     learner.load(models[-1])
     begun = device.begin(setting, Ask(cycle=cycle, step=0), prox=0.0)
-    if not isinstance(begun.lesson, Lesson):  # it has nothing to train on
+    if not isinstance(begun.lesson, TrainingJob):  # it has nothing to train on
         return None
     arrays = _trained(device, setting, begun.lesson, models[-1])
-    record = OwnRecord(
+    record = LocalModelRecord(
         base=model_version(models[-1]),
         answers=_learnt(begun),
         at=now,
@@ -97,7 +99,7 @@ def train_offline(device: Device, setting: Setting, now: datetime) -> OwnRecord 
 
 
 def _trained(
-    device: Device, setting: Setting, lesson: Lesson, shared: Arrays
+    device: Device, setting: RunContext, lesson: TrainingJob, shared: Arrays
 ) -> Arrays | None:
     """Train for as many rounds as a cycle has; None if it diverged."""
     learner, config = setting.learner, setting.scenario.train

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
 from fedask.client.site import outlet_check
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Finding, Grade, good
 from fedask.client.store.audit.audit_check import verify
 from fedask.common.errors import DataError, FedaskError, StoreError
@@ -27,10 +27,10 @@ EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # before it this code did not exist
 _AHEAD = timedelta(minutes=5)
 
 
-Check = Callable[[Site], Finding]
+Check = Callable[[DeviceFolder], Finding]
 
 
-def examine(site: Site) -> Iterator[Finding]:
+def examine(site: DeviceFolder) -> Iterator[Finding]:
     """Run every check; one that fails does not keep the next from being run.
 
     What stands in the way of several is told by the first alone.
@@ -60,7 +60,7 @@ _MENDS: dict[type[FedaskError], str] = {
 }
 
 
-def _folder(site: Site) -> Finding:
+def _folder(site: DeviceFolder) -> Finding:
     """Who else may read settings and store, or change what runs here."""
     settings = site.settings
     for path, barred, told, mend in (
@@ -79,7 +79,7 @@ def _folder(site: Site) -> Finding:
     return good("folder", f"{settings.folder.resolve()} is its owner's alone")
 
 
-def _clock(site: Site) -> Finding:
+def _clock(site: DeviceFolder) -> Finding:
     """Whether leases and retention can trust the clock."""
     now = site.clock.now()
     said = [v.at for v in site.desk.history(1) if v.at is not None]
@@ -93,14 +93,14 @@ def _clock(site: Site) -> Finding:
     return good("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def _task(site: Site) -> Finding:
+def _task(site: DeviceFolder) -> Finding:
     """Whether the user's code imports."""
     classes = ", ".join(site.task.classes[:5])
     more = "" if len(site.task.classes) <= 5 else ", ..."  # noqa: PLR2004  (as many as are shown)
     return good("task", f"{len(site.task.classes)} classes: {classes}{more}")
 
 
-def _data(site: Site) -> Finding:
+def _data(site: DeviceFolder) -> Finding:
     """Whether there is something to ask."""
     source = site.open_data()
     _ = site.exhibit  # that there is a way to show it
@@ -137,7 +137,7 @@ def _reasons(broken: list[Broken]) -> str:
     return "; ".join([*told, *([f"{left} for other reasons"] if left else [])])
 
 
-def _data_mend(site: Site, broken: list[Broken]) -> str:
+def _data_mend(site: DeviceFolder, broken: list[Broken]) -> str:
     """Say what to do about what was set aside."""
     options = site.settings.data
     sizes = options.get("kind") == "images" and not options.get("width")
@@ -146,7 +146,7 @@ def _data_mend(site: Site, broken: list[Broken]) -> str:
     return "mend or remove them; the others are used"
 
 
-def _model(site: Site) -> Finding:
+def _model(site: DeviceFolder) -> Finding:
     """Whether a sample goes through transform and model."""
     from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
@@ -174,7 +174,7 @@ def _model(site: Site) -> Finding:
     return good("model", "a sample goes through transform and model")
 
 
-def _disk(site: Site) -> Finding:
+def _disk(site: DeviceFolder) -> Finding:
     """Whether there is room."""
     free = shutil.disk_usage(site.settings.folder).free
     told = f"{free >> 20} MiB free"
@@ -188,7 +188,7 @@ def _disk(site: Site) -> Finding:
     return good("disk", told)
 
 
-def _store(site: Site) -> Finding:
+def _store(site: DeviceFolder) -> Finding:
     """Whether the file is sound and can be written."""
     problem = site.store.problem()
     if problem:
@@ -202,13 +202,13 @@ def _store(site: Site) -> Finding:
     return good("store", f"sound, {waiting} samples in the queue")
 
 
-def _people(site: Site) -> Finding:
+def _people(site: DeviceFolder) -> Finding:
     """Whether the answers of people can get anywhere."""
     settings = site.settings.desk_settings(site.task.num_classes)
     return good("people", f"rule {settings.rule}, leases of {settings.lease_s:g} s")
 
 
-def _arrivals(site: Site) -> Finding:
+def _arrivals(site: DeviceFolder) -> Finding:
     """Whether what arrives between rounds is asked."""
     stream = site.scenario.stream
     if stream.on:
@@ -216,7 +216,7 @@ def _arrivals(site: Site) -> Finding:
     return good("arrivals", "wait for the next round (stream.controller is off)")
 
 
-def _own(site: Site) -> Finding:
+def _own(site: DeviceFolder) -> Finding:
     """Whether the device trains a model of its own."""
     wanted = site.settings.own_settings()
     if wanted.on:
@@ -225,7 +225,7 @@ def _own(site: Site) -> Finding:
     return good("own model", "never trained ([own] answers = 0)")
 
 
-def _owner(site: Site) -> Finding:
+def _owner(site: DeviceFolder) -> Finding:
     """Whether the commands and the SuperNode are the same user."""
     path = site.settings.store_path
     if not path.exists():  # it could not be made: the check of the store says why
@@ -240,7 +240,7 @@ def _owner(site: Site) -> Finding:
     return good("owner", "the store is yours")
 
 
-def _rights(site: Site) -> Finding:
+def _rights(site: DeviceFolder) -> Finding:
     """Whether the policy leaves anything to ask."""
     told = site.held.summary()
     text = f"{told.samples} samples: {told.asked} may be asked, {told.trained} trained "
@@ -263,7 +263,7 @@ def _rights(site: Site) -> Finding:
     return good("rights", text)
 
 
-def _audit(site: Site) -> Finding:
+def _audit(site: DeviceFolder) -> Finding:
     """Whether the log is as it was written."""
     path = site.settings.store_path
     _ = site.store  # made if missing, and its log begun

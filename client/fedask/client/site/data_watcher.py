@@ -11,7 +11,7 @@ from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
 from fedask.client.data.sources.watch import Watch
 from fedask.client.records.pool import DataSource
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.ids import Uid
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Looked:
     asked: int
 
 
-class Lookout:
+class DataWatcher:
     """Looks again and again.
 
     Parameters
@@ -48,7 +48,7 @@ class Lookout:
         Of the device; must stay open.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DeviceFolder) -> None:
         self._site = site
         self._watch = Watch(self._open_data, self._taken)
         self.held: Holdings | None = None  # as of the last look that found samples

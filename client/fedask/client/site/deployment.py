@@ -24,7 +24,7 @@ from fedask.client.data.sources.source import open_source
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.file_oracle import FileOracle
 from fedask.client.labelling.oracles.oracle import Nobody
-from fedask.client.learning.training.local_model_settings import OwnSettings
+from fedask.client.learning.training.local_model_settings import LocalModelSettings
 from fedask.client.round.device import Device
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.site.node_config import data_options, node_of
@@ -57,7 +57,7 @@ def open_device(
         ``desk-`` settings of ``DeskSettings.from_node``, the ``store-`` settings of
         ``StoreSettings.from_node``, the ``eligible-`` settings of
         ``EligibilitySettings.from_node`` and ``own-answers`` of
-        ``OwnSettings.from_node``. Or ``site``, a folder with all of these, and
+        ``LocalModelSettings.from_node``. Or ``site``, a folder with all of these, and
         ``labels``. Those that begin with ``page-`` are for the labelling page, a
         process of its own.
     machine
@@ -82,7 +82,7 @@ def open_device(
     policy = read_rights(node)
     # Not used here, but to be right before anybody is asked.
     DeskSettings.from_node(node, task.num_classes)
-    own = OwnSettings.from_node(node)
+    own = LocalModelSettings.from_node(node)
     device_id = parse_device_id(node["device"])
     options = data_options(node)
     path = Path(str(node["store"]))

@@ -20,7 +20,7 @@ from fedask.client.labelling.desk.desk import Desk
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.site.device_exhibit import DeviceExhibit
-from fedask.client.site.device_settings import SiteSettings, read_site
+from fedask.client.site.device_settings import DeviceSettings, read_device_settings
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario, read_scenario
@@ -29,10 +29,10 @@ from fedask.common.registry import load_attr
 from fedask.common.task import Task
 
 if TYPE_CHECKING:
-    from fedask.client.learning.selection.run_context import Setting
+    from fedask.client.learning.selection.run_context import RunContext
 
 
-class Site:
+class DeviceFolder:
     """A device's folder, opened.
 
     Parameters
@@ -46,7 +46,7 @@ class Site:
     """
 
     def __init__(
-        self, settings: SiteSettings, clock: Clock, process: str = "command"
+        self, settings: DeviceSettings, clock: Clock, process: str = "command"
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -54,15 +54,15 @@ class Site:
         self._opened = ExitStack()
 
     @classmethod
-    def at(cls, folder: Path, clock: Clock, process: str = "command") -> "Site":
+    def at(cls, folder: Path, clock: Clock, process: str = "command") -> "DeviceFolder":
         """Read the settings in a folder.
 
         Raises
         ------
         ConfigError
-            As ``read_site``.
+            As ``read_device_settings``.
         """
-        return cls(read_site(folder), clock, process)
+        return cls(read_device_settings(folder), clock, process)
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +115,7 @@ class Site:
         return task
 
     @cached_property
-    def setting(self) -> "Setting":
+    def setting(self) -> "RunContext":
         """Task and scenario, with a learner whose loaded model changes.
 
         Of the thread that asks first. Imports torch.
@@ -125,12 +125,12 @@ class Site:
         ConfigError
             If the model is none, or the labels are of other classes.
         """
-        from fedask.client.learning.selection.run_context import Setting  # noqa: PLC0415  (imports torch)
+        from fedask.client.learning.selection.run_context import RunContext  # noqa: PLC0415  (imports torch)
         from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
         self.store.keep_classes(self.task.classes)
         learner = Learner(self.task, self.scenario.train)
-        return Setting(self.task, self.scenario, learner)
+        return RunContext(self.task, self.scenario, learner)
 
     @cached_property
     def store(self) -> SqliteStore:

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.web.gain_hint import StoreGains
-from fedask.client.labelling.web.hints import Helps
+from fedask.client.labelling.web.hints import Hints
 from fedask.client.labelling.web.page_app import labelling_page
 from fedask.client.labelling.web.page_server import address_of, serve
 from fedask.client.labelling.web.page_settings import PageSettings
@@ -36,7 +36,7 @@ def run_page(
     task: Task,
     node: Mapping[str, object],
     announce: Callable[[str], None],
-    helps: Helps | None = None,
+    helps: Hints | None = None,
 ) -> None:
     """Run the page of a device until SIGTERM or Ctrl-C.
 
@@ -74,7 +74,7 @@ def page_of_device(
     settings: PageSettings,
     clock: Clock,
     announce: Callable[[str], None],
-    helps: Helps | None = None,
+    helps: Hints | None = None,
 ) -> FastAPI:
     """Make the page of a device; see ``run_page`` and ``labelling_page``.
 
@@ -103,7 +103,7 @@ def page_of_device(
 
     with desk():
         pass  # a store that cannot be used is told now, not by the server's log
-    helps = helps or Helps()
+    helps = helps or Hints()
     if helps.gains is None:
         helps = replace(helps, gains=StoreGains(opened, clock))
     exhibit = DeviceExhibit(node, clock)

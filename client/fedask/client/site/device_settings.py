@@ -15,7 +15,7 @@ from typing import Any
 
 from fedask.client.data.rights.holdings import OPEN
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.learning.training.local_model_settings import OwnSettings
+from fedask.client.learning.training.local_model_settings import LocalModelSettings
 from fedask.client.store.store_settings import StoreSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
@@ -32,7 +32,7 @@ _PATHS = {  # settings of a table that are paths, relative to the folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SiteSettings:
+class DeviceSettings:
     """What the owner of a device decided.
 
     Parameters
@@ -60,7 +60,7 @@ class SiteSettings:
     eligible
         Settings of ``EligibilitySettings``: when the device may train.
     own
-        Settings of ``OwnSettings``: when the device trains its own model.
+        Settings of ``LocalModelSettings``: when the device trains its own model.
     service
         Settings of the labelling service: see ``site.service_table``.
     """
@@ -110,7 +110,7 @@ class SiteSettings:
         with self.told("seal"):
             return StoreSettings.from_node(self._node("seal", "store-"))
 
-    def own_settings(self) -> OwnSettings:
+    def own_settings(self) -> LocalModelSettings:
         """Return when the device trains its own model.
 
         Raises
@@ -119,7 +119,7 @@ class SiteSettings:
             If a setting is wrong.
         """
         with self.told("own"):
-            return OwnSettings.from_node(self._node("own", "own-"))
+            return LocalModelSettings.from_node(self._node("own", "own-"))
 
     def to_node(self) -> dict[str, Any]:
         """Return the settings as a SuperNode's node configuration says them."""
@@ -162,7 +162,7 @@ class SiteSettings:
         return self.folder / FILE
 
 
-def read_site(folder: Path) -> SiteSettings:
+def read_device_settings(folder: Path) -> DeviceSettings:
     """Read the settings of a site.
 
     Parameters
@@ -197,9 +197,9 @@ def read_site(folder: Path) -> SiteSettings:
     return _checked(folder, tree)
 
 
-def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
+def _checked(folder: Path, tree: Mapping[str, Any]) -> DeviceSettings:
     where = folder / FILE
-    known = {each.name for each in fields(SiteSettings)} - {"folder"}
+    known = {each.name for each in fields(DeviceSettings)} - {"folder"}
     for key, value in tree.items():
         if key not in known:
             msg = f"{where}: unknown key {key!r}" + nearest(key, known)
@@ -227,7 +227,7 @@ def _checked(folder: Path, tree: Mapping[str, Any]) -> SiteSettings:
         msg = f"{where}: {err}"
         raise ConfigError(msg) from err
     data = {**tree["data"], "data": str(folder / tree["data"]["data"])}
-    return SiteSettings(
+    return DeviceSettings(
         folder=folder,
         device=device,
         app=Path(tree["app"]),

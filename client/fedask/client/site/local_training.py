@@ -12,21 +12,21 @@ from enum import StrEnum
 from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
 from fedask.client.labelling.oracles.oracle import Nobody
-from fedask.client.records.label_queue import State
-from fedask.client.records.local_model import OwnRecord, fresh_answers
+from fedask.client.records.label_queue import ItemState
+from fedask.client.records.local_model import LocalModelRecord, fresh_answers
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import UnavailableError
 from fedask.common.ids import Uid
 
 CLAIM = ".training"  # beside the store: the file that stands for the work
-_ANSWERED = frozenset({State.LABELLED, State.TRAINED})
+_ANSWERED = frozenset({ItemState.LABELLED, ItemState.TRAINED})
 
 
-class Outcome(StrEnum):
+class TrainingDecision(StrEnum):
     """How an attempt ended."""
 
     TRAINED = "trained"
@@ -52,19 +52,19 @@ class Attempt:
         Why not, for the owner; "" if it was.
     """
 
-    outcome: Outcome
+    outcome: TrainingDecision
     answers: int = 0
     why: str = ""
 
     @property
     def told(self) -> str:
         """The whole of it, for people."""
-        if self.outcome is Outcome.TRAINED:
+        if self.outcome is TrainingDecision.TRAINED:
             return f"own model trained on {self.answers} answers"
         return f"own model not trained: {self.why}"
 
 
-class OwnTraining:
+class LocalTraining:
     """Tries to train the own model, again and again.
 
     Parameters
@@ -80,7 +80,7 @@ class OwnTraining:
 
     def __init__(
         self,
-        site: Site,
+        site: DeviceFolder,
         proceed: Callable[[], None] = lambda: None,
         machine: Machine = MACHINE,
     ) -> None:
@@ -109,16 +109,20 @@ class OwnTraining:
         """
         wanted = self._site.settings.own_settings().answers
         if not wanted:
-            return Attempt(outcome=Outcome.OFF, why="[own] answers = 0 in device.toml")
+            return Attempt(
+                outcome=TrainingDecision.OFF, why="[own] answers = 0 in device.toml"
+            )
         if held is None:
-            return Attempt(outcome=Outcome.WAITS, why="there are no samples")
+            return Attempt(outcome=TrainingDecision.WAITS, why="there are no samples")
         hindered = self._hindered(held, wanted)
         if hindered is not None:
             return hindered
         path = self._site.settings.store_path
         with claimed(path.with_name(path.name + CLAIM)) as ours:
             if not ours:
-                return Attempt(outcome=Outcome.BUSY, why="another process is at it")
+                return Attempt(
+                    outcome=TrainingDecision.BUSY, why="another process is at it"
+                )
             # It may have been trained between our look and our claim.
             return self._hindered(held, wanted) or self._guarded(held)
 
@@ -135,10 +139,10 @@ class OwnTraining:
             fresh = _permitted(fresh, held)
         if len(fresh) < wanted:
             why = f"{len(fresh)} new answers, [own] answers = {wanted} in device.toml"
-            return Attempt(outcome=Outcome.WAITS, why=why)
+            return Attempt(outcome=TrainingDecision.WAITS, why=why)
         if not store.models(GLOBAL):
             why = "no global model yet: it comes with the scoring round of a cycle"
-            return Attempt(outcome=Outcome.NO_MODEL, why=why)
+            return Attempt(outcome=TrainingDecision.NO_MODEL, why=why)
         return None
 
     def _guarded(self, held: Holdings) -> Attempt:
@@ -149,20 +153,24 @@ class OwnTraining:
         if obstacles:
             told = "; ".join(obstacle.sentence for obstacle in obstacles)
             why = f"not eligible: {told}"
-            return Attempt(outcome=Outcome.UNAVAILABLE, why=why)
+            return Attempt(outcome=TrainingDecision.UNAVAILABLE, why=why)
         try:
             with guard:
                 record = self._train(held, guard.check)
         except UnavailableError as err:
-            return Attempt(outcome=Outcome.UNAVAILABLE, why=str(err))
+            return Attempt(outcome=TrainingDecision.UNAVAILABLE, why=str(err))
         if record is None:  # what it was to be trained on is gone since
-            return Attempt(outcome=Outcome.WAITS, why="there is nothing to train on")
+            return Attempt(
+                outcome=TrainingDecision.WAITS, why="there is nothing to train on"
+            )
         if not record.usable:
             why = "the training diverged: is the app's train.lr too high?"
-            return Attempt(outcome=Outcome.DIVERGED, why=why)
-        return Attempt(outcome=Outcome.TRAINED, answers=len(record.answers))
+            return Attempt(outcome=TrainingDecision.DIVERGED, why=why)
+        return Attempt(outcome=TrainingDecision.TRAINED, answers=len(record.answers))
 
-    def _train(self, held: Holdings, check: Callable[[], None]) -> OwnRecord | None:
+    def _train(
+        self, held: Holdings, check: Callable[[], None]
+    ) -> LocalModelRecord | None:
         from fedask.client.round.device import Device  # noqa: PLC0415  (imports torch)
         from fedask.client.round.offline_training import train_offline  # noqa: PLC0415  (imports torch)
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 from fedask.client.labelling.web.hints import Guess, Guesses
 from fedask.client.records.local_model import is_newest
 from fedask.client.records.model_kind import GLOBAL, OWN
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.errors import DataError
@@ -37,12 +37,12 @@ class ModelGuesses(Guesses):
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._site: Site | None = None
+        self._site: DeviceFolder | None = None
 
     @override
     def guess(self, uid: Uid) -> Guess | None:
         if self._site is None:
-            self._site = Site.at(self._folder, self._clock, "page")
+            self._site = DeviceFolder.at(self._folder, self._clock, "page")
         chosen = _chosen(self._site.store)
         if chosen is None:
             return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedask.client.learning.training import local_model_settings
-from fedask.client.site.device_settings import read_site
+from fedask.client.site.device_settings import read_device_settings
 from fedask.client.site.eligibility import eligibility_settings as eligibility
 from fedask.client.site.eligibility.sensors.machine import make_guard
 from fedask.common.errors import ConfigError
@@ -43,7 +43,7 @@ def node_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
             msg = f"--node-config {key}: stands in the site's device.toml; leave it out"
             raise ConfigError(msg)
     rest = {key: value for key, value in node.items() if key != SITE}
-    return {**read_site(Path(str(node[SITE]))).to_node(), **rest}
+    return {**read_device_settings(Path(str(node[SITE]))).to_node(), **rest}
 
 
 def data_options(node: Mapping[str, Any]) -> dict[str, Any]:

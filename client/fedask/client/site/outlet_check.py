@@ -3,13 +3,13 @@
 Called by ``checkup``. Nothing is started, and nobody is let in.
 """
 
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.eligibility.guard import Reason
 from fedask.client.site.eligibility.sensors.machine import make_guard
 from fedask.client.site.finding import Finding, Grade, good
 
 
-def page(site: Site) -> Finding:
+def page(site: DeviceFolder) -> Finding:
     """Whether the labelling page would start with the settings of ``[page]``."""
     if not site.settings.page:
         return good("page", "for this machine alone (no [page] in device.toml)")
@@ -26,7 +26,7 @@ def page(site: Site) -> Finding:
     return good("page", f"at {address_of(settings)}")
 
 
-def service(site: Site) -> Finding:
+def service(site: DeviceFolder) -> Finding:
     """Whether the labelling service would start with the settings of ``[service]``."""
     if not site.settings.service:
         return good("service", "none for apps (no [service] in device.toml)")
@@ -36,7 +36,7 @@ def service(site: Site) -> Finding:
     return good("service", f"at {site.settings.service['address']}")
 
 
-def eligible(site: Site) -> Finding:
+def eligible(site: DeviceFolder) -> Finding:
     """Whether ``[eligible]`` lets the device train now."""
     if not site.settings.eligible:
         return good("eligible", "may train at any time (no [eligible] in device.toml)")

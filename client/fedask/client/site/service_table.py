@@ -16,13 +16,13 @@ from typing import Any, TypeVar, get_type_hints
 
 from fedask.client.labelling.grpc.service_server import LabellingService
 from fedask.client.labelling.grpc.service_settings import (
-    Limits,
     ServerTls,
+    ServiceLimits,
     ServiceSettings,
 )
 from fedask.client.labelling.grpc.servicer import Guide
 from fedask.client.site.device_exhibit import OneThread
-from fedask.client.site.device_folder import Site
+from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
 from fedask.common.registry import nearest
@@ -38,10 +38,10 @@ _KEYS: dict[str, type] = {
     "people": dict,
     "limits": dict,
 }
-_T = TypeVar("_T", Limits, ServerTls)
+_T = TypeVar("_T", ServiceLimits, ServerTls)
 
 
-def service_of(site: Site) -> LabellingService:
+def service_of(site: DeviceFolder) -> LabellingService:
     """Make the service of a site; it does not listen yet.
 
     Raises
@@ -98,7 +98,7 @@ def service_settings(table: Mapping[str, Any], folder: Path) -> ServiceSettings:
         tls=None if tls is None else _settings(ServerTls, tls, "tls", folder),
         people=people,
         annotators=frozenset(parse_annotator(name) for name in annotators),
-        limits=_settings(Limits, table.get("limits", {}), "limits"),
+        limits=_settings(ServiceLimits, table.get("limits", {}), "limits"),
     )
 
 

@@ -36,7 +36,7 @@ ANSWERS = 6  # of each client in one run
 _PATIENCE_S, _LOOK_S = 20.0, 0.02
 
 
-class Said(NamedTuple):
+class AcknowledgedAnswer(NamedTuple):
     """An answer that a client was told is kept."""
 
     annotator: str
@@ -86,13 +86,13 @@ class Ward:
         os.write(number, line)
         os.close(number)
 
-    def acknowledged(self) -> list[Said]:
+    def acknowledged(self) -> list[AcknowledgedAnswer]:
         """Return all that was written down."""
         said = []
         for where in sorted(self.folder.glob("acknowledged-*")):
             for line in where.read_text().splitlines():
                 annotator, uid, label = line.split()
-                said.append(Said(annotator, Uid(uid), int(label)))
+                said.append(AcknowledgedAnswer(annotator, Uid(uid), int(label)))
         return said
 
     def open(self) -> SqliteStore:

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedask.client.records.annotation import Verdict
+from fedask.client.records.annotation import Annotation
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid, stable_seed
 from fedask.simulations.bench import tracing
 from fedask.simulations.bench.clerks import (
     ANSWERS,
-    Said,
+    AcknowledgedAnswer,
     Ward,
     fork,
     import_file,
@@ -125,7 +125,7 @@ def _run(folder: Path, victim: str, at: int, tally: Tally, *, cut: bool) -> int:
     ward.folder.mkdir(mode=0o700)
     with closing(ward.open()) as store:
         store.add(1, uids)
-    copied, promised = folder / "copy", list[Said]()
+    copied, promised = folder / "copy", list[AcknowledgedAnswer]()
 
     def strike(pid: int) -> None:
         if not cut:
@@ -215,7 +215,11 @@ def _reopened(ward: Ward, *, copied: bool) -> SqliteStore:
 
 
 def _look(
-    ward: Ward, promised: list[Said], tally: Tally, *, copied: bool = False
+    ward: Ward,
+    promised: list[AcknowledgedAnswer],
+    tally: Tally,
+    *,
+    copied: bool = False,
 ) -> None:
     """Open the store as the next process would, and look for what was promised."""
     tally.acknowledged += len(promised)
@@ -234,13 +238,14 @@ def _look(
 
 
 def _compare(
-    promised: list[Said],
-    standing: list[Verdict],
+    promised: list[AcknowledgedAnswer],
+    standing: list[Annotation],
     labels: dict[Uid, int | None],
     tally: Tally,
 ) -> None:
     kept = Counter(
-        Said(v.annotator, v.uid, -1 if v.label is None else v.label) for v in standing
+        AcknowledgedAnswer(v.annotator, v.uid, -1 if v.label is None else v.label)
+        for v in standing
     )
     tally.kept += kept.total()
     lost = [said for said in promised if not kept[said]]

@@ -29,7 +29,7 @@ _SCRIPT = str(Path(contenders.__file__))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TimedRow:
     """How one library did in one case.
 
     Parameters
@@ -54,7 +54,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class PeerLimits:
     """How large and how long.
 
     Parameters
@@ -72,13 +72,13 @@ class Limits:
     timeout_s: float = 900.0  # small-text needs minutes for a million rows
 
     @classmethod
-    def quick(cls) -> "Limits":
+    def quick(cls) -> "PeerLimits":
         """Return limits for a look rather than a measurement."""
         return cls(small=True, seconds=0.5, timeout_s=120.0)
 
 
 def compare(
-    peers: Peers | None, limits: Limits, only: str, say: Callable[[str], None]
+    peers: Peers | None, limits: PeerLimits, only: str, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Run the benchmark.
 
@@ -106,8 +106,8 @@ def compare(
 
 
 def run_case(
-    case: Case, peers: Peers | None, limits: Limits, say: Callable[[str], None]
-) -> list[Row]:
+    case: Case, peers: Peers | None, limits: PeerLimits, say: Callable[[str], None]
+) -> list[TimedRow]:
     """Let everybody choose: the floor, fedask, then the peers."""
     arrays = case.make(np.random.default_rng(0))
     say(f"{case.name}: reference")
@@ -134,7 +134,7 @@ def run_case(
     return rows
 
 
-def _outcome(row: Row) -> str:
+def _outcome(row: TimedRow) -> str:
     took = "no time" if row.seconds is None else f"{1e3 * row.seconds:.1f} ms"
     return f"{took}, {row.fault}" if row.fault else took
 
@@ -150,7 +150,9 @@ def _python(library: str, kind: str, peers: Peers | None) -> list[str]:
     return [peers.python, "-I"] if kind in CONTENDERS[library] else []
 
 
-def _run(command: Sequence[str], library: str, folder: Path, timeout_s: float) -> Row:
+def _run(
+    command: Sequence[str], library: str, folder: Path, timeout_s: float
+) -> TimedRow:
     """Run one library; whatever happens to it is a row of the table."""
     result = folder / "result.json"
     result.unlink(missing_ok=True)
@@ -163,14 +165,14 @@ def _run(command: Sequence[str], library: str, folder: Path, timeout_s: float) -
             timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        return Row(library=library, fault=f"took more than {timeout_s:g} s")
+        return TimedRow(library=library, fault=f"took more than {timeout_s:g} s")
     if done.returncode != 0 or not result.exists():
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return Row(library=library, fault=lines[-1][:_FAULT_CHARS])
-    return Row(library=library, **json.loads(result.read_text(encoding="utf-8")))
+        return TimedRow(library=library, fault=lines[-1][:_FAULT_CHARS])
+    return TimedRow(library=library, **json.loads(result.read_text(encoding="utf-8")))
 
 
-def summarised(case: Case, rows: Sequence[Row]) -> dict[str, Any]:
+def summarised(case: Case, rows: Sequence[TimedRow]) -> dict[str, Any]:
     """Compare the rows of a case: ratios to fedask and to the floor.
 
     Returns

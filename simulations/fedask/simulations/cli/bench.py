@@ -129,7 +129,7 @@ def select_command(
     Example: fedask bench select --quick
     """
     from fedask.simulations.bench.peers import default_folder, install  # noqa: PLC0415  (slow, and not always needed)
-    from fedask.simulations.bench.select import Limits, compare  # noqa: PLC0415  (slow, and not always needed)
+    from fedask.simulations.bench.select import PeerLimits, compare  # noqa: PLC0415  (slow, and not always needed)
     from fedask.simulations.comparison.summary_builder import machine  # noqa: PLC0415  (slow, and not always needed)
 
     def say(text: str) -> None:
@@ -142,7 +142,7 @@ def select_command(
         say(f"peers in {folder} (the first time this takes minutes)")
         there = install(folder)
         result["peers"] = {"versions": there.versions, "failed": there.failed}
-    limits = Limits.quick() if quick else Limits()
+    limits = PeerLimits.quick() if quick else PeerLimits()
     if timeout is not None:
         limits = replace(limits, timeout_s=timeout)
     result |= compare(there, limits, only, say)

@@ -33,7 +33,7 @@ from fedask.simulations.run.programs import Program, open_program
 if TYPE_CHECKING:
     from fedask.simulations.comparison.arms import Arm
     from fedask.simulations.comparison.jobs import Job
-    from fedask.simulations.comparison.summary import Summary
+    from fedask.simulations.comparison.summary import ComparisonSummary
     from fedask.simulations.comparison.summary_builder import Question
 
 INTERRUPTED = 130
@@ -201,7 +201,7 @@ def compare(
     *,
     workers: int | None,
     resume: bool,
-) -> "Summary":
+) -> "ComparisonSummary":
     """Run, summarise, draw."""
     from fedask.simulations.comparison.jobs import (  # noqa: PLC0415  (slow, and not always needed)
         default_workers,
@@ -243,7 +243,7 @@ def _inline(question: "Question") -> bool:
     return question.runtime == "inline"
 
 
-def write_outcome(summary: "Summary", folder: Path) -> None:
+def write_outcome(summary: "ComparisonSummary", folder: Path) -> None:
     """Write the summary; the table, the plot and the page too if anything was found."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / "summary.json", json.dumps(summary, indent=1).encode())

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from fedask.client.cli.console import print_table, stderr, stdout
-from fedask.simulations.comparison.summary import ArmSummary, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 from fedask.simulations.report.headline import areas_told
 from fedask.simulations.report.ranking import mean_area, ranked
 
@@ -37,7 +37,7 @@ def progress_bar() -> Iterator[Progress]:
         yield progress
 
 
-def print_summary(summary: Summary) -> None:
+def print_summary(summary: ComparisonSummary) -> None:
     """Print the key figures of a comparison, the best arm first."""
     target = summary["target_accuracy"]
     goal = "" if target is None else f" to {target:.1%}"
@@ -50,7 +50,7 @@ def print_summary(summary: Summary) -> None:
         stdout().print(areas_told(summary), highlight=False, markup=False)
 
 
-def _arm_row(summary: Summary, name: str) -> tuple[str, ...]:
+def _arm_row(summary: ComparisonSummary, name: str) -> tuple[str, ...]:
     row = summary["policies"][name]
     needed, saved = row["labels_to_target"], row["labels_saved"]
     return (

@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Found:
+class JobResult:
     """What a comparison has found so far.
 
     Parameters
@@ -165,7 +165,7 @@ def run_jobs(
     workers: int,
     resume: bool,
     tick: Callable[[], None],
-) -> Found:
+) -> JobResult:
     """Run everything; on Ctrl-C return what is finished.
 
     Parameters
@@ -181,7 +181,7 @@ def run_jobs(
         The first failure of a run; the others are stopped.
     """
     started = time.monotonic()
-    found = Found()
+    found = JobResult()
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_worker)
     try:

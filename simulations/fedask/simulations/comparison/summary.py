@@ -9,7 +9,7 @@ from typing import TypedDict
 from fedask.common.sections import Scalar
 
 
-class Machine(TypedDict):
+class MachineSummary(TypedDict):
     """Where a comparison ran: versions, processor cores, operating system."""
 
     python: str
@@ -109,7 +109,7 @@ class ArmSummary(TypedDict):
     model_digest: list[str]
 
 
-class Summary(TypedDict):
+class ComparisonSummary(TypedDict):
     """One comparison of arms over the same seeds.
 
     ``policies`` holds the arms by name, in the order they were asked for; the key is
@@ -130,7 +130,7 @@ class Summary(TypedDict):
     classes: list[str]
     seeds: list[int]
     runtime: str
-    machine: Machine
+    machine: MachineSummary
     scenario: dict[str, Scalar]
     partial: bool
     seconds: float

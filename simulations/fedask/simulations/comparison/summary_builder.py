@@ -11,14 +11,14 @@ from typing import Any, cast
 from fedask.common.config import Scenario
 from fedask.server.figures import aulc
 from fedask.simulations.comparison.arms import REFERENCE, Arm
-from fedask.simulations.comparison.jobs import Found
+from fedask.simulations.comparison.jobs import JobResult
 from fedask.simulations.comparison.paired_statistics import compare_pairs, holm
 from fedask.simulations.comparison.summary import (
     ArmSummary,
+    ComparisonSummary,
     Figures,
     LedgerTotals,
-    Machine,
-    Summary,
+    MachineSummary,
 )
 
 LEDGER: tuple[str, ...] = tuple(LedgerTotals.__annotations__)
@@ -51,7 +51,9 @@ class Question:
     runtime: str = "inline"
 
 
-def summarise(found: Found, scenario: Scenario, question: Question) -> Summary:
+def summarise(
+    found: JobResult, scenario: Scenario, question: Question
+) -> ComparisonSummary:
     """Summarise a comparison: returns what ``summary.json`` holds."""
     seeds, reference, target = question.seeds, question.reference, question.target
     found_any = next(iter(found.results.values()), None)
@@ -80,7 +82,7 @@ def summarise(found: Found, scenario: Scenario, question: Question) -> Summary:
     }
 
 
-def machine() -> Machine:
+def machine() -> MachineSummary:
     """Describe where this runs."""
     return {
         "python": platform.python_version(),
@@ -97,7 +99,7 @@ def _cycles(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for row in result["rows"] if "accuracy" in row]
 
 
-def _summarise_arm(arm: Arm, found: Found, seeds: Sequence[int]) -> ArmSummary:
+def _summarise_arm(arm: Arm, found: JobResult, seeds: Sequence[int]) -> ArmSummary:
     """Summarise the runs of one arm, one per seed."""
     keys = [(arm.name, seed) for seed in seeds]
     results = [found.results[key] for key in keys if key in found.results]
@@ -192,7 +194,7 @@ def _count_labels(
             row["labels_saved"] = round(1.0 - needed / base, 4)
 
 
-def _common_labels(found: Found) -> tuple[int, int] | None:
+def _common_labels(found: JobResult) -> tuple[int, int] | None:
     """Return the range of labels that the curves of all finished runs cover."""
     curves = [[row["labels"] for row in _cycles(r)] for r in found.results.values()]
     curves = [curve for curve in curves if curve]
@@ -204,7 +206,7 @@ def _common_labels(found: Found) -> tuple[int, int] | None:
 
 def _compare_areas(
     rows: dict[str, ArmSummary],
-    found: Found,
+    found: JobResult,
     question: Question,
     between: tuple[int, int] | None,
 ) -> None:

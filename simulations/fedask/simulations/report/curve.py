@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from fedask.simulations.comparison.summary import ArmSummary, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 from fedask.simulations.report.quantity import change, count, percent
 from fedask.simulations.report.ranking import drawn
 
@@ -62,7 +62,7 @@ class Curve:
         return float(np.interp(labels, self.labels, self.mean))
 
 
-def curves_of(summary: Summary) -> list[Curve]:
+def curves_of(summary: ComparisonSummary) -> list[Curve]:
     """Return the curves to draw, the best arm first."""
     names = drawn(summary)
     short = shorten(names)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from fedask.simulations.comparison.summary import ArmSummary, Figures, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary, Figures
 from fedask.simulations.report.headline import areas_told
 from fedask.simulations.report.html import (
     Html,
@@ -52,7 +52,7 @@ TERMS = (
 )
 
 
-def paired_table(summary: Summary) -> Html:
+def paired_table(summary: ComparisonSummary) -> Html:
     """Show the areas under the curves, and what each arm has over the reference."""
     head = ["arm", "AULC", "shift", "effect", "p", "p (Holm)", "seeds that ended early"]
     rows = [
@@ -90,12 +90,12 @@ def _ends(arm: ArmSummary) -> Html:
     return cell(len(ends), reasons)
 
 
-def figure_tables(summary: Summary) -> Html:
+def figure_tables(summary: ComparisonSummary) -> Html:
     """Show the key figures, one row per cycle, one table per arm."""
     return per_arm(summary, lambda name: _figures(summary, name))
 
 
-def _figures(summary: Summary, name: str) -> Html:
+def _figures(summary: ComparisonSummary, name: str) -> Html:
     arm = summary["policies"][name]
     head = ["cycle", "labels", *(title for title, _ in _COLUMNS.values())]
     rows = [

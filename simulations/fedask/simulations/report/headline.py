@@ -4,12 +4,12 @@ Never flatters: an arm that needed more labels, or never got there, is said to.
 """
 
 from fedask.simulations.comparison.paired_statistics import least_p
-from fedask.simulations.comparison.summary import ArmSummary, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 from fedask.simulations.report.quantity import count, percent, plural
 from fedask.simulations.report.ranking import drawn
 
 
-def outcomes(summary: Summary) -> list[str]:
+def outcomes(summary: ComparisonSummary) -> list[str]:
     """Return one sentence per arm beside the reference, fewest labels first.
 
     Of many arms only those that are drawn, and how many others there are. With no other
@@ -29,7 +29,7 @@ def outcomes(summary: Summary) -> list[str]:
     return told
 
 
-def areas_told(summary: Summary) -> str:
+def areas_told(summary: ComparisonSummary) -> str:
     """Say what the areas under the curves are, and how they are compared."""
     between, seeds = summary["aulc_labels"], len(summary["seeds"])
     if between is None:
@@ -47,7 +47,7 @@ def areas_told(summary: Summary) -> str:
     )
 
 
-def caveats(summary: Summary) -> list[str]:
+def caveats(summary: ComparisonSummary) -> list[str]:
     """Return what a careful reader should know before quoting the numbers."""
     notes = []
     if summary["partial"]:
@@ -74,7 +74,9 @@ def _rank(arm: ArmSummary) -> tuple[bool, int, float]:
     return needed is None, needed or 0, -arm["final_accuracy"]
 
 
-def _sentence(name: str, done: dict[str, ArmSummary], summary: Summary) -> str:
+def _sentence(
+    name: str, done: dict[str, ArmSummary], summary: ComparisonSummary
+) -> str:
     arm = done[name]
     rival = done.get(summary["reference"]) if name != summary["reference"] else None
     target = summary["target_accuracy"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fedask.simulations.comparison.summary import ArmSummary, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 from fedask.simulations.report.headline import areas_told
 from fedask.simulations.report.quantity import count, percent, plural
 from fedask.simulations.report.ranking import mean_area, ranked
@@ -10,7 +10,7 @@ from fedask.simulations.report.ranking import mean_area, ranked
 _NONE = "-"
 
 
-def markdown_table(summary: Summary) -> str:
+def markdown_table(summary: ComparisonSummary) -> str:
     """Return the key figures of every arm, the best first, and how to read them.
 
     Parameters
@@ -34,7 +34,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _cells(name: str, summary: Summary) -> list[str]:
+def _cells(name: str, summary: ComparisonSummary) -> list[str]:
     arm = summary["policies"][name]
     needed, saved, area = arm["labels_to_target"], arm["labels_saved"], mean_area(arm)
     is_reference = name == summary["reference"]

@@ -5,7 +5,7 @@ Okabe and Ito's order, darkened (light scheme) or lightened (dark scheme) until 
 them is readable. Dashes tell the lines apart without any colour.
 """
 
-from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.ranking import drawn
 
 LIGHT = (
@@ -22,7 +22,7 @@ DASHES: tuple[tuple[int, ...], ...] = (
 )
 
 
-def hues(summary: Summary) -> dict[str, int]:
+def hues(summary: ComparisonSummary) -> dict[str, int]:
     """Return an index into the tables above for every arm that is drawn, by name.
 
     As many as there are to be drawn at most: no two lines look alike.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fedask.common.errors import ConfigError, StoreError
-from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.curve import (
     Curve,
     accuracy_ticks,
@@ -54,7 +54,7 @@ def draw_curves(summary: Mapping[str, Any], path: Path) -> None:
     StoreError
         If the file cannot be written.
     """
-    data = cast("Summary", summary)
+    data = cast("ComparisonSummary", summary)
     figure = _figure()
     _draw(figure, data)
     try:
@@ -76,7 +76,7 @@ def _figure() -> "Figure":
     return figure
 
 
-def _draw(figure: "Figure", summary: Summary) -> None:
+def _draw(figure: "Figure", summary: ComparisonSummary) -> None:
     curves = curves_of(summary)
     axes = _axes(figure, curves)
     title = summary["name"] + (" (interrupted)" if summary["partial"] else "")

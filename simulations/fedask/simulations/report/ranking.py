@@ -6,7 +6,7 @@ the one that ended highest.
 
 from statistics import fmean
 
-from fedask.simulations.comparison.summary import ArmSummary, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 
 MOST_DRAWN = 8  # curves; more cannot be told apart
 
@@ -17,7 +17,7 @@ def mean_area(arm: ArmSummary) -> float | None:
     return fmean(areas) if areas else None
 
 
-def ranked(summary: Summary) -> list[str]:
+def ranked(summary: ComparisonSummary) -> list[str]:
     """Return the names of all arms, the best first; ties as they were asked for."""
     arms = summary["policies"]
 
@@ -28,7 +28,7 @@ def ranked(summary: Summary) -> list[str]:
     return sorted(arms, key=rank)
 
 
-def drawn(summary: Summary) -> list[str]:
+def drawn(summary: ComparisonSummary) -> list[str]:
     """Return the arms to draw, the best first: those with a finished cycle.
 
     Of more than eight the best, the reference, and the worst.
@@ -43,7 +43,7 @@ def drawn(summary: Summary) -> list[str]:
     return [name for name in able if name in kept]
 
 
-def left_out(summary: Summary) -> str:
+def left_out(summary: ComparisonSummary) -> str:
     """Say which arms are drawn, or "" if all are."""
     count = len(_finished(summary))
     if count <= MOST_DRAWN:
@@ -52,6 +52,6 @@ def left_out(summary: Summary) -> str:
     return f"{MOST_DRAWN} of {count} arms: the best by {best}, the reference, the worst"
 
 
-def _finished(summary: Summary) -> list[str]:
+def _finished(summary: ComparisonSummary) -> list[str]:
     arms = summary["policies"]
     return [name for name in ranked(summary) if any(arms[name]["accuracy"])]

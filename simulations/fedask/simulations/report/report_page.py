@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fedask.common.errors import StoreError
-from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.curve import curves_of, in_focus
 from fedask.simulations.report.figure_tables import TERMS, figure_tables, paired_table
 from fedask.simulations.report.headline import caveats, outcomes
@@ -90,7 +90,7 @@ def write_report(summary: Mapping[str, Any], path: Path) -> None:
     StoreError
         If the file cannot be written.
     """
-    data = cast("Summary", summary)
+    data = cast("ComparisonSummary", summary)
     text = page(f"{data['name']}: fedask report", _body(data))
     try:
         path.write_text(text, encoding="utf-8")
@@ -99,7 +99,7 @@ def write_report(summary: Mapping[str, Any], path: Path) -> None:
         raise StoreError(msg) from err
 
 
-def _body(summary: Summary) -> Html:
+def _body(summary: ComparisonSummary) -> Html:
     sections = [
         section("Learning curves", *_curves(summary)),
         section("Key figures", key_table(summary)),
@@ -113,7 +113,7 @@ def _body(summary: Summary) -> Html:
     return join([_opening(summary), element("main", join(sections)), _closing(summary)])
 
 
-def _opening(summary: Summary) -> Html:
+def _opening(summary: ComparisonSummary) -> Html:
     first, *others = outcomes(summary)
     facts = [
         plural(len(summary["seeds"]), "seed"),
@@ -133,7 +133,7 @@ def _opening(summary: Summary) -> Html:
     return element("header", join(parts))
 
 
-def _curves(summary: Summary) -> list[Html]:
+def _curves(summary: ComparisonSummary) -> list[Html]:
     curves = curves_of(summary)
     if not curves:
         return [paragraph("No cycle was finished, so there is no curve yet.")]
@@ -160,7 +160,7 @@ def _curves(summary: Summary) -> list[Html]:
     return [paragraph(text), figure, accuracy_table(summary, curves)]
 
 
-def _heats(summary: Summary) -> list[Html]:
+def _heats(summary: ComparisonSummary) -> list[Html]:
     text = (
         "Labels per device and class in the first seed; the stronger the colour, the "
         "more. Where devices hold different data, a good arm asks them unequally."
@@ -168,7 +168,7 @@ def _heats(summary: Summary) -> list[Html]:
     return [paragraph(text), heat_tables(summary)]
 
 
-def _wire(summary: Summary) -> list[Html]:
+def _wire(summary: ComparisonSummary) -> list[Html]:
     extra = sum(arm["extra_messages"] for arm in summary["policies"].values())
     text = (
         "Active learning sent no message of its own: it rode on the train messages "
@@ -181,7 +181,7 @@ def _wire(summary: Summary) -> list[Html]:
     return [paragraph(text), wire_table(summary), terms(_RECORDS), never]
 
 
-def _making(summary: Summary) -> list[Html]:
+def _making(summary: ComparisonSummary) -> list[Html]:
     seeds = ", ".join(str(seed) for seed in summary["seeds"])
     return [
         element("pre", element("code", esc(summary["command"]))),
@@ -194,7 +194,7 @@ def _making(summary: Summary) -> list[Html]:
     ]
 
 
-def _closing(summary: Summary) -> Html:
+def _closing(summary: ComparisonSummary) -> Html:
     version = summary["machine"]["fedask"]
     text = f"Made by fedask {version} from summary.json, which lies beside this page."
     return element("footer", paragraph(text))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from fedask.common.sections import Scalar
-from fedask.simulations.comparison.summary import ArmSummary, Summary
+from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 from fedask.simulations.report.curve import Curve
 from fedask.simulations.report.html import (
     Html,
@@ -36,7 +36,7 @@ _APART = 0.05  # arms whose labels differ by a larger share have theirs told
 _DIGEST = 12  # characters shown
 
 
-def key_table(summary: Summary) -> Html:
+def key_table(summary: ComparisonSummary) -> Html:
     """Show the figures to compare arms by."""
     needed = [p["labels_to_target"] for p in summary["policies"].values()]
     fewest = min((labels for labels in needed if labels is not None), default=None)
@@ -63,7 +63,7 @@ def key_table(summary: Summary) -> Html:
     return table(esc(_key_caption(summary)), head, rows)
 
 
-def _key_caption(summary: Summary) -> str:
+def _key_caption(summary: ComparisonSummary) -> str:
     text = ""
     target, reference = summary["target_accuracy"], summary["reference"]
     rival = summary["policies"].get(reference)
@@ -79,7 +79,7 @@ def _key_caption(summary: Summary) -> str:
     return text + "Added are the bytes of active learning, without the model."
 
 
-def accuracy_table(summary: Summary, curves: Sequence[Curve]) -> Html:
+def accuracy_table(summary: ComparisonSummary, curves: Sequence[Curve]) -> Html:
     """Show the numbers of the learning curves, one row per cycle."""
     rows = []
     for cycle in range(max(len(curve.labels) for curve in curves)):
@@ -100,7 +100,7 @@ def accuracy_table(summary: Summary, curves: Sequence[Curve]) -> Html:
     return table(esc(told), ["labels", *(curve.name for curve in curves)], rows)
 
 
-def heat_tables(summary: Summary) -> Html:
+def heat_tables(summary: ComparisonSummary) -> Html:
     """Show labels per device and class, one table per arm on one scale."""
     arms = summary["policies"].values()
     held = (counts for arm in arms for counts in arm["labels_by_device"].values())
@@ -108,7 +108,7 @@ def heat_tables(summary: Summary) -> Html:
     return per_arm(summary, lambda name: _heat(summary, name, most), "heats")
 
 
-def ledger_table(summary: Summary) -> Html:
+def ledger_table(summary: ComparisonSummary) -> Html:
     """Show what was bought and what became of it."""
     head = ["arm", "bought", "spent", "answered", "skipped", "expired", "returned"]
     rows = []
@@ -122,7 +122,7 @@ def ledger_table(summary: Summary) -> Html:
     return table(esc(told), head, rows)
 
 
-def wire_table(summary: Summary) -> Html:
+def wire_table(summary: ComparisonSummary) -> Html:
     """Show bytes per record and the number of messages."""
     head = ["arm", "model arrays", "ask", "report + grid", "messages"]
     head.append("extra messages")
@@ -143,7 +143,7 @@ def wire_table(summary: Summary) -> Html:
     return table(esc(told), head, rows)
 
 
-def machine_table(summary: Summary) -> Html:
+def machine_table(summary: ComparisonSummary) -> Html:
     """Show versions and the machine."""
     machine = summary["machine"]
     pairs = {
@@ -160,7 +160,7 @@ def machine_table(summary: Summary) -> Html:
     return table(esc("Versions and machine"), [], rows, "text")
 
 
-def digest_table(summary: Summary) -> Html:
+def digest_table(summary: ComparisonSummary) -> Html:
     """Show what another run of the same command must give again."""
     rows = []
     for name in ranked(summary):
@@ -175,7 +175,7 @@ def digest_table(summary: Summary) -> Html:
     return folded("Digests", found) if len(rows) > _MOST_ROWS else found
 
 
-def arm_table(summary: Summary) -> Html:
+def arm_table(summary: ComparisonSummary) -> Html:
     """Show what each arm replaces in the scenario."""
     rows = []
     for name in ranked(summary):
@@ -189,7 +189,7 @@ def arm_table(summary: Summary) -> Html:
     return table(esc("Arms: what each sets"), [], rows, "text arms")
 
 
-def setting_tables(summary: Summary) -> Html:
+def setting_tables(summary: ComparisonSummary) -> Html:
     """Show the scenario's settings, one small table per section."""
     sections: dict[str, list[Html]] = {}
     for key, value in summary["scenario"].items():
@@ -200,14 +200,16 @@ def setting_tables(summary: Summary) -> Html:
     return element("div", join(small), "pairs")
 
 
-def named(summary: Summary, name: str) -> Html:
+def named(summary: ComparisonSummary, name: str) -> Html:
     """Write an arm's name, after a piece of its line if it is drawn."""
     hue = hues(summary).get(name)
     mark = " (reference)" if name == summary["reference"] else ""
     return Html((swatch(hue) if hue is not None else BLANK) + esc(name + mark))
 
 
-def per_arm(summary: Summary, show: Callable[[str], Html], kind: str = "") -> Html:
+def per_arm(
+    summary: ComparisonSummary, show: Callable[[str], Html], kind: str = ""
+) -> Html:
     """Show something of every arm, the best first; of many, fold those not drawn."""
     first = drawn(summary)
     rest = [name for name in ranked(summary) if name not in first]
@@ -226,7 +228,7 @@ def _shown(value: Scalar) -> str:
     return text or '""'
 
 
-def _all_seeds(summary: Summary) -> str:
+def _all_seeds(summary: ComparisonSummary) -> str:
     seeds = len(summary["seeds"])
     return f"all {seeds} seeds" if seeds > 1 else "the one seed"
 
@@ -238,7 +240,7 @@ def _range(arm: ArmSummary) -> str:
     return f"{percent(min(last))} to {percent(max(last))}"
 
 
-def _saved(summary: Summary, name: str) -> str:
+def _saved(summary: ComparisonSummary, name: str) -> str:
     if name == summary["reference"]:
         return "reference"
     saved = summary["policies"][name]["labels_saved"]
@@ -260,7 +262,7 @@ def _accuracy(curve: Curve, cycle: int, seeds: int, *, told: bool) -> Html:
     return cell(text, ", ".join(notes))
 
 
-def _heat(summary: Summary, name: str, most: int) -> Html:
+def _heat(summary: ComparisonSummary, name: str, most: int) -> Html:
     held = summary["policies"][name]["labels_by_device"]
     classes = summary["classes"]
     if not held:

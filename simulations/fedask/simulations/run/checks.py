@@ -12,7 +12,7 @@ from fedask.client.learning.selection.predictor import check_given
 from fedask.client.learning.stream.controller import make_controller
 from fedask.client.learning.supervision.weak_label import vote
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Lesson, WarmLesson
+from fedask.client.learning.training.sgd import TrainingJob, WarmupJob
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, FedaskError
 from fedask.common.policies.policy import make_policy
@@ -72,11 +72,11 @@ def check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
         learner = Learner(task, scenario.train)
         learner.predict(some)
         labelled = learner.prepare(some, [0] * len(some))
-        lesson = Lesson(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
+        lesson = TrainingJob(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
         usable = learner.train(lesson).usable
         if scenario.train.warmup:
             inputs = learner.prepare_warmup(some)
-            warm = WarmLesson(inputs=inputs, lr=0.1, prox=0.0, stream=("check",))
+            warm = WarmupJob(inputs=inputs, lr=0.1, prox=0.0, stream=("check",))
             learner.train(warm)
     except FedaskError:
         raise

@@ -53,7 +53,7 @@ _RAISED = re.compile(r"fedask\.common\.errors\.(\w+): (.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class StartLimits:
     """How long the machine may take; a loaded laptop needs most of it.
 
     Parameters
@@ -72,7 +72,7 @@ class Limits:
     stop_grace_s: float = GRACE_S
 
 
-def run(apps: Apps, scenario: Scenario, limits: Limits | None = None) -> Asked:
+def run(apps: Apps, scenario: Scenario, limits: StartLimits | None = None) -> Asked:
     """Run both apps on a SuperLink and SuperNodes. See ``runtime.Runtime``.
 
     Logs of every process are left in ``run.out``/logs.
@@ -88,7 +88,7 @@ def run(apps: Apps, scenario: Scenario, limits: Limits | None = None) -> Asked:
         If the run failed: the class that the ServerApp raised, or FedaskError itself.
     """
     _check(scenario)
-    limits = limits or Limits()
+    limits = limits or StartLimits()
     logs = Path(scenario.run.out) / "logs"
     try:
         logs.mkdir(exist_ok=True)
@@ -149,7 +149,7 @@ def _environment(home: Path, scenario: Scenario) -> dict[str, str]:
     }
 
 
-def _start(fleet: Fleet, home: Path, devices: int, limits: Limits) -> None:
+def _start(fleet: Fleet, home: Path, devices: int, limits: StartLimits) -> None:
     """Start the SuperLink, then the SuperNodes, which register in their order.
 
     A server that samples devices knows them by that order alone. Each SuperNode has a
@@ -195,7 +195,7 @@ def _await(
         raise UnavailableError(msg)
 
 
-def _submit(fleet: Fleet, bundle: Path, limits: Limits) -> None:
+def _submit(fleet: Fleet, bundle: Path, limits: StartLimits) -> None:
     """Submit the app and follow its log to the end of the run."""
     command = [_program("flwr"), "run", str(bundle), _CONNECTION, "--stream"]
     following = fleet.start("run", command)

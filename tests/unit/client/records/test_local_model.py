@@ -3,15 +3,15 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from fedask.client.learning.training.local_model_settings import OwnSettings
-from fedask.client.records.local_model import OwnRecord, fresh_answers, is_newest
+from fedask.client.learning.training.local_model_settings import LocalModelSettings
+from fedask.client.records.local_model import LocalModelRecord, fresh_answers, is_newest
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
 from fedask.common.weights import model_version
 
 A, B, C = (Uid(letter * 32) for letter in "abc")
 SHARED = {"weight": np.ones(3, np.float32)}
-RECORD = OwnRecord(
+RECORD = LocalModelRecord(
     base=model_version(SHARED),
     answers={A: 0, B: 1},
     at=datetime(2026, 3, 1, tzinfo=UTC),
@@ -41,9 +41,9 @@ def test_a_record_does_not_show_what_people_said() -> None:
 
 
 def test_the_owner_says_how_many_answers_it_takes() -> None:
-    assert OwnSettings.from_node({"data": "x"}) == OwnSettings(answers=10)
-    assert OwnSettings.from_node({"own-answers": 3}).answers == 3
-    assert not OwnSettings.from_node({"own-answers": 0}).on
+    assert LocalModelSettings.from_node({"data": "x"}) == LocalModelSettings(answers=10)
+    assert LocalModelSettings.from_node({"own-answers": 3}).answers == 3
+    assert not LocalModelSettings.from_node({"own-answers": 0}).on
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_the_owner_says_how_many_answers_it_takes() -> None:
 )
 def test_wrong_settings_are_told(node: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        OwnSettings.from_node(node)
+        LocalModelSettings.from_node(node)

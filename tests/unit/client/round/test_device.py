@@ -15,9 +15,9 @@ from tests.support.client.world import (
 )
 
 from fedask.client.labelling.oracles.oracle import SKIP
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.milestone import Milestone
-from fedask.client.round.device import Outcome
+from fedask.client.round.device import RoundOutcome
 from fedask.client.store.memory import FakeClock
 from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
 from fedask.common.ids import Uid
@@ -28,7 +28,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OTHER_VERSION = "0123456789abcdef"
 
 
-def same_bits(one: Outcome, two: Outcome) -> bool:
+def same_bits(one: RoundOutcome, two: RoundOutcome) -> bool:
     assert one.arrays is not None
     assert two.arrays is not None
     return all(np.array_equal(a, two.arrays[name]) for name, a in one.arrays.items())
@@ -70,13 +70,13 @@ def test_a_label_is_trained_on_once_it_was_in_an_update() -> None:
     outcome = world.round(1, 0, cut=first_cut())
     assert outcome.arrays is None
     assert outcome.loss == 0.0
-    assert {item.state for item in world.store.items()} == {State.QUEUED}
+    assert {item.state for item in world.store.items()} == {ItemState.QUEUED}
 
     world.people.willing = True
     outcome = world.round(1, 1)
 
     assert outcome.arrays is not None
-    assert {item.state for item in world.store.items()} == {State.TRAINED}
+    assert {item.state for item in world.store.items()} == {ItemState.TRAINED}
     assert not np.array_equal(outcome.arrays["1.weight"], world.model["1.weight"])
 
 
@@ -134,7 +134,7 @@ def test_skipped_samples_are_counted_and_never_asked_again() -> None:
     assert report.skipped == report.asked == 60
     assert report.answered == 0
     assert [i.asked for i in world.store.items()] == [1] * 60
-    assert {world.items()[uid].state for uid in skipped} == {State.SKIPPED}
+    assert {world.items()[uid].state for uid in skipped} == {ItemState.SKIPPED}
 
 
 def test_patience_returns_the_quota() -> None:
@@ -146,7 +146,7 @@ def test_patience_returns_the_quota() -> None:
     report = world.round(2, 0).report
 
     assert (report.asked, report.expired) == (2, 2)
-    assert {item.state for item in world.store.items()} == {State.EXPIRED}
+    assert {item.state for item in world.store.items()} == {ItemState.EXPIRED}
     assert world.people.asked[-1] == []  # nobody is bothered with them any more
 
 
@@ -203,9 +203,9 @@ def test_an_answer_to_nobodys_question_is_refused() -> None:
     answered = world.queued_in(1)[0]
 
     with pytest.raises(StoreError):
-        world.store.move([answered], State.SKIPPED)
+        world.store.move([answered], ItemState.SKIPPED)
 
-    assert world.items()[answered].state is State.TRAINED
+    assert world.items()[answered].state is ItemState.TRAINED
 
 
 def test_a_labelled_sample_that_left_the_pool_is_named() -> None:
@@ -232,7 +232,7 @@ def test_divergence_is_reported_and_the_labels_are_counted(model_is: str) -> Non
     assert (outcome.arrays is None) == diverged
     assert np.isfinite(outcome.loss)
     assert outcome.report.answered == 4
-    state = State.LABELLED if diverged else State.TRAINED
+    state = ItemState.LABELLED if diverged else ItemState.TRAINED
     assert {item.state for item in world.store.items()} == {state}
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.site.device_settings import FILE, MAX_BYTES, read_site
+from fedask.client.site.device_settings import FILE, MAX_BYTES, read_device_settings
 from fedask.common.errors import ConfigError
 
 GOOD = """
@@ -24,7 +24,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_paths_are_relative_to_the_folder(tmp_path: Path) -> None:
-    site = read_site(write(tmp_path, GOOD))
+    site = read_device_settings(write(tmp_path, GOOD))
     assert site.device == "ward-3"
     assert site.app_path == tmp_path / "../my-app"
     assert site.store_path == tmp_path / "device.db"
@@ -32,12 +32,14 @@ def test_paths_are_relative_to_the_folder(tmp_path: Path) -> None:
 
 
 def test_absolute_paths_stay_as_they_are(tmp_path: Path) -> None:
-    site = read_site(write(tmp_path, GOOD.replace('"scans"', '"/srv/scans"')))
+    site = read_device_settings(
+        write(tmp_path, GOOD.replace('"scans"', '"/srv/scans"'))
+    )
     assert site.data["data"] == "/srv/scans"
 
 
 def test_the_desk_is_configured_by_its_table(tmp_path: Path) -> None:
-    settings = read_site(write(tmp_path, GOOD)).desk_settings(10)
+    settings = read_device_settings(write(tmp_path, GOOD)).desk_settings(10)
     assert (settings.rule, settings.lease_s, settings.classes) == ("two", 60, 10)
 
 
@@ -60,18 +62,18 @@ def test_the_desk_is_configured_by_its_table(tmp_path: Path) -> None:
 )
 def test_wrong_settings_are_told(tmp_path: Path, wrong: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_site(write(tmp_path, wrong))
+        read_device_settings(write(tmp_path, wrong))
 
 
 def test_a_folder_without_a_device_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="fedask device init"):
-        read_site(tmp_path)
+        read_device_settings(tmp_path)
 
 
 def test_when_an_own_model_is_trained_is_the_owner_s_to_say(tmp_path: Path) -> None:
-    site = read_site(write(tmp_path, GOOD + "[own]\nanswers = 4\n"))
+    site = read_device_settings(write(tmp_path, GOOD + "[own]\nanswers = 4\n"))
     assert site.own_settings().answers == site.to_node()["own-answers"] == 4
-    wrong = read_site(write(tmp_path, GOOD + "[own]\nanswer = 4\n"))
+    wrong = read_device_settings(write(tmp_path, GOOD + "[own]\nanswer = 4\n"))
     with pytest.raises(ConfigError, match=r"\[own\]: answer: no such setting"):
         wrong.own_settings()
 
@@ -87,6 +89,6 @@ def test_when_an_own_model_is_trained_is_the_owner_s_to_say(tmp_path: Path) -> N
 def test_wrong_settings_of_the_desk_name_the_file(
     tmp_path: Path, wrong: str, message: str
 ) -> None:
-    site = read_site(write(tmp_path, GOOD.replace('rule = "two"', wrong)))
+    site = read_device_settings(write(tmp_path, GOOD.replace('rule = "two"', wrong)))
     with pytest.raises(ConfigError, match=message):
         site.desk_settings(10)

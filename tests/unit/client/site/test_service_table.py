@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from fedask.client.labelling.grpc.service_settings import Limits
-from fedask.client.site.device_settings import read_site
+from fedask.client.labelling.grpc.service_settings import ServiceLimits
+from fedask.client.site.device_settings import read_device_settings
 from fedask.client.site.service_table import service_settings
 from fedask.common.errors import FedaskError
 
@@ -18,7 +18,7 @@ def test_the_table_says_where_and_for_whom(tmp_path: Path) -> None:
     settings = service_settings(tomllib.loads(text), tmp_path)
 
     assert settings.annotators == {"ann"}
-    assert settings.limits == Limits(window=5, heartbeat_s=3)
+    assert settings.limits == ServiceLimits(window=5, heartbeat_s=3)
 
 
 def test_paths_count_from_the_folder(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_table_of_the_documentation_is_read(tmp_path: Path) -> None:
         + text[start : text.index("```", start)]
     )
 
-    site = read_site(tmp_path)
+    site = read_device_settings(tmp_path)
 
     settings = service_settings(site.service, tmp_path)
     assert settings.address == "unix:/run/fedask/desk"

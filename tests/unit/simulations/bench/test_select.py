@@ -19,9 +19,9 @@ from fedask.simulations.bench.cases import (
 )
 from fedask.simulations.bench.contenders import CONTENDERS, FLOOR, main
 from fedask.simulations.bench.peers import PEERS, Peers, install
-from fedask.simulations.bench.select import Limits, Row, run_case, summarised
+from fedask.simulations.bench.select import PeerLimits, TimedRow, run_case, summarised
 
-LIMITS = Limits(small=True, seconds=0.01, timeout_s=30.0)
+LIMITS = PeerLimits(small=True, seconds=0.01, timeout_s=30.0)
 SCORES = {"margin": margin, "entropy": entropy, "least-confidence": least_confidence}
 
 
@@ -106,12 +106,12 @@ def test_gradients_are_judged_by_what_is_left_to_cover() -> None:
 def test_a_wrong_peer_is_never_the_fastest() -> None:
     (case, *_) = cases(small=True)
     rows = [
-        Row(library=FLOOR, seconds=0.5, runs=3),
-        Row(library="fedask", seconds=1.0, runs=3, extra_mib=2.0),
-        Row(library="quick", seconds=0.1, runs=3, fault="cost 2 > 1"),
-        Row(library="slow", seconds=9.0, runs=1),
-        Row(library="right", seconds=4.0, runs=2),
-        Row(library="broken", fault="No module named 'broken'"),
+        TimedRow(library=FLOOR, seconds=0.5, runs=3),
+        TimedRow(library="fedask", seconds=1.0, runs=3, extra_mib=2.0),
+        TimedRow(library="quick", seconds=0.1, runs=3, fault="cost 2 > 1"),
+        TimedRow(library="slow", seconds=9.0, runs=1),
+        TimedRow(library="right", seconds=4.0, runs=2),
+        TimedRow(library="broken", fault="No module named 'broken'"),
     ]
 
     result = summarised(case, rows)
@@ -125,7 +125,10 @@ def test_a_wrong_peer_is_never_the_fastest() -> None:
 
 def test_without_a_correct_peer_there_is_no_ratio() -> None:
     (case, *_) = cases(small=True)
-    rows = [Row(library=FLOOR, seconds=1.0), Row(library="fedask", seconds=1.0)]
+    rows = [
+        TimedRow(library=FLOOR, seconds=1.0),
+        TimedRow(library="fedask", seconds=1.0),
+    ]
 
     result = summarised(case, rows)
 
@@ -160,7 +163,7 @@ def test_a_peer_that_does_not_run_is_a_row_with_its_reason() -> None:
 
 
 def test_whoever_takes_too_long_is_stopped_and_listed() -> None:
-    limits = Limits(small=True, seconds=0.01, timeout_s=0.01)
+    limits = PeerLimits(small=True, seconds=0.01, timeout_s=0.01)
 
     rows = run_case(tiny(), None, limits, lambda _: None)
 

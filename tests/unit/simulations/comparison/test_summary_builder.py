@@ -8,8 +8,8 @@ from tests.support.simulations.summaries import LEDGER
 
 from fedask.common.config import Scenario
 from fedask.simulations.comparison.arms import Arm
-from fedask.simulations.comparison.jobs import Found
-from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.jobs import JobResult
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.comparison.summary_builder import Question, summarise
 
 WIRE = ("ask_bytes", "report_bytes", "model_bytes", "messages", "inner_messages")
@@ -48,7 +48,7 @@ def run(
     }
 
 
-def found(**arms: Sequence[dict[str, Any]]) -> Summary:
+def found(**arms: Sequence[dict[str, Any]]) -> ComparisonSummary:
     """Summarise runs by arm, ``_`` for the hyphen, one per seed."""
     named = {name.replace("_", "-"): runs for name, runs in arms.items()}
     results = {
@@ -59,7 +59,7 @@ def found(**arms: Sequence[dict[str, Any]]) -> Summary:
     }
     seeds = range(max(len(runs) for runs in named.values()))
     asked = [Arm(name=name, settings={"ask.policy": name}) for name in named]
-    return summarise(Found(results), Scenario(), Question(arms=asked, seeds=seeds))
+    return summarise(JobResult(results), Scenario(), Question(arms=asked, seeds=seeds))
 
 
 def test_areas_are_taken_over_the_labels_that_all_runs_cover() -> None:

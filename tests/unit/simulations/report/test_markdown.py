@@ -3,16 +3,16 @@
 import pytest
 from tests.support.simulations.summaries import arm, comparison, many, paired
 
-from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.markdown import markdown_table
 
 
 @pytest.fixture
-def summary() -> Summary:
+def summary() -> ComparisonSummary:
     return comparison()
 
 
-def test_every_arm_has_its_row_the_best_first(summary: Summary) -> None:
+def test_every_arm_has_its_row_the_best_first(summary: ComparisonSummary) -> None:
     summary["policies"]["global-cut"]["aulc"] = [0.8, 0.9, 0.7]
     summary["policies"]["global-cut"]["against"] = paired(p_holm=0.75)
     head, rule, *rows = markdown_table(summary).splitlines()[:4]
@@ -26,7 +26,7 @@ def test_every_arm_has_its_row_the_best_first(summary: Summary) -> None:
     assert "adjusted for 1 comparison (Holm)" in markdown_table(summary)
 
 
-def test_what_is_not_known_is_a_dash(summary: Summary) -> None:
+def test_what_is_not_known_is_a_dash(summary: ComparisonSummary) -> None:
     found = arm([], None, None, [])
     found["aulc"] = []
     summary["policies"] = {"none": found}

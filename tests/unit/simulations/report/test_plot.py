@@ -9,7 +9,7 @@ import pytest
 from tests.support.simulations.summaries import CUT, arm, comparison, many
 
 from fedask.common.errors import ConfigError, StoreError
-from fedask.simulations.comparison.summary import Summary
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.curve import curves_of, shorten, spread_out, ticks
 from fedask.simulations.report.palette import hues
 from fedask.simulations.report.plot import draw_curves
@@ -17,7 +17,7 @@ from fedask.simulations.report.ranking import left_out, ranked
 
 
 @pytest.fixture
-def summary() -> Summary:
+def summary() -> ComparisonSummary:
     return comparison()
 
 
@@ -26,13 +26,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "curves.png"
 
 
-def drawn(summary: Summary, path: Path) -> bytes:
+def drawn(summary: ComparisonSummary, path: Path) -> bytes:
     draw_curves(summary, path)
     return path.read_bytes()
 
 
 def test_png_has_its_signature_and_the_promised_size(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     image = drawn(summary, path)
     assert image.startswith(b"\x89PNG\r\n\x1a\n")
@@ -41,57 +41,65 @@ def test_png_has_its_signature_and_the_promised_size(
 
 
 def test_pyplot_is_never_loaded(
-    summary: Summary, path: Path, monkeypatch: pytest.MonkeyPatch
+    summary: ComparisonSummary, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     assert drawn(summary, path)
 
 
-def test_one_seed_is_drawn(summary: Summary, path: Path) -> None:
+def test_one_seed_is_drawn(summary: ComparisonSummary, path: Path) -> None:
     summary["seeds"] = [0]
     for found in summary["policies"].values():
         found["accuracy"] = found["accuracy"][:1]
     assert len(drawn(summary, path)) > 20_000
 
 
-def test_missed_target_is_drawn(summary: Summary, path: Path) -> None:
+def test_missed_target_is_drawn(summary: ComparisonSummary, path: Path) -> None:
     summary["policies"]["global-cut"]["labels_to_target"] = None
     summary["policies"]["global-cut"]["labels_saved"] = None
     assert len(drawn(summary, path)) > 20_000
 
 
-def test_summary_without_target_is_drawn(summary: Summary, path: Path) -> None:
+def test_summary_without_target_is_drawn(
+    summary: ComparisonSummary, path: Path
+) -> None:
     summary["target_accuracy"] = None
     assert len(drawn(summary, path)) > 20_000
 
 
-def test_run_without_a_finished_cycle_is_drawn(summary: Summary, path: Path) -> None:
+def test_run_without_a_finished_cycle_is_drawn(
+    summary: ComparisonSummary, path: Path
+) -> None:
     summary["partial"] = True
     for found in summary["policies"].values():
         found["labels"], found["accuracy"] = [], [[], [], []]
     assert len(drawn(summary, path)) > 1_000
 
 
-def test_names_are_not_read_as_formulas(summary: Summary, path: Path) -> None:
+def test_names_are_not_read_as_formulas(summary: ComparisonSummary, path: Path) -> None:
     summary["name"] = "costs $5 \\frac{ and $6"
     summary["policies"]["$\\frac{$" * 9] = arm([CUT] * 3, 160, 0.5)
     assert len(drawn(summary, path)) > 20_000
 
 
 def test_missing_matplotlib_is_named_with_its_remedy(
-    summary: Summary, path: Path, monkeypatch: pytest.MonkeyPatch
+    summary: ComparisonSummary, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ConfigError, match=r"pip install 'fedask\[simulation\]'"):
         draw_curves(summary, path)
 
 
-def test_unwritable_place_is_a_store_error(summary: Summary, tmp_path: Path) -> None:
+def test_unwritable_place_is_a_store_error(
+    summary: ComparisonSummary, tmp_path: Path
+) -> None:
     with pytest.raises(StoreError, match="cannot write"):
         draw_curves(summary, tmp_path / "missing" / "curves.png")
 
 
-def test_curve_is_the_mean_over_the_seeds_that_got_there(summary: Summary) -> None:
+def test_curve_is_the_mean_over_the_seeds_that_got_there(
+    summary: ComparisonSummary,
+) -> None:
     summary["policies"] = {"p": arm([[0.2, 0.6], [0.4], []], 20, 0.5, [10, 30, 50])}
     (curve,) = curves_of(summary)
     assert curve.labels == (10, 30)
@@ -156,7 +164,9 @@ def test_reference_and_worst_are_drawn_even_if_they_are_the_same() -> None:
     assert names[-1] == "uniform-random"
 
 
-def test_long_names_make_the_picture_wider(summary: Summary, path: Path) -> None:
+def test_long_names_make_the_picture_wider(
+    summary: ComparisonSummary, path: Path
+) -> None:
     summary["policies"]["global-cut + (0.7*margin + 0.3*entropy) + top"] = arm(
         [CUT] * 3, 160, 0.5
     )

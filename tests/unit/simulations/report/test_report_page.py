@@ -8,7 +8,7 @@ from tests.support.simulations.summaries import LABELS, arm, comparison, many, p
 from typing_extensions import override
 
 from fedask.common.errors import StoreError
-from fedask.simulations.comparison.summary import Stopped, Summary
+from fedask.simulations.comparison.summary import ComparisonSummary, Stopped
 from fedask.simulations.report.report_page import write_report
 
 VOID = {"meta", "br"}
@@ -39,7 +39,7 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture
-def summary() -> Summary:
+def summary() -> ComparisonSummary:
     return comparison()
 
 
@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "report.html"
 
 
-def written(summary: Summary, path: Path) -> str:
+def written(summary: ComparisonSummary, path: Path) -> str:
     write_report(summary, path)
     return path.read_text(encoding="utf-8")
 
@@ -57,7 +57,9 @@ def headline(page: str) -> str:
     return page.partition('<p class="headline">')[2].partition("</p>")[0]
 
 
-def test_page_asks_for_nothing_and_runs_nothing(summary: Summary, path: Path) -> None:
+def test_page_asks_for_nothing_and_runs_nothing(
+    summary: ComparisonSummary, path: Path
+) -> None:
     page = written(summary, path)
     reader = Reader()
     reader.feed(page)
@@ -70,19 +72,23 @@ def test_page_asks_for_nothing_and_runs_nothing(summary: Summary, path: Path) ->
     assert not reader.attributes & {"src", "href"}
 
 
-def test_page_forbids_what_it_does_not_need(summary: Summary, path: Path) -> None:
+def test_page_forbids_what_it_does_not_need(
+    summary: ComparisonSummary, path: Path
+) -> None:
     page = written(summary, path)
     assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in page
 
 
-def test_every_tag_is_closed_where_it_should_be(summary: Summary, path: Path) -> None:
+def test_every_tag_is_closed_where_it_should_be(
+    summary: ComparisonSummary, path: Path
+) -> None:
     reader = Reader()
     reader.feed(written(summary, path))
     assert reader.misfits == []
     assert reader.open == []
 
 
-def test_every_arm_and_figure_appears(summary: Summary, path: Path) -> None:
+def test_every_arm_and_figure_appears(summary: ComparisonSummary, path: Path) -> None:
     page = written(summary, path)
     for name in summary["policies"]:
         assert page.count(name) > 5
@@ -95,7 +101,7 @@ def test_every_arm_and_figure_appears(summary: Summary, path: Path) -> None:
 
 
 def test_pairs_are_told_with_the_smallest_p_there_can_be(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["policies"]["global-cut"]["against"] = paired(p_holm=0.75)
     page = written(summary, path)
@@ -113,7 +119,7 @@ def test_pairs_are_told_with_the_smallest_p_there_can_be(
 
 
 def test_areas_that_do_not_compare_are_said_not_to(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["aulc_labels"] = None
     for found in summary["policies"].values():
@@ -121,14 +127,16 @@ def test_areas_that_do_not_compare_are_said_not_to(
     assert "No range of labels is covered by all curves" in written(summary, path)
 
 
-def test_runs_that_ended_early_say_why(summary: Summary, path: Path) -> None:
+def test_runs_that_ended_early_say_why(summary: ComparisonSummary, path: Path) -> None:
     end: Stopped = {"cycle": 4, "reason": "budget: <all> spent"}
     summary["policies"]["global-cut"]["stopped"] = [end, None, end]
     page = written(summary, path)
     assert "2<small>cycle 4: budget: &lt;all&gt; spent; cycle 4: " in page
 
 
-def test_key_figures_of_every_cycle_are_shown(summary: Summary, path: Path) -> None:
+def test_key_figures_of_every_cycle_are_shown(
+    summary: ComparisonSummary, path: Path
+) -> None:
     page = written(summary, path)
     cells = ("6", "320", "5.5", "96 %", "40 %", "1.04", "0.87", "\N{EN DASH}")
     last = "".join(f"<td>{text}</td>" for text in cells[1:])
@@ -136,14 +144,14 @@ def test_key_figures_of_every_cycle_are_shown(summary: Summary, path: Path) -> N
     assert "<dt>labels per point</dt>" in page
 
 
-def test_every_section_has_its_heading(summary: Summary, path: Path) -> None:
+def test_every_section_has_its_heading(summary: ComparisonSummary, path: Path) -> None:
     page = written(summary, path)
     assert page.count("<h1>") == 1
     assert page.count("<h2>") == 8
     assert page.count("<caption>") == page.count("<table")
 
 
-def test_origin_of_the_run_is_told(summary: Summary, path: Path) -> None:
+def test_origin_of_the_run_is_told(summary: ComparisonSummary, path: Path) -> None:
     page = written(summary, path)
     for told in (summary["command"], "1.41.0", "2.9.0", "Linux x86_64", "0, 1, 2"):
         assert told in page
@@ -151,20 +159,22 @@ def test_origin_of_the_run_is_told(summary: Summary, path: Path) -> None:
     assert '<th scope="row">restart</th><td><code>false</code></td>' in page
 
 
-def test_what_stays_on_the_device_is_said(summary: Summary, path: Path) -> None:
+def test_what_stays_on_the_device_is_said(
+    summary: ComparisonSummary, path: Path
+) -> None:
     page = written(summary, path)
     assert "Samples, their ids (uids) and single scores never leave a device" in page
     assert "sent no message of its own" in page
 
 
-def test_extra_messages_are_not_denied(summary: Summary, path: Path) -> None:
+def test_extra_messages_are_not_denied(summary: ComparisonSummary, path: Path) -> None:
     summary["policies"]["global-cut"]["extra_messages"] = 7
     page = written(summary, path)
     assert "sent no message of its own" not in page
     assert "sent 7 messages beside" in page
 
 
-def test_names_cannot_become_markup(summary: Summary, path: Path) -> None:
+def test_names_cannot_become_markup(summary: ComparisonSummary, path: Path) -> None:
     found = arm([[0.5, 0.6]] * 3, 60, 0.5, [20, 60])
     found["labels_by_device"] = {HOSTILE: [1, 2, 3]}
     summary["policies"][HOSTILE] = found
@@ -179,7 +189,7 @@ def test_names_cannot_become_markup(summary: Summary, path: Path) -> None:
 
 
 def test_labels_and_zeros_of_every_device_are_shown(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     page = written(summary, path)
     for mark in ("device-000", "device-001", ">cat<", ">dog<", ">owl<", "--a:0.62"):
@@ -189,7 +199,7 @@ def test_labels_and_zeros_of_every_device_are_shown(
 
 
 def test_large_fleets_are_cut_short_without_losing_labels(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     fleet = {f"device-{number:03}": [1, 0, 2] for number in range(100)}
     summary["policies"]["global-cut"]["labels_by_device"] = fleet
@@ -200,7 +210,9 @@ def test_large_fleets_are_cut_short_without_losing_labels(
     assert '<td class="sum">300</td>' in page
 
 
-def test_headline_says_how_many_labels_were_saved(summary: Summary, path: Path) -> None:
+def test_headline_says_how_many_labels_were_saved(
+    summary: ComparisonSummary, path: Path
+) -> None:
     assert headline(written(summary, path)) == (
         "global-cut reached 91.9 % with 160 labels; "
         "uniform-random needed 320: 50 % fewer labels."
@@ -208,7 +220,7 @@ def test_headline_says_how_many_labels_were_saved(summary: Summary, path: Path) 
 
 
 def test_headline_admits_that_more_labels_were_needed(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["policies"]["global-cut"]["labels_to_target"] = 400
     summary["policies"]["global-cut"]["labels_saved"] = -0.25
@@ -219,7 +231,7 @@ def test_headline_admits_that_more_labels_were_needed(
 
 
 def test_headline_admits_that_the_target_was_missed(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["policies"]["global-cut"]["labels_to_target"] = None
     summary["policies"]["global-cut"]["labels_saved"] = None
@@ -231,7 +243,7 @@ def test_headline_admits_that_the_target_was_missed(
 
 
 def test_headline_tells_when_only_the_reference_missed_the_target(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["policies"]["uniform-random"]["labels_to_target"] = None
     summary["policies"]["global-cut"]["labels_saved"] = None
@@ -242,7 +254,7 @@ def test_headline_tells_when_only_the_reference_missed_the_target(
 
 
 def test_headline_without_a_target_compares_where_arms_ended(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["target_accuracy"] = None
     for found in summary["policies"].values():
@@ -254,7 +266,7 @@ def test_headline_without_a_target_compares_where_arms_ended(
 
 
 def test_best_arm_comes_first_and_the_others_are_not_hidden(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     worse = arm([[0.5] * len(LABELS)] * 3, None, None)
     summary["policies"] = {"worse": worse, **summary["policies"]}
@@ -263,7 +275,9 @@ def test_best_arm_comes_first_and_the_others_are_not_hidden(
     assert "<li>worse did not reach 91.9 % with 320 labels;" in page
 
 
-def test_one_seed_shows_no_spread_and_a_warning(summary: Summary, path: Path) -> None:
+def test_one_seed_shows_no_spread_and_a_warning(
+    summary: ComparisonSummary, path: Path
+) -> None:
     summary["seeds"] = [0]
     for found in summary["policies"].values():
         found["accuracy"] = found["accuracy"][:1]
@@ -273,7 +287,7 @@ def test_one_seed_shows_no_spread_and_a_warning(summary: Summary, path: Path) ->
     assert "nan" not in page
 
 
-def test_interrupted_run_says_so_on_top(summary: Summary, path: Path) -> None:
+def test_interrupted_run_says_so_on_top(summary: ComparisonSummary, path: Path) -> None:
     summary["partial"] = True
     lists = summary["policies"]["global-cut"]["accuracy"]
     lists[1], lists[2] = lists[1][:2], []
@@ -284,7 +298,7 @@ def test_interrupted_run_says_so_on_top(summary: Summary, path: Path) -> None:
 
 
 def test_run_without_a_finished_cycle_still_has_a_report(
-    summary: Summary, path: Path
+    summary: ComparisonSummary, path: Path
 ) -> None:
     summary["partial"] = True
     for found in summary["policies"].values():
@@ -295,12 +309,16 @@ def test_run_without_a_finished_cycle_still_has_a_report(
     assert "No cycle was finished" in page
 
 
-def test_run_without_any_arm_still_has_a_report(summary: Summary, path: Path) -> None:
+def test_run_without_any_arm_still_has_a_report(
+    summary: ComparisonSummary, path: Path
+) -> None:
     summary["policies"] = {}
     assert "No arm has finished a cycle" in written(summary, path)
 
 
-def test_unwritable_place_is_a_store_error(summary: Summary, tmp_path: Path) -> None:
+def test_unwritable_place_is_a_store_error(
+    summary: ComparisonSummary, tmp_path: Path
+) -> None:
     with pytest.raises(StoreError, match="cannot write"):
         write_report(summary, tmp_path / "missing" / "report.html")
 
@@ -325,7 +343,7 @@ def test_page_of_many_arms_draws_few_and_lists_all(path: Path) -> None:
     assert reader.misfits == []
 
 
-def test_what_an_arm_sets_is_told(summary: Summary, path: Path) -> None:
+def test_what_an_arm_sets_is_told(summary: ComparisonSummary, path: Path) -> None:
     summary["policies"]["global-cut"]["settings"] = {
         "ask.policy": "global-cut",
         "ask.calibrate": True,

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from fedask.client.data.rights.permission import Anything, Rights, Summary
+from fedask.client.data.rights.permission import Anything, Rights, RightsSummary
 from fedask.client.data.rights.rights_policy import Right, RightsPolicy
 from fedask.client.data.sources.guarded_source import GuardedSource
 from fedask.client.records.erasure import ErasureStore, remaining
@@ -131,9 +131,9 @@ class Holdings:
         gone = self._store.forgotten(past)
         return [uid for uid in past if uid not in gone]
 
-    def summary(self) -> Summary:
+    def summary(self) -> RightsSummary:
         """Count samples, for an operator."""
         if self._rights is None:
             count = len(self._source.uids())
-            return Summary(samples=count, asked=count, trained=count, past=0)
+            return RightsSummary(samples=count, asked=count, trained=count, past=0)
         return self._rights.summary()

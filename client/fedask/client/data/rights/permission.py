@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPolicy
-from fedask.client.data.rights.sidecar import Said, gather
+from fedask.client.data.rights.sidecar import StatedProvenance, gather
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import FOREVER, UNKNOWN
 from fedask.client.records.rights import Permits, SeenStore
@@ -30,7 +30,7 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)  # what stands for no end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class RightsSummary:
     """How many samples may be used: what an operator is told.
 
     Parameters
@@ -96,7 +96,7 @@ class Rights(Permits):
         self._rights[self._past] = 0
         self._order: NDArray[np.int64] | None = None
 
-    def _narrow(self, said: Said) -> None:
+    def _narrow(self, said: StatedProvenance) -> None:
         """Take away what one part's provenance does not allow."""
         rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
         untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
@@ -150,9 +150,9 @@ class Rights(Permits):
         past = self._source.uids()[self._until <= now.timestamp()]
         return [Uid(uid) for uid in np.unique(past).tolist()]
 
-    def summary(self) -> Summary:
+    def summary(self) -> RightsSummary:
         """Count samples; equal ones count each."""
-        return Summary(
+        return RightsSummary(
             samples=len(self._rights),
             asked=int(self._has(ASK).sum()),
             trained=int(self._has(Right.TRAIN).sum()),

@@ -36,8 +36,8 @@ from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import (
     FIELDS,
     DescribedSource,
-    Origin,
     Provenance,
+    SampleOrigin,
     TracedSource,
     parse_fields,
 )
@@ -53,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatedProvenance:
     """What is known of n samples: each distinct provenance once.
 
     Parameters
@@ -84,7 +84,7 @@ class _Sheet:
     codes: dict[tuple[str, ...], int] = field(default_factory=dict)
 
 
-def gather(source: DataSource, defaults: Provenance) -> list[Said]:
+def gather(source: DataSource, defaults: Provenance) -> list[StatedProvenance]:
     """Find out what is said of the samples of a source.
 
     Returns
@@ -147,8 +147,8 @@ class _Saying:
                 self._kinds.append(known)
         self._kind_of[rows] = codes[pair_of]
 
-    def said(self, idle: int = 0) -> Said:
-        return Said(self._kinds, self._kind_of, idle)
+    def said(self, idle: int = 0) -> StatedProvenance:
+        return StatedProvenance(self._kinds, self._kind_of, idle)
 
 
 def _describe(saying: _Saying, source: DataSource) -> None:
@@ -163,14 +163,14 @@ def _describe(saying: _Saying, source: DataSource) -> None:
         saying.say([parse_fields({name: text}) for text in texts.tolist()], which)
 
 
-def _say_rest(saying: _Saying, origin: Origin, sheets: Sequence[_Sheet]) -> None:
+def _say_rest(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -> None:
     for sheet in sheets:
         if sheet.rest is not None:
             inside = _scope(origin, sheet.folder)
             saying.say([sheet.rest], np.where(inside, 0, -1))
 
 
-def _say_rows(saying: _Saying, origin: Origin, sheets: Sequence[_Sheet]) -> int:
+def _say_rows(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -> int:
     """Add what is said of single samples; returns how many rows are about none."""
     idle = 0
     for key in KEYS:
@@ -189,7 +189,7 @@ def _say_rows(saying: _Saying, origin: Origin, sheets: Sequence[_Sheet]) -> int:
 
 
 def _matches(
-    origin: Origin, key: str, folder: str, names: Sequence[str]
+    origin: SampleOrigin, key: str, folder: str, names: Sequence[str]
 ) -> NDArray[np.int64]:
     """Return which of the names each sample has, (n,); -1: none."""
     column: NDArray[Any]
@@ -209,7 +209,7 @@ def _matches(
     return found
 
 
-def _scope(origin: Origin, folder: str) -> NDArray[np.bool_]:
+def _scope(origin: SampleOrigin, folder: str) -> NDArray[np.bool_]:
     """Mark the samples at or below a folder: (n,)."""
     if not folder:
         return np.ones(len(origin.uids), dtype=np.bool_)
@@ -218,7 +218,7 @@ def _scope(origin: Origin, folder: str) -> NDArray[np.bool_]:
     return marked
 
 
-def _sheets(origin: Origin) -> list[_Sheet]:
+def _sheets(origin: SampleOrigin) -> list[_Sheet]:
     """Read the files of the folders that hold samples, the outermost first."""
     folders = {""}
     for parent in {name.rpartition("/")[0] for name in origin.files}:

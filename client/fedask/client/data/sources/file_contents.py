@@ -4,13 +4,13 @@ from array import array
 from dataclasses import dataclass, field
 
 from fedask.client.base.regular_file import Broken
-from fedask.client.data.sources.reader import Found
+from fedask.client.data.sources.reader import FoundSample
 
 MAX_BROKEN = 1000  # kept per file; a file of nothing else must not fill the disk
 
 
 @dataclass(slots=True)
-class Contents:
+class FileContents:
     """The samples of a file, or of many, column by column; 40 bytes a sample."""
 
     uids: bytearray = field(default_factory=bytearray)  # 16 bytes each
@@ -23,7 +23,7 @@ class Contents:
     @classmethod
     def of(
         cls, uids: bytes, places: bytes, forms: bytes, keys: bytes
-    ) -> "Contents | None":
+    ) -> "FileContents | None":
         """Return what was kept, or None if the disk did not keep it well."""
         lengths = {len(uids), len(places), 4 * len(forms), 2 * len(keys)}
         if len(lengths) > 1 or len(uids) % 16:
@@ -37,7 +37,7 @@ class Contents:
     def __len__(self) -> int:
         return len(self.forms)
 
-    def add(self, found: Found, form: int) -> None:
+    def add(self, found: FoundSample, form: int) -> None:
         """Add a sample; ``form`` is the id of its form."""
         self.uids += bytes.fromhex(found.uid)
         self.places.extend(found.place)
@@ -52,9 +52,9 @@ class Contents:
         else:
             self.left_out += 1
 
-    def without(self, uid: bytes) -> "Contents":
+    def without(self, uid: bytes) -> "FileContents":
         """Return the samples but one."""
-        kept = Contents()
+        kept = FileContents()
         for row in range(len(self)):
             if self.uids[16 * row : 16 * row + 16] != uid:
                 kept.uids += self.uids[16 * row : 16 * row + 16]
@@ -63,7 +63,7 @@ class Contents:
                 kept.keys.append(self.keys[row])
         return kept
 
-    def extend(self, other: "Contents") -> None:
+    def extend(self, other: "FileContents") -> None:
         """Add the samples of another, but not what is broken there."""
         self.uids += other.uids
         self.places.extend(other.places)

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
-from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.index_file import IndexFile
 from fedask.common.errors import SealError
 from fedask.common.ids import Uid
@@ -59,7 +59,7 @@ class Index(IndexFile):
 
     def __init__(self, path: Path | None = None, key: Key | None = None) -> None:
         super().__init__(path, key)
-        self._pending: list[tuple[int, bytes, str, tuple[int, int], Contents]] = []
+        self._pending: list[tuple[int, bytes, str, tuple[int, int], FileContents]] = []
         self._pending_samples = 0
         self._looks: list[tuple[int, bytes, int, int]] = []  # to be noted as seen
         self._forms: dict[str, int] = {}
@@ -85,14 +85,16 @@ class Index(IndexFile):
         with self._guarded():
             return dict(self._db.execute("SELECT id, form FROM form").fetchall())
 
-    def find(self, source: int, name: str, stamp: tuple[int, int]) -> Contents | None:
+    def find(
+        self, source: int, name: str, stamp: tuple[int, int]
+    ) -> FileContents | None:
         """Return what was found in a file that has not changed since, or None."""
         with self._guarded():
             known = self._mark("file", name)
             row = self._db.execute(_FIND, (source, known, *stamp)).fetchone()
         return None if row is None else self._opened(*row)
 
-    def find_any(self, source: int, name: str) -> Contents | None:
+    def find_any(self, source: int, name: str) -> FileContents | None:
         """Return what was found in a file before it changed, or None."""
         with self._guarded():
             known = self._mark("file", name)
@@ -111,7 +113,7 @@ class Index(IndexFile):
         return bool(before == stamp)
 
     def put(
-        self, source: int, name: str, stamp: tuple[int, int], contents: Contents
+        self, source: int, name: str, stamp: tuple[int, int], contents: FileContents
     ) -> None:
         """Keep what was found in a file, instead of what it held before.
 
@@ -197,7 +199,7 @@ class Index(IndexFile):
         text = json.dumps([file, *broken]).encode()
         return seal(self._key, text, _BROKEN_PLACE)
 
-    def _sealed(self, found: Contents) -> list[bytes]:
+    def _sealed(self, found: FileContents) -> list[bytes]:
         """Return the columns; the keys are hashes of names, which could be guessed."""
         keys = b""  # all zero: nothing names these samples
         if any(found.keys):
@@ -211,11 +213,11 @@ class Index(IndexFile):
 
     def _opened(
         self, uids: bytes, places: bytes, forms: bytes, keys: bytes
-    ) -> Contents | None:
+    ) -> FileContents | None:
         try:
             plain = unseal(self._key, keys, _KEYS) if keys else None
         except SealError:  # as if the disk had not kept it well
             return None
         if plain is None:
             plain = bytes(8 * (len(uids) // 16))
-        return Contents.of(uids, places, forms, plain)
+        return FileContents.of(uids, places, forms, plain)

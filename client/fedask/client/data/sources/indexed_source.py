@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
-from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.reader import Reader, stack
+from fedask.client.data.sources.reader import FormatReader, stack
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
-from fedask.client.records.provenance import Origin
+from fedask.client.records.provenance import SampleOrigin
 from fedask.common.errors import DataError
 
 # A file of a watched folder that nobody has touched for so long is whole, though it is
@@ -87,7 +87,7 @@ class IndexedSource(DataSource):
         If the reader needs what is not installed.
     """
 
-    def __init__(self, root: Path, reader: Reader, look: Look) -> None:
+    def __init__(self, root: Path, reader: FormatReader, look: Look) -> None:
         self._root = root
         self._reader = reader
         self._look = look
@@ -108,9 +108,9 @@ class IndexedSource(DataSource):
         self._rows = rows
         self._report()
 
-    def _gather(self) -> tuple[Contents, list[int]]:
+    def _gather(self) -> tuple[FileContents, list[int]]:
         """Return what all files hold, and how many samples each one."""
-        total, counts = Contents(), []
+        total, counts = FileContents(), []
         for entry in walk(self._root, self._reader.suffixes):
             if isinstance(entry, Broken):
                 self._refused.append(entry)
@@ -122,7 +122,7 @@ class IndexedSource(DataSource):
         self._look.index.keep(self._source, {file.name for file in self._files})
         return total, counts
 
-    def _contents(self, file: File) -> Contents:
+    def _contents(self, file: File) -> FileContents:
         """Return what a file holds, from the index if it has not changed."""
         index, stamp = self._look.index, self._reader.stamp(file)
         kept = index.find(self._source, file.name, stamp)
@@ -130,8 +130,8 @@ class IndexedSource(DataSource):
             return kept
         if self._look.watch and not self._is_whole(file, stamp):
             # What a log held before it grew is still there; what is not is found out.
-            return index.find_any(self._source, file.name) or Contents()
-        contents = Contents()
+            return index.find_any(self._source, file.name) or FileContents()
+        contents = FileContents()
         try:
             for found in self._reader.scan(file):
                 if isinstance(found, Broken):
@@ -142,7 +142,7 @@ class IndexedSource(DataSource):
             contents.set_aside(Broken(file.name, str(err)))
         except OSError as err:  # perhaps not the file's fault: tried again next time
             self._refused.append(Broken(file.name, f"cannot be read: {err}"))
-            return Contents()
+            return FileContents()
         index.put(self._source, file.name, stamp, contents)
         return contents
 
@@ -179,11 +179,11 @@ class IndexedSource(DataSource):
         """Return the hash of what names each sample in other parts: (n,) uint64."""
         return self._keys[self._rows]
 
-    def origins(self) -> list[Origin]:
+    def origins(self) -> list[SampleOrigin]:
         """Return where the samples stand, for what is said of them."""
         top = self._root if self._root.is_dir() else self._root.parent
         return [
-            Origin(
+            SampleOrigin(
                 folder=top,
                 files=[file.name for file in self._files],
                 file_of=self._file_of[self._rows],

@@ -28,7 +28,7 @@ from fedask.client.base.regular_file import Broken, BrokenSampleError, read_whol
 from fedask.client.data.sources.indexed_source import IndexedSource, Look
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
 from fedask.client.records.pool import DataSource
-from fedask.client.records.provenance import Origin, TracedSource
+from fedask.client.records.provenance import SampleOrigin, TracedSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import bytes_uid
 
@@ -88,7 +88,7 @@ class JoinedSource(DataSource):
     def uids(self) -> NDArray[np.str_]:
         return self._uids
 
-    def origins(self) -> list[Origin]:
+    def origins(self) -> list[SampleOrigin]:
         """Return where the samples of each part stand."""
         return [
             origin.at(self._rows[name])

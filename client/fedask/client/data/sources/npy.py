@@ -23,8 +23,8 @@ from fedask.client.base.regular_file import (
     suffix_of,
 )
 from fedask.client.data.sources.reader import (
-    Found,
-    Reader,
+    FormatReader,
+    FoundSample,
     check_finite,
     form_of,
     key_of,
@@ -96,7 +96,7 @@ def _check_length(length: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArrayReader(Reader):
+class ArrayReader(FormatReader):
     """The rows of a ``.npy`` file, or of an array of an ``.npz`` archive.
 
     A row's key, for joined sources, is its number, from 0.
@@ -116,7 +116,7 @@ class ArrayReader(Reader):
     suffixes: ClassVar[frozenset[str]] = frozenset({".npy", ".npz"})
 
     @override
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         for row, sample in enumerate(self._samples(file, None)):
             try:
                 check_finite(sample)
@@ -124,7 +124,7 @@ class ArrayReader(Reader):
                 yield Broken(f"{file.name} row {row}", str(err))
             else:
                 uid = content_uid(sample)
-                yield Found(uid, (row, 0), form_of(sample), key_of(row))
+                yield FoundSample(uid, (row, 0), form_of(sample), key_of(row))
 
     @override
     def read(

@@ -16,8 +16,8 @@ from fedask.client.base.regular_file import (
     open_regular,
 )
 from fedask.client.data.sources.reader import (
-    Found,
-    Reader,
+    FormatReader,
+    FoundSample,
     check_finite,
     form_of,
     key_of,
@@ -31,7 +31,7 @@ MAX_GROUP_BYTES = 1 << 30  # of the wanted columns of a row group, in memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetReader(Reader):
+class ParquetReader(FormatReader):
     """Rows as (d,) float32, or as text.
 
     Parameters
@@ -60,7 +60,7 @@ class ParquetReader(Reader):
             raise ConfigError(msg)
 
     @override
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         for group in range(self._groups(file)):
             values, keys = self._group(file, group)
             for row in range(len(values)):
@@ -71,7 +71,7 @@ class ParquetReader(Reader):
                 else:
                     form = "text" if isinstance(sample, str) else form_of(sample)
                     key = key_of(keys[row]) if keys is not None else 0
-                    yield Found(uid, (row, group), form, key)
+                    yield FoundSample(uid, (row, group), form, key)
 
     @override
     def read(

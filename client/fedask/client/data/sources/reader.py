@@ -23,7 +23,7 @@ from fedask.client.base.regular_file import (
 from fedask.common.ids import Uid, bytes_uid, stable_seed
 
 
-class Found(NamedTuple):
+class FoundSample(NamedTuple):
     """A sample of a file.
 
     Parameters
@@ -45,7 +45,7 @@ class Found(NamedTuple):
     key: int = 0
 
 
-class Reader(Protocol):
+class FormatReader(Protocol):
     """Reads one kind of file. Its fields are the options of the kind."""
 
     suffixes: ClassVar[frozenset[str]]
@@ -54,7 +54,7 @@ class Reader(Protocol):
         """Return (size in bytes, time in ns); the content changes only with these."""
         return file.size, file.mtime_ns
 
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         """Yield every sample of a file, and what is broken in it.
 
         Raises
@@ -115,7 +115,7 @@ def check_finite(sample: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileReader(Reader):
+class FileReader(FormatReader):
     """One file is one sample: what images and sounds have in common."""
 
     max_bytes: ClassVar[int] = 1 << 26
@@ -135,10 +135,10 @@ class FileReader(Reader):
         return "text" if isinstance(sample, str) else form_of(sample)
 
     @override
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         uid, sample, data = self._read(file)
         key = key_of(PurePosixPath(file.name).with_suffix(""))
-        yield Found(uid, (0, file.size), self.form(sample, data), key)
+        yield FoundSample(uid, (0, file.size), self.form(sample, data), key)
 
     @override
     def read(

@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError
-from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.indexed_source import Look, NoSamplesError
-from fedask.client.data.sources.reader import FileReader, Found, check_finite, stack
+from fedask.client.data.sources.reader import (
+    FileReader,
+    FoundSample,
+    check_finite,
+    stack,
+)
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
 from fedask.client.records.payload import Payload, PayloadStore
 from fedask.client.records.pool import DataSource
@@ -101,18 +106,18 @@ class SealedSource(DataSource):
             raise NoSamplesError(msg)
         self._uids = np.array([each.uid for each in self._payloads], dtype="<U32")
 
-    def _contents(self, payload: Payload) -> Contents:
+    def _contents(self, payload: Payload) -> FileContents:
         """Return what a payload is, from the index if it was decoded before."""
         stamp = (payload.size, 0)
         kept = self._index.find(self._source, payload.uid, stamp)
         if kept is not None:
             return kept
-        contents = Contents()
+        contents = FileContents()
         try:
             data = self._store.payload(payload.uid)
             sample = self._decode(data, payload.suffix)
             form = self._index.form(self._reader.form(sample, data))
-            contents.add(Found(payload.uid, (0, payload.size), ""), form)
+            contents.add(FoundSample(payload.uid, (0, payload.size), ""), form)
         except BrokenSampleError as err:
             contents.set_aside(Broken(payload.uid, str(err)))
         self._index.put(self._source, payload.uid, stamp, contents)

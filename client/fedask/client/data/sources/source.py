@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fedask.client.base.regular_file import File, suffix_of, walk
 from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, Look
-from fedask.client.data.sources.reader import Reader
+from fedask.client.data.sources.reader import FormatReader
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.registry import nearest, resolve
@@ -115,7 +115,7 @@ def check_kind(kind: str) -> None:
         raise DataError(msg)
 
 
-def make_reader(kind: str, options: Mapping[str, Any]) -> Reader:
+def make_reader(kind: str, options: Mapping[str, Any]) -> FormatReader:
     """Make the reader of a kind, with its options.
 
     Raises
@@ -130,7 +130,7 @@ def make_reader(kind: str, options: Mapping[str, Any]) -> Reader:
         if not field.name.startswith("_")
     }
     _check_options(kind, options, known)
-    made: Reader = reader(**options)
+    made: FormatReader = reader(**options)
     return made
 
 

@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File
 from fedask.client.data.sources.reader import (
-    Found,
-    Reader,
+    FormatReader,
+    FoundSample,
     check_finite,
     form_of,
     key_of,
@@ -34,7 +34,7 @@ _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableReader(Reader):
+class TableReader(FormatReader):
     """Rows of a query as (d,) float32, or as text.
 
     Parameters
@@ -64,7 +64,7 @@ class TableReader(Reader):
         return file.size + log.st_size, max(file.mtime_ns, log.st_mtime_ns)
 
     @override
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         with _opened(file) as db:
             for key, *values in self._rows(db, self._select):
                 name = f"{file.name} row {key!r:.40}"
@@ -77,7 +77,7 @@ class TableReader(Reader):
                     yield Broken(name, str(err))
                 else:
                     form = "text" if isinstance(sample, str) else form_of(sample)
-                    yield Found(uid, (key, 0), form, key_of(key))
+                    yield FoundSample(uid, (key, 0), form, key_of(key))
 
     @override
     def read(

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, suffix_of
-from fedask.client.data.sources.reader import FileReader, Found, Reader, key_of
+from fedask.client.data.sources.reader import (
+    FileReader,
+    FormatReader,
+    FoundSample,
+    key_of,
+)
 from fedask.client.data.sources.rows import (
     checked_text,
     column_of,
@@ -32,7 +37,7 @@ MAX_CHARACTERS = 1 << 13
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextReader(Reader):
+class TextReader(FormatReader):
     """One text per row of csv or jsonl files.
 
     Parameters
@@ -50,7 +55,7 @@ class TextReader(Reader):
     suffixes: ClassVar[frozenset[str]] = frozenset({".csv", ".jsonl"})
 
     @override
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         opened, columns = open_rows(file.path)
         with opened:
             self._check(columns)
@@ -66,7 +71,7 @@ class TextReader(Reader):
                     yield Broken(f"{file.name} line {row.line}", str(err))
                 else:
                     uid = bytes_uid(text.encode())
-                    yield Found(uid, (row.start, row.length), "text", key)
+                    yield FoundSample(uid, (row.start, row.length), "text", key)
 
     @override
     def read(

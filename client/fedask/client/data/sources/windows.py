@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File
 from fedask.client.data.sources.reader import (
-    Found,
-    Reader,
+    FormatReader,
+    FoundSample,
     check_finite,
     form_of,
     key_of,
@@ -31,7 +31,7 @@ from fedask.common.ids import Uid, content_uid
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowReader(Reader):
+class WindowReader(FormatReader):
     """Windows as (d,) float32, or (t, d) with a column that tells windows apart.
 
     Parameters
@@ -62,7 +62,7 @@ class WindowReader(Reader):
         return [name.strip() for name in names]
 
     @override
-    def scan(self, file: File) -> Iterator[Found | Broken]:
+    def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         opened, header = open_rows(file.path)
         with opened:
             numeric = self._numeric(header)
@@ -88,7 +88,7 @@ class WindowReader(Reader):
 
     def _found(
         self, window: list[Row], numeric: Sequence[int], marks: Sequence[int]
-    ) -> Found:
+    ) -> FoundSample:
         start = window[0].start
         length = window[-1].start + window[-1].length - start
         broken = next((row.reason for row in window if row.cells is None), None)
@@ -100,7 +100,7 @@ class WindowReader(Reader):
         sample = self._sample([row.cells or [] for row in window], numeric)
         cells = window[0].cells or []
         key = key_of(cells[marks[-1]]) if marks else 0
-        return Found(content_uid(sample), (start, length), form_of(sample), key)
+        return FoundSample(content_uid(sample), (start, length), form_of(sample), key)
 
     def _numeric(self, header: Sequence[str]) -> list[int]:
         """Return the places of the numeric columns."""

@@ -12,30 +12,30 @@ from dataclasses import replace
 from datetime import UTC, datetime, time
 
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.lease_table import Leases, leased, new_token
+from fedask.client.labelling.desk.lease_table import LeaseTable, leased, new_token
 from fedask.client.labelling.desk.leased_answer import (
+    annotation_on,
     check_right,
     check_said,
     receipt,
     shared,
     shared_with,
-    verdict_on,
 )
 from fedask.client.labelling.desk.retraction import undo
-from fedask.client.labelling.desk.unleased_answer import Taken, check_verdict, take
+from fedask.client.labelling.desk.unleased_answer import Taken, check_annotation, take
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    AgreementRule,
+    Annotation,
+    LabellingProgress,
     Lease,
-    Progress,
     Receipt,
-    Rule,
     Said,
-    Verdict,
 )
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import State
-from fedask.client.records.sample_record import Book, VerdictStore
+from fedask.client.records.label_queue import ItemState
+from fedask.client.records.sample_record import AnnotationStore, SampleTransaction
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator
@@ -69,7 +69,7 @@ class Desk:
 
     def __init__(
         self,
-        store: VerdictStore,
+        store: AnnotationStore,
         clock: Clock,
         settings: DeskSettings,
         tokens: Callable[[], str] = new_token,
@@ -77,8 +77,8 @@ class Desk:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._rule = Rule.parse(settings.rule, settings.unsure)
-        self._leases = Leases(settings, self._rule, tokens)
+        self._rule = AgreementRule.parse(settings.rule, settings.unsure)
+        self._leases = LeaseTable(settings, self._rule, tokens)
 
     @property
     def quorum(self) -> int:
@@ -191,7 +191,7 @@ class Desk:
                 for each in sheets:
                     check_right(book, each.item.uid, now)
                 for each in sheets:
-                    fresh = verdict_on(each, who, verdict, key, now)
+                    fresh = annotation_on(each, who, verdict, key, now)
                     if each is not sheet:
                         fresh = shared(fresh)
                     book.write(each.with_verdict(fresh, now).settled(self._rule))
@@ -199,7 +199,7 @@ class Desk:
                 book.record(event, [each.item.uid for each in sheets], now, who)
             return receipt(book.given(who, key), uid)
 
-    def take(self, verdicts: Sequence[Verdict]) -> list[Taken]:
+    def take(self, verdicts: Sequence[Annotation]) -> list[Taken]:
         """Keep verdicts that people gave elsewhere, without a lease.
 
         All of them, or none. The same key of the same annotator on the same sample
@@ -237,7 +237,7 @@ class Desk:
                 book.record(event, uids, now, who)
             return taken
 
-    def take_back(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    def take_back(self, verdicts: Sequence[Annotation]) -> list[Annotation]:
         """Take back verdicts of ``take``, as their annotators did where they gave them.
 
         One that a model was trained on stands, as for ``undo``; nobody is given the
@@ -248,14 +248,14 @@ class Desk:
         list
             Those that were taken back.
         """
-        gone: list[Verdict] = []
+        gone: list[Annotation] = []
         with self._open() as (book, now):
             for verdict in verdicts:
                 given = book.given(verdict.annotator, verdict.key)
                 if all(each.undone is not None for each in given):
                     continue  # taken back, replaced or erased in the meantime
                 sheet = book.sheet(verdict.uid)
-                if sheet.item.state is State.TRAINED:
+                if sheet.item.state is ItemState.TRAINED:
                     continue
                 sheet = sheet.without(verdict, now).settled(self._rule)
                 may_wait = book.may_show(verdict.uid, now)
@@ -266,7 +266,7 @@ class Desk:
                 book.record(Event.UNDONE, uids, now, who)
         return gone
 
-    def check(self, verdicts: Iterable[Verdict]) -> None:
+    def check(self, verdicts: Iterable[Annotation]) -> None:
         """Refuse what ``take`` would refuse; nothing is kept.
 
         Raises
@@ -276,7 +276,7 @@ class Desk:
         """
         now = self._clock.now()
         for verdict in verdicts:
-            check_verdict(verdict, self._settings.classes, now)
+            check_annotation(verdict, self._settings.classes, now)
 
     def undo(self, annotator: str, key: str | None = None) -> Uid | None:
         """Take back an annotator's last answer and give them the sample again.
@@ -310,7 +310,7 @@ class Desk:
         with self._open() as (book, now):
             self._leases.end(book, who, now)
 
-    def progress(self, annotator: str | None = None) -> Progress:
+    def progress(self, annotator: str | None = None) -> LabellingProgress:
         """Count states, classes and verdicts.
 
         Parameters
@@ -326,7 +326,7 @@ class Desk:
         mine = all_of_it.annotators.get(who, 0)
         return replace(all_of_it, annotators={who: mine}, controls={})
 
-    def history(self, limit: int, annotator: str | None = None) -> list[Verdict]:
+    def history(self, limit: int, annotator: str | None = None) -> list[Annotation]:
         """Return the last verdicts, newest first, those taken back among them.
 
         Parameters
@@ -348,7 +348,7 @@ class Desk:
         return self._store.near(uid)
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Book, datetime]]:
+    def _open(self) -> Iterator[tuple[SampleTransaction, datetime]]:
         """Begin a transaction in which no lease is over or too long."""
         now = self._clock.now()
         with self._store.book() as book:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from fedask.client.base.prefixed_settings import check_kind, settings_under
-from fedask.client.records.annotation import Rule
+from fedask.client.records.annotation import AgreementRule
 from fedask.common.errors import ConfigError
 
 
@@ -41,7 +41,7 @@ class DeskSettings:
     controls: float = 0.0
 
     def __post_init__(self) -> None:
-        Rule.parse(self.rule, self.unsure)
+        AgreementRule.parse(self.rule, self.unsure)
         for name, ok in (
             ("classes", self.classes >= 1),
             ("lease_s", 0.0 < self.lease_s <= timedelta(days=365).total_seconds()),

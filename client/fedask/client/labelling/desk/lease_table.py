@@ -19,10 +19,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.records.annotation import Lease, Rule
+from fedask.client.records.annotation import AgreementRule, Lease
 from fedask.client.records.audit_event import Event
 from fedask.client.records.refusal import LeaseError
-from fedask.client.records.sample_record import Book, Hold, Sheet
+from fedask.client.records.sample_record import (
+    LeaseRecord,
+    SampleRecord,
+    SampleTransaction,
+)
 from fedask.common.ids import Annotator, Uid, stable_seed, unit_hash
 
 _TOKEN_BYTES = 16
@@ -33,7 +37,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-class Leases:
+class LeaseTable:
     """Gives samples out and takes them back, within an open book.
 
     Parameters
@@ -47,14 +51,14 @@ class Leases:
     """
 
     def __init__(
-        self, settings: DeskSettings, rule: Rule, tokens: Callable[[], str]
+        self, settings: DeskSettings, rule: AgreementRule, tokens: Callable[[], str]
     ) -> None:
         self._rule = rule
         self._length = timedelta(seconds=settings.lease_s)
         self._controls = settings.controls
         self._tokens = tokens
 
-    def tidy(self, book: Book, now: datetime) -> None:
+    def tidy(self, book: SampleTransaction, now: datetime) -> None:
         """End every lease that is over, and shorten those that are too long.
 
         What may not be shown any more is on no screen, and waits no longer.
@@ -75,7 +79,7 @@ class Leases:
             book.write(sheet.settled(self._rule))
 
     def give(
-        self, book: Book, who: Annotator, limit: int, now: datetime
+        self, book: SampleTransaction, who: Annotator, limit: int, now: datetime
     ) -> list[Lease]:
         """Let what they hold run for a full length, and give more up to a limit."""
         held = [book.sheet(uid) for uid in book.leased(annotator=who)]
@@ -85,7 +89,7 @@ class Leases:
             book.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
         return given + fresh
 
-    def end(self, book: Book, who: Annotator, now: datetime) -> None:
+    def end(self, book: SampleTransaction, who: Annotator, now: datetime) -> None:
         """Take back all that an annotator holds."""
         held = book.leased(annotator=who)
         if held:
@@ -98,8 +102,8 @@ class Leases:
             book.write(sheet.settled(self._rule))
 
     def again(
-        self, sheet: Sheet, who: Annotator, now: datetime, *, control: bool
-    ) -> Sheet:
+        self, sheet: SampleRecord, who: Annotator, now: datetime, *, control: bool
+    ) -> SampleRecord:
         """Return the sheet with a lease to somebody who may have had one before.
 
         Parameters
@@ -111,11 +115,11 @@ class Leases:
         token = self._tokens() if old is None else old.token
         until = now + self._length
         return sheet.with_hold(
-            Hold(annotator=who, token=token, until=until, control=control)
+            LeaseRecord(annotator=who, token=token, until=until, control=control)
         )
 
     def _new(
-        self, book: Book, who: Annotator, count: int, now: datetime
+        self, book: SampleTransaction, who: Annotator, count: int, now: datetime
     ) -> list[Lease]:
         """Give out samples they do not hold, some of them controls."""
         given: list[Lease] = []
@@ -129,7 +133,7 @@ class Leases:
             control = uid is not None
             sheet = book.sheet(waiting.pop(0) if uid is None else uid)
             old = sheet.hold_of(who)
-            hold = Hold(
+            hold = LeaseRecord(
                 annotator=who,
                 token=token if old is None else old.token,
                 until=now,
@@ -138,7 +142,13 @@ class Leases:
             given.append(self._renew(book, who, sheet.with_hold(hold), now))
         return given
 
-    def _renew(self, book: Book, who: Annotator, sheet: Sheet, now: datetime) -> Lease:
+    def _renew(
+        self,
+        book: SampleTransaction,
+        who: Annotator,
+        sheet: SampleRecord,
+        now: datetime,
+    ) -> Lease:
         """Let a lease run for a full length."""
         until = now + self._length
         (hold,) = [h for h in sheet.holds if h.annotator == who]
@@ -153,7 +163,9 @@ class Leases:
         )
 
 
-def leased(book: Book, who: Annotator, uid: Uid, token: str) -> Sheet:
+def leased(
+    book: SampleTransaction, who: Annotator, uid: Uid, token: str
+) -> SampleRecord:
     """Return the sheet of a sample, if the token is of its lease to them.
 
     Raises

@@ -12,18 +12,18 @@ from fedask.client.labelling.desk.unleased_answer import check_key
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    Annotation,
     Kind,
     Label,
     Receipt,
     Said,
-    Verdict,
 )
 from fedask.client.records.refusal import (
     KeyReusedError,
     NotNearError,
     RightEndedError,
 )
-from fedask.client.records.sample_record import Book, Sheet
+from fedask.client.records.sample_record import SampleRecord, SampleTransaction
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid
 
@@ -51,8 +51,8 @@ def check_said(said: Said, key: str, also: Sequence[Uid], classes: int) -> None:
 
 
 def shared_with(
-    book: Book, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
-) -> list[Sheet]:
+    book: SampleTransaction, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
+) -> list[SampleRecord]:
     """Return the sheets of near-duplicates that a verdict is for, too.
 
     Raises
@@ -67,7 +67,7 @@ def shared_with(
     return [book.sheet(other) for other in sorted(set(also))]
 
 
-def check_right(book: Book, uid: Uid, now: datetime) -> None:
+def check_right(book: SampleTransaction, uid: Uid, now: datetime) -> None:
     """Refuse a verdict on what may not be used any more: it could not be either.
 
     Raises
@@ -80,12 +80,12 @@ def check_right(book: Book, uid: Uid, now: datetime) -> None:
         raise RightEndedError(msg)
 
 
-def verdict_on(
-    sheet: Sheet, who: Annotator, said: Said, key: str, now: datetime
-) -> Verdict:
+def annotation_on(
+    sheet: SampleRecord, who: Annotator, said: Said, key: str, now: datetime
+) -> Annotation:
     """Write down what somebody says of a sample that they were given."""
     hold = sheet.hold_of(who)
-    return Verdict(
+    return Annotation(
         uid=sheet.item.uid,
         annotator=who,
         kind=Kind.LABEL if isinstance(said, Label) else said,
@@ -97,12 +97,12 @@ def verdict_on(
     )
 
 
-def shared(verdict: Verdict) -> Verdict:
+def shared(verdict: Annotation) -> Annotation:
     """Return a verdict as it stands for a near-duplicate."""
     return replace(verdict, kind=Kind.SHARED, token="", control=False)
 
 
-def receipt(verdicts: Sequence[Verdict], uid: Uid) -> Receipt:
+def receipt(verdicts: Sequence[Annotation], uid: Uid) -> Receipt:
     """Write the receipt for what was kept under one key.
 
     Raises

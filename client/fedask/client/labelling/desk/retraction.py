@@ -2,19 +2,19 @@
 
 from datetime import datetime
 
-from fedask.client.labelling.desk.lease_table import Leases
-from fedask.client.records.annotation import Rule
+from fedask.client.labelling.desk.lease_table import LeaseTable
+from fedask.client.records.annotation import AgreementRule
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.refusal import NotLastError
-from fedask.client.records.sample_record import Book
+from fedask.client.records.sample_record import SampleTransaction
 from fedask.common.ids import Annotator, Uid
 
 
 def undo(
-    book: Book,
-    leases: Leases,
-    rule: Rule,
+    book: SampleTransaction,
+    leases: LeaseTable,
+    rule: AgreementRule,
     who: Annotator,
     key: str | None,
     now: datetime,
@@ -33,7 +33,7 @@ def undo(
         return _taken_back(book, who, key)
     for verdict in last:
         sheet = book.sheet(verdict.uid)
-        if verdict.control or sheet.item.state is not State.TRAINED:
+        if verdict.control or sheet.item.state is not ItemState.TRAINED:
             sheet = sheet.without(verdict, now)
         if book.may_show(verdict.uid, now):
             sheet = leases.again(sheet, who, now, control=verdict.control)
@@ -46,7 +46,7 @@ def undo(
     return last[0].uid if last else None
 
 
-def _taken_back(book: Book, who: Annotator, key: str) -> Uid:
+def _taken_back(book: SampleTransaction, who: Annotator, key: str) -> Uid:
     """Return the sample whose answer under a key is taken back, or about to be."""
     given = book.given(who, key)
     if given:

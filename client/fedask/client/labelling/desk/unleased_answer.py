@@ -7,9 +7,9 @@ sample is for ``sheet`` to say, as for any other verdict.
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fedask.client.records.annotation import Kind, Rule, Verdict
+from fedask.client.records.annotation import AgreementRule, Annotation, Kind
 from fedask.client.records.refusal import UnknownSampleError
-from fedask.client.records.sample_record import Book, Sheet
+from fedask.client.records.sample_record import SampleRecord, SampleTransaction
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import parse_annotator
 
@@ -29,7 +29,7 @@ class Taken(StrEnum):
     BARRED = "barred"  # the sample may not be used any more
 
 
-def check_verdict(verdict: Verdict, classes: int, now: datetime) -> None:
+def check_annotation(verdict: Annotation, classes: int, now: datetime) -> None:
     """Refuse what no tool should bring.
 
     Parameters
@@ -90,8 +90,10 @@ def _check_time(at: datetime, now: datetime) -> None:
         raise ProtocolError(msg)
 
 
-def take(book: Book, rule: Rule, verdict: Verdict, now: datetime) -> Taken:
-    """Keep a verdict that ``check_verdict`` let through, if it is to be kept."""
+def take(
+    book: SampleTransaction, rule: AgreementRule, verdict: Annotation, now: datetime
+) -> Taken:
+    """Keep a verdict that ``check_annotation`` let through, if it is to be kept."""
     known = book.given(verdict.annotator, verdict.key)
     if any(each.uid == verdict.uid for each in known):
         return Taken.KNOWN
@@ -107,7 +109,7 @@ def take(book: Book, rule: Rule, verdict: Verdict, now: datetime) -> Taken:
     return taken
 
 
-def _judged(sheet: Sheet, verdict: Verdict) -> Taken:
+def _judged(sheet: SampleRecord, verdict: Annotation) -> Taken:
     """Say what is to become of a verdict whose key is new.
 
     An act that came in another way, under another key, is known by its moment: the same

@@ -11,7 +11,7 @@ import grpc
 
 from fedask.client.labelling.grpc.access import token_metadata
 from fedask.client.labelling.grpc.secret import private_key, read_token
-from fedask.client.labelling.grpc.service_address import Address
+from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.common.errors import ConfigError
 
 _RECEIVE_BYTES = 256 * 1024**2  # the service has a closer limit of its own
@@ -60,7 +60,7 @@ def connect(address: str, token: Path | None, tls: ClientTls | None) -> Line:
         If the address is beyond this machine and there are no certificates, or a file
         cannot be used.
     """
-    place = Address.parse(address)
+    place = ServiceAddress.parse(address)
     if tls is not None:
         if token is not None or place.path is not None:
             msg = f"{address}: certificates are for ports, and go without a token"

@@ -21,7 +21,7 @@ from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.channel import ClientTls, connect
 from fedask.client.labelling.grpc.client_records import Description, Leased, Statistics
 from fedask.client.labelling.grpc.error_table import ReleasedError
-from fedask.client.labelling.grpc.retry import Patience, failure, status_of
+from fedask.client.labelling.grpc.retry import RetryPolicy, failure, status_of
 from fedask.client.labelling.grpc.rpc_adapter import serialise
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import Receipt
@@ -147,7 +147,7 @@ class LabellingClient:
             annotator=self._annotator, window=window, content=content
         )
         ends = inf if for_s is None else monotonic() + for_s
-        patience = Patience(self._timeout_s, self._pause)
+        patience = RetryPolicy(self._timeout_s, self._pause)
         again = False
         while (left := min(_STREAM_S, ends - monotonic())) > _SHORTEST_S:
             known = set(self._out) if again else set()
@@ -166,7 +166,7 @@ class LabellingClient:
             again = True
 
     def _stream(
-        self, request: pb.TasksRequest, left_s: float, patience: Patience
+        self, request: pb.TasksRequest, left_s: float, patience: RetryPolicy
     ) -> Iterator[Leased]:
         """Open one stream and read it to its end."""
         call = self._channel.unary_stream(_method("Tasks"), serialise, _raw)
@@ -298,7 +298,7 @@ class LabellingClient:
     ) -> _T:
         """Call until there is an answer, it is refused, or the time is over."""
         call = self._channel.unary_unary(_method(method), serialise, _raw)
-        patience = Patience(self._timeout_s, self._pause)
+        patience = RetryPolicy(self._timeout_s, self._pause)
         while True:
             try:
                 raw = call(request, timeout=patience.left(), metadata=self._metadata)

@@ -13,7 +13,7 @@ from fedask.client.labelling.grpc.error_table import MalformedError
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import SKIP, UNSURE, Kind, Receipt
 from fedask.client.records.exhibit import Medium, Part
-from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.common.ids import Uid
 
 
@@ -49,7 +49,7 @@ class Leased:
     token: str = field(repr=False)
     until: datetime
     cycle: int
-    origin: Origin
+    origin: QueryOrigin
     near: tuple[Uid, ...]
     content: Content
     parts: tuple[Part, ...]
@@ -102,16 +102,16 @@ class Statistics:
         Answers of this annotator that stand.
     """
 
-    states: Mapping[State, int]
+    states: Mapping[ItemState, int]
     labels: Mapping[int, int]
     today: int
     mine: int
 
 
 _ORIGINS = {
-    pb.ORIGIN_CUT: Origin.CUT,
-    pb.ORIGIN_SCORE: Origin.SCORE,
-    pb.ORIGIN_CHANCE: Origin.CHANCE,
+    pb.ORIGIN_CUT: QueryOrigin.CUT,
+    pb.ORIGIN_SCORE: QueryOrigin.SCORE,
+    pb.ORIGIN_CHANCE: QueryOrigin.CHANCE,
 }
 _CONTENTS = {
     pb.CONTENT_STATE_UNSPECIFIED: Content.NOT_ASKED,
@@ -185,7 +185,7 @@ def statistics(answer: pb.StatisticsResponse) -> Statistics:
         If a state is none that this version knows.
     """
     try:
-        states = {State(name): count for name, count in answer.states.items()}
+        states = {ItemState(name): count for name, count in answer.states.items()}
     except ValueError as err:
         raise MalformedError from err
     return Statistics(

@@ -24,7 +24,7 @@ from fedask.client.records.annotation import (
     Said,
 )
 from fedask.client.records.exhibit import Part
-from fedask.client.records.label_queue import Origin
+from fedask.client.records.label_queue import QueryOrigin
 from fedask.common.ids import Uid
 
 MAX_ALSO = 64  # near-duplicates in one answer
@@ -32,9 +32,9 @@ _MAX_TEXT = 128  # characters of a uid or a token: both have about 32
 
 _Message = TypeVar("_Message", bound=Message)
 _ORIGINS = {
-    Origin.CUT: pb.ORIGIN_CUT,
-    Origin.SCORE: pb.ORIGIN_SCORE,
-    Origin.CHANCE: pb.ORIGIN_CHANCE,
+    QueryOrigin.CUT: pb.ORIGIN_CUT,
+    QueryOrigin.SCORE: pb.ORIGIN_SCORE,
+    QueryOrigin.CHANCE: pb.ORIGIN_CHANCE,
 }
 
 

@@ -54,7 +54,7 @@ class UnknownServiceError(ProtocolError):
     """There is no such service here."""
 
 
-class TooLargeError(ProtocolError):
+class MessageTooLargeError(ProtocolError):
     """What was asked for does not fit into a message."""
 
 
@@ -83,7 +83,7 @@ class BusyStoreError(StoreError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ErrorRow:
     """What is said about one class of errors.
 
     Parameters
@@ -101,13 +101,13 @@ class Fault:
     message: str
 
 
-def _fault(status: grpc.StatusCode, reason: str, message: str) -> Fault:
-    return Fault(status=status, reason=reason, message=message)
+def _fault(status: grpc.StatusCode, reason: str, message: str) -> ErrorRow:
+    return ErrorRow(status=status, reason=reason, message=message)
 
 
 _S = grpc.StatusCode
 # The first class that an error is of counts: children stand before their parents.
-FAULTS: dict[type[FedaskError], Fault] = {
+ERROR_TABLE: dict[type[FedaskError], ErrorRow] = {
     NoDeadlineError: _fault(
         _S.INVALID_ARGUMENT, "no-deadline", "every call needs a deadline: set a timeout"
     ),
@@ -162,7 +162,7 @@ FAULTS: dict[type[FedaskError], Fault] = {
     UnknownServiceError: _fault(
         _S.NOT_FOUND, "unknown-service", "there is no service of this name here"
     ),
-    TooLargeError: _fault(
+    MessageTooLargeError: _fault(
         _S.RESOURCE_EXHAUSTED,
         "too-large",
         "the sample does not fit into a message: show it in another way, or skip it",
@@ -210,17 +210,19 @@ FAULTS: dict[type[FedaskError], Fault] = {
     ),
 }
 # What is no error of ours is a defect of ours.
-UNKNOWN = FAULTS[FedaskError]
+UNKNOWN = ERROR_TABLE[FedaskError]
 
 
-def fault_of(err: Exception) -> Fault:
+def error_row_of(err: Exception) -> ErrorRow:
     """Look an error up."""
     if type(err) is StoreError and _is_busy(err.__cause__):
-        return FAULTS[BusyStoreError]
-    return next((f for kind, f in FAULTS.items() if isinstance(err, kind)), UNKNOWN)
+        return ERROR_TABLE[BusyStoreError]
+    return next(
+        (f for kind, f in ERROR_TABLE.items() if isinstance(err, kind)), UNKNOWN
+    )
 
 
-def note(method: str, err: Exception) -> Fault:
+def note(method: str, err: Exception) -> ErrorRow:
     """Look an error up, and write to the log what its owner needs to mend it.
 
     Parameters
@@ -228,7 +230,7 @@ def note(method: str, err: Exception) -> Fault:
     method
         Of the service, for the log.
     """
-    fault = fault_of(err)
+    fault = error_row_of(err)
     extra = {"method": method, "reason": fault.reason}
     if fault.status is not grpc.StatusCode.INTERNAL:
         logger.info("refused %s: %s", method, fault.reason, extra=extra)

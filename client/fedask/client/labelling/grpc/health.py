@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2
 from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.error_table import UnknownServiceError
 from fedask.client.labelling.grpc.rpc_adapter import (
-    Context,
+    RpcContext,
     refuse,
     remaining,
     serialise,
@@ -42,7 +42,7 @@ class Health:
         check = grpc.unary_unary_rpc_method_handler(self._check, None, serialise)
         return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})
 
-    def _check(self, raw: bytes, context: Context) -> Message:
+    def _check(self, raw: bytes, context: RpcContext) -> Message:
         try:
             remaining(context, self._call_s)
             self._know(conversion.parse(health_pb2.HealthCheckRequest, raw).service)

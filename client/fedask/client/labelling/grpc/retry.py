@@ -9,11 +9,11 @@ from time import monotonic
 
 import grpc
 
-from fedask.client.labelling.grpc.error_table import FAULTS, REASON
+from fedask.client.labelling.grpc.error_table import ERROR_TABLE, REASON
 from fedask.common.errors import FedaskError, ProtocolError, UnavailableError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
-_BY_REASON = {fault.reason: (kind, fault) for kind, fault in FAULTS.items()}
+_BY_REASON = {fault.reason: (kind, fault) for kind, fault in ERROR_TABLE.items()}
 _NOT_THERE = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -24,7 +24,7 @@ _NOT_THERE = frozenset(
 )
 
 
-class Patience:
+class RetryPolicy:
     """The time that one call may take, with all its repetitions.
 
     Parameters

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.access import Access, Caller
 from fedask.client.labelling.grpc.error_table import REASON, NoDeadlineError, note
-from fedask.client.labelling.grpc.service_settings import Limits
+from fedask.client.labelling.grpc.service_settings import ServiceLimits
 from fedask.client.labelling.grpc.task_feed import Call
 
 _Request = TypeVar("_Request", bound=Message)
@@ -26,7 +26,7 @@ _LONGEST_S = 366 * 24 * 3600.0  # gRPC counts no deadline as one in the far futu
 _MARGIN, _MOST_MARGIN_S = 0.1, 0.5
 
 
-class Context(Protocol):
+class RpcContext(Protocol):
     """The part of ``grpc.ServicerContext`` that the gate uses."""
 
     def abort(
@@ -66,10 +66,10 @@ class Context(Protocol):
         ...
 
 
-class Gate:
+class RpcAdapter:
     """Makes gRPC handlers of the methods of the front."""
 
-    def __init__(self, access: Access, limits: Limits) -> None:
+    def __init__(self, access: Access, limits: ServiceLimits) -> None:
         self._access = access
         self._limits = limits
 
@@ -81,7 +81,7 @@ class Gate:
     ) -> grpc.RpcMethodHandler:
         """Return the handler of a method with one answer."""
 
-        def handle(raw: bytes, context: Context) -> Message:
+        def handle(raw: bytes, context: RpcContext) -> Message:
             try:
                 caller, left = self._admit(context, self._limits.call_s)
                 with ending(left, context):
@@ -99,7 +99,7 @@ class Gate:
     ) -> grpc.RpcMethodHandler:
         """Return the handler of a method with a stream of answers."""
 
-        def handle(raw: bytes, context: Context) -> Iterator[Message]:
+        def handle(raw: bytes, context: RpcContext) -> Iterator[Message]:
             try:
                 caller, left = self._admit(context, self._limits.stream_s)
                 ends = monotonic() + left - min(_MOST_MARGIN_S, _MARGIN * left)
@@ -116,7 +116,7 @@ class Gate:
 
         return grpc.unary_stream_rpc_method_handler(handle, None, serialise)
 
-    def _admit(self, context: Context, most_s: float) -> tuple[Caller, float]:
+    def _admit(self, context: RpcContext, most_s: float) -> tuple[Caller, float]:
         """Return who calls, and how many seconds they wait."""
         caller = self._access.caller(
             context.invocation_metadata(), context.auth_context()
@@ -124,7 +124,7 @@ class Gate:
         return caller, remaining(context, most_s)
 
 
-def remaining(context: Context, most_s: float) -> float:
+def remaining(context: RpcContext, most_s: float) -> float:
     """Return the seconds that a caller waits, at most ``most_s``.
 
     Raises
@@ -139,7 +139,7 @@ def remaining(context: Context, most_s: float) -> float:
 
 
 @contextmanager
-def ending(left_s: float, context: Context) -> Iterator[None]:
+def ending(left_s: float, context: RpcContext) -> Iterator[None]:
     """Cancel a call that goes on for longer than the service bears.
 
     Only where its own deadline comes later does it take a thread to watch over it.
@@ -157,7 +157,7 @@ def ending(left_s: float, context: Context) -> Iterator[None]:
         timer.cancel()
 
 
-def refuse(name: str, err: Exception, context: Context) -> NoReturn:
+def refuse(name: str, err: Exception, context: RpcContext) -> NoReturn:
     """End a call with its row of the table."""
     fault = note(name, err)
     context.set_trailing_metadata(((REASON, fault.reason),))

@@ -15,7 +15,7 @@ _MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class ServiceAddress:
     """A socket file, or a host and a port.
 
     Parameters
@@ -33,7 +33,7 @@ class Address:
     port: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> "Address":
+    def parse(cls, text: str) -> "ServiceAddress":
         """Read ``unix:/path``, ``host:port`` or ``[address]:port``.
 
         Raises

@@ -22,20 +22,20 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.grpc.access import Access
 from fedask.client.labelling.grpc.error_table import StoppingError
 from fedask.client.labelling.grpc.health import Health
-from fedask.client.labelling.grpc.rpc_adapter import Gate
+from fedask.client.labelling.grpc.rpc_adapter import RpcAdapter
 from fedask.client.labelling.grpc.secret import private_key, token_at
-from fedask.client.labelling.grpc.service_address import Address
+from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.client.labelling.grpc.service_settings import (
-    Limits,
     ServerTls,
+    ServiceLimits,
     ServiceSettings,
 )
-from fedask.client.labelling.grpc.servicer import Front, Guide
-from fedask.client.labelling.grpc.store_watcher import Watcher
-from fedask.client.labelling.grpc.task_streams import Streams
+from fedask.client.labelling.grpc.servicer import DeskServicer, Guide
+from fedask.client.labelling.grpc.store_watcher import StoreWatcher
+from fedask.client.labelling.grpc.task_streams import TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.labelling.grpc.workers import Workers
-from fedask.client.labelling.grpc.write_lock import Turns
+from fedask.client.labelling.grpc.write_lock import WriteLock
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.store.sqlite.connection import BUSY_TIMEOUT_MS
 from fedask.client.store.store_settings import StoreSettings
@@ -68,7 +68,7 @@ def desks(
     def open_desk() -> Iterator[Desk]:
         with closing(sealing.open(path, clock, "service")) as store:
             store.keep_classes(classes)
-            turns = Turns(store, turn, BUSY_TIMEOUT_MS / 1e3)
+            turns = WriteLock(store, turn, BUSY_TIMEOUT_MS / 1e3)
             yield Desk(turns, clock, settings)
 
     return open_desk
@@ -120,11 +120,11 @@ class LabellingService:
             raise ConfigError(msg + str(desk.classes))
         self._settings = settings
         self._limits = settings.limits
-        self._place = Address.parse(settings.address)
-        self._streams = Streams(self._limits.streams)
+        self._place = ServiceAddress.parse(settings.address)
+        self._streams = TaskStreams(self._limits.streams)
         self._health = Health(frozenset({SERVICE}), self._limits.call_s)
         self._open_desk = desks(store, sealing, clock, desk, guide.classes)
-        self._watcher = Watcher(store, self._limits.look_s, self._streams.wake)
+        self._watcher = StoreWatcher(store, self._limits.look_s, self._streams.wake)
         self._stack = ExitStack()
         self._stop = threading.Lock()
         self._parts: dict[str, Any] = {
@@ -161,11 +161,11 @@ class LabellingService:
                 self._limits.calls + self._limits.streams, self._open_desk
             )
             stack.callback(workers.shutdown)
-            front = Front(desk=workers.desk, **self._parts)
+            front = DeskServicer(desk=workers.desk, **self._parts)
             server = grpc.server(
                 workers,
                 handlers=(
-                    _handlers(front, Gate(access, self._limits)),
+                    _handlers(front, RpcAdapter(access, self._limits)),
                     self._health.handler(),
                 ),
                 options=_options(self._limits),
@@ -201,19 +201,19 @@ class LabellingService:
             # Not on systems without such sockets.
             from fedask.client.labelling.grpc.unix_socket import (  # noqa: PLC0415  (imports gRPC)
                 close_to_others,
-                doorway,
+                private_socket,
             )
 
-            stack.enter_context(doorway(path))
+            stack.enter_context(private_socket(path))
             _listen(server, self._place, None)
             close_to_others(path)
             self.address = self._settings.address
             return
         port = _listen(server, self._place, self._settings.tls)
-        self.address = Address(host=self._place.host, port=port).target
+        self.address = ServiceAddress(host=self._place.host, port=port).target
 
 
-def _handlers(front: Front, gate: Gate) -> grpc.GenericRpcHandler:
+def _handlers(front: DeskServicer, gate: RpcAdapter) -> grpc.GenericRpcHandler:
     """Return the methods of the service, by the names in its description."""
     return grpc.method_handlers_generic_handler(
         SERVICE,
@@ -232,11 +232,11 @@ def _handlers(front: Front, gate: Gate) -> grpc.GenericRpcHandler:
     )
 
 
-def _most_calls(limits: Limits) -> int:
+def _most_calls(limits: ServiceLimits) -> int:
     return limits.calls + limits.streams + limits.backlog
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(limits: ServiceLimits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.request_bytes),
         ("grpc.max_send_message_length", limits.content_bytes + _OVERHEAD_BYTES),
@@ -250,7 +250,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.Server, place: Address, tls: ServerTls | None) -> int:
+def _listen(server: grpc.Server, place: ServiceAddress, tls: ServerTls | None) -> int:
     """Bind, and return the port.
 
     Raises
@@ -273,7 +273,7 @@ def _listen(server: grpc.Server, place: Address, tls: ServerTls | None) -> int:
         raise UnavailableError(msg) from err
 
 
-def _is_free(place: Address) -> bool:
+def _is_free(place: ServiceAddress) -> bool:
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:
         socket.create_server((place.host, place.port), family=family).close()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedask.client.labelling.grpc.service_address import Address
+from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Annotator, parse_annotator
 
@@ -16,7 +16,7 @@ MAX_CONTENT_BYTES = 255 * _KIB**2  # one MiB less than our client receives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ServiceLimits:
     """What the service bears at most.
 
     Parameters
@@ -116,10 +116,10 @@ class ServiceSettings:
     tls: ServerTls | None = None
     people: Mapping[str, str] = field(default_factory=dict)
     annotators: frozenset[Annotator] = frozenset()
-    limits: Limits = field(default_factory=Limits)
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
 
     def __post_init__(self) -> None:
-        place = Address.parse(self.address)
+        place = ServiceAddress.parse(self.address)
         for name in (*self.people.values(), *self.annotators):
             parse_annotator(name)
         if self.tls is not None:
@@ -136,7 +136,7 @@ class ServiceSettings:
             msg += "machine: name a token file, or use unix:/path"
             raise ConfigError(msg)
 
-    def _check_tls(self, place: Address) -> None:
+    def _check_tls(self, place: ServiceAddress) -> None:
         if place.path is not None:
             msg = "service: a unix socket has no certificates: leave tls out"
             raise ConfigError(msg)

@@ -13,11 +13,11 @@ from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.access import Caller
 from fedask.client.labelling.grpc.error_table import (
     MalformedError,
-    TooLargeError,
+    MessageTooLargeError,
 )
-from fedask.client.labelling.grpc.service_settings import Limits
-from fedask.client.labelling.grpc.task_feed import Call, Supply, supplied
-from fedask.client.labelling.grpc.task_streams import Streams
+from fedask.client.labelling.grpc.service_settings import ServiceLimits
+from fedask.client.labelling.grpc.task_feed import Call, TaskFeed, supplied
+from fedask.client.labelling.grpc.task_streams import TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import Lease
 from fedask.client.records.exhibit import Exhibit, Part
@@ -46,7 +46,7 @@ class Guide:
     version: str = ""
 
 
-class Front:
+class DeskServicer:
     """Answers requests.
 
     Parameters
@@ -64,8 +64,8 @@ class Front:
         settings: DeskSettings,
         guide: Guide,
         exhibit: Exhibit | None,
-        limits: Limits,
-        streams: Streams,
+        limits: ServiceLimits,
+        streams: TaskStreams,
         clock: Clock,
     ) -> None:
         self._desk = desk
@@ -118,7 +118,7 @@ class Front:
             uid = near
         parts = self._parts(uid)
         if _size(parts) > self._limits.content_bytes:
-            raise TooLargeError
+            raise MessageTooLargeError
         return pb.ShowResponse(parts=conversion.to_parts(parts))
 
     def submit(self, request: pb.SubmitRequest, caller: Caller) -> pb.SubmitResponse:
@@ -171,7 +171,7 @@ class Front:
             if not call.on_end(stream.wake):
                 return
             length = self._settings.lease_s
-            supply = Supply(who, request.window, self._desk(), self._clock, length)
+            supply = TaskFeed(who, request.window, self._desk(), self._clock, length)
             for lease in supplied(supply, stream, call, self._limits.heartbeat_s):
                 yield self._event(lease, content=request.content)
 

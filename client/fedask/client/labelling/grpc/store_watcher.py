@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 _BUSY_S = 1.0
 
 
-class Watcher:
+class StoreWatcher:
     """A thread that looks at one number of SQLite, again and again.
 
     Parameters

@@ -14,7 +14,7 @@ from time import monotonic
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.grpc.access import Caller
 from fedask.client.labelling.grpc.error_table import IdleError
-from fedask.client.labelling.grpc.task_streams import Stream
+from fedask.client.labelling.grpc.task_streams import TaskStream
 from fedask.client.records.annotation import Lease
 from fedask.common.clock import Clock
 from fedask.common.ids import Annotator, Uid
@@ -42,7 +42,7 @@ class Call:
     on_end: Callable[[Callable[[], None]], bool]
 
 
-class Supply:
+class TaskFeed:
     """What one stream has given, and what it gives next.
 
     Parameters
@@ -105,7 +105,7 @@ class Supply:
 
 
 def supplied(
-    supply: Supply, stream: Stream, call: Call, heartbeat_s: float
+    supply: TaskFeed, stream: TaskStream, call: Call, heartbeat_s: float
 ) -> Iterator[Lease | None]:
     """Yield leases as they can be given, and None as a sign of life.
 

@@ -16,7 +16,7 @@ from fedask.common.errors import FedaskError
 from fedask.common.ids import Annotator, Uid
 
 
-class Stream:
+class TaskStream:
     """One open stream, as other threads see it."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Stream:
             raise self._why
 
 
-class Streams:
+class TaskStreams:
     """All that are open.
 
     Parameters
@@ -79,12 +79,12 @@ class Streams:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._open: dict[Annotator, Stream] = {}
-        self._serving: set[Stream] = set()  # also those that are about to end
+        self._open: dict[Annotator, TaskStream] = {}
+        self._serving: set[TaskStream] = set()  # also those that are about to end
         self._why: FedaskError | None = None
 
     @contextmanager
-    def open(self, annotator: Annotator) -> Iterator[Stream]:
+    def open(self, annotator: Annotator) -> Iterator[TaskStream]:
         """Open the stream of an annotator; the one they had ends.
 
         Raises
@@ -92,7 +92,7 @@ class Streams:
         CrowdedError
             If too many are open.
         """
-        stream = Stream()
+        stream = TaskStream()
         with self._lock:
             if self._why is not None:
                 raise self._why
@@ -138,7 +138,7 @@ class Streams:
             self._why = why
         self._each(lambda stream: stream.end(why))
 
-    def _each(self, act: Callable[[Stream], None]) -> None:
+    def _each(self, act: Callable[[TaskStream], None]) -> None:
         with self._lock:
             streams = list(self._serving)
         for stream in streams:

@@ -17,7 +17,7 @@ _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
 @contextmanager
-def doorway(path: Path) -> Iterator[None]:
+def private_socket(path: Path) -> Iterator[None]:
     """Hold the place of a socket; on leaving, it is free for the next service.
 
     Raises

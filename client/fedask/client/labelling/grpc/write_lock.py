@@ -14,12 +14,12 @@ from datetime import datetime
 from typing_extensions import override
 
 from fedask.client.labelling.grpc.error_table import BusyStoreError
-from fedask.client.records.annotation import Progress, Verdict
-from fedask.client.records.sample_record import Book, VerdictStore
+from fedask.client.records.annotation import Annotation, LabellingProgress
+from fedask.client.records.sample_record import AnnotationStore, SampleTransaction
 from fedask.common.ids import Annotator, Uid
 
 
-class Turns(VerdictStore):
+class WriteLock(AnnotationStore):
     """A store whose transactions take turns with those of other threads.
 
     Parameters
@@ -33,7 +33,7 @@ class Turns(VerdictStore):
     """
 
     def __init__(
-        self, store: VerdictStore, turn: threading.Lock, wait_s: float
+        self, store: AnnotationStore, turn: threading.Lock, wait_s: float
     ) -> None:
         self._store = store
         self._turn = turn
@@ -41,7 +41,7 @@ class Turns(VerdictStore):
 
     @contextmanager
     @override
-    def book(self) -> Iterator[Book]:
+    def book(self) -> Iterator[SampleTransaction]:
         if not self._turn.acquire(timeout=self._wait_s):
             raise BusyStoreError
         try:
@@ -51,11 +51,11 @@ class Turns(VerdictStore):
             self._turn.release()
 
     @override
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         return self._store.verdicts(limit, annotator)
 
     @override
-    def progress(self, since: datetime) -> Progress:
+    def progress(self, since: datetime) -> LabellingProgress:
         return self._store.progress(since)
 
     @override

@@ -17,7 +17,7 @@ from itertools import chain
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.unleased_answer import Taken
-from fedask.client.records.annotation import Verdict
+from fedask.client.records.annotation import Annotation
 from fedask.common.errors import StoreError
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Account:
 
 
 def bring_in(
-    desk: Desk, samples: Iterable[Sequence[Verdict]], asides: Asides
+    desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
 ) -> Account:
     """Keep verdicts that were read and checked before.
 
@@ -127,9 +127,9 @@ def bring_in(
     )
 
 
-def _batches(samples: Iterable[Sequence[Verdict]]) -> Iterator[list[Verdict]]:
+def _batches(samples: Iterable[Sequence[Annotation]]) -> Iterator[list[Annotation]]:
     """Put verdicts together, never parting those of one sample."""
-    held: list[Sequence[Verdict]] = []
+    held: list[Sequence[Annotation]] = []
     for verdicts in samples:
         held.append(verdicts)
         if sum(map(len, held)) >= _TOGETHER:

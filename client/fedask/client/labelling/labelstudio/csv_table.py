@@ -27,8 +27,8 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
     derived_key,
     read_time,
 )
-from fedask.client.records.annotation import Kind, Verdict
-from fedask.client.records.sample_record import VerdictStore
+from fedask.client.records.annotation import Annotation, Kind
+from fedask.client.records.sample_record import AnnotationStore
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import is_uid
 from fedask.common.registry import nearest
@@ -44,7 +44,7 @@ _EVERY = 2**62
 _CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
 
-class Exported(NamedTuple):
+class ExportedTable(NamedTuple):
     """How many verdicts were written, and left out as their samples may not be used."""
 
     verdicts: int
@@ -52,8 +52,8 @@ class Exported(NamedTuple):
 
 
 def export_table(
-    store: VerdictStore, classes: Sequence[str], path: Path, now: datetime
-) -> Exported:
+    store: AnnotationStore, classes: Sequence[str], path: Path, now: datetime
+) -> ExportedTable:
     """Write the verdicts that stand, oldest first.
 
     Controls are left out, and what is said of samples whose right to be used has ended
@@ -76,7 +76,7 @@ def export_table(
         may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
     usable = [verdict for verdict in said if may[verdict.uid]]
     write_whole(path, _lines(_row(verdict, classes) for verdict in usable))
-    done = Exported(verdicts=len(usable), aside=len(said) - len(usable))
+    done = ExportedTable(verdicts=len(usable), aside=len(said) - len(usable))
     _log.info("verdicts_exported", extra=done._asdict())
     return done
 
@@ -121,7 +121,7 @@ def _lines(rows: Iterator[Sequence[str]]) -> Iterator[bytes]:
         buffer.truncate()
 
 
-def _row(verdict: Verdict, classes: Sequence[str]) -> list[str]:
+def _row(verdict: Annotation, classes: Sequence[str]) -> list[str]:
     label = class_of(verdict, classes) or ""
     at = "" if verdict.at is None else verdict.at.isoformat()
     cells = [verdict.uid, label, verdict.annotator, at, verdict.kind.value]
@@ -155,7 +155,7 @@ class _Table:
         self._most = most
         self._where = str(path)
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def verdicts(self) -> Iterator[Annotation]:
         """Yield the verdicts from the first line on."""
         self._lines.seek(0)
         rows = csv.reader(self._limited(), strict=True)
@@ -172,7 +172,7 @@ class _Table:
             msg = f"{self._path} line {rows.line_num} cannot be read: {told}"
             raise DataError(msg) from err
 
-    def refuse(self, desk: Desk, verdict: Verdict) -> None:
+    def refuse(self, desk: Desk, verdict: Annotation) -> None:
         """Refuse the line that was read last, if the desk would."""
         try:
             desk.check([verdict])
@@ -180,7 +180,7 @@ class _Table:
             msg = f"{self._where}: {err}; nothing was kept"
             raise DataError(msg) from err
 
-    def again(self) -> Iterator[list[Verdict]]:
+    def again(self) -> Iterator[list[Annotation]]:
         """Yield the verdicts of a file that was read and found right."""
         try:
             for verdict in self.verdicts():
@@ -220,7 +220,7 @@ def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
 
 def _verdict(
     row: Sequence[str], header: Sequence[str], where: str, reading: Reading
-) -> Verdict:
+) -> Annotation:
     if len(row) != len(header):
         msg = f"{where} has {len(row)} cells, the header {len(header)}"
         raise DataError(msg)
@@ -232,7 +232,7 @@ def _verdict(
         raise DataError(msg) from err
 
 
-def _told(cells: Mapping[str, str], reading: Reading) -> Verdict:
+def _told(cells: Mapping[str, str], reading: Reading) -> Annotation:
     """Read the cells of a line."""
     uid, name = cells["uid"], cells["label"]
     if not is_uid(uid):
@@ -250,4 +250,6 @@ def _told(cells: Mapping[str, str], reading: Reading) -> Verdict:
     at = read_time(cells.get("at") or None)
     annotator = reading.annotator(cells.get("annotator", ""))
     key = derived_key(uid, annotator, kind, label, at)
-    return Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key)
+    return Annotation(
+        uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key
+    )

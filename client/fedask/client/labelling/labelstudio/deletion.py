@@ -12,7 +12,7 @@ from typing import Any
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.labelstudio.studio_annotation import annotation_prefix
 from fedask.client.labelling.labelstudio.studio_file import uid_of
-from fedask.client.records.annotation import Verdict
+from fedask.client.records.annotation import Annotation
 from fedask.common.ids import Uid
 
 _EVERY = 2**62  # verdicts: more than a device holds
@@ -20,7 +20,7 @@ _EVERY = 2**62  # verdicts: more than a device holds
 
 def deleted(
     desk: Desk, tasks: Sequence[Mapping[str, Any]], source: str
-) -> list[Verdict]:
+) -> list[Annotation]:
     """Return what stands at the desk and was deleted at its source.
 
     Parameters

@@ -34,7 +34,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-class Fault(StrEnum):
+class StudioFault(StrEnum):
     """How the server fails once."""
 
     BUSY = "busy"  # 503, nothing done
@@ -87,7 +87,7 @@ class FakeStudio:
     config: str = ""
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     users: dict[int, str] = field(default_factory=lambda: {1: "admin@site.org"})
-    faults: list[tuple[str, Fault]] = field(default_factory=list)
+    faults: list[tuple[str, StudioFault]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     stubs: bool = False
     legacy: bool = False
@@ -291,33 +291,33 @@ class _Handler(BaseHTTPRequestHandler):
             self.studio.asked.append(f"{self.command} {target.path}")
             self.studio.cookies += self.headers.get_all("Cookie", [])
             fault = self._fault(target.path)
-            if fault is Fault.DEAF:
+            if fault is StudioFault.DEAF:
                 self.close_connection = True
                 return
-            if fault is not None and fault is not Fault.LOST:
+            if fault is not None and fault is not StudioFault.LOST:
                 self._fail(fault)
                 return
             status, told = self._answer(target.path, target.query, body)
-            if fault is Fault.LOST:
+            if fault is StudioFault.LOST:
                 self.close_connection = True
                 return
             self._send(status, json.dumps(told).encode())
 
     do_GET = do_POST = do_PATCH = _handle  # noqa: N815  (names of http.server)
 
-    def _fault(self, path: str) -> Fault | None:
+    def _fault(self, path: str) -> StudioFault | None:
         faults = self.studio.faults
         if faults and faults[0][0] in path:
             return faults.pop(0)[1]
         return None
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, fault: StudioFault) -> None:
         status = {"busy": 503, "slow down": 429, "broken": 500, "moved": 302}
         headers = {
             "slow down": {"Retry-After": "7"},
             "moved": {"Location": "http://x/"},
         }
-        if fault is Fault.EXPIRED:
+        if fault is StudioFault.EXPIRED:
             self._send(401, b'{"detail": "Token is expired"}')
             return
         self._send(status.get(fault, 200), b"<html>", headers.get(fault, {}))

@@ -21,13 +21,17 @@ from fedask.client.labelling.labelstudio.deletion import deleted
 from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TAGS, Field
 from fedask.client.labelling.labelstudio.studio_annotation import Reading, derived_key
 from fedask.client.labelling.labelstudio.studio_connection import (
-    Link,
-    TooLargeError,
+    ReplyTooLargeError,
+    StudioConnection,
     UnsureError,
 )
 from fedask.client.labelling.labelstudio.studio_file import read_tasks, uid_of
-from fedask.client.labelling.labelstudio.task_export import Shelf, Task, Which
-from fedask.client.records.annotation import Verdict
+from fedask.client.labelling.labelstudio.task_export import (
+    StudioTask,
+    TaskExport,
+    Which,
+)
+from fedask.client.records.annotation import Annotation
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
 from fedask.common.ids import Uid
 
@@ -90,13 +94,13 @@ class Studio:
         Of the server, the same at every call: part of the keys of annotations.
     """
 
-    def __init__(self, link: Link, project: int, name: str) -> None:
+    def __init__(self, link: StudioConnection, project: int, name: str) -> None:
         self._link = link
         self._project = project
         self._source = derived_key(name.rstrip("/"), project)
 
     def push(
-        self, shelf: Shelf, which: Which = Which.WAITING, *, quorum: int = 1
+        self, shelf: TaskExport, which: Which = Which.WAITING, *, quorum: int = 1
     ) -> Pushed:
         """Send samples that the project does not have yet, in the order of asking.
 
@@ -194,7 +198,7 @@ class Studio:
             taken_back=len(back),
         )
 
-    def _agree(self, shelf: Shelf, fields: Sequence[Field], quorum: int) -> None:
+    def _agree(self, shelf: TaskExport, fields: Sequence[Field], quorum: int) -> None:
         """Make sure that the project asks for the classes of the task.
 
         Raises
@@ -221,7 +225,7 @@ class Studio:
             msg += "it this labelling configuration, or take an empty project:\n" + ours
             raise ConfigError(msg)
 
-    def _send(self, batch: Sequence[Task]) -> None:
+    def _send(self, batch: Sequence[StudioTask]) -> None:
         """Send tasks; if no answer comes, look what arrived before sending again."""
         left = list(batch)
         for tries in reversed(range(_TRIES)):
@@ -268,7 +272,7 @@ class Studio:
             query |= {"page": read // size + 1, "page_size": size}
             try:
                 told = self._link.get("/api/tasks/", project=self._project, **query)
-            except TooLargeError:
+            except ReplyTooLargeError:
                 if size == 1:
                     raise
                 size //= 2
@@ -303,9 +307,9 @@ class Studio:
         }
 
 
-def _batches(tasks: Iterator[Task]) -> Iterator[list[Task]]:
+def _batches(tasks: Iterator[StudioTask]) -> Iterator[list[StudioTask]]:
     """Put tasks together, up to a number and a size."""
-    held: list[Task] = []
+    held: list[StudioTask] = []
     size = 0
     for task in tasks:
         more = len(json.dumps(task.json))
@@ -357,7 +361,7 @@ def _shown(inputs: object) -> set[tuple[str, str]]:
     }
 
 
-def _sound(desk: Desk, verdicts: list[Verdict], asides: Asides) -> list[Verdict]:
+def _sound(desk: Desk, verdicts: list[Annotation], asides: Asides) -> list[Annotation]:
     """Set aside what the desk would refuse."""
     kept = []
     for verdict in verdicts:

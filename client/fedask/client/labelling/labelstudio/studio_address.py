@@ -21,7 +21,7 @@ _JWT_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class StudioAddress:
     """A labelling server and the right to use it.
 
     Parameters
@@ -109,7 +109,7 @@ def read_token(path: Path | None, environment: Mapping[str, str] = os.environ) -
     return content.decode("ascii", errors="replace").strip()
 
 
-def trusted_by(address: Address) -> ssl.SSLContext:
+def trusted_by(address: StudioAddress) -> ssl.SSLContext:
     """Return what certificates are checked with.
 
     Raises

@@ -26,7 +26,7 @@ from typing import Any
 
 from fedask.client.labelling.desk.unleased_answer import MAX_KEY
 from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TYPE
-from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.annotation import Annotation, Kind
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator
 from fedask.common.registry import nearest
@@ -129,7 +129,7 @@ def _short(told: object) -> str:
     return hashlib.blake2b(str(told).encode(), digest_size=8).hexdigest()
 
 
-def key_of(verdict: Verdict) -> str:
+def key_of(verdict: Annotation) -> str:
     """Return the key that a verdict is exported with; oracles give none."""
     return verdict.key or derived_key(
         verdict.uid, verdict.annotator, verdict.kind, verdict.label, verdict.at
@@ -147,7 +147,7 @@ def choice(name: str, to_name: str) -> dict[str, Any]:
     }
 
 
-def class_of(verdict: Verdict, classes: Sequence[str]) -> str | None:
+def class_of(verdict: Annotation, classes: Sequence[str]) -> str | None:
     """Return the name of the class that a verdict says, None if it says none.
 
     Raises
@@ -165,7 +165,7 @@ def class_of(verdict: Verdict, classes: Sequence[str]) -> str | None:
 
 
 def to_annotation(
-    verdict: Verdict, classes: Sequence[str], to_name: str
+    verdict: Annotation, classes: Sequence[str], to_name: str
 ) -> dict[str, Any]:
     """Write a verdict.
 
@@ -193,7 +193,7 @@ def to_annotation(
     return {**written, _OURS: ours}
 
 
-def from_annotation(told: object, uid: Uid, reading: Reading) -> Verdict:
+def from_annotation(told: object, uid: Uid, reading: Reading) -> Annotation:
     """Read an annotation of a sample.
 
     Raises
@@ -225,7 +225,9 @@ def from_annotation(told: object, uid: Uid, reading: Reading) -> Verdict:
             if number
             else derived_key(reading.source, uid, annotator, kind, label, at)
         )
-    return Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key)
+    return Annotation(
+        uid=uid, annotator=annotator, kind=kind, label=label, at=at, key=key
+    )
 
 
 def _agrees(

@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 from fedask.client.labelling.labelstudio.studio_address import (
-    Address,
+    StudioAddress,
     is_plain,
     trusted_by,
 )
@@ -37,11 +37,11 @@ class UnsureError(UnavailableError):
     """A request was sent and no answer came: it may or may not have been done."""
 
 
-class TooLargeError(ProtocolError):
+class ReplyTooLargeError(ProtocolError):
     """The server's answer is larger than is read."""
 
 
-class Link:
+class StudioConnection:
     """Requests to one server. Use as a context manager, or close it.
 
     Parameters
@@ -65,7 +65,7 @@ class Link:
 
     def __init__(
         self,
-        address: Address,
+        address: StudioAddress,
         clock: Clock,
         wait: Callable[[float], None] = time.sleep,
         *,
@@ -219,7 +219,7 @@ class Link:
             size += len(piece)
             if size > self._most:
                 msg = f"{self._address.url} answers with more than {self._most} bytes"
-                raise TooLargeError(msg)
+                raise ReplyTooLargeError(msg)
             if (self._clock.now() - begun).total_seconds() > _ANSWER_S:
                 msg = "takes too long to answer"
                 raise _BusyError(msg, undone=False)

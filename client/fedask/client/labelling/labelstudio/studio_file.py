@@ -20,8 +20,8 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
     from_annotation,
 )
-from fedask.client.labelling.labelstudio.task_export import Shelf, Which
-from fedask.client.records.annotation import Verdict
+from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
+from fedask.client.records.annotation import Annotation
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Uid, is_uid
 
@@ -36,7 +36,7 @@ NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportedTasks:
     """What an export wrote.
 
     Parameters
@@ -57,7 +57,7 @@ class Exported:
     asides: tuple[Aside, ...]
 
 
-def export_tasks(shelf: Shelf, which: Which, path: Path) -> Exported:
+def export_tasks(shelf: TaskExport, which: Which, path: Path) -> ExportedTasks:
     """Write samples as tasks, and beside them (``.xml``) their labelling configuration.
 
     A task at a time, so that an export needs no more memory than its largest sample;
@@ -92,7 +92,7 @@ def export_tasks(shelf: Shelf, which: Which, path: Path) -> Exported:
     if config:
         write_whole(path.with_suffix(".xml"), [config.encode()])
     _log.info("tasks_exported", extra={"tasks": len(seen), "aside": asides.count})
-    return Exported(
+    return ExportedTasks(
         tasks=len(seen),
         config=config,
         aside=asides.count,
@@ -160,7 +160,7 @@ def read_tasks(
     where: str,
     *,
     strict: bool = True,
-) -> list[list[Verdict]]:
+) -> list[list[Annotation]]:
     """Read the annotations of tasks: those of one sample together, oldest first.
 
     Parameters
@@ -182,7 +182,7 @@ def read_tasks(
     if not isinstance(told, list) or any(map(_is_min, told)):
         msg = f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
         raise DataError(msg)
-    samples: dict[Uid, list[Verdict]] = {}
+    samples: dict[Uid, list[Annotation]] = {}
     wrong: list[str] = []
     count = 0
     for number, task in enumerate(told):
@@ -213,7 +213,7 @@ def read_tasks(
 
 def _verdicts(
     annotations: list[Any], uid: Uid, reading: Reading
-) -> tuple[list[Verdict], list[str]]:
+) -> tuple[list[Annotation], list[str]]:
     """Read the annotations of a task; returns what is wrong with the others."""
     verdicts, reasons = [], []
     for place, annotation in enumerate(annotations):
@@ -224,7 +224,7 @@ def _verdicts(
     return verdicts, reasons
 
 
-def refuse_wrong(desk: Desk, samples: list[list[Verdict]], where: str) -> None:
+def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
     """Refuse all of it if the desk would refuse one, before any is kept.
 
     Raises

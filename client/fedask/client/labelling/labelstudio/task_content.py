@@ -36,7 +36,7 @@ _LOCAL = "/data/local-files/?d="  # of Label Studio, when it may serve local fil
 _OF_SOUND = ";x=?sig=&"
 
 
-class Contents:
+class TaskContent:
     """Turns parts into the ``data`` of tasks.
 
     Parameters

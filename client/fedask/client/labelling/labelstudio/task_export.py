@@ -13,19 +13,19 @@ from typing import Any, Protocol
 from fedask.client.labelling.labelstudio.account import Asides
 from fedask.client.labelling.labelstudio.labelling_config import Field, labelling_config
 from fedask.client.labelling.labelstudio.studio_annotation import choice, to_annotation
-from fedask.client.labelling.labelstudio.task_content import Contents
-from fedask.client.records.annotation import Verdict
+from fedask.client.labelling.labelstudio.task_content import TaskContent
+from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import ScoreStore
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.records.label_queue import ANSWERED, Item, LabelStore
-from fedask.client.records.sample_record import VerdictStore
+from fedask.client.records.sample_record import AnnotationStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 _EVERY = 2**62  # verdicts: more than a device holds
 
 
-class ExportStore(LabelStore, ScoreStore, VerdictStore, Protocol):
+class ExportStore(LabelStore, ScoreStore, AnnotationStore, Protocol):
     """What an export reads."""
 
 
@@ -37,7 +37,7 @@ class Which(StrEnum):
     ALL = "all"  # every sample ever asked
 
 
-class Guess(StrEnum):
+class StudioPrediction(StrEnum):
     """What people are told of the model's view of a sample."""
 
     NOTHING = "nothing"
@@ -46,7 +46,7 @@ class Guess(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class StudioTask:
     """One sample, ready to be written.
 
     Parameters
@@ -64,7 +64,7 @@ class Task:
     json: Mapping[str, Any] = field(repr=False)
 
 
-class Shelf:
+class TaskExport:
     """The samples of one device, task by task.
 
     Parameters
@@ -86,13 +86,13 @@ class Shelf:
         exhibit: Exhibit,
         classes: Sequence[str],
         *,
-        contents: Contents | None = None,
-        guess: Guess = Guess.SCORE,
+        contents: TaskContent | None = None,
+        guess: StudioPrediction = StudioPrediction.SCORE,
     ) -> None:
         self._store = store
         self._exhibit = exhibit
         self.classes = classes
-        self._contents = Contents() if contents is None else contents
+        self._contents = TaskContent() if contents is None else contents
         self._guess = guess
 
     def uids(self, which: Which) -> list[Uid]:
@@ -108,7 +108,7 @@ class Shelf:
 
     def tasks(
         self, uids: Sequence[Uid], asides: Asides, *, annotated: bool = True
-    ) -> Iterator[Task]:
+    ) -> Iterator[StudioTask]:
         """Yield the tasks of samples, in their order.
 
         Parameters
@@ -148,15 +148,15 @@ class Shelf:
                     to_annotation(verdict, self.classes, to_name)
                     for verdict in verdicts
                 ]
-            yield Task(uid=uid, fields=fields, json=task)
+            yield StudioTask(uid=uid, fields=fields, json=task)
 
     def config(self, fields: Sequence[Field]) -> str:
         """Return the labelling configuration for these fields."""
         return labelling_config(self.classes, fields)
 
-    def _said(self) -> dict[Uid, list[Verdict]]:
+    def _said(self) -> dict[Uid, list[Annotation]]:
         """Return the verdicts that stand, oldest first; controls left out."""
-        said: dict[Uid, list[Verdict]] = {}
+        said: dict[Uid, list[Annotation]] = {}
         for verdict in reversed(self._store.verdicts(_EVERY, None)):
             if verdict.undone is None and not verdict.control:
                 said.setdefault(verdict.uid, []).append(verdict)
@@ -165,7 +165,7 @@ class Shelf:
     def _guesses(self) -> dict[Uid, tuple[str, float, str | None]]:
         """Return (model version, score, class) of what was scored."""
         kept = self._store.scores()
-        if kept is None or self._guess is Guess.NOTHING:
+        if kept is None or self._guess is StudioPrediction.NOTHING:
             return {}
         version, scored = kept
         found: dict[Uid, tuple[str, float, str | None]] = {
@@ -180,7 +180,7 @@ class Shelf:
             strict=True,
         )
         for uid, score, group in rows:
-            known = self._guess is Guess.CLASS and group < len(self.classes)
+            known = self._guess is StudioPrediction.CLASS and group < len(self.classes)
             found[Uid(uid)] = (version, score, self.classes[group] if known else None)
         return found
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fedask.client.labelling.web.attempts import Attempts
-from fedask.client.labelling.web.entry_link import Link
+from fedask.client.labelling.web.entry_link import EntryLink
 from fedask.client.labelling.web.logins import Logins
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import Session, Sessions, csrf_of
@@ -36,7 +36,7 @@ class ForgedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SignIn:
     """What came of an attempt to sign in.
 
     Parameters
@@ -51,7 +51,7 @@ class Entry:
     wait: timedelta = timedelta(0)
 
 
-class Door:
+class PageAuth:
     """Who may come in, and who is in.
 
     Parameters
@@ -76,7 +76,7 @@ class Door:
         self._clock = clock
         self._attempts = Attempts()
         self._logins = None if settings.logins is None else Logins(settings.logins)
-        self.link = None if self._logins is not None else Link(announce)
+        self.link = None if self._logins is not None else EntryLink(announce)
         self._sessions = Sessions(
             clock, settings.idle_s, settings.shift_s, settings.sessions
         )
@@ -129,22 +129,22 @@ class Door:
             return None
         return self._sessions.begin(parse_annotator(self._settings.annotator), "")
 
-    async def enter(self, name: str, password: str, address: str) -> Entry:
+    async def enter(self, name: str, password: str, address: str) -> SignIn:
         """Sign in with name and password."""
         if self._logins is None:
-            return Entry("")
+            return SignIn("")
         wait = self._attempts.wait(name, address, self._clock.now())
         if wait:
-            return Entry("", wait)
+            return SignIn("", wait)
         # Counted before the check: attempts at the same moment must not all be free.
         self._attempts.failed(name, address, self._clock.now())
         who = await to_thread(self._logins.check, name, password)
         stamp = None if who is None else self._logins.stamp(who)
         if who is None or stamp is None:
             _log.warning("sign-in refused")
-            return Entry("", self._attempts.wait(name, address, self._clock.now()))
+            return SignIn("", self._attempts.wait(name, address, self._clock.now()))
         self._attempts.succeeded(name, address)
-        return Entry(self._sessions.begin(who, stamp))
+        return SignIn(self._sessions.begin(who, stamp))
 
     def leave(self, request: Request) -> None:
         """Sign out."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 _BYTES = 24
 
 
-class Link:
+class EntryLink:
     """The one-time token of the page's address.
 
     Parameters

@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class GuidelineBlock:
     """A heading ("h3" to "h6"), a paragraph ("p"), or a list ("ul", "ol").
 
     Parameters
@@ -45,7 +45,7 @@ class Block:
     lines: tuple[tuple[Span, ...], ...]
 
 
-def read_guidelines(path: Path | None) -> tuple[Block, ...]:
+def read_guidelines(path: Path | None) -> tuple[GuidelineBlock, ...]:
     """Return the blocks of a file in UTF-8; none if there is no path.
 
     Raises
@@ -68,16 +68,16 @@ def read_guidelines(path: Path | None) -> tuple[Block, ...]:
     return parse_guidelines(text)
 
 
-def parse_guidelines(text: str) -> tuple[Block, ...]:
+def parse_guidelines(text: str) -> tuple[GuidelineBlock, ...]:
     """Return the blocks of a text."""
-    blocks: list[Block] = []
+    blocks: list[GuidelineBlock] = []
     for group in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
         for kind, line in _lines(group):
             last = blocks[-1] if blocks else None
             if kind in {"ul", "ol"} and last is not None and last.kind == kind:
-                blocks[-1] = Block(kind, (*last.lines, _spans(line)))
+                blocks[-1] = GuidelineBlock(kind, (*last.lines, _spans(line)))
             else:
-                blocks.append(Block(kind, (_spans(line),)))
+                blocks.append(GuidelineBlock(kind, (_spans(line),)))
     return tuple(blocks)
 
 

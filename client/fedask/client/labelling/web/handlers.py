@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.web.hints import Gain, Guess, Helps
+from fedask.client.labelling.web.hints import Gain, Guess, Hints
 from fedask.client.labelling.web.page_json import MAX_NEAR, Answer
 from fedask.client.labelling.web.worker import Worker
-from fedask.client.records.annotation import Lease, Progress, Receipt
+from fedask.client.records.annotation import LabellingProgress, Lease, Receipt
 from fedask.client.records.exhibit import Exhibit, Part
 from fedask.client.records.refusal import RightEndedError
 from fedask.common.errors import ProtocolError
@@ -36,7 +36,7 @@ def _opened(thing: T) -> Iterator[T]:
         yield thing
 
 
-class Room:
+class PageHandlers:
     """The desk and the samples, each in its own thread.
 
     Parameters
@@ -52,7 +52,7 @@ class Room:
     """
 
     def __init__(
-        self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Helps
+        self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Hints
     ) -> None:
         @contextmanager
         def at_desk() -> Iterator[Desk]:
@@ -138,7 +138,7 @@ class Room:
         await self._desk.call(lambda desk: desk.release(who))
         self._shown.pop(who, None)
 
-    async def progress(self, who: Annotator) -> Progress:
+    async def progress(self, who: Annotator) -> LabellingProgress:
         """Return how far the labelling is, for somebody to see."""
         return await self._desk.call(lambda desk: desk.progress(who))
 

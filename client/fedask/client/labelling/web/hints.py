@@ -66,7 +66,7 @@ class Guesses(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Helps:
+class Hints:
     """All of them.
 
     Parameters

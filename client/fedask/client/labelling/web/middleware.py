@@ -34,7 +34,7 @@ _SAME = frozenset({"same-origin", "none"})  # none: typed by the person
 _log = logging.getLogger(__name__)
 
 
-class Guard:
+class SecurityMiddleware:
     """The app, guarded.
 
     Parameters
@@ -70,7 +70,7 @@ class Guard:
         body = _Body(receive, self._max_bytes)
         try:
             await self._app(scope, body.receive, reply.send)
-        except TooLargeError:
+        except RequestTooLargeError:
             await reply.refuse(413, "too large")
         except Exception as err:  # noqa: BLE001  (whatever it is, nothing of it leaves)
             # Neither its message nor its traceback: both may quote what a person sent.
@@ -104,7 +104,7 @@ class Guard:
         return same and site in _SAME
 
 
-class TooLargeError(Exception):
+class RequestTooLargeError(Exception):
     """A request went on beyond what it may have."""
 
 
@@ -119,7 +119,7 @@ class _Body:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise TooLargeError
+            raise RequestTooLargeError
         return message
 
 

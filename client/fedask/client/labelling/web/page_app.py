@@ -21,11 +21,11 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from fedask.client.labelling.web import page_json
-from fedask.client.labelling.web.auth import Door, ForgedError, SignedOutError
+from fedask.client.labelling.web.auth import ForgedError, PageAuth, SignedOutError
 from fedask.client.labelling.web.guidelines import read_guidelines
-from fedask.client.labelling.web.handlers import DeskFactory, Room
-from fedask.client.labelling.web.hints import Helps
-from fedask.client.labelling.web.middleware import Guard
+from fedask.client.labelling.web.handlers import DeskFactory, PageHandlers
+from fedask.client.labelling.web.hints import Hints
+from fedask.client.labelling.web.middleware import SecurityMiddleware
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.exhibit import Exhibit
 from fedask.common.clock import Clock
@@ -49,7 +49,7 @@ def labelling_page(
     settings: PageSettings,
     clock: Clock,
     announce: Callable[[str], None],
-    helps: Helps | None = None,
+    helps: Hints | None = None,
 ) -> FastAPI:
     """Make the page of a device.
 
@@ -74,9 +74,9 @@ def labelling_page(
     ConfigError
         If a file that the settings name cannot be used.
     """
-    helps = helps or Helps()
-    room = Room(desk_factory, exhibit, helps)
-    door = Door(settings, clock, announce)
+    helps = helps or Hints()
+    room = PageHandlers(desk_factory, exhibit, helps)
+    door = PageAuth(settings, clock, announce)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -99,7 +99,7 @@ def labelling_page(
     app.add_exception_handler(FedaskError, _failed)
     app.add_exception_handler(SignedOutError, _signed_out)
     app.add_exception_handler(ForgedError, _forged)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(SecurityMiddleware, settings=settings)
     return app
 
 
@@ -124,7 +124,7 @@ class _Templates:
         return HTMLResponse(html, status)
 
 
-def _pages(door: Door, templates: _Templates) -> APIRouter:
+def _pages(door: PageAuth, templates: _Templates) -> APIRouter:
     """Answer what a browser shows in its address bar."""
     router = APIRouter()
 
@@ -149,7 +149,7 @@ def _pages(door: Door, templates: _Templates) -> APIRouter:
     return router
 
 
-def _sign_in(door: Door, room: Room, templates: _Templates) -> APIRouter:
+def _sign_in(door: PageAuth, room: PageHandlers, templates: _Templates) -> APIRouter:
     """Let people in by name and password, and out again."""
     router = APIRouter()
 
@@ -195,7 +195,9 @@ def _sign_in(door: Door, room: Room, templates: _Templates) -> APIRouter:
     return router
 
 
-def _desk(settings: PageSettings, door: Door, room: Room, helps: Helps) -> APIRouter:
+def _desk(
+    settings: PageSettings, door: PageAuth, room: PageHandlers, helps: Hints
+) -> APIRouter:
     """Answer what the page asks the desk."""
     router = APIRouter(prefix="/api")
 
@@ -244,7 +246,7 @@ def _desk(settings: PageSettings, door: Door, room: Room, helps: Helps) -> APIRo
     return router
 
 
-def _samples(door: Door, room: Room) -> APIRouter:
+def _samples(door: PageAuth, room: PageHandlers) -> APIRouter:
     """Answer what is shown of samples."""
     router = APIRouter(prefix="/api")
 

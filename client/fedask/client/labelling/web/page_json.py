@@ -10,13 +10,13 @@ from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
     Label,
+    LabellingProgress,
     Lease,
-    Progress,
     Receipt,
     Said,
 )
 from fedask.client.records.exhibit import Part
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
 
@@ -139,15 +139,15 @@ def parts_to_json(parts: Sequence[Part]) -> list[dict[str, Any]]:
     return [{"name": part.name, "medium": part.medium.value} for part in parts]
 
 
-def progress_to_json(progress: Progress, gain: Gain | None) -> dict[str, Any]:
+def progress_to_json(progress: LabellingProgress, gain: Gain | None) -> dict[str, Any]:
     """Write how far the labelling is."""
     states = progress.states
     return {
         "today": progress.today,
         "mine": sum(progress.annotators.values()),
-        "left": states.get(State.QUEUED, 0) + states.get(State.LEASED, 0),
-        "done": states.get(State.LABELLED, 0) + states.get(State.TRAINED, 0),
-        "skipped": states.get(State.SKIPPED, 0),
+        "left": states.get(ItemState.QUEUED, 0) + states.get(ItemState.LEASED, 0),
+        "done": states.get(ItemState.LABELLED, 0) + states.get(ItemState.TRAINED, 0),
+        "skipped": states.get(ItemState.SKIPPED, 0),
         "classes": {str(label): count for label, count in progress.classes.items()},
         "gain": None
         if gain is None

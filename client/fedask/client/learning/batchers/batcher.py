@@ -16,8 +16,8 @@ from fedask.common.registry import make
 _HERE = "fedask.client.learning.batchers"
 BATCHERS = {
     "top": f"{_HERE}.top_scores:Top",
-    "power": f"{_HERE}.stochastic_draw:Power",
-    "softmax": f"{_HERE}.stochastic_draw:Softmax",
+    "power": f"{_HERE}.stochastic_draw:PowerBatcher",
+    "softmax": f"{_HERE}.stochastic_draw:SoftmaxBatcher",
     "cluster": f"{_HERE}.cluster:Cluster",
     "cluster-margin": f"{_HERE}.cluster_margin:ClusterMargin",
     "logo": f"{_HERE}.logo:Logo",

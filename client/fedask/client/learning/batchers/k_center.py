@@ -15,7 +15,7 @@ intercluster distance", Theoretical Computer Science 1985: within twice the opti
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.base.distance import Block, Chosen, Doubles, Reals, blocks
+from fedask.client.base.distance import Chosen, DistanceBlock, Doubles, Reals, blocks
 from fedask.client.learning.batchers.batcher import (
     Batcher,
     Rows,
@@ -72,10 +72,10 @@ def farthest_first(
     """
     n, d = features.shape
     chosen = Chosen(len(anchors) + k, d)
-    chosen.add(Block.of(anchors))
+    chosen.add(DistanceBlock.of(anchors))
     bound = np.empty(n)  # what the squared distance cannot exceed
     for part in blocks(n, max(len(anchors), d)):
-        bound[part] = Block.of(features[part]).gaps(chosen.since(0)).min(axis=1)
+        bound[part] = DistanceBlock.of(features[part]).gaps(chosen.since(0)).min(axis=1)
     rows: list[int] = []
     if first is not None:
         rows.append(first)
@@ -83,11 +83,11 @@ def farthest_first(
     seen = np.full(n, len(anchors))  # how many of the chosen the bound knows
     while len(rows) < k:
         front, ahead = _front(bound)
-        points = Block.of(features[front])
+        points = DistanceBlock.of(features[front])
         old = chosen.since(int(seen[front].min()))
         nearest = bound[front]
         for part in blocks(len(front), max(len(old), d)):
-            gaps = Block(points.features[part], points.norms[part]).gaps(old)
+            gaps = DistanceBlock(points.features[part], points.norms[part]).gaps(old)
             closer = gaps.min(axis=1, initial=np.inf)
             np.minimum(nearest[part], closer, out=nearest[part])
         rows += _choose(points, nearest, front, ahead, chosen, k - len(rows))
@@ -112,7 +112,7 @@ def _front(bound: Doubles) -> tuple[Rows, tuple[float, int]]:
 
 
 def _choose(
-    points: Block,
+    points: DistanceBlock,
     nearest: Doubles,
     front: Rows,
     ahead: tuple[float, int],
@@ -131,7 +131,7 @@ def _choose(
         if beaten:
             break
         part = slice(best, best + 1)
-        point = Block(points.features[part], points.norms[part])
+        point = DistanceBlock(points.features[part], points.norms[part])
         chosen.add(point)
         rows.append(int(front[best]))
         np.minimum(nearest, points.gaps(point)[:, 0], out=nearest)

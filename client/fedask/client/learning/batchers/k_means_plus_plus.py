@@ -12,7 +12,7 @@ ICLR 2020 (BADGE), algorithm 1.
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.base.distance import Block, blocks
+from fedask.client.base.distance import DistanceBlock, blocks
 from fedask.client.learning.batchers.batcher import (
     Batcher,
     Floats,
@@ -56,7 +56,7 @@ def largest(features: Floats, weights: Floats) -> int:
     """Return the row whose outer product is longest; of several, the lowest."""
     norms = np.concatenate(
         [
-            Block.of(features[part], weights[part]).norms
+            DistanceBlock.of(features[part], weights[part]).norms
             for part in blocks(len(features), features.shape[1])
         ]
     )

@@ -13,7 +13,7 @@ section 2.2.
 
 import numpy as np
 
-from fedask.client.base.distance import Block, Chosen, Doubles, Reals, blocks
+from fedask.client.base.distance import Chosen, DistanceBlock, Doubles, Reals, blocks
 from fedask.client.learning.batchers.batcher import Rows
 
 _DRAW = 2**20  # a draw in vain costs about as much as so many products of numbers
@@ -72,7 +72,7 @@ def spread(
 
 
 def _approach(
-    nearest: Doubles, features: Reals, weights: Reals | None, chosen: Block
+    nearest: Doubles, features: Reals, weights: Reals | None, chosen: DistanceBlock
 ) -> None:
     """Lower, in place, the squared distances by those to newly chosen points."""
     width = max(len(chosen), features.shape[1])
@@ -82,5 +82,5 @@ def _approach(
         np.minimum(nearest[part], closest, out=nearest[part])
 
 
-def _points(features: Reals, weights: Reals | None, part: slice) -> Block:
-    return Block.of(features[part], None if weights is None else weights[part])
+def _points(features: Reals, weights: Reals | None, part: slice) -> DistanceBlock:
+    return DistanceBlock.of(features[part], None if weights is None else weights[part])

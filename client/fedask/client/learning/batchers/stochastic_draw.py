@@ -24,7 +24,7 @@ from fedask.client.learning.batchers.batcher import (
 _SCORES = frozenset({"scores"})
 
 
-class Power(Batcher):
+class PowerBatcher(Batcher):
     """Drawn with probability in proportion to ``score ** beta``.
 
     A score of 0 is asked only when nothing else is left.
@@ -49,7 +49,7 @@ class Power(Batcher):
         return draw(keys, k, rng)
 
 
-class Softmax(Batcher):
+class SoftmaxBatcher(Batcher):
     """Drawn with probability in proportion to ``exp(beta * score)``.
 
     Parameters

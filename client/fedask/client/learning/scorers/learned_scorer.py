@@ -17,7 +17,7 @@ from fedask.client.learning.scorers.label_value import fit_value, predict_value
 from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.row_blocks import block, chunks, row_sum, to_unit
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.records.query_outcome import History
+from fedask.client.records.query_outcome import OutcomeHistory
 
 _EVEN = 0.5  # probability at which a model is as likely wrong as right
 _UNIT = 0.125  # logistic: an error that is certain, 4 units above even, scores 0.98
@@ -82,7 +82,7 @@ class Albl(Scorer):
         return scores
 
 
-def trust_of(history: History, experts: int) -> NDArray[np.float64]:
+def trust_of(history: OutcomeHistory, experts: int) -> NDArray[np.float64]:
     """Return how much each expert is trusted, from rewards on answers.
 
     The answers of one cycle are a test of the model, for it was not trained on them:

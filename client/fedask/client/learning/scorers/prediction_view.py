@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.records.query_outcome import History
+from fedask.client.records.query_outcome import OutcomeHistory
 
 Floats = NDArray[np.float32]
 
@@ -99,7 +99,7 @@ class Known:
     sample: Floats = field(default_factory=_nothing)
     scale: float = 1.0
     consequences: Floats = field(default_factory=_nothing)
-    history: History = field(default_factory=History)
+    history: OutcomeHistory = field(default_factory=OutcomeHistory)
 
 
 #: Fields that cost something to fill; a scorer's or batcher's ``needs`` names some.

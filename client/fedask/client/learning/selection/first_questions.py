@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.batchers.batcher import Shortlist, make_batcher
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.selection.predictor import Viewer
+from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.pool import Pool
 from fedask.common.ids import Uid, hash_uids
 
@@ -35,7 +35,7 @@ def by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:
 
 
 def look(
-    pool: Pool, viewer: Viewer, scorer: Scorer, nonce: int
+    pool: Pool, viewer: Predictor, scorer: Scorer, nonce: int
 ) -> tuple[list[Uid], Shortlist]:
     """Look at a bounded part of the pool; returns it best first, with its features.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from fedask.client.learning.scorers.prediction_view import View
-from fedask.client.learning.selection.predictor import Viewer
+from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray
@@ -51,7 +51,7 @@ class Grouper:
         points = self._grouping.project(view.features)
         return self._grouping.assign(points, self._centres)
 
-    def tally(self, pool: Pool, viewer: Viewer, items: Sequence[Item]) -> IntArray:
+    def tally(self, pool: Pool, viewer: Predictor, items: Sequence[Item]) -> IntArray:
         """Add up what this device knows of the groups: (g, p + 1).
 
         Parameters

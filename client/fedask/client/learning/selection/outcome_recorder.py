@@ -10,15 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedask.client.learning.scorers.prediction_view import Known
-from fedask.client.learning.selection.predictor import Viewer
+from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.learning.training.learner import Learner
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.client.records.pool import Pool
-from fedask.client.records.query_outcome import Finding, Precedent, PrecedentStore
+from fedask.client.records.query_outcome import (
+    QueryOutcome,
+    QueryOutcomeStore,
+    QueryRecord,
+)
 from fedask.common.ids import Uid
 
 
-class Recorder:
+class OutcomeRecorder:
     """The precedents of one device.
 
     Parameters
@@ -27,12 +31,12 @@ class Recorder:
         The device's own.
     """
 
-    def __init__(self, pool: Pool, store: PrecedentStore) -> None:
+    def __init__(self, pool: Pool, store: QueryOutcomeStore) -> None:
         self._pool = pool
         self._store = store
 
     def asked(
-        self, uids: Sequence[Uid], cycle: int, viewer: Viewer, known: Known
+        self, uids: Sequence[Uid], cycle: int, viewer: Predictor, known: Known
     ) -> None:
         """Keep what the experts say of samples that are about to be queued.
 
@@ -52,7 +56,7 @@ class Recorder:
         view = viewer.described(viewer.view(rows, self._pool.load(uids)), known)
         levels = tuple(viewer.levels(self._pool, known).tolist())
         self._store.put_asked(
-            Precedent(
+            QueryRecord(
                 uid=uid,
                 cycle=cycle,
                 experts=viewer.experts.text,
@@ -80,7 +84,7 @@ class Recorder:
         Blum, Kalai and Langford, "Beating the hold-out: bounds for k-fold and
         progressive cross-validation", COLT 1999.
         """
-        fresh = {i.uid: i.label for i in items if i.state is State.LABELLED}
+        fresh = {i.uid: i.label for i in items if i.state is ItemState.LABELLED}
         if not fresh:
             return
         kept = self._store.precedents()
@@ -94,6 +98,6 @@ class Recorder:
             # Another process may have stored one of another task: training refuses it.
             if label is not None and 0 <= label < len(row):
                 hit = int(row.argmax()) == label
-                found = Finding(cycle=cycle, truth=float(row[label]), hit=hit)
+                found = QueryOutcome(cycle=cycle, truth=float(row[label]), hit=hit)
                 findings[uid] = found
         self._store.put_findings(findings)

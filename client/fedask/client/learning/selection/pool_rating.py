@@ -16,10 +16,10 @@ from fedask.client.learning.scorers.prediction_view import Known, View
 from fedask.client.learning.selection.grouping import Grouper
 from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_pairs
 from fedask.client.learning.selection.pool_scoring import Look, score_pool
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import Trained
 from fedask.client.records.device_store import DeviceStore, Waiting
-from fedask.client.records.label_queue import WAITING, Item, State
+from fedask.client.records.label_queue import WAITING, Item, ItemState
 from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
@@ -28,7 +28,7 @@ from fedask.common.records import Ask
 from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
-AGAIN = frozenset({State.EXPIRED})  # may be scored and asked once more
+AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Rater:
         self._store = store
         self._keeps_model = keeps_model
 
-    def score(self, ask: Ask, setting: Setting, items: Sequence[Item]) -> Counted:
+    def score(self, ask: Ask, setting: RunContext, items: Sequence[Item]) -> Counted:
         """Score the pool with the loaded model; returns what the fleet adds up.
 
         Parameters
@@ -97,7 +97,7 @@ class Rater:
         self,
         samples: Pool,
         cycle: int,
-        setting: Setting,
+        setting: RunContext,
         items: Sequence[Item],
         keep: int,
         grouper: Grouper | None = None,
@@ -122,7 +122,7 @@ class Rater:
     def _eyes(
         self,
         cycle: int,
-        setting: Setting,
+        setting: RunContext,
         items: Sequence[Item],
         grouper: Grouper | None = None,
     ) -> tuple[Look, Known]:
@@ -143,7 +143,7 @@ class Rater:
         return look, known
 
     def _waiting(
-        self, scored: Scored, cycle: int, setting: Setting, items: Sequence[Item]
+        self, scored: Scored, cycle: int, setting: RunContext, items: Sequence[Item]
     ) -> Waiting | None:
         """See what the loaded model makes of the queue; None if that changes nothing.
 
@@ -171,7 +171,7 @@ class Rater:
         scores = zip(again.uids.tolist(), again.scores.tolist(), strict=True)
         return Waiting(scores={Uid(u): score for u, score in scores}, near=pairs)
 
-    def learned(self, trained: Trained, setting: Setting) -> None:
+    def learned(self, trained: Trained, setting: RunContext) -> None:
         """Take note of an update, if scorer or batcher will look through it."""
         if LOCAL in setting.kinds:
             self._store.put_model(LOCAL, trained.arrays, keep=1)

@@ -58,7 +58,7 @@ def check_given(needs: frozenset[str], task: Task, scenario: Scenario) -> None:
         raise ConfigError(msg)
 
 
-class Viewer:
+class Predictor:
     """Views of batches of one device, under one model.
 
     Parameters

@@ -11,7 +11,7 @@ from fedask.client.learning.scorers.experts import with_experts
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.grouping import Grouper
-from fedask.client.learning.selection.predictor import Viewer, model_kinds
+from fedask.client.learning.selection.predictor import Predictor, model_kinds
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.device_store import DeviceStore
 from fedask.common.config import Scenario
@@ -28,7 +28,7 @@ def seen_by_batcher(needs: frozenset[str]) -> frozenset[str]:
 
 
 @dataclass(frozen=True)  # no slots: what follows from it is kept
-class Setting:
+class RunContext:
     """What the rounds of a run happen in.
 
     Parameters
@@ -71,7 +71,9 @@ class Setting:
         needs = self.scorer.needs | seen_by_batcher(self.batcher.needs)
         return model_kinds(with_experts(needs, self.scenario.ask.experts))
 
-    def viewer(self, store: DeviceStore, needs: frozenset[str], cycle: int) -> Viewer:
+    def viewer(
+        self, store: DeviceStore, needs: frozenset[str], cycle: int
+    ) -> Predictor:
         """Return what looks at samples through the models of a device.
 
         Parameters
@@ -83,4 +85,4 @@ class Setting:
         cycle
             Seeds what must look random.
         """
-        return Viewer(self.task, self.scenario, self.learner, store, needs, cycle)
+        return Predictor(self.task, self.scenario, self.learner, store, needs, cycle)

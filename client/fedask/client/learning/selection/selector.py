@@ -18,14 +18,14 @@ from fedask.client.learning.selection.first_questions import (
     by_hash,
     look,
 )
-from fedask.client.learning.selection.outcome_recorder import Recorder
+from fedask.client.learning.selection.outcome_recorder import OutcomeRecorder
 from fedask.client.learning.selection.pool_rating import (
     AGAIN,
     class_counts,
     labels_left,
     present,
 )
-from fedask.client.learning.selection.run_context import Setting, seen_by_batcher
+from fedask.client.learning.selection.run_context import RunContext, seen_by_batcher
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
@@ -34,7 +34,7 @@ from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
 
 
-class Asker:
+class Selector:
     """The asking half of a device.
 
     Parameters
@@ -47,9 +47,9 @@ class Asker:
         self._device_id = device_id
         self._pool = pool
         self._store = store
-        self._recorder = Recorder(pool, store)
+        self._recorder = OutcomeRecorder(pool, store)
 
-    def apply(self, cut: Cut, setting: Setting) -> str:
+    def apply(self, cut: Cut, setting: RunContext) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
         items = self._store.items()
         left = labels_left(setting.scenario.ask, items)
@@ -77,7 +77,7 @@ class Asker:
         return ""
 
     def _queue(
-        self, uids: list[Uid], cut: Cut, setting: Setting, items: Sequence[Item]
+        self, uids: list[Uid], cut: Cut, setting: RunContext, items: Sequence[Item]
     ) -> None:
         """Queue questions; before, record them if the scorer learns from answers."""
         if "history" in setting.scorer.needs:
@@ -89,13 +89,13 @@ class Asker:
             self._recorder.asked(uids, cut.cycle, viewer, known)
         self._store.add(cut.cycle, uids)
 
-    def answered(self, items: Sequence[Item], cycle: int, setting: Setting) -> None:
+    def answered(self, items: Sequence[Item], cycle: int, setting: RunContext) -> None:
         """Learn from answers that have come, before they are trained on."""
         if "history" in setting.scorer.needs:
             here = present(self._pool, items)
             self._recorder.answered(here, cycle, setting.learner)
 
-    def _keep(self, cut: Cut, setting: Setting) -> None:
+    def _keep(self, cut: Cut, setting: RunContext) -> None:
         """Keep the cut for samples that arrive under it; before it is applied.
 
         A device that dies in between applies it again, but keeps it only here.
@@ -103,7 +103,7 @@ class Asker:
         if setting.scenario.stream.on:
             self._store.put_cut(cut)
 
-    def _first(self, cut: Cut, most: int, setting: Setting) -> list[Uid]:
+    def _first(self, cut: Cut, most: int, setting: RunContext) -> list[Uid]:
         """Choose the first questions; no label has been given yet."""
         name = setting.policy.traits.first or setting.scenario.ask.first
         if name == "random" or not most or len(self._pool) <= FEWEST_CELLS:
@@ -117,7 +117,7 @@ class Asker:
         self,
         scored: Scored,
         accepted: NDArray[np.bool_],
-        setting: Setting,
+        setting: RunContext,
         cut: Cut,
     ) -> list[Uid]:
         """Let the batcher choose as many as were accepted, out of the shortlist."""
@@ -142,7 +142,7 @@ class Asker:
         self,
         uids: NDArray[np.str_],
         needs: frozenset[str],
-        setting: Setting,
+        setting: RunContext,
         cycle: int,
     ) -> dict[str, Any]:
         """Return the fields of a shortlist that the batcher needs."""

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.learning.selection.pool_rating import Rater, labels_left
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.controller import (
     Arrival,
     Controller,
@@ -37,7 +37,7 @@ from fedask.client.learning.stream.controller import (
 from fedask.client.learning.stream.fixed_cut import FixedCut
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.label_queue import Item, Origin
+from fedask.client.records.label_queue import Item, QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
@@ -87,7 +87,7 @@ class Stream:
         self,
         pool: Pool,
         store: DeviceStore,
-        setting: Setting,
+        setting: RunContext,
         permits: Permits | None = None,
     ) -> None:
         scenario = setting.scenario
@@ -158,7 +158,7 @@ class Stream:
         pace, controller, arrivals = self._meet(pace, batch, cycle, items)
         left = labels_left(self._setting.scenario.ask, items)
         most = min(self._capacity, pace.asked + left)
-        asked: dict[Uid, Origin] = {}
+        asked: dict[Uid, QueryOrigin] = {}
         for uid, arrival in zip(batch.uids.tolist(), arrivals, strict=True):
             pace, origin = self._decide(pace, controller, arrival, most)
             if origin is not None:
@@ -248,7 +248,7 @@ class Stream:
 
     def _decide(
         self, pace: Pace, controller: Controller, arrival: Arrival, most: int
-    ) -> tuple[Pace, Origin | None]:
+    ) -> tuple[Pace, QueryOrigin | None]:
         """Decide about one sample; returns what to go on from, and why it is asked.
 
         Of what people can still do in this period, the share of chance is kept free. A
@@ -270,7 +270,7 @@ class Stream:
         )
         if not queried:
             return pace, None
-        return pace, Origin.CHANCE if chance else Origin.SCORE
+        return pace, QueryOrigin.CHANCE if chance else QueryOrigin.SCORE
 
 
 def _fresh(uids: NDArray[np.str_], raw: NDArray[Any], known: Collection[Uid]) -> _Batch:

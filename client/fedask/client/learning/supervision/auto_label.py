@@ -21,11 +21,11 @@ from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.client.learning.selection.best_scores import Best
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.pool_scoring import BATCH_NUMBERS, BATCH_SAMPLES
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.label_queue import Item, Origin
+from fedask.client.records.label_queue import Item, QueryOrigin
 from fedask.client.records.pool import Pool
-from fedask.client.records.pseudo_label import Sure
+from fedask.client.records.pseudo_label import PseudoLabel
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, unit_hash
 from fedask.common.sections import AutoConfig
@@ -53,7 +53,7 @@ class Standing:
 
 
 def standing(
-    config: AutoConfig, sure: Sequence[Sure], items: Sequence[Item]
+    config: AutoConfig, sure: Sequence[PseudoLabel], items: Sequence[Item]
 ) -> Standing:
     """Measure the tier on its answered controls.
 
@@ -88,7 +88,7 @@ class AutoTier:
         self._pool = pool
         self._store = store
 
-    def propose(self, setting: Setting, items: Sequence[Item], cycle: int) -> None:
+    def propose(self, setting: RunContext, items: Sequence[Item], cycle: int) -> None:
         """See what the loaded model is sure of, and ask people about some of it.
 
         Parameters
@@ -103,7 +103,7 @@ class AutoTier:
         drawn = [unit_hash("auto", seed, s.uid) < config.controls for s in found]
         room = max(1, setting.scenario.ask.capacity // LARGEST_SHARE)
         kept = [
-            Sure(
+            PseudoLabel(
                 uid=s.uid,
                 label=s.label,
                 confidence=s.confidence,
@@ -119,7 +119,7 @@ class AutoTier:
         # Kept before they are asked: asked first, a kill would lose what was said.
         self._store.put_sure([*(s for s in kept if not s.control), *controls])
         pace = self._store.pace()
-        asked = {s.uid: Origin.CONTROL for s in controls}
+        asked = {s.uid: QueryOrigin.CONTROL for s in controls}
         self._store.add_arrivals(self._store.last_cycle(), asked, pace, pace)
 
     def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
@@ -130,7 +130,9 @@ class AutoTier:
         asked = {item.uid for item in items}
         return {s.uid: s.label for s in sure if not s.control and s.uid not in asked}
 
-    def _find(self, setting: Setting, items: Sequence[Item], cycle: int) -> list[Sure]:
+    def _find(
+        self, setting: RunContext, items: Sequence[Item], cycle: int
+    ) -> list[PseudoLabel]:
         """Return the surest samples that nobody was asked about, in bounded memory."""
         config = setting.scenario.auto
         viewer = setting.viewer(self._store, frozenset(), cycle)
@@ -148,7 +150,9 @@ class AutoTier:
             strict=True,
         )
         return [
-            Sure(uid=Uid(u), label=g, confidence=score, control=False, cycle=cycle)
+            PseudoLabel(
+                uid=Uid(u), label=g, confidence=score, control=False, cycle=cycle
+            )
             for u, score, g in rows
             if score >= np.float32(config.sure)
         ]

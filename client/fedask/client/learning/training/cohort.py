@@ -26,7 +26,7 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from fedask.client.learning.training.loss import Loss
-from fedask.client.learning.training.sgd import Descent, Lesson, Trained, batches
+from fedask.client.learning.training.sgd import Descent, Trained, TrainingJob, batches
 from fedask.common.model import check_logits
 from fedask.common.sections import TrainConfig
 from fedask.common.weights import MAX_VALUE
@@ -83,7 +83,7 @@ class Cohort:
         self._proved: dict[_Kind, bool] = {}
 
     def train(
-        self, lessons: Sequence[Lesson], alone: Callable[[Lesson], Trained]
+        self, lessons: Sequence[TrainingJob], alone: Callable[[TrainingJob], Trained]
     ) -> Mapping[int, Trained]:
         """Train the lessons that have company.
 
@@ -114,7 +114,7 @@ class Cohort:
         return found
 
     def _try(
-        self, lessons: Sequence[Lesson], alone: Callable[[Lesson], Trained]
+        self, lessons: Sequence[TrainingJob], alone: Callable[[TrainingJob], Trained]
     ) -> list[Trained]:
         """Train together if it is, or now proves to be, the same; else return []."""
         kind = _Kind.of(lessons)
@@ -136,7 +136,7 @@ class Cohort:
             )
         return trained if self._proved[kind] else []
 
-    def _together(self, lessons: Sequence[Lesson]) -> list[Trained]:
+    def _together(self, lessons: Sequence[TrainingJob]) -> list[Trained]:
         first = lessons[0]
         inputs = torch.stack([lesson.labelled.inputs for lesson in lessons])
         targets = torch.stack([lesson.labelled.targets for lesson in lessons])
@@ -213,7 +213,7 @@ class _Kind:
     prox: bool
 
     @classmethod
-    def of(cls, lessons: Sequence[Lesson]) -> "_Kind":
+    def of(cls, lessons: Sequence[TrainingJob]) -> "_Kind":
         labelled = lessons[-1].labelled
         return cls(
             len(lessons),

@@ -20,9 +20,9 @@ from fedask.client.learning.training.loss import Loss
 from fedask.client.learning.training.sgd import (
     Descent,
     Labelled,
-    Lesson,
     Trained,
-    WarmLesson,
+    TrainingJob,
+    WarmupJob,
     batches,
 )
 from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
@@ -91,7 +91,7 @@ class Learner:
 
     def train(
         self,
-        lesson: Lesson | WarmLesson,
+        lesson: TrainingJob | WarmupJob,
         proceed: Callable[[], None] = lambda: None,
     ) -> Trained:
         """Run ``config.steps`` steps of SGD from the loaded model, which stays loaded.
@@ -110,7 +110,7 @@ class Learner:
         """
         self._return()
         self._moved = True
-        if isinstance(lesson, WarmLesson):
+        if isinstance(lesson, WarmupJob):
             params, losses = self._before_the_head(lesson), self._warm_losses(lesson)
         else:
             params, losses = self._params, self._losses(lesson)
@@ -128,18 +128,18 @@ class Learner:
         number = float(loss.detach())
         return Trained(arrays, number, isfinite(number) and are_sane(arrays))
 
-    def _losses(self, lesson: Lesson) -> Iterator[torch.Tensor]:
+    def _losses(self, lesson: TrainingJob) -> Iterator[torch.Tensor]:
         config, labelled = self._config, lesson.labelled
         count = len(labelled.targets)
         for rows in batches(count, config.batch_size, config.steps, lesson.stream):
             yield self._loss_of(labelled, rows)
 
-    def _warm_losses(self, lesson: WarmLesson) -> Iterator[torch.Tensor]:
+    def _warm_losses(self, lesson: WarmupJob) -> Iterator[torch.Tensor]:
         tap = self._tapped(lesson.inputs)
         for one, two in views(lesson, self._config, self._task.augment):
             yield barlow_twins(tap.features(one), tap.features(two))
 
-    def _before_the_head(self, lesson: WarmLesson) -> list[torch.Tensor]:
+    def _before_the_head(self, lesson: WarmupJob) -> list[torch.Tensor]:
         """Return the parameters that the features depend on."""
         if self._encoder is None:
             self._model.eval()  # a look must neither draw nor change a buffer
@@ -171,7 +171,7 @@ class Learner:
         return self._loss(logits, targets, weights)
 
     def train_together(
-        self, lessons: Sequence[Lesson | WarmLesson]
+        self, lessons: Sequence[TrainingJob | WarmupJob]
     ) -> Mapping[int, Trained]:
         """Train lessons of several devices at once, each from the loaded model.
 
@@ -182,12 +182,12 @@ class Learner:
             cannot be trained together are left out, and so is all of a warm-up.
         """
         self._return()
-        rows = [i for i, each in enumerate(lessons) if isinstance(each, Lesson)]
-        cold = [each for each in lessons if isinstance(each, Lesson)]
+        rows = [i for i, each in enumerate(lessons) if isinstance(each, TrainingJob)]
+        cold = [each for each in lessons if isinstance(each, TrainingJob)]
         found = self._cohort.train(cold, self._alone)
         return {rows[index]: trained for index, trained in found.items()}
 
-    def _alone(self, lesson: Lesson) -> Trained:
+    def _alone(self, lesson: TrainingJob) -> Trained:
         """Train, and go back: in company every lesson begins at the loaded weights."""
         trained = self.train(lesson)
         self._return()
@@ -306,7 +306,7 @@ def _lone(model: nn.Module, count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _drawing(lesson: Lesson | WarmLesson) -> Iterator[None]:
+def _drawing(lesson: TrainingJob | WarmupJob) -> Iterator[None]:
     """Draw what a model draws while it trains (dropout) from the lesson's own stream.
 
     The same on every runtime, and nobody else's random numbers are used up.

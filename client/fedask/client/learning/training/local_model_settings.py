@@ -11,7 +11,7 @@ _ANSWERS = PREFIX + "answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnSettings:
+class LocalModelSettings:
     """When a device trains its own model.
 
     Parameters
@@ -39,7 +39,7 @@ class OwnSettings:
         return self.answers > 0
 
     @classmethod
-    def from_node(cls, node: Mapping[str, object]) -> "OwnSettings":
+    def from_node(cls, node: Mapping[str, object]) -> "LocalModelSettings":
         """Read ``own-answers``.
 
         Parameters

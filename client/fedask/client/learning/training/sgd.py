@@ -40,7 +40,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class TrainingJob:
     """What one round of training needs besides the model.
 
     Parameters
@@ -62,7 +62,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WarmLesson:
+class WarmupJob:
     """What one round of warm-up needs: a lesson without labels, of the encoder alone.
 
     Parameters

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from fedask.client.learning.training.sgd import WarmLesson, batches
+from fedask.client.learning.training.sgd import WarmupJob, batches
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, hash_uids, stable_seed
@@ -36,7 +36,7 @@ def draw(pool: Pool, seed: int, step: int) -> list[Uid]:
 
 
 def views(
-    lesson: WarmLesson, config: TrainConfig, augment: Augment | None
+    lesson: WarmupJob, config: TrainConfig, augment: Augment | None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield two views of the batch of each step: (n, ...) both.
 

@@ -156,7 +156,7 @@ def _refusal(obstacles: Sequence[Obstacle]) -> UnavailableError:
     return UnavailableError(f"not eligible: {', '.join(codes)}")
 
 
-class Guard:
+class EligibilityGuard:
     """Watches the sensors while the device works, from a thread of its own.
 
     A context manager: entering looks once, and refuses if the device is not eligible.

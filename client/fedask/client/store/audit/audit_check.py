@@ -15,8 +15,8 @@ from pathlib import Path
 from fedask.client.store.audit.audit_log import COLUMNS, one_by_one, to_entry
 from fedask.client.store.audit.hash_chain import (
     MAX_BODY,
+    AuditEntry,
     AuditKey,
-    Entry,
     Head,
     entry_hash,
     genesis,
@@ -32,7 +32,7 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """What a check found.
 
     Parameters
@@ -70,7 +70,9 @@ class _BadError(Exception):
         self.number = number
 
 
-def verify(path: Path, head: Head | None = None, keys: Sequence[bytes] = ()) -> Finding:
+def verify(
+    path: Path, head: Head | None = None, keys: Sequence[bytes] = ()
+) -> AuditFinding:
     """Check the log of a store.
 
     Parameters
@@ -107,7 +109,7 @@ def verify(path: Path, head: Head | None = None, keys: Sequence[bytes] = ()) -> 
     return walk.found(None, "", walk.good.number - kept.head.number if kept else 0)
 
 
-def latest(path: Path, count: int) -> list[Entry]:
+def latest(path: Path, count: int) -> list[AuditEntry]:
     """Return the last entries of a store's log, the oldest first, unchecked.
 
     Raises
@@ -172,7 +174,7 @@ class _Walk:
             what = f"entries {self.good.number + 1} to {missing} were removed"
             raise _BadError(self.good.number + 1, what)
 
-    def _check(self, entry: Entry, previous: bytes | None) -> None:
+    def _check(self, entry: AuditEntry, previous: bytes | None) -> None:
         number = self.good.number + 1
         if entry.number != number:
             raise _BadError(number, f"entry {number} is missing")
@@ -186,16 +188,16 @@ class _Walk:
         if self._keys:
             self._newest = self._key_of(entry)
 
-    def _key_of(self, entry: Entry) -> int:
+    def _key_of(self, entry: AuditEntry) -> int:
         """Return the place of the key that an entry was written with."""
         for place, key in enumerate(self._keys[: self._newest + 1]):
             if hmac.compare_digest(key.entry_mac(entry.hash), entry.mac):
                 return place
         raise _BadError(entry.number, "was not written by this device")
 
-    def found(self, bad: int | None, reason: str, newer: int = 0) -> Finding:
+    def found(self, bad: int | None, reason: str, newer: int = 0) -> AuditFinding:
         """Say how far the log is good, and what is wrong."""
-        return Finding(
+        return AuditFinding(
             entries=self.good.number,
             bad=bad,
             reason=reason,

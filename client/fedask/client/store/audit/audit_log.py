@@ -20,8 +20,8 @@ from typing_extensions import override
 from fedask.client.records.audit import Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.store.audit.hash_chain import (
+    AuditEntry,
     AuditKey,
-    Entry,
     Head,
     entry_hash,
     genesis,
@@ -265,7 +265,7 @@ def accept(store: Path, db: sqlite3.Connection, key: bytes, at: datetime) -> Hea
     return head
 
 
-def one_by_one(db: sqlite3.Connection) -> Iterator[Entry]:
+def one_by_one(db: sqlite3.Connection) -> Iterator[AuditEntry]:
     """Yield all entries, each read when its turn comes: for a file that may be broken.
 
     Raises
@@ -281,7 +281,7 @@ def one_by_one(db: sqlite3.Connection) -> Iterator[Entry]:
         after = row[0]
 
 
-def entries(db: sqlite3.Connection, first: int = 1) -> Iterator[Entry]:
+def entries(db: sqlite3.Connection, first: int = 1) -> Iterator[AuditEntry]:
     """Yield the entries from a number on.
 
     Raises
@@ -293,12 +293,12 @@ def entries(db: sqlite3.Connection, first: int = 1) -> Iterator[Entry]:
         yield to_entry(row)
 
 
-def _to_row(entry: Entry) -> tuple[object, ...]:
+def _to_row(entry: AuditEntry) -> tuple[object, ...]:
     said = (entry.number, entry.at, entry.event, entry.body)
     return (*said, entry.previous, entry.hash, entry.mac)
 
 
-def to_entry(row: Sequence[Any]) -> Entry:
+def to_entry(row: Sequence[Any]) -> AuditEntry:
     """Read a row of ``COLUMNS``.
 
     Raises
@@ -314,7 +314,7 @@ def to_entry(row: Sequence[Any]) -> Entry:
     ):
         msg = f"entry {number!r:.40} of the audit log is none"
         raise StoreError(msg)
-    return Entry(
+    return AuditEntry(
         number=number,
         at=at,
         event=event,

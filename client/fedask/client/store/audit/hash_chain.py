@@ -37,7 +37,7 @@ _MAX_INT = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class AuditEntry:
     """One entry, as it is kept.
 
     Parameters
@@ -196,11 +196,13 @@ def entry_hash(number: int, at: str, event: str, body: str, previous: bytes) -> 
     return digest.digest()
 
 
-def next_entry(tip: Head, key: AuditKey, at: str, event: Event, body: str) -> Entry:
+def next_entry(
+    tip: Head, key: AuditKey, at: str, event: Event, body: str
+) -> AuditEntry:
     """Make the entry that follows a head."""
     number = tip.number + 1
     made = entry_hash(number, at, event, body, tip.hash)
-    return Entry(
+    return AuditEntry(
         number=number,
         at=at,
         event=event.value,

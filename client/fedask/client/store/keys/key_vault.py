@@ -28,7 +28,7 @@ _DESTROY = "DELETE FROM sample_key WHERE uid = ?"
 _ROOT = Place("vault", "root")
 
 
-class Vault:
+class KeyVault:
     """Seals and opens. One per connection.
 
     Parameters

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fedask.client.records.annotation import Kind, Verdict
-from fedask.client.records.label_queue import Item, Origin, State
-from fedask.client.records.pseudo_label import Sure
-from fedask.client.records.query_outcome import Finding, Precedent
-from fedask.client.records.sample_record import Hold
-from fedask.client.store.keys.key_vault import Vault
+from fedask.client.records.annotation import Annotation, Kind
+from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
+from fedask.client.records.pseudo_label import PseudoLabel
+from fedask.client.records.query_outcome import QueryOutcome, QueryRecord
+from fedask.client.records.sample_record import LeaseRecord
+from fedask.client.store.keys.key_vault import KeyVault
 from fedask.common.errors import SealError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
@@ -30,7 +30,7 @@ _FINDING = struct.Struct(">d?")
 _NONE = -1  # in the place of a label
 
 
-class Sealer:
+class RowCipher:
     """Writes and reads the secret columns, within one open transaction.
 
     Parameters
@@ -41,7 +41,7 @@ class Sealer:
         Of the store.
     """
 
-    def __init__(self, db: sqlite3.Connection, vault: Vault) -> None:
+    def __init__(self, db: sqlite3.Connection, vault: KeyVault) -> None:
         self._db = db
         self._vault = vault
 
@@ -63,14 +63,14 @@ class Sealer:
         uid, state, cycle, label, asked, expired, until, origin, outcome = row
         return Item(
             uid=Uid(uid),
-            state=State(state),
+            state=ItemState(state),
             cycle=cycle,
             label=self.label(Uid(uid), label),
             asked=asked,
             expired=expired,
             leased_until=None if until is None else datetime.fromisoformat(until),
-            origin=Origin(origin),
-            outcome=None if outcome is None else State(outcome),
+            origin=QueryOrigin(origin),
+            outcome=None if outcome is None else ItemState(outcome),
         )
 
     def who(self, annotator: Annotator) -> bytes:
@@ -81,7 +81,7 @@ class Sealer:
         """Return the pseudonym of an annotator's idempotency key."""
         return self._vault.name("key", annotator, key)
 
-    def seal_verdict(self, verdict: Verdict, at: str | None) -> dict[str, Any]:
+    def seal_verdict(self, verdict: Annotation, at: str | None) -> dict[str, Any]:
         """Return what stands in a verdict's row for its annotator, key and content."""
         annotator = self.who(verdict.annotator)
         key = self.key(verdict.annotator, verdict.key)
@@ -97,14 +97,14 @@ class Sealer:
             "said": self._vault.seal(self._db, place, content),
         }
 
-    def verdict(self, row: Sequence[Any]) -> Verdict:
+    def verdict(self, row: Sequence[Any]) -> Annotation:
         """Read a row of ``schema.VERDICT``."""
         number, uid, who, kind, at, key_name, said, undone, control, place = row
         clear = (kind, at, who, key_name, control, place)
         content = self._vault.unseal(self._db, _said_of(uid, clear), said)
         (label,) = _LABEL.unpack(content[: _LABEL.size])
         annotator, key, token = _unpacked(content[_LABEL.size :], 3)
-        return Verdict(
+        return Annotation(
             number=number,
             uid=Uid(uid),
             annotator=Annotator(annotator),
@@ -118,17 +118,17 @@ class Sealer:
             place=place or number,
         )
 
-    def seal_hold(self, uid: Uid, hold: Hold) -> bytes:
+    def seal_hold(self, uid: Uid, hold: LeaseRecord) -> bytes:
         """Return ``lease.held``: whose it is, and its token."""
         place = _held_of(uid, self.who(hold.annotator))
         return self._vault.seal(self._db, place, _packed(hold.annotator, hold.token))
 
-    def hold(self, uid: Uid, row: Sequence[Any]) -> Hold:
+    def hold(self, uid: Uid, row: Sequence[Any]) -> LeaseRecord:
         """Read a row of annotator, held, until, control."""
         who, held, until, control = row
         content = self._vault.unseal(self._db, _held_of(uid, who), held)
         annotator, token = _unpacked(content, 2)
-        return Hold(
+        return LeaseRecord(
             annotator=Annotator(annotator),
             token=token,
             until=None if until is None else datetime.fromisoformat(until),
@@ -140,15 +140,15 @@ class Sealer:
         content = _FINDING.pack(truth, hit)
         return self._vault.seal(self._db, _finding_of(uid), content)
 
-    def precedent(self, row: Sequence[Any]) -> Precedent:
+    def precedent(self, row: Sequence[Any]) -> QueryRecord:
         """Read a row of ``schema.PRECEDENT``."""
         uid, cycle, experts, descriptors, levels, found, envelope = row
         finding = None
         if found is not None:
             content = self._vault.unseal(self._db, _finding_of(uid), envelope)
             truth, hit = _FINDING.unpack(content)
-            finding = Finding(cycle=found, truth=truth, hit=hit)
-        return Precedent(
+            finding = QueryOutcome(cycle=found, truth=truth, hit=hit)
+        return QueryRecord(
             uid=Uid(uid),
             cycle=cycle,
             experts=experts,
@@ -157,17 +157,17 @@ class Sealer:
             finding=finding,
         )
 
-    def from_sure(self, sure: Sure) -> tuple[object, ...]:
+    def from_sure(self, sure: PseudoLabel) -> tuple[object, ...]:
         """Write a row of ``schema.SURE``."""
         content = _LABEL.pack(sure.label)
         label = self._vault.seal(self._db, _sure_of(sure.uid), content)
         return (sure.uid, label, sure.confidence, sure.control, sure.cycle)
 
-    def sure(self, row: Sequence[Any]) -> Sure:
+    def sure(self, row: Sequence[Any]) -> PseudoLabel:
         """Read a row of ``schema.SURE``."""
         uid, envelope, confidence, control, cycle = row
         content = self._vault.unseal(self._db, _sure_of(uid), envelope)
-        return Sure(
+        return PseudoLabel(
             uid=Uid(uid),
             label=_LABEL.unpack(content)[0],
             confidence=confidence,
@@ -199,7 +199,7 @@ class Sealer:
         )
 
 
-def from_precedent(precedent: Precedent) -> tuple[object, ...]:
+def from_query_record(precedent: QueryRecord) -> tuple[object, ...]:
     """Write a precedent without a finding: the first five of ``schema.PRECEDENT``."""
     numbers = (precedent.descriptors, precedent.levels)
     blobs = (np.array(each, dtype="<f4").tobytes() for each in numbers)

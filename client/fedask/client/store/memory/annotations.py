@@ -12,25 +12,30 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.records.annotation import Progress, Verdict
+from fedask.client.records.annotation import Annotation, LabellingProgress
 from fedask.client.records.audit import NO_AUDIT, Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.label_queue import WAITING, Item
 from fedask.client.records.refusal import UnknownSampleError
-from fedask.client.records.sample_record import Book, Hold, Sheet, VerdictStore
+from fedask.client.records.sample_record import (
+    AnnotationStore,
+    LeaseRecord,
+    SampleRecord,
+    SampleTransaction,
+)
 from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid
 
 
-class MemoryVerdicts(VerdictStore, Book):
+class MemoryAnnotations(AnnotationStore, SampleTransaction):
     """Items, verdicts and leases. Nothing here survives the process."""
 
     def __init__(self) -> None:
         self._items: dict[Uid, Item] = {}
         self._priority: dict[Uid, float] = {}
-        self._verdicts: dict[int, Verdict] = {}  # by number
+        self._verdicts: dict[int, Annotation] = {}  # by number
         self._said = 0  # the last number
-        self._holds: dict[Uid, tuple[Hold, ...]] = {}
+        self._holds: dict[Uid, tuple[LeaseRecord, ...]] = {}
         self._right_until: dict[Uid, datetime] = {}
         self._audit: Audit = NO_AUDIT
         self._near: frozenset[tuple[Uid, Uid]] = frozenset()
@@ -38,7 +43,7 @@ class MemoryVerdicts(VerdictStore, Book):
 
     @contextmanager
     @override
-    def book(self) -> Iterator[Book]:
+    def book(self) -> Iterator[SampleTransaction]:
         before = (dict(self._items), dict(self._verdicts), dict(self._holds))
         try:
             yield self
@@ -52,12 +57,12 @@ class MemoryVerdicts(VerdictStore, Book):
         self._audit.settle(committed=True)
 
     @override
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         found = [v for v in self._verdicts.values() if annotator in {None, v.annotator}]
         return found[::-1][: max(0, limit)]
 
     @override
-    def progress(self, since: datetime) -> Progress:
+    def progress(self, since: datetime) -> LabellingProgress:
         standing = [v for v in self._verdicts.values() if v.undone is None]
         right: dict[Annotator, tuple[int, int]] = {}
         for verdict in sorted(standing, key=lambda v: v.annotator):
@@ -67,7 +72,7 @@ class MemoryVerdicts(VerdictStore, Book):
                 hits += verdict.label == truth
                 right[verdict.annotator] = (hits, all_of_them + 1)
         labels = (i.label for i in self._items.values() if i.label is not None)
-        return Progress(
+        return LabellingProgress(
             states=dict(Counter(item.state for item in self._items.values())),
             classes=dict(Counter(labels)),
             annotators=dict(Counter(v.annotator for v in standing)),
@@ -91,15 +96,15 @@ class MemoryVerdicts(VerdictStore, Book):
         return [(i.uid, self._priority.get(i.uid, 1.0)) for i in self._in_order()]
 
     @override
-    def sheet(self, uid: Uid) -> Sheet:
-        return Sheet(
+    def sheet(self, uid: Uid) -> SampleRecord:
+        return SampleRecord(
             item=self._item(uid),
             verdicts=tuple(v for v in self._verdicts.values() if v.uid == uid),
             holds=self._holds.get(uid, ()),
         )
 
     @override
-    def write(self, sheet: Sheet) -> None:
+    def write(self, sheet: SampleRecord) -> None:
         self._items[sheet.item.uid] = sheet.item
         self._holds[sheet.item.uid] = sheet.holds
         for verdict in sheet.verdicts:
@@ -110,7 +115,7 @@ class MemoryVerdicts(VerdictStore, Book):
 
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
-        def is_open(sheet: Sheet) -> bool:
+        def is_open(sheet: SampleRecord) -> bool:
             has = any(v.annotator == annotator for v in sheet.opinions)
             hold = sheet.hold_of(annotator)
             holds = hold is not None and hold.until is not None
@@ -125,7 +130,7 @@ class MemoryVerdicts(VerdictStore, Book):
     def control_for(
         self, annotator: Annotator, start: Uid, now: datetime
     ) -> Uid | None:
-        def is_new(sheet: Sheet) -> bool:
+        def is_new(sheet: SampleRecord) -> bool:
             names = {v.annotator for v in sheet.verdicts}
             names |= {hold.annotator for hold in sheet.holds}
             able = self.may_show(sheet.item.uid, now)
@@ -142,7 +147,7 @@ class MemoryVerdicts(VerdictStore, Book):
         annotator: Annotator | None = None,
         outside: tuple[datetime, datetime] | None = None,
     ) -> list[Uid]:
-        def is_meant(hold: Hold) -> bool:
+        def is_meant(hold: LeaseRecord) -> bool:
             if hold.until is None:
                 return False
             if annotator is not None:
@@ -180,7 +185,7 @@ class MemoryVerdicts(VerdictStore, Book):
         self._audit.append(None, event, uids=uids, annotator=annotator, at=now)
 
     @override
-    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+    def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         mine = [
             v for v in self._verdicts.values() if v.annotator == annotator and v.key
         ]
@@ -208,7 +213,7 @@ class MemoryVerdicts(VerdictStore, Book):
         waiting.sort(key=lambda i: (-self._priority.get(i.uid, 1.0), i.cycle, i.uid))
         return waiting
 
-    def _add_verdict(self, verdict: Verdict) -> None:
+    def _add_verdict(self, verdict: Annotation) -> None:
         self._said += 1  # never a number twice, whatever is erased
         place = verdict.place or self._said
         self._verdicts[self._said] = replace(verdict, number=self._said, place=place)

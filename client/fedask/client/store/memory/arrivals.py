@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ArrivalStore, check_pace
-from fedask.client.records.label_queue import Item, Origin, State
+from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.store.memory.rights import MemoryRights
 from fedask.common.ids import Uid
 from fedask.common.records import Cut
@@ -33,7 +33,7 @@ class MemoryArrivals(MemoryRights, ArrivalStore):
     def add_arrivals(
         self,
         cycle: int,
-        asked: Mapping[Uid, Origin],
+        asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
         taken: Collection[Uid] = (),
@@ -44,7 +44,7 @@ class MemoryArrivals(MemoryRights, ArrivalStore):
         self._permit([uid for uid in asked if uid in fresh])
         for uid in fresh:
             self._items[uid] = Item(
-                uid=uid, state=State.QUEUED, cycle=cycle, origin=asked[uid]
+                uid=uid, state=ItemState.QUEUED, cycle=cycle, origin=asked[uid]
             )
         self._pace = pace
         if fresh:

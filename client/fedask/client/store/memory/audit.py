@@ -9,8 +9,8 @@ from typing_extensions import override
 from fedask.client.records.audit import NoAudit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.store.audit.hash_chain import (
+    AuditEntry,
     AuditKey,
-    Entry,
     Head,
     genesis,
     next_entry,
@@ -33,8 +33,8 @@ class MemoryAudit(NoAudit):
     def __init__(self, key: bytes, clock: Clock) -> None:
         self._key = AuditKey(key)
         self._clock = clock
-        self._pending: list[Entry] = []
-        self.entries: list[Entry] = []
+        self._pending: list[AuditEntry] = []
+        self.entries: list[AuditEntry] = []
 
     @override
     def append(

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.annotation import Annotation, Kind
 from fedask.client.records.audit_event import MOVED, Event
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import (
     MOVES,
     ORACLE,
     Item,
+    ItemState,
     LabelStore,
-    Origin,
-    State,
+    QueryOrigin,
     check_move,
     check_plain_move,
 )
@@ -40,14 +40,14 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
         for uid in uids:
             known = self._items.get(uid)
             if known is None:
-                self._items[uid] = Item(uid=uid, state=State.QUEUED, cycle=cycle)
-            elif known.state is State.EXPIRED:
+                self._items[uid] = Item(uid=uid, state=ItemState.QUEUED, cycle=cycle)
+            elif known.state is ItemState.EXPIRED:
                 self._items[uid] = replace(
                     known,
-                    state=State.QUEUED,
+                    state=ItemState.QUEUED,
                     cycle=cycle,
                     asked=known.asked + 1,
-                    origin=Origin.CUT,
+                    origin=QueryOrigin.CUT,
                 )
         if self._scores is not None:
             _, kept = self._scores
@@ -63,16 +63,16 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
         items = [self._item(uid) for uid in answers]
         fresh = [item for item in items if item.label is None]
         for item in fresh:
-            check_move(item, State.LABELLED)
+            check_move(item, ItemState.LABELLED)
         for item in fresh:
             label = answers[item.uid]
             self._give(item.uid, annotator, Kind.GIVEN, label)
             self._items[item.uid] = replace(
                 item,
-                state=State.LABELLED,
+                state=ItemState.LABELLED,
                 label=label,
                 leased_until=None,
-                outcome=item.outcome or State.LABELLED,
+                outcome=item.outcome or ItemState.LABELLED,
             )
         told = [item.uid for item in fresh]
         if told:
@@ -80,7 +80,9 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
         return frozenset(told)
 
     @override
-    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
+    def move(
+        self, uids: Iterable[Uid], to: ItemState, *, meanwhile: bool = False
+    ) -> None:
         moving = [self._item(uid) for uid in dict.fromkeys(uids)]
         moving = [item for item in moving if item.state is not to]
         if meanwhile:
@@ -88,7 +90,7 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
         for item in moving:
             check_plain_move(item, to)
         for item in moving:
-            skipped = to if to is State.SKIPPED else None
+            skipped = to if to is ItemState.SKIPPED else None
             if skipped:
                 self._give(item.uid, ORACLE, Kind.SKIP, None)
             self._end_leases(item.uid)
@@ -96,7 +98,8 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
                 item,
                 state=to,
                 leased_until=None,
-                expired=item.expired + (to is State.EXPIRED and item.outcome is None),
+                expired=item.expired
+                + (to is ItemState.EXPIRED and item.outcome is None),
                 outcome=item.outcome or skipped,
             )
         if moving:
@@ -109,8 +112,8 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
         changed = []
         for uid, label in labels.items():
             item = self._items.get(uid)
-            if item and (item.state, item.label) == (State.LABELLED, label):
-                self._items[uid] = replace(item, state=State.TRAINED)
+            if item and (item.state, item.label) == (ItemState.LABELLED, label):
+                self._items[uid] = replace(item, state=ItemState.TRAINED)
                 changed.append(uid)
         if changed:
             self._record(Event.TRAINED, changed)
@@ -128,6 +131,6 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
     ) -> None:
         """Keep what an oracle said, and end what people hold of the sample."""
         self._add_verdict(
-            Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
+            Annotation(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
         )
         self._end_leases(uid)

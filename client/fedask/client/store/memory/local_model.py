@@ -3,21 +3,25 @@
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
-from fedask.client.records.local_model import OwnRecord, OwnStore, fresh_answers
+from fedask.client.records.local_model import (
+    LocalModelRecord,
+    LocalModelStore,
+    fresh_answers,
+)
 from fedask.client.records.model_kind import OWN
 from fedask.client.store.memory.scores import MemoryScores
 from fedask.common.weights import Arrays
 
 
-class MemoryOwn(MemoryScores, OwnStore):
+class MemoryLocalModel(MemoryScores, LocalModelStore):
     """The own model. Nothing here survives the process."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._own: OwnRecord | None = None
+        self._own: LocalModelRecord | None = None
 
     @override
-    def put_own(self, record: OwnRecord, arrays: Arrays | None) -> bool:
+    def put_own(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:
         if any(uid in self._forgotten for uid in record.answers):
             return False
         fresh = sorted(fresh_answers(record.answers, self._own))
@@ -31,5 +35,5 @@ class MemoryOwn(MemoryScores, OwnStore):
         return True
 
     @override
-    def own(self) -> OwnRecord | None:
+    def own(self) -> LocalModelRecord | None:
         return self._own

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.payload import (
     Payload,
     PayloadStore,
@@ -18,8 +18,8 @@ from fedask.client.records.payload import (
 from fedask.client.store.memory.scores import MemoryScores
 from fedask.common.ids import Uid
 
-_ORDER = {State.TRAINED: 0, State.SKIPPED: 0, State.EXPIRED: 1, None: 2}
-_STAYS = frozenset({State.LEASED, State.LABELLED})
+_ORDER = {ItemState.TRAINED: 0, ItemState.SKIPPED: 0, ItemState.EXPIRED: 1, None: 2}
+_STAYS = frozenset({ItemState.LEASED, ItemState.LABELLED})
 
 
 class MemoryPayloads(MemoryScores, PayloadStore):
@@ -80,7 +80,7 @@ class MemoryPayloads(MemoryScores, PayloadStore):
             if state in _STAYS or held:
                 continue
             second: float = 0 if item is None else item.cycle
-            if state is State.QUEUED:
+            if state is ItemState.QUEUED:
                 second = self._priority.get(uid, 1.0)
             ranked.append((_ORDER.get(state, 3), second, number, uid))
         return (uid for *_, uid in sorted(ranked))
@@ -89,8 +89,8 @@ class MemoryPayloads(MemoryScores, PayloadStore):
         del self._payloads[uid]
         self._dropped.add(uid)
         item = self._items.get(uid)
-        if item is not None and item.state is State.QUEUED:
+        if item is not None and item.state is ItemState.QUEUED:
             again = item.outcome is None
             self._items[uid] = replace(
-                item, state=State.EXPIRED, expired=item.expired + again
+                item, state=ItemState.EXPIRED, expired=item.expired + again
             )

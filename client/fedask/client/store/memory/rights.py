@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import WAITING, State
+from fedask.client.records.label_queue import WAITING, ItemState
 from fedask.client.records.rights import Permits, RightsStore
-from fedask.client.store.memory.annotations import MemoryVerdicts
+from fedask.client.store.memory.annotations import MemoryAnnotations
 from fedask.common.errors import PrivacyError
 from fedask.common.ids import Uid
 
@@ -18,7 +18,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)  # the end of a right that there is no
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
-class MemoryRights(MemoryVerdicts, RightsStore):
+class MemoryRights(MemoryAnnotations, RightsStore):
     """Until when samples may be asked. Nothing here survives the process."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class MemoryRights(MemoryVerdicts, RightsStore):
                 msg = f"sample {uid} may not be asked: it has no right to be"
                 raise PrivacyError(msg)
         again = self._items.keys() - {
-            uid for uid, item in self._items.items() if item.state is State.EXPIRED
+            uid for uid, item in self._items.items() if item.state is ItemState.EXPIRED
         }
         pairs = zip(uids, ends, strict=True)
         self._right_until |= {u: e for u, e in pairs if e and u not in again}

@@ -5,13 +5,13 @@ from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ScoreStore, Waiting
-from fedask.client.store.memory.annotations import MemoryVerdicts
+from fedask.client.store.memory.annotations import MemoryAnnotations
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 from fedask.common.weights import Arrays
 
 
-class MemoryScores(MemoryVerdicts, ScoreStore):
+class MemoryScores(MemoryAnnotations, ScoreStore):
     """Scores and models. Nothing here survives the process."""
 
     def __init__(self) -> None:

@@ -14,20 +14,20 @@ from fedask.client.records.model_kind import OWN
 from fedask.client.records.payload import StoreQuota
 from fedask.client.store.memory.arrivals import MemoryArrivals
 from fedask.client.store.memory.label_queue import MemoryLabels
-from fedask.client.store.memory.local_model import MemoryOwn
+from fedask.client.store.memory.local_model import MemoryLocalModel
 from fedask.client.store.memory.milestones import MemoryMilestones
 from fedask.client.store.memory.payloads import MemoryPayloads
-from fedask.client.store.memory.pseudo_labels import MemorySure
-from fedask.client.store.memory.query_outcomes import MemoryPrecedents
+from fedask.client.store.memory.pseudo_labels import MemoryPseudoLabels
+from fedask.client.store.memory.query_outcomes import MemoryQueryOutcomes
 from fedask.common.ids import Uid
 
 
 class MemoryStore(
     MemoryLabels,
     MemoryArrivals,
-    MemoryPrecedents,
-    MemorySure,
-    MemoryOwn,
+    MemoryQueryOutcomes,
+    MemoryPseudoLabels,
+    MemoryLocalModel,
     MemoryPayloads,
     MemoryMilestones,
     DeviceStore,

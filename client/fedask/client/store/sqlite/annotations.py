@@ -12,14 +12,14 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.records.annotation import Progress, Verdict
+from fedask.client.records.annotation import Annotation, LabellingProgress
 from fedask.client.records.audit import NO_AUDIT
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import State
-from fedask.client.records.sample_record import Book, VerdictStore
+from fedask.client.records.label_queue import ItemState
+from fedask.client.records.sample_record import AnnotationStore, SampleTransaction
 from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.connection import Connection
-from fedask.client.store.sqlite.sample_transaction import SqliteBook
+from fedask.client.store.sqlite.sample_transaction import SqliteSampleTransaction
 from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid
 
@@ -45,22 +45,22 @@ _WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
     WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""
 
 
-class SqliteVerdicts(Connection, VerdictStore):
+class SqliteAnnotations(Connection, AnnotationStore):
     """Verdicts, leases, and what waits for people."""
 
     @contextmanager
     @override
-    def book(self) -> Iterator[Book]:
+    def book(self) -> Iterator[SampleTransaction]:
         try:
             with self._transaction() as db:
-                yield SqliteBook(db, self._sealer, self._audit)
+                yield SqliteSampleTransaction(db, self._sealer, self._audit)
         except (ProtocolError, PrivacyError):
             if self._audit is not NO_AUDIT:
                 self.record(Event.REFUSED, at=None, place="desk")
             raise
 
     @override
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Verdict]:
+    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         query, who = _LAST, None
         if annotator is not None:
             query, who = _LAST_OF_ONE, self._sealer.who(annotator)
@@ -69,14 +69,14 @@ class SqliteVerdicts(Connection, VerdictStore):
             return list(map(self._sealer.verdict, rows))
 
     @override
-    def progress(self, since: datetime) -> Progress:
+    def progress(self, since: datetime) -> LabellingProgress:
         # Labels and names are opened to be counted.
         with self._snapshot() as db:
             labels = db.execute(_LABELS)
             classes = Counter(self._sealer.label(uid, label) for uid, label in labels)
             (today,) = db.execute(_SINCE, (schema.to_text(since),)).fetchone()
-            return Progress(
-                states={State(state): n for state, n in db.execute(_STATES)},
+            return LabellingProgress(
+                states={ItemState(state): n for state, n in db.execute(_STATES)},
                 classes={
                     k: n for k, n in sorted(classes.items(), key=str) if k is not None
                 },

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ArrivalStore, check_pace
-from fedask.client.records.label_queue import Origin
+from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.store.sqlite.note import CUT, PACE, note, put_note
 from fedask.client.store.sqlite.rights import SqliteRights
 from fedask.common.ids import Uid
@@ -44,7 +44,7 @@ class SqliteArrivals(SqliteRights, ArrivalStore):
     def add_arrivals(
         self,
         cycle: int,
-        asked: Mapping[Uid, Origin],
+        asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
         taken: Collection[Uid] = (),

@@ -17,9 +17,9 @@ from fedask.client.base.private_file import made_private
 from fedask.client.records.audit import NO_AUDIT, Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.store.keys.key_file import KeyFile
-from fedask.client.store.keys.key_vault import Vault
+from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.keys.keyring import Keyring
-from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import key_rotation, schema
 from fedask.client.store.sqlite.eraser import Eraser
 from fedask.common.errors import StoreError
@@ -60,11 +60,11 @@ class Connection:
         self._ready = False  # until the tables are there, and the log is opened
         if keyring is None:
             keyring = KeyFile(path.with_name(path.name + ".key"))
-        self._vault = Vault(path, keyring)
+        self._vault = KeyVault(path, keyring)
         try:
             with made_private(path):
                 self._db = sqlite3.connect(path, isolation_level=None)
-            self._sealer = Sealer(self._db, self._vault)
+            self._sealer = RowCipher(self._db, self._vault)
             self._eraser = Eraser(self._db, self._vault, self._sealer)
             try:
                 self._set_up()
@@ -206,7 +206,7 @@ def audit_key(path: Path, keyring: Keyring) -> bytes:
     try:
         where = f"{path.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(where, uri=True)) as db:
-            vault = Vault(path, keyring)
+            vault = KeyVault(path, keyring)
             vault.open(db)
             return vault.key_for(AUDIT).secret
     except sqlite3.Error as err:

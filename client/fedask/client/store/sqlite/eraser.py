@@ -14,8 +14,8 @@ import numpy as np
 
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.erasure import Training
-from fedask.client.store.keys.key_vault import Vault
-from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.store.keys.key_vault import KeyVault
+from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import arrival_times, local_model_rows
 from fedask.client.store.sqlite.note import PACE, note, put_note
 from fedask.common.ids import Uid
@@ -60,7 +60,9 @@ class Eraser:
         Of the same connection.
     """
 
-    def __init__(self, db: sqlite3.Connection, vault: Vault, sealer: Sealer) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, vault: KeyVault, sealer: RowCipher
+    ) -> None:
         self._db = db
         self._vault = vault
         self._sealer = sealer

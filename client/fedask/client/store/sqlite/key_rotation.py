@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from fedask.client.store.keys.key_vault import Vault
+from fedask.client.store.keys.key_vault import KeyVault
 from fedask.common.ids import Uid
 
 BATCH = 1000  # keys of one transaction: others wait a few milliseconds
@@ -26,7 +26,7 @@ Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
 def rotate(
-    vault: Vault,
+    vault: KeyVault,
     transaction: Transaction,
     record: Callable[[sqlite3.Connection], None],
 ) -> None:
@@ -64,7 +64,7 @@ def rotate(
     destroy_retired(vault, transaction)
 
 
-def destroy_retired(vault: Vault, transaction: Transaction) -> None:
+def destroy_retired(vault: KeyVault, transaction: Transaction) -> None:
     """Destroy, in the keyring, the device keys that nothing needs any more."""
     with transaction() as db:
         for generation, device in db.execute(_RETIRED).fetchall():
@@ -73,7 +73,7 @@ def destroy_retired(vault: Vault, transaction: Transaction) -> None:
 
 
 def _rewrap(
-    db: sqlite3.Connection, vault: Vault, newest: int, after: str
+    db: sqlite3.Connection, vault: KeyVault, newest: int, after: str
 ) -> str | None:
     """Wrap a batch of keys anew; return its last uid, None after the last batch."""
     rows = db.execute(_OLD, (after, BATCH)).fetchall()

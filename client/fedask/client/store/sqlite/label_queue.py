@@ -10,21 +10,21 @@ from contextlib import contextmanager
 
 from typing_extensions import override
 
-from fedask.client.records.annotation import Kind, Verdict
+from fedask.client.records.annotation import Annotation, Kind
 from fedask.client.records.audit_event import MOVED, Event
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import (
     MOVES,
     ORACLE,
     Item,
+    ItemState,
     LabelStore,
-    State,
     check_move,
     check_plain_move,
 )
 from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.rights import SqliteRights
-from fedask.client.store.sqlite.sample_transaction import add_verdict, end_leases
+from fedask.client.store.sqlite.sample_transaction import add_annotation, end_leases
 from fedask.client.store.sqlite.scores import SqliteScores
 from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
@@ -80,7 +80,7 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
             items = [self._item(db, uid) for uid in answers]
             fresh = [item for item in items if item.label is None]
             for item in fresh:
-                check_move(item, State.LABELLED)
+                check_move(item, ItemState.LABELLED)
                 label = answers[item.uid]
                 self._give(db, item.uid, annotator, Kind.GIVEN, label)
                 sealed = self._sealer.seal_label(item.uid, label)
@@ -93,7 +93,9 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
         return frozenset(told)
 
     @override
-    def move(self, uids: Iterable[Uid], to: State, *, meanwhile: bool = False) -> None:
+    def move(
+        self, uids: Iterable[Uid], to: ItemState, *, meanwhile: bool = False
+    ) -> None:
         wanted = list(uids)
         if not wanted:
             return
@@ -104,7 +106,7 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
                 if item.state is to or (meanwhile and to not in MOVES[item.state]):
                     continue
                 check_plain_move(item, to)
-                if to is State.SKIPPED:
+                if to is ItemState.SKIPPED:
                     self._give(db, uid, ORACLE, Kind.SKIP, None)
                 end_leases(db, uid)
                 db.execute(_MOVE, (to.value, uid))
@@ -153,8 +155,8 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
         label: int | None,
     ) -> None:
         """Keep what an oracle said, and end what people hold of the sample."""
-        said = Verdict(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
-        add_verdict(db, self._sealer, said)
+        said = Annotation(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
+        add_annotation(db, self._sealer, said)
         end_leases(db, uid)
 
     def _item(self, db: sqlite3.Connection, uid: str) -> Item:

@@ -3,18 +3,22 @@
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
-from fedask.client.records.local_model import OwnRecord, OwnStore, fresh_answers
+from fedask.client.records.local_model import (
+    LocalModelRecord,
+    LocalModelStore,
+    fresh_answers,
+)
 from fedask.client.store.sqlite import local_model_rows
 from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.eraser import Eraser
 from fedask.common.weights import Arrays, to_bytes
 
 
-class SqliteOwn(Connection, OwnStore):
+class SqliteLocalModel(Connection, LocalModelStore):
     """The own model, and the sealed record of what it was trained on."""
 
     @override
-    def put_own(self, record: OwnRecord, arrays: Arrays | None) -> bool:
+    def put_own(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:
         encoded = None if arrays is None else to_bytes(arrays)
         with self._transaction() as db:
             eraser = Eraser(db, self._vault, self._sealer)
@@ -34,6 +38,6 @@ class SqliteOwn(Connection, OwnStore):
         return True
 
     @override
-    def own(self) -> OwnRecord | None:
+    def own(self) -> LocalModelRecord | None:
         with self._reading() as db:
             return local_model_rows.read(db, self._vault)

@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Collection
 from datetime import datetime
 
-from fedask.client.records.local_model import OwnRecord
+from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import OWN
-from fedask.client.store.keys.key_vault import Vault
+from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.sqlite.note import OWN as NOTE
 from fedask.client.store.sqlite.note import drop_note, note, put_note
 from fedask.common.ids import ModelVersion, Uid
@@ -23,7 +23,7 @@ _DROP_MODEL = "DELETE FROM model WHERE kind = ?"
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 
 
-def read(db: sqlite3.Connection, vault: Vault) -> OwnRecord | None:
+def read(db: sqlite3.Connection, vault: KeyVault) -> LocalModelRecord | None:
     """Return the record; None before the first training.
 
     Raises
@@ -35,7 +35,7 @@ def read(db: sqlite3.Connection, vault: Vault) -> OwnRecord | None:
     if not sealed:
         return None
     kept = json.loads(unseal(vault.key_for(_KEY), sealed, _PLACE))
-    return OwnRecord(
+    return LocalModelRecord(
         base=ModelVersion(kept["base"]),
         answers={Uid(uid): label for uid, label in kept["answers"].items()},
         at=datetime.fromisoformat(kept["at"]),
@@ -44,7 +44,10 @@ def read(db: sqlite3.Connection, vault: Vault) -> OwnRecord | None:
 
 
 def write(
-    db: sqlite3.Connection, vault: Vault, record: OwnRecord, encoded: bytes | None
+    db: sqlite3.Connection,
+    vault: KeyVault,
+    record: LocalModelRecord,
+    encoded: bytes | None,
 ) -> None:
     """Replace record and model.
 
@@ -74,7 +77,7 @@ def drop(db: sqlite3.Connection) -> None:
 
 
 def drop_trained_on(
-    db: sqlite3.Connection, vault: Vault, uids: Collection[Uid]
+    db: sqlite3.Connection, vault: KeyVault, uids: Collection[Uid]
 ) -> None:
     """Keep neither if one of these samples was trained on."""
     record = read(db, vault)

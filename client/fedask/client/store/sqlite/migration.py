@@ -9,9 +9,9 @@ from datetime import datetime
 
 import numpy as np
 
-from fedask.client.records.annotation import Kind, Verdict
-from fedask.client.records.sample_record import Hold
-from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.records.annotation import Annotation, Kind
+from fedask.client.records.sample_record import LeaseRecord
+from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
 
@@ -39,7 +39,7 @@ _ADD_SCORING = """INSERT INTO scoring (one, model_version, uids, scores, groups)
     VALUES (1, ?, ?, ?, ?)"""
 
 
-def seal_rows(db: sqlite3.Connection, sealer: Sealer) -> None:
+def seal_rows(db: sqlite3.Connection, sealer: RowCipher) -> None:
     """Move every row of the ``plain_`` tables to its new table, and drop those."""
     _items(db, sealer)
     _verdicts(db, sealer)
@@ -61,19 +61,19 @@ def drop_plain(db: sqlite3.Connection) -> None:
         db.execute(f"DROP TABLE plain_{name}")
 
 
-def _items(db: sqlite3.Connection, sealer: Sealer) -> None:
+def _items(db: sqlite3.Connection, sealer: RowCipher) -> None:
     # A reading and a writing cursor: the old queue need not fit into memory.
     for uid, state, cycle, label, *rest in db.execute(_ITEMS):
         sealed = sealer.seal_label(uid, label)
         db.execute(_ADD_ITEM, (uid, state, cycle, sealed, *rest))
 
 
-def _verdicts(db: sqlite3.Connection, sealer: Sealer) -> None:
+def _verdicts(db: sqlite3.Connection, sealer: RowCipher) -> None:
     for row in db.execute(_VERDICTS):
         number, uid, annotator, kind, label, at, key, token, undone, control, place = (
             row
         )
-        verdict = Verdict(
+        verdict = Annotation(
             uid=Uid(uid),
             annotator=Annotator(annotator),
             kind=Kind(kind),
@@ -89,14 +89,14 @@ def _verdicts(db: sqlite3.Connection, sealer: Sealer) -> None:
         db.execute(_ADD_VERDICT, fields | sealer.seal_verdict(verdict, at))
 
 
-def _leases(db: sqlite3.Connection, sealer: Sealer) -> None:
+def _leases(db: sqlite3.Connection, sealer: RowCipher) -> None:
     for uid, annotator, token, until, control in db.execute(_LEASES):
-        hold = Hold(annotator=Annotator(annotator), token=token, until=None)
+        hold = LeaseRecord(annotator=Annotator(annotator), token=token, until=None)
         row = (uid, sealer.who(hold.annotator), sealer.seal_hold(uid, hold))
         db.execute(_ADD_LEASE, (*row, until, control))
 
 
-def _precedents(db: sqlite3.Connection, sealer: Sealer) -> None:
+def _precedents(db: sqlite3.Connection, sealer: RowCipher) -> None:
     for uid, *clear, found, truth, hit in db.execute(_PRECEDENTS):
         finding = None
         if found is not None:

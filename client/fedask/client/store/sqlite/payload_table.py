@@ -14,7 +14,7 @@ from fedask.client.records.payload import (
     not_there,
     was_erased,
 )
-from fedask.client.store.keys.key_vault import Vault
+from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.sqlite.eraser import Eraser
 from fedask.client.store.sqlite.sample_transaction import end_leases
 from fedask.common.ids import Uid
@@ -41,7 +41,7 @@ _EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
 
 
-class Shelf:
+class PayloadTable:
     """Puts payloads away and takes them out.
 
     Parameters
@@ -57,7 +57,7 @@ class Shelf:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, vault: Vault, eraser: Eraser, quota: StoreQuota
+        self, db: sqlite3.Connection, vault: KeyVault, eraser: Eraser, quota: StoreQuota
     ) -> None:
         self._db = db
         self._vault = vault

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing_extensions import override
 
 from fedask.client.records.query_outcome import (
-    MAX_PRECEDENTS,
-    Finding,
-    Precedent,
-    PrecedentStore,
+    MAX_QUERY_RECORDS,
+    QueryOutcome,
+    QueryOutcomeStore,
+    QueryRecord,
 )
-from fedask.client.store.keys.row_cipher import from_precedent
+from fedask.client.store.keys.row_cipher import from_query_record
 from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.connection import Connection
 from fedask.common.ids import Uid
@@ -27,20 +27,22 @@ _PUT_FINDING = "UPDATE precedent SET found = ?, finding = ? WHERE uid = ?"
 _PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608  (a constant)
 
 
-class SqlitePrecedents(Connection, PrecedentStore):
+class SqliteQueryOutcomes(Connection, QueryOutcomeStore):
     """Questions as the experts saw them; what their answers showed is sealed."""
 
     @override
-    def put_asked(self, precedents: Iterable[Precedent]) -> None:
+    def put_asked(self, precedents: Iterable[QueryRecord]) -> None:
         asked = list(precedents)
         with self._transaction() as db:
             barred = self._eraser.forgotten(each.uid for each in asked)
-            fresh = [from_precedent(each) for each in asked if each.uid not in barred]
+            fresh = [
+                from_query_record(each) for each in asked if each.uid not in barred
+            ]
             db.executemany(_PUT_ASKED, fresh)
-            db.execute(_DROP, (MAX_PRECEDENTS,))
+            db.execute(_DROP, (MAX_QUERY_RECORDS,))
 
     @override
-    def put_findings(self, findings: Mapping[Uid, Finding]) -> None:
+    def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
         with self._transaction() as db:
             for uid, found in findings.items():
                 if db.execute(_UNFOUND, (uid,)).fetchone():
@@ -48,6 +50,6 @@ class SqlitePrecedents(Connection, PrecedentStore):
                     db.execute(_PUT_FINDING, (found.cycle, sealed, uid))
 
     @override
-    def precedents(self) -> list[Precedent]:
+    def precedents(self) -> list[QueryRecord]:
         with self._reading() as db:
             return [self._sealer.precedent(row) for row in db.execute(_PRECEDENTS)]

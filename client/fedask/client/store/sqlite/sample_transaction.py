@@ -10,12 +10,16 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from fedask.client.records.annotation import Verdict
+from fedask.client.records.annotation import Annotation
 from fedask.client.records.audit import NO_AUDIT, Audit
 from fedask.client.records.audit_event import Event
 from fedask.client.records.refusal import UnknownSampleError
-from fedask.client.records.sample_record import Book, Hold, Sheet
-from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.records.sample_record import (
+    LeaseRecord,
+    SampleRecord,
+    SampleTransaction,
+)
+from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import schema
 from fedask.common.ids import Annotator, Uid
 
@@ -76,7 +80,7 @@ _END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NU
 _CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
 
 
-class SqliteBook(Book):
+class SqliteSampleTransaction(SampleTransaction):
     """The rows of one open transaction.
 
     Parameters
@@ -90,17 +94,17 @@ class SqliteBook(Book):
     """
 
     def __init__(
-        self, db: sqlite3.Connection, sealer: Sealer, audit: Audit = NO_AUDIT
+        self, db: sqlite3.Connection, sealer: RowCipher, audit: Audit = NO_AUDIT
     ) -> None:
         self._db = db
         self._sealer = sealer
         self._audit = audit
         # What was read: only what has changed is sealed anew.
         self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
-        self._holds: dict[tuple[Uid, Annotator], Hold] = {}
+        self._holds: dict[tuple[Uid, Annotator], LeaseRecord] = {}
 
     @override
-    def sheet(self, uid: Uid) -> Sheet:
+    def sheet(self, uid: Uid) -> SampleRecord:
         row = self._db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
             msg = f"sample {uid} is not in the queue"
@@ -111,14 +115,14 @@ class SqliteBook(Book):
         holds.sort(key=lambda hold: hold.annotator)
         self._holds |= {(uid, hold.annotator): hold for hold in holds}
         verdicts = map(self._sealer.verdict, self._db.execute(_OF, (uid,)))
-        return Sheet(item=item, verdicts=tuple(verdicts), holds=tuple(holds))
+        return SampleRecord(item=item, verdicts=tuple(verdicts), holds=tuple(holds))
 
     @override
-    def write(self, sheet: Sheet) -> None:
+    def write(self, sheet: SampleRecord) -> None:
         item = sheet.item
         for verdict in sheet.verdicts:
             if not verdict.number:
-                add_verdict(self._db, self._sealer, verdict)
+                add_annotation(self._db, self._sealer, verdict)
             elif verdict.undone is not None:
                 row = (schema.to_text(verdict.undone), verdict.number)
                 self._db.execute(_TAKE_BACK, row)
@@ -135,7 +139,7 @@ class SqliteBook(Book):
             _PUT_ITEM, (*standing, until, item.outcome, *derived, item.uid)
         )
 
-    def _write_hold(self, uid: Uid, hold: Hold) -> None:
+    def _write_hold(self, uid: Uid, hold: LeaseRecord) -> None:
         before = self._holds.get((uid, hold.annotator))
         if hold == before:
             return
@@ -199,7 +203,7 @@ class SqliteBook(Book):
         self._audit.append(self._db, event, uids=uids, annotator=annotator, at=now)
 
     @override
-    def given(self, annotator: Annotator, key: str | None) -> list[Verdict]:
+    def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         who = self._sealer.who(annotator)
         if key is not None:
             return self._by_key(who, self._sealer.key(annotator, key))
@@ -213,7 +217,7 @@ class SqliteBook(Book):
             if verdict.undone is None and verdict.uid not in held
         ]
 
-    def _by_key(self, who: bytes, key: bytes) -> list[Verdict]:
+    def _by_key(self, who: bytes, key: bytes) -> list[Annotation]:
         return list(map(self._sealer.verdict, self._db.execute(_BY_KEY, (who, key))))
 
 
@@ -223,7 +227,9 @@ def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
     db.execute(_CLEAR_TAKEN, (uid,))
 
 
-def add_verdict(db: sqlite3.Connection, sealer: Sealer, verdict: Verdict) -> None:
+def add_annotation(
+    db: sqlite3.Connection, sealer: RowCipher, verdict: Annotation
+) -> None:
     """Append a verdict as it is."""
     at = _time(verdict.at)
     row = {

@@ -10,8 +10,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from fedask.client.store.keys.key_vault import Vault
-from fedask.client.store.keys.row_cipher import Sealer
+from fedask.client.store.keys.key_vault import KeyVault
+from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite.migration import drop_plain, seal_rows
 from fedask.client.store.sqlite.note import UNCLEAN, drop_note, note, put_note
 from fedask.client.store.sqlite.tables import STEPS
@@ -24,7 +24,9 @@ _SEALED = 5  # the version from which on secrets are sealed
 SCHEMA_VERSION = len(STEPS)
 
 
-def bring_up_to_date(db: sqlite3.Connection, vault: Vault, sealer: Sealer) -> None:
+def bring_up_to_date(
+    db: sqlite3.Connection, vault: KeyVault, sealer: RowCipher
+) -> None:
     """Make the tables that the file lacks, and seal what older ones had in clear.
 
     Within a transaction that holds the lock. An older file is unclean afterwards.

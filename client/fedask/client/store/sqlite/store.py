@@ -17,15 +17,15 @@ from fedask.client.records.erasure import Erased
 from fedask.client.records.payload import Payload, PayloadStore, StoreQuota
 from fedask.client.store.keys.keyring import Keyring
 from fedask.client.store.sqlite import key_rotation, schema
-from fedask.client.store.sqlite.annotations import SqliteVerdicts
+from fedask.client.store.sqlite.annotations import SqliteAnnotations
 from fedask.client.store.sqlite.arrivals import SqliteArrivals
 from fedask.client.store.sqlite.class_names import SqliteClasses
 from fedask.client.store.sqlite.label_queue import SqliteLabels
-from fedask.client.store.sqlite.local_model import SqliteOwn
+from fedask.client.store.sqlite.local_model import SqliteLocalModel
 from fedask.client.store.sqlite.milestones import SqliteMilestones
-from fedask.client.store.sqlite.payload_table import Shelf
-from fedask.client.store.sqlite.pseudo_labels import SqliteSure
-from fedask.client.store.sqlite.query_outcomes import SqlitePrecedents
+from fedask.client.store.sqlite.payload_table import PayloadTable
+from fedask.client.store.sqlite.pseudo_labels import SqlitePseudoLabels
+from fedask.client.store.sqlite.query_outcomes import SqliteQueryOutcomes
 from fedask.common.ids import Uid
 from fedask.common.seal import Key
 
@@ -33,11 +33,11 @@ from fedask.common.seal import Key
 class SqliteStore(
     SqliteLabels,
     SqliteArrivals,
-    SqlitePrecedents,
-    SqliteSure,
-    SqliteVerdicts,
+    SqliteQueryOutcomes,
+    SqlitePseudoLabels,
+    SqliteAnnotations,
     SqliteMilestones,
-    SqliteOwn,
+    SqliteLocalModel,
     SqliteClasses,
     DeviceStore,
     PayloadStore,
@@ -72,7 +72,7 @@ class SqliteStore(
     ) -> None:
         super().__init__(path, keyring, audit)
         room = quota or StoreQuota()
-        self._shelf = Shelf(self._db, self._vault, self._eraser, room)
+        self._shelf = PayloadTable(self._db, self._vault, self._eraser, room)
 
     @override
     def forget(self, uids: Iterable[Uid]) -> Erased:

@@ -17,7 +17,7 @@ from fedask.client.base.regular_file import (
     read_whole,
     walk,
 )
-from fedask.client.data.sources.file_contents import Contents
+from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.images import ImageReader
 from fedask.client.data.sources.index import Index
 from fedask.common.errors import DataError, FedaskError
@@ -240,8 +240,8 @@ def test_half_an_index_is_refused_or_used_never_trusted(
 def test_columns_of_different_lengths_are_looked_for_anew(
     lengths: tuple[int, int, int, int],
 ) -> None:
-    assert Contents.of(*(bytes(length) for length in lengths)) is None
-    whole = Contents.of(bytes(32), bytes(32), bytes(8), bytes(16))
+    assert FileContents.of(*(bytes(length) for length in lengths)) is None
+    whole = FileContents.of(bytes(32), bytes(32), bytes(8), bytes(16))
     assert whole is not None
     assert len(whole) == 2
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from fedask.client.labelling.grpc.channel import connect
-from fedask.client.labelling.grpc.service_address import Address
+from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.client.labelling.grpc.service_settings import (
-    Limits,
     ServerTls,
+    ServiceLimits,
     ServiceSettings,
 )
 from fedask.common.errors import ConfigError, ProtocolError
@@ -35,7 +35,7 @@ PEOPLE = {"ann.site": "ann"}
 def test_an_address_is_local_by_its_text_alone(
     text: str, target: str, is_local: bool
 ) -> None:
-    address = Address.parse(text)
+    address = ServiceAddress.parse(text)
 
     assert (address.target, address.is_local) == (target, is_local)
 
@@ -61,7 +61,7 @@ def test_an_address_is_local_by_its_text_alone(
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="service address"):
-        Address.parse(text)
+        ServiceAddress.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_people_must_have_names() -> None:
         ServiceSettings(address="ward:1", tls=TLS, people={"ann.site": "a b"})
 
 
-@pytest.mark.parametrize("name", Limits.__slots__)
+@pytest.mark.parametrize("name", ServiceLimits.__slots__)
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_limit_of_nothing_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
-        Limits(**{name: value})  # type: ignore[arg-type]
+        ServiceLimits(**{name: value})  # type: ignore[arg-type]
 
 
 def test_more_content_than_a_client_receives_is_refused() -> None:
     with pytest.raises(ConfigError, match="content_bytes"):
-        Limits(content_bytes=1 << 28)
+        ServiceLimits(content_bytes=1 << 28)
 
 
 def test_a_client_goes_beyond_this_machine_with_certificates_only() -> None:

@@ -21,11 +21,16 @@ from tests.support.client.samples import (
 from fedask.client.labelling.labelstudio.account import Asides
 from fedask.client.labelling.labelstudio.csv_table import export_table
 from fedask.client.labelling.labelstudio.studio_file import export_tasks
-from fedask.client.labelling.labelstudio.task_content import Contents
-from fedask.client.labelling.labelstudio.task_export import Guess, Shelf, Task, Which
+from fedask.client.labelling.labelstudio.task_content import TaskContent
+from fedask.client.labelling.labelstudio.task_export import (
+    StudioPrediction,
+    StudioTask,
+    TaskExport,
+    Which,
+)
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.exhibit import Medium, Part
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.grid import Scored
@@ -42,12 +47,12 @@ def store() -> MemoryStore:
     return made
 
 
-def tasks(shelf: Shelf, which: Which = Which.ALL) -> dict[Uid, Any]:
+def tasks(shelf: TaskExport, which: Which = Which.ALL) -> dict[Uid, Any]:
     found = shelf.tasks(shelf.uids(which), Asides())
     return {task.uid: task.json for task in found}
 
 
-def first(shelf: Shelf) -> Task:
+def first(shelf: TaskExport) -> StudioTask:
     return next(iter(shelf.tasks(shelf.uids(Which.ALL), Asides())))
 
 
@@ -56,7 +61,7 @@ def read(config: str) -> ET.Element:
 
 
 def test_every_medium_has_its_tag_and_its_data(store: MemoryStore) -> None:
-    shelf = Shelf(store, Shown(EVERY), CLASSES)
+    shelf = TaskExport(store, Shown(EVERY), CLASSES)
 
     task = first(shelf)
     view = read(shelf.config(task.fields))
@@ -88,7 +93,7 @@ def test_every_medium_has_its_tag_and_its_data(store: MemoryStore) -> None:
 
 
 def test_the_classes_are_asked_as_they_are_named(store: MemoryStore) -> None:
-    shelf = Shelf(store, Shown(), CLASSES)
+    shelf = TaskExport(store, Shown(), CLASSES)
     view = read(shelf.config(first(shelf).fields))
 
     choices = view.find("Choices")
@@ -104,7 +109,7 @@ def test_the_classes_are_asked_as_they_are_named(store: MemoryStore) -> None:
 
 
 def test_a_text_is_shown_and_never_run(store: MemoryStore) -> None:
-    shelf = Shelf(store, Shown([part(Medium.TEXT)]), CLASSES)
+    shelf = TaskExport(store, Shown([part(Medium.TEXT)]), CLASSES)
 
     shown = first(shelf).json["data"]["sample"]
 
@@ -118,7 +123,7 @@ def test_what_waits_comes_in_the_order_of_asking() -> None:
     scores = dict(zip(UIDS[:3], [0.1, 0.9, 0.5], strict=True))
     nothing = Scored(np.zeros(0, np.str_), np.zeros(0, np.float32), np.zeros(0, int))
     fresh.put_scores("model-1", nothing, Waiting(scores=scores))
-    shelf = Shelf(fresh, Shown(), CLASSES)
+    shelf = TaskExport(fresh, Shown(), CLASSES)
 
     assert shelf.uids(Which.WAITING) == [UIDS[1], UIDS[2], UIDS[0]]
     predictions = [task["predictions"] for task in tasks(shelf).values()]
@@ -129,10 +134,12 @@ def test_what_waits_comes_in_the_order_of_asking() -> None:
 
 
 def test_each_choice_of_samples_exports_those(store: MemoryStore) -> None:
-    shelf = Shelf(store, Shown(), CLASSES)
+    shelf = TaskExport(store, Shown(), CLASSES)
     states = {item.uid: item.state for item in store.items()}
-    waiting = {uid for uid in UIDS if states[uid] in {State.QUEUED, State.LEASED}}
-    labelled = {uid for uid in UIDS if states[uid] is State.LABELLED}
+    waiting = {
+        uid for uid in UIDS if states[uid] in {ItemState.QUEUED, ItemState.LEASED}
+    }
+    labelled = {uid for uid in UIDS if states[uid] is ItemState.LABELLED}
     assert waiting
     assert labelled
 
@@ -141,31 +148,31 @@ def test_each_choice_of_samples_exports_those(store: MemoryStore) -> None:
     assert set(tasks(shelf, Which.ALL)) == set(UIDS)
 
 
-@pytest.mark.parametrize("guess", Guess)
+@pytest.mark.parametrize("guess", StudioPrediction)
 def test_people_are_told_of_the_models_view_what_the_owner_allows(
-    store: MemoryStore, guess: Guess
+    store: MemoryStore, guess: StudioPrediction
 ) -> None:
     uids = np.array(UIDS[6:], dtype=np.str_)
     scores = np.array([0.75, 0.5], dtype=np.float32)
     store.put_scores("model-1", Scored(uids, scores, np.array([1, 9])))
-    found = tasks(Shelf(store, Shown(), CLASSES, guess=guess))
+    found = tasks(TaskExport(store, Shown(), CLASSES, guess=guess))
 
     told = [found[uid].get("predictions") for uid in UIDS[6:]]
 
-    if guess is Guess.NOTHING:
+    if guess is StudioPrediction.NOTHING:
         assert told == [None, None]
         return
     assert [t[0]["score"] for t in told] == [0.75, 0.5]
     results = [t[0]["result"] for t in told]
     assert results[1] == []  # of no class: a group of another kind
-    if guess is Guess.SCORE:
+    if guess is StudioPrediction.SCORE:
         assert results[0] == []
     else:
         assert results[0][0]["value"] == {"choices": ["=dog"]}
 
 
 def test_the_player_leaves_the_address_of_a_sound_as_it_is(store: MemoryStore) -> None:
-    address = first(Shelf(store, Shown(EVERY), CLASSES)).json["data"]["audio"]
+    address = first(TaskExport(store, Shown(EVERY), CLASSES)).json["data"]["audio"]
 
     # It appends a query of its own unless the address is signed: see ``content``.
     assert "sig" in parse_qs(urlsplit(address).query, keep_blank_values=True)
@@ -178,7 +185,7 @@ def test_the_player_leaves_the_address_of_a_sound_as_it_is(store: MemoryStore) -
 def test_what_waits_is_exported_without_verdicts(
     store: MemoryStore, tmp_path: Path
 ) -> None:
-    shelf = Shelf(store, Shown(), CLASSES)
+    shelf = TaskExport(store, Shown(), CLASSES)
     paths = {which: tmp_path / f"{which}.json" for which in Which}
     for which, path in paths.items():
         export_tasks(shelf, which, path)
@@ -210,7 +217,7 @@ def test_controls_are_never_exported() -> None:
         ]
         book.write(type(sheet)(item=sheet.item, verdicts=(given, *control)))
 
-    found = tasks(Shelf(store, Shown(), CLASSES))
+    found = tasks(TaskExport(store, Shown(), CLASSES))
 
     assert len(found[UIDS[0]]["annotations"]) == 1
 
@@ -218,12 +225,14 @@ def test_controls_are_never_exported() -> None:
 def test_samples_that_cannot_be_shown_are_set_aside(
     store: MemoryStore, tmp_path: Path
 ) -> None:
-    uids = Shelf(store, Shown(), CLASSES).uids(Which.ALL)
+    uids = TaskExport(store, Shown(), CLASSES).uids(Which.ALL)
     broken = Part(name="", medium=Medium.SERIES, content=b"{}")
     others = {uids[2]: [part(Medium.TEXT)], uids[3]: [broken]}
     exhibit = Shown(others=others, gone=[uids[1]])
 
-    done = export_tasks(Shelf(store, exhibit, CLASSES), Which.ALL, tmp_path / "a.json")
+    done = export_tasks(
+        TaskExport(store, exhibit, CLASSES), Which.ALL, tmp_path / "a.json"
+    )
 
     assert (done.tasks, done.aside) == (5, 3)
     reasons = {aside.where: aside.reason for aside in done.asides}
@@ -234,7 +243,7 @@ def test_samples_that_cannot_be_shown_are_set_aside(
 
 
 def test_an_empty_export_is_an_empty_list(tmp_path: Path) -> None:
-    shelf = Shelf(MemoryStore(), Shown(), CLASSES)
+    shelf = TaskExport(MemoryStore(), Shown(), CLASSES)
 
     assert export_tasks(shelf, Which.ALL, tmp_path / "a.json").tasks == 0
     assert json.loads((tmp_path / "a.json").read_text()) == []
@@ -244,8 +253,8 @@ def test_an_empty_export_is_an_empty_list(tmp_path: Path) -> None:
 def test_files_beside_are_named_by_local_files_urls(
     store: MemoryStore, tmp_path: Path
 ) -> None:
-    contents = Contents(tmp_path / "shown", served="ward 3/shown")
-    shelf = Shelf(store, Shown(EVERY), CLASSES, contents=contents)
+    contents = TaskContent(tmp_path / "shown", served="ward 3/shown")
+    shelf = TaskExport(store, Shown(EVERY), CLASSES, contents=contents)
 
     data = first(shelf).json["data"]
 
@@ -268,7 +277,7 @@ def test_names_that_do_not_fit_are_refused(
 ) -> None:
     store = MemoryStore()
     store.add(1, UIDS)
-    shelf = Shelf(store, Shown(parts), classes)
+    shelf = TaskExport(store, Shown(parts), classes)
 
     with pytest.raises(DataError, match=reason):
         export_tasks(shelf, Which.WAITING, tmp_path / "a.json")
@@ -278,11 +287,11 @@ def test_the_store_of_a_task_with_more_classes_is_refused(
     store: MemoryStore, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"label \d is not one of 1 classes: is"):
-        export_tasks(Shelf(store, Shown(), ["a"]), Which.ALL, tmp_path / "a.json")
+        export_tasks(TaskExport(store, Shown(), ["a"]), Which.ALL, tmp_path / "a.json")
     with pytest.raises(DataError, match=r"label \d is not one of 1 classes: is"):
         export_table(store, ["a"], tmp_path / "a.csv", NOON)
 
 
 def test_an_export_shows_nothing_in_its_repr(store: MemoryStore) -> None:
     desk(store)
-    assert "base64" not in repr(first(Shelf(store, Shown(), CLASSES)))
+    assert "base64" not in repr(first(TaskExport(store, Shown(), CLASSES)))

@@ -4,13 +4,13 @@ import pytest
 
 from fedask.client.labelling.oracles.file_oracle import FileOracle
 from fedask.client.labelling.oracles.oracle import SKIP, Nobody
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 CLASSES = ("pneumonia", "fracture", "healthy")
 A, B, C, D = (Uid(letter * 32) for letter in "abcd")
-WAITING = [Item(uid=uid, state=State.QUEUED, cycle=1) for uid in (A, B, C)]
+WAITING = [Item(uid=uid, state=ItemState.QUEUED, cycle=1) for uid in (A, B, C)]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedask.client.labelling.web.attempts import FORGOTTEN, FREE, LONGEST_WAIT, Attempts
-from fedask.client.labelling.web.entry_link import Link
+from fedask.client.labelling.web.entry_link import EntryLink
 from fedask.client.labelling.web.logins import Logins, add_login, remove_login
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import MAX_SESSIONS, Sessions, csrf_of
@@ -233,7 +233,7 @@ def test_a_clock_set_back_does_not_lock_out_for_longer() -> None:
 
 def test_a_link_works_once_and_the_next_is_announced() -> None:
     told: list[str] = []
-    link = Link(told.append)
+    link = EntryLink(told.append)
     link.show()
     assert not link.use("")
     assert not link.use("x" * len(told[0]))

@@ -4,7 +4,7 @@ import pytest
 
 from fedask.client.labelling.web.guidelines import (
     MAX_BYTES,
-    Block,
+    GuidelineBlock,
     Span,
     parse_guidelines,
     read_guidelines,
@@ -15,12 +15,12 @@ from fedask.common.errors import ConfigError
 def test_a_little_markdown_becomes_blocks() -> None:
     text = "# Rules\nLook at the **edge**\nfirst.\n\n- even: *benign*\n- not: `other`\n"
     assert parse_guidelines(text) == (
-        Block("h3", ((Span("", "Rules"),),)),
-        Block(
+        GuidelineBlock("h3", ((Span("", "Rules"),),)),
+        GuidelineBlock(
             "p",
             ((Span("", "Look at the "), Span("strong", "edge"), Span("", " first.")),),
         ),
-        Block(
+        GuidelineBlock(
             "ul",
             (
                 (Span("", "even: "), Span("em", "benign")),
@@ -33,7 +33,9 @@ def test_a_little_markdown_becomes_blocks() -> None:
 def test_plain_text_stays_as_it_is() -> None:
     text = "2 * 3 * 4 <b>is</b> [a](http://b)\r\n\r\n1. one\r\n2) two"
     paragraph, numbered = parse_guidelines(text.replace("2 * 3 * 4", "2*3 is"))
-    assert paragraph == Block("p", ((Span("", "2*3 is <b>is</b> [a](http://b)"),),))
+    assert paragraph == GuidelineBlock(
+        "p", ((Span("", "2*3 is <b>is</b> [a](http://b)"),),)
+    )
     assert numbered.kind == "ol"
     assert len(numbered.lines) == 2
 

@@ -5,7 +5,11 @@ from tests.support.client.candidates import chi_square, picks, shortlist
 from fedask.client.learning.batchers.batcher import Shortlist, make_batcher
 from fedask.client.learning.batchers.cluster import Cluster
 from fedask.client.learning.batchers.deduplication import Distinct
-from fedask.client.learning.batchers.stochastic_draw import Power, Softmax, draw
+from fedask.client.learning.batchers.stochastic_draw import (
+    PowerBatcher,
+    SoftmaxBatcher,
+    draw,
+)
 from fedask.client.learning.batchers.top_scores import Top
 from fedask.common.errors import ConfigError
 
@@ -73,7 +77,9 @@ CHI_4 = 18.5  # of a true null, one statistic in 1000 is larger: 4 degrees of fr
 CHI_11 = 31.3  # 11 degrees of freedom
 
 
-def first_picks(batcher: Power | Softmax, scores: np.ndarray) -> np.ndarray:
+def first_picks(
+    batcher: PowerBatcher | SoftmaxBatcher, scores: np.ndarray
+) -> np.ndarray:
     given = shortlist(np.zeros((len(scores), 0)), scores=scores)
     rng = np.random.default_rng(0)
     rows = [int(batcher.pick(given, 1, rng)[0]) for _ in range(DRAWS)]
@@ -84,7 +90,7 @@ def first_picks(batcher: Power | Softmax, scores: np.ndarray) -> np.ndarray:
 def test_power_draws_in_proportion_to_the_power_of_the_score(beta: float) -> None:
     scores = np.array([1.0, 0.8, 0.5, 0.3, 0.2], np.float32)
 
-    counts = first_picks(Power(beta), scores)
+    counts = first_picks(PowerBatcher(beta), scores)
 
     assert chi_square(counts, scores.astype(np.float64) ** beta) < CHI_4
 
@@ -93,7 +99,7 @@ def test_power_draws_in_proportion_to_the_power_of_the_score(beta: float) -> Non
 def test_softmax_draws_in_proportion_to_the_exponential_score(beta: float) -> None:
     scores = np.array([1.0, 0.8, 0.5, 0.3, 0.0], np.float32)
 
-    counts = first_picks(Softmax(beta), scores)
+    counts = first_picks(SoftmaxBatcher(beta), scores)
 
     assert chi_square(counts, np.exp(beta * scores.astype(np.float64))) < CHI_4
 
@@ -118,12 +124,12 @@ def test_scores_of_zero_are_drawn_last_and_by_row() -> None:
     given = shortlist(np.zeros((5, 0)), scores=scores)
 
     for seed in range(20):
-        assert picks(Power(), given, 2, seed) == [0, 3]
-        assert picks(Power(), given, 3, seed) == [0, 1, 3]
+        assert picks(PowerBatcher(), given, 2, seed) == [0, 3]
+        assert picks(PowerBatcher(), given, 3, seed) == [0, 1, 3]
 
 
 def test_the_coldest_power_is_top() -> None:
     given = shortlist(np.zeros((20, 0)))
 
-    assert picks(Power(1e6), given, 7) == list(range(7))
-    assert picks(Softmax(1e6), given, 7) == list(range(7))
+    assert picks(PowerBatcher(1e6), given, 7) == list(range(7))
+    assert picks(SoftmaxBatcher(1e6), given, 7) == list(range(7))

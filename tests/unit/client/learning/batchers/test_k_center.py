@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.client.candidates import Points, picks, shortlist
 
-from fedask.client.base.distance import Block
+from fedask.client.base.distance import DistanceBlock
 from fedask.client.learning.batchers import k_center
 from fedask.client.learning.batchers.k_center import KCenter, farthest_first
 
@@ -102,14 +102,14 @@ def test_the_radius_is_within_twice_the_best(seed: int) -> None:
 
 def test_few_distances_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = 0
-    plain = Block.gaps
+    plain = DistanceBlock.gaps
 
-    def counted(self: Block, others: Block) -> NDArray[np.float64]:
+    def counted(self: DistanceBlock, others: DistanceBlock) -> NDArray[np.float64]:
         nonlocal measured
         measured += len(self) * len(others)
         return plain(self, others)
 
-    monkeypatch.setattr(Block, "gaps", counted)
+    monkeypatch.setattr(DistanceBlock, "gaps", counted)
     points = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
 
     farthest_first(points[10:], points[:10], 200)

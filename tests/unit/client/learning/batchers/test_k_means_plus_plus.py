@@ -9,7 +9,7 @@ from tests.support.client.candidates import (
     softmax,
 )
 
-from fedask.client.base.distance import Block
+from fedask.client.base.distance import DistanceBlock
 from fedask.client.learning.batchers import seeding
 from fedask.client.learning.batchers.k_means_plus_plus import (
     KmeansPlusPlus,
@@ -103,7 +103,7 @@ def test_factored_distances_are_those_of_the_gradients() -> None:
     features, probs = rng.normal(size=(9, 4)), softmax(rng.normal(size=(9, 3)))
     features[5], probs[5] = features[2], probs[2]
 
-    block = Block.of(features, residuals(probs))
+    block = DistanceBlock.of(features, residuals(probs))
 
     # The weights are float32, their products float64 sums of a dozen terms.
     explicit = gradients(probs, features)

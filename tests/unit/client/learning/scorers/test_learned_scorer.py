@@ -15,15 +15,15 @@ from fedask.client.learning.scorers.label_value import FEWEST_GAINS
 from fedask.client.learning.scorers.learned_scorer import trust_of
 from fedask.client.learning.scorers.prediction_view import Floats, Known, View
 from fedask.client.learning.scorers.scorer_table import make_scorer
-from fedask.client.records.query_outcome import History
+from fedask.client.records.query_outcome import OutcomeHistory
 
 
-def given_history(history: History, n: int = 200) -> tuple[View, Known]:
+def given_history(history: OutcomeHistory, n: int = 200) -> tuple[View, Known]:
     view, known = rich(n)
     return view, replace(known, history=history)
 
 
-def scores_of(name: str, history: History) -> tuple[Floats, Floats]:
+def scores_of(name: str, history: OutcomeHistory) -> tuple[Floats, Floats]:
     view, known = given_history(history)
     return view.descriptors, make_scorer(name)(view, known)
 
@@ -67,9 +67,11 @@ def test_the_mean_of_the_experts_is_the_score_while_nothing_is_known(name: str) 
     np.testing.assert_allclose(scores, opinions.mean(axis=1), rtol=1e-6)
 
 
-def played(votes: NDArray[np.float64], hits: list[bool], planned: int) -> History:
+def played(
+    votes: NDArray[np.float64], hits: list[bool], planned: int
+) -> OutcomeHistory:
     """One question a cycle: votes (l, q) relative to the level of the pool."""
-    return History(
+    return OutcomeHistory(
         cycles=np.arange(1, len(hits) + 1),
         descriptors=(votes * 0.25).astype(np.float32),
         levels=np.full(votes.shape, 0.25, dtype=np.float32),
@@ -97,7 +99,7 @@ def test_the_question_before_a_right_answer_is_credited_by_hand() -> None:
 
 
 def test_an_expert_that_likes_everything_alike_is_not_trusted_for_it() -> None:
-    loud = History(
+    loud = OutcomeHistory(
         cycles=np.arange(1, 31),
         descriptors=np.tile(np.array([0.98, 0.3], dtype=np.float32), (30, 1)),
         levels=np.tile(np.array([0.98, 0.1], dtype=np.float32), (30, 1)),
@@ -152,7 +154,7 @@ def test_whatever_is_found_scores_and_trust_stay_in_range(
     truths = data.draw(arrays.arrays("f4", (n,), elements=unit))
     hits = data.draw(arrays.arrays(np.bool_, (n,)))
     cycles = data.draw(arrays.arrays("i8", (n,), elements=st.integers(1, 9)))
-    history = History(
+    history = OutcomeHistory(
         cycles=np.sort(cycles),
         descriptors=opinions,
         levels=levels,

@@ -13,8 +13,8 @@ from typing_extensions import override
 from fedask.client.learning.scorers.prediction_view import NEEDS, Floats, Known, View
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
-from fedask.client.learning.selection.predictor import SAMPLE, Viewer, model_kinds
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.predictor import SAMPLE, Predictor, model_kinds
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import Stream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.model_kind import GLOBAL, LOCAL
@@ -192,7 +192,7 @@ def test_consequences_that_the_task_does_not_tell_are_refused() -> None:
     needs = frozenset({"consequences"})
 
     with pytest.raises(ConfigError, match="the task has no consequences"):
-        Viewer(TASK, world.scenario, world.learner, world.store, needs, 1)
+        Predictor(TASK, world.scenario, world.learner, world.store, needs, 1)
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -255,7 +255,7 @@ def test_an_arrival_is_seen_by_the_committee_of_the_last_scoring(
     scored = watching.views[-1]
     new = SAMPLES + 0.5
     uids = np.array([content_uid(sample) for sample in new])
-    setting = Setting(TASK, world.scenario, world.learner)
+    setting = RunContext(TASK, world.scenario, world.learner)
 
     Stream(world.device.pool, world.store, setting).take(uids, new, NOON)
 

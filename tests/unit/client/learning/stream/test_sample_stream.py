@@ -25,7 +25,7 @@ from tests.support.client.arrivals import (
 from tests.support.client.world import NAME
 from typing_extensions import override
 
-from fedask.client.records.label_queue import Origin, State
+from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
@@ -57,7 +57,7 @@ def test_before_the_first_scoring_chance_alone_asks(store: MemoryStore) -> None:
     asked = take(stream, batch)
 
     assert asked == np.flatnonzero(draws_of(batch.uids) < 0.2).tolist()
-    assert set(origins(store).values()) == {Origin.CHANCE}
+    assert set(origins(store).values()) == {QueryOrigin.CHANCE}
     assert pace_of(store).state.owed == 0.0
 
 
@@ -73,7 +73,7 @@ def test_the_fixed_cut_is_that_of_the_predicted_class(
     rows = take(make_stream(store, FIXED), arrivals([score], [group]))
 
     assert rows == [0] * asked
-    assert set(origins(store).values()) <= {Origin.SCORE}
+    assert set(origins(store).values()) <= {QueryOrigin.SCORE}
 
 
 @pytest.mark.parametrize("score", [0.0, 0.9, 1.0])
@@ -199,7 +199,7 @@ def test_a_device_that_gave_all_its_labels_is_asked_no_more(
 ) -> None:
     scored(store)
     store.add(1, [Uid("a" * 32), Uid("b" * 32)])
-    store.move([Uid("b" * 32)], State.EXPIRED)
+    store.move([Uid("b" * 32)], ItemState.EXPIRED)
     stream = make_stream(store, {**ALL, "ask.device_labels": 6})
 
     asked = [len(take(stream, arrivals([0.5] * 3, seed=seed))) for seed in range(3)]
@@ -232,7 +232,7 @@ def test_the_share_of_chance_is_kept_free(
     rows = take(make_stream(store, values), batch)
 
     counts = Counter(origins(store).values())
-    assert (len(rows), counts[Origin.CHANCE]) == (20, by_chance)
+    assert (len(rows), counts[QueryOrigin.CHANCE]) == (20, by_chance)
     assert pace_of(store).by_chance == by_chance
 
 
@@ -248,7 +248,7 @@ def test_chance_asks_whatever_the_score(store: MemoryStore, controller: str) -> 
     assert set(expected) <= set(rows)
     told = origins(store)
     for row in rows:
-        chance = told[Uid(batch.uids[row])] is Origin.CHANCE
+        chance = told[Uid(batch.uids[row])] is QueryOrigin.CHANCE
         assert chance == (row in expected)
 
 
@@ -293,7 +293,7 @@ def test_questions_are_of_the_current_cycle(store: MemoryStore) -> None:
     take(make_stream(store, ALL), arrivals([0.5, 0.6]))
 
     assert [(i.cycle, i.state, i.asked) for i in store.items()] == [
-        (6, State.QUEUED, 1)
+        (6, ItemState.QUEUED, 1)
     ] * 2
 
 

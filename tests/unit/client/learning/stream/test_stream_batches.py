@@ -16,7 +16,7 @@ from tests.support.client.arrivals import (
 )
 from typing_extensions import override
 
-from fedask.client.records.label_queue import Item, Origin, State
+from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
@@ -71,9 +71,9 @@ def test_a_sample_that_stands_twice_in_a_batch_arrived_once(
     assert pace_of(store).arrived == 4
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", ItemState)
 def test_a_sample_in_the_queue_is_not_asked_again(
-    store: MemoryStore, state: State
+    store: MemoryStore, state: ItemState
 ) -> None:
     scored(store)
     batch = arrivals([0.9])
@@ -116,7 +116,7 @@ class Disturbed(MemoryStore):
     def add_arrivals(
         self,
         cycle: int,
-        asked: Mapping[Uid, Origin],
+        asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
         taken: Collection[Uid] = (),
@@ -181,7 +181,7 @@ def test_a_sample_that_a_cut_asked_in_the_meantime_is_the_cuts() -> None:
     assert take(make_stream(store, ALL), batch) == [1]
 
     told = {item.uid: item.origin for item in store.items()}
-    assert told[first] is Origin.CUT
+    assert told[first] is QueryOrigin.CUT
     assert len(told) == 2
 
 

@@ -3,11 +3,11 @@
 import pytest
 from tests.support.client.world import LABELS, NAME, TASK, World
 
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.supervision.auto_label import standing
-from fedask.client.learning.supervision.teacher import Teacher
-from fedask.client.records.label_queue import Item, Origin, State
-from fedask.client.records.pseudo_label import Sure
+from fedask.client.learning.supervision.training_planner import TrainingPlanner
+from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
+from fedask.client.records.pseudo_label import PseudoLabel
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
@@ -26,13 +26,15 @@ KEEN = {
 }
 
 
-def control(number: int, label: int = 0, cycle: int = 1) -> Sure:
+def control(number: int, label: int = 0, cycle: int = 1) -> PseudoLabel:
     uid = Uid(f"{number:032x}")
-    return Sure(uid=uid, label=label, confidence=0.95, control=True, cycle=cycle)
+    return PseudoLabel(uid=uid, label=label, confidence=0.95, control=True, cycle=cycle)
 
 
 def answered(number: int, label: int = 0) -> Item:
-    return Item(uid=Uid(f"{number:032x}"), state=State.LABELLED, cycle=1, label=label)
+    return Item(
+        uid=Uid(f"{number:032x}"), state=ItemState.LABELLED, cycle=1, label=label
+    )
 
 
 def test_too_few_answered_controls_prove_nothing() -> None:
@@ -91,7 +93,7 @@ def people(world: World) -> int:
 def test_controls_go_to_people_and_then_its_labels_count() -> None:
     world = begun()
     weights = cycles(world, 6)
-    controls = [i for i in world.store.items() if i.origin is Origin.CONTROL]
+    controls = [i for i in world.store.items() if i.origin is QueryOrigin.CONTROL]
     assert controls
     assert all(item.label == LABELS[item.uid] for item in controls)
     assert weights[-1] > people(world)
@@ -104,7 +106,7 @@ def test_without_answers_to_controls_nothing_counts() -> None:
     world = begun()
     world.people.willing = False
     weights = cycles(world, 4)
-    assert any(i.origin is Origin.CONTROL for i in world.store.items())
+    assert any(i.origin is QueryOrigin.CONTROL for i in world.store.items())
     assert weights == [8] * 4
 
 
@@ -113,7 +115,7 @@ def test_a_model_that_people_contradict_gets_no_say() -> None:
     world.people.answers = {uid: (label + 1) % 3 for uid, label in LABELS.items()}
     first = list(LABELS)[:8]
     weights = cycles(world, 3)
-    controls = [i for i in world.store.items() if i.origin is Origin.CONTROL]
+    controls = [i for i in world.store.items() if i.origin is QueryOrigin.CONTROL]
     assert len(controls) >= 2
     assert weights[-1] == people(world)
     assert first  # those stay as they were given
@@ -132,13 +134,15 @@ def test_what_may_not_be_trained_on_gets_no_label_from_it() -> None:
     said = [s.uid for s in world.store.sure() if not s.control]
     allowed = [uid for uid in LABELS if uid != said[0]]
     whole = world.device.pool
-    teacher = Teacher(NAME, whole, world.store, whole.part(allowed))
-    setting = Setting(TASK, world.scenario, world.learner)
+    teacher = TrainingPlanner(NAME, whole, world.store, whole.part(allowed))
+    setting = RunContext(TASK, world.scenario, world.learner)
     items = world.store.items()
     answered = [item for item in items if item.label is not None]
 
     taught = teacher.lesson(setting, items, answered, 18, 0.0)
-    free = Teacher(NAME, whole, world.store).lesson(setting, items, answered, 18, 0.0)
+    free = TrainingPlanner(NAME, whole, world.store).lesson(
+        setting, items, answered, 18, 0.0
+    )
 
     assert said[0] in free.uids
     assert taught.uids == free.uids - {said[0]}
@@ -161,8 +165,8 @@ def test_a_repeated_round_asks_no_more() -> None:
     world.round(4, 2, score=world.version)
     items, sure = world.store.items(), world.store.sure()
     world.round(4, 2, score=world.version)
-    asked = {i.uid for i in items if i.origin is Origin.CONTROL}
-    again = {i.uid for i in world.store.items() if i.origin is Origin.CONTROL}
+    asked = {i.uid for i in items if i.origin is QueryOrigin.CONTROL}
+    again = {i.uid for i in world.store.items() if i.origin is QueryOrigin.CONTROL}
     assert {s.uid for s in sure if s.control} <= asked
     assert len(again) - len(asked) <= 5  # a quarter of the capacity, drawn as before
 

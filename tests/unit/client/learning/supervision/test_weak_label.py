@@ -26,7 +26,7 @@ from fedask.client.learning.supervision.weak_label import (
     vote,
     worth,
 )
-from fedask.client.records.label_queue import Item, State
+from fedask.client.records.label_queue import Item, ItemState
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
@@ -87,7 +87,8 @@ def weak(functions: str = "largest", **settings: Any) -> Weak:  # noqa: ANN401
 
 def labelled(labels: Mapping[Uid, int]) -> list[Item]:
     return [
-        Item(uid=u, state=State.TRAINED, label=n, cycle=1) for u, n in labels.items()
+        Item(uid=u, state=ItemState.TRAINED, label=n, cycle=1)
+        for u, n in labels.items()
     ]
 
 
@@ -155,8 +156,8 @@ def test_functions_label_a_bounded_share_that_is_always_the_same() -> None:
 
 def test_what_a_person_has_seen_gets_no_weak_label() -> None:
     every = weak(samples=60).labels(POOL, [])
-    skipped = Item(uid=UIDS[0], state=State.SKIPPED, cycle=1)
-    waiting = Item(uid=UIDS[1], state=State.QUEUED, cycle=1)
+    skipped = Item(uid=UIDS[0], state=ItemState.SKIPPED, cycle=1)
+    waiting = Item(uid=UIDS[1], state=ItemState.QUEUED, cycle=1)
     answered = labelled({UIDS[2]: 0})
 
     left = weak(samples=60).labels(POOL, [skipped, waiting, *answered])

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Labelled, Lesson, decayed
+from fedask.client.learning.training.sgd import Labelled, TrainingJob, decayed
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
@@ -160,7 +160,7 @@ def test_every_label_is_seen_once_before_any_is_seen_again() -> None:
     many = Task(classes=classes, model="linear", input_shape=(5,), loss=watching)
     made = Learner(many, TrainConfig(steps=6, batch_size=4, logit_shift=0.0))
     labelled = made.prepare(SAMPLES[:10], list(range(10)))
-    made.train(Lesson(labelled=labelled, lr=0.1, prox=0.0, stream=("s",)))
+    made.train(TrainingJob(labelled=labelled, lr=0.1, prox=0.0, stream=("s",)))
 
     # Six batches of four: 24 = two passes of ten, and four of the third.
     assert sorted(seen[:10]) == sorted(seen[10:20]) == list(range(10))
@@ -185,9 +185,9 @@ def test_a_custom_loss_is_used() -> None:
     assert made.train(lesson(made)).loss > 40
 
 
-def with_weights(made: Learner, weights: list[float]) -> Lesson:
+def with_weights(made: Learner, weights: list[float]) -> TrainingJob:
     labelled = made.prepare(SAMPLES, LABELS, weights)
-    return Lesson(labelled=labelled, lr=0.1, prox=0.0, stream=("train", 0))
+    return TrainingJob(labelled=labelled, lr=0.1, prox=0.0, stream=("train", 0))
 
 
 WEIGHTS = [1.0 if row < 8 else 0.1 for row in range(24)]

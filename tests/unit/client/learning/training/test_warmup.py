@@ -13,12 +13,12 @@ from tests.support.client.world import SCENARIO as USUAL
 from torch import nn
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import WarmLesson
+from fedask.client.learning.training.sgd import WarmupJob
 from fedask.client.learning.training.warmup import barlow_twins, draw, noisy, views
 from fedask.client.records.pool import Pool
-from fedask.client.round.device import Device, Outcome
+from fedask.client.round.device import Device, RoundOutcome
 from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.records import Ask
@@ -33,8 +33,8 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def warm(inputs: torch.Tensor = BATCH, stream: int = 0, lr: float = 0.1) -> WarmLesson:
-    return WarmLesson(inputs=inputs, lr=lr, prox=0.0, stream=("warm-up", stream))
+def warm(inputs: torch.Tensor = BATCH, stream: int = 0, lr: float = 0.1) -> WarmupJob:
+    return WarmupJob(inputs=inputs, lr=lr, prox=0.0, stream=("warm-up", stream))
 
 
 def slowly(one: Any, two: Any) -> float:  # noqa: ANN401
@@ -220,10 +220,10 @@ class Warming:
         state = WARM_TASK.build(1).state_dict()
         self.model = {name: tensor.numpy().copy() for name, tensor in state.items()}
 
-    def round(self, ask: Ask, task: Task = WARM_TASK) -> Outcome:
+    def round(self, ask: Ask, task: Task = WARM_TASK) -> RoundOutcome:
         made = Learner(task, SCENARIO.train)
         made.load(self.model)
-        begun = self.device.begin(Setting(task, SCENARIO, made), ask, prox=0.0)
+        begun = self.device.begin(RunContext(task, SCENARIO, made), ask, prox=0.0)
         trained = None if begun.lesson is None else made.train(begun.lesson)
         return self.device.finish(begun, trained)
 

@@ -20,8 +20,8 @@ from fedask.client.site.eligibility.eligibility_settings import (
 from fedask.client.site.eligibility.guard import (
     STUCK_S,
     Eligibility,
+    EligibilityGuard,
     EligibilitySensor,
-    Guard,
     MissingError,
     Obstacle,
     Reason,
@@ -120,7 +120,7 @@ def test_codes_never_change() -> None:
 
 def test_a_guard_refuses_at_once_and_starts_nothing() -> None:
     before = threading.active_count()
-    guard = Guard(Eligibility([Watched(sensor=Told(lambda: HOT))]))
+    guard = EligibilityGuard(Eligibility([Watched(sensor=Told(lambda: HOT))]))
 
     with pytest.raises(UnavailableError, match="not eligible: too-hot"), guard:
         pytest.fail("the device is not eligible")
@@ -130,7 +130,7 @@ def test_a_guard_refuses_at_once_and_starts_nothing() -> None:
 
 def test_a_guard_without_sensors_stops_nothing_and_starts_nothing() -> None:
     before = threading.active_count()
-    with Guard(Eligibility()) as guard:
+    with EligibilityGuard(Eligibility()) as guard:
         assert threading.active_count() == before
         guard.check()
 
@@ -138,7 +138,7 @@ def test_a_guard_without_sensors_stops_nothing_and_starts_nothing() -> None:
 def test_a_guard_stops_the_work_when_a_sensor_flips_and_stays_so() -> None:
     now: list[Obstacle | None] = [None]
     sensor = Told(lambda: now[0])
-    with Guard(Eligibility([Watched(sensor=sensor)]), 0.01) as guard:
+    with EligibilityGuard(Eligibility([Watched(sensor=sensor)]), 0.01) as guard:
         sensor.wait()
         guard.check()
         now[0] = HOT
@@ -153,7 +153,7 @@ def test_a_guard_stops_the_work_when_a_sensor_flips_and_stays_so() -> None:
 
 def test_the_thread_of_a_guard_ends_with_it() -> None:
     sensor = Told(lambda: None)
-    with Guard(Eligibility([Watched(sensor=sensor)]), 0.01) as guard:
+    with EligibilityGuard(Eligibility([Watched(sensor=sensor)]), 0.01) as guard:
         sensor.wait()
         thread = guard._thread
 
@@ -171,7 +171,7 @@ def test_a_sensor_that_hangs_stops_the_work() -> None:
             hanging.wait(20)
 
     sensor = Told(says)
-    with Guard(
+    with EligibilityGuard(
         Eligibility([Watched(sensor=sensor)]), 0.01, lambda: seconds[0]
     ) as guard:
         seconds[0] = STUCK_S

@@ -23,7 +23,7 @@ from fedask.client.site.eligibility.sensors.network import NetworkSensor, ask_nm
 from fedask.client.site.eligibility.sensors.power import (
     BatterySensor,
     PluggedSensor,
-    Power,
+    PowerReading,
     read_power,
 )
 from fedask.client.site.eligibility.sensors.thermal import ThermalSensor
@@ -56,26 +56,26 @@ LAPTOP = {
 @pytest.mark.parametrize(
     ("changes", "power"),
     [
-        ({}, Power(plugged=False, level=63)),
-        ({"AC__online": "1"}, Power(plugged=True, level=63)),
-        ({"BAT0__status": "Charging"}, Power(plugged=True, level=63)),
-        ({"BAT0__status": "Unknown"}, Power(plugged=False, level=63)),
-        ({"BAT0__capacity": "lots"}, Power(plugged=False, level=None)),
-        ({"BAT0__capacity": "250"}, Power(plugged=False, level=None)),
-        ({"BAT1__type": "Battery", "BAT1__capacity": "9"}, Power(False, 9)),
-        ({"BAT1__type": "Battery"}, Power(False, None)),
-        ({"hid__type": "Battery", "hid__scope": "Device"}, Power(False, 63)),
-        ({"AC__online": "?", "BAT0__status": "?"}, Power(None, 63)),
+        ({}, PowerReading(plugged=False, level=63)),
+        ({"AC__online": "1"}, PowerReading(plugged=True, level=63)),
+        ({"BAT0__status": "Charging"}, PowerReading(plugged=True, level=63)),
+        ({"BAT0__status": "Unknown"}, PowerReading(plugged=False, level=63)),
+        ({"BAT0__capacity": "lots"}, PowerReading(plugged=False, level=None)),
+        ({"BAT0__capacity": "250"}, PowerReading(plugged=False, level=None)),
+        ({"BAT1__type": "Battery", "BAT1__capacity": "9"}, PowerReading(False, 9)),
+        ({"BAT1__type": "Battery"}, PowerReading(False, None)),
+        ({"hid__type": "Battery", "hid__scope": "Device"}, PowerReading(False, 63)),
+        ({"AC__online": "?", "BAT0__status": "?"}, PowerReading(None, 63)),
     ],
 )
 def test_power_is_what_the_supplies_tell(
-    tmp_path: Path, changes: dict[str, str], power: Power
+    tmp_path: Path, changes: dict[str, str], power: PowerReading
 ) -> None:
     assert read_power(tree(tmp_path, **{**LAPTOP, **changes})) == power
 
 
 def test_a_machine_without_supplies_tells_nothing(tmp_path: Path) -> None:
-    assert read_power(tmp_path) == Power(None, None)
+    assert read_power(tmp_path) == PowerReading(None, None)
     for sensor in (
         PluggedSensor(lambda: read_power(tmp_path)),
         BatterySensor(40, lambda: read_power(tmp_path)),
@@ -85,20 +85,20 @@ def test_a_machine_without_supplies_tells_nothing(tmp_path: Path) -> None:
 
 
 def test_another_system_is_asked_by_psutil(tmp_path: Path) -> None:
-    assert isinstance(read_power(tmp_path / "none"), Power)
+    assert isinstance(read_power(tmp_path / "none"), PowerReading)
 
 
 def test_a_battery_has_the_level_that_is_wanted_or_not() -> None:
     for level, found in ((40, None), (39, Reason.BATTERY_LOW)):
         assert (
-            reason(BatterySensor(40, partial(Power, plugged=True, level=level)))
+            reason(BatterySensor(40, partial(PowerReading, plugged=True, level=level)))
             is found
         )
 
 
 def test_mains_are_there_or_not() -> None:
     for plugged, found in ((True, None), (False, Reason.NOT_PLUGGED)):
-        read = partial(Power, plugged=plugged, level=None)
+        read = partial(PowerReading, plugged=plugged, level=None)
         assert reason(PluggedSensor(read)) is found
 
 

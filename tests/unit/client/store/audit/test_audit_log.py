@@ -22,7 +22,7 @@ from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import Label
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.audit.audit_check import latest
 from fedask.client.store.audit.audit_log import accept
 from fedask.client.store.audit.hash_chain import AuditKey, Head
@@ -88,7 +88,7 @@ def test_what_did_not_happen_has_no_entry(path: Path) -> None:
         store.add(1, [A])
         assert not store.add(1, [B])  # the same cycle again
         store.trained({A: 3})  # it has no label
-        store.move([A], State.QUEUED)  # where it is
+        store.move([A], ItemState.QUEUED)  # where it is
         with pytest.raises(StoreError, match="not in the queue"):
             store.answer({A: 3, B: 3})
 

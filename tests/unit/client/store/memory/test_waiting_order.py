@@ -16,9 +16,9 @@ from tests.support.client.world import (
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.annotation import Label
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
@@ -111,7 +111,7 @@ def test_a_corrected_label_is_trained_on_anew() -> None:
 
     corrected, expected = world.round(1, 1), other.round(1, 1)
 
-    assert world.items()[uid].state is State.TRAINED
+    assert world.items()[uid].state is ItemState.TRAINED
     assert corrected.report == expected.report
     assert corrected.arrays is not None
     assert expected.arrays is not None
@@ -123,7 +123,7 @@ def test_what_is_taken_back_during_training_is_not_marked_as_trained() -> None:
     world = Desked()
     uid = world.says()
     world.learner.load(world.model)
-    setting = Setting(TASK, world.scenario, world.learner)
+    setting = RunContext(TASK, world.scenario, world.learner)
     begun = world.device.begin(setting, Ask(cycle=1, step=1), prox=0.0)
     assert begun.lesson is not None
     trained = world.learner.train(begun.lesson)
@@ -131,7 +131,7 @@ def test_what_is_taken_back_during_training_is_not_marked_as_trained() -> None:
 
     world.device.finish(begun, trained)
 
-    assert world.items()[uid].state is State.LEASED
+    assert world.items()[uid].state is ItemState.LEASED
 
 
 def test_the_report_never_shrinks_when_answers_are_taken_back() -> None:

@@ -11,8 +11,8 @@ import pytest
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import Kind
-from fedask.client.records.label_queue import Item, Origin, State, totals
-from fedask.client.records.query_outcome import Precedent
+from fedask.client.records.label_queue import Item, ItemState, QueryOrigin, totals
+from fedask.client.records.query_outcome import QueryRecord
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite import connection as module
 from fedask.client.store.sqlite.schema import SCHEMA_VERSION
@@ -73,8 +73,8 @@ def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> 
     desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
     desk.lease("ann", 1)
     store.answer({uids[1]: 0})
-    store.move([uids[2]], State.SKIPPED)
-    store.move([uids[3]], State.EXPIRED)
+    store.move([uids[2]], ItemState.SKIPPED)
+    store.move([uids[3]], ItemState.EXPIRED)
     scored = Scored(
         np.array(uids), np.linspace(1, 0, 5, dtype=np.float32), np.arange(5)
     )
@@ -97,7 +97,7 @@ def test_what_another_process_stores_is_seen_at_once(
     store: SqliteStore, path: Path
 ) -> None:
     store.add(1, [A])
-    assert store.items()[0].state is State.QUEUED  # kept from here on
+    assert store.items()[0].state is ItemState.QUEUED  # kept from here on
     other = SqliteStore(path)
 
     other.answer({A: 2})
@@ -120,7 +120,13 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
     for _ in range(2):
         store = SqliteStore(path)
         assert store.items() == [
-            Item(uid=A, state=State.LABELLED, cycle=3, label=1, outcome=State.LABELLED)
+            Item(
+                uid=A,
+                state=ItemState.LABELLED,
+                cycle=3,
+                label=1,
+                outcome=ItemState.LABELLED,
+            )
         ]
         assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
@@ -136,13 +142,13 @@ def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
         f"INSERT INTO item (uid, state, cycle, label, origin) "  # noqa: S608
         f"VALUES ('{A}', 'trained', 3, 1, 'chance')",
     )
-    precedent = Precedent(
+    precedent = QueryRecord(
         uid=A, cycle=4, experts="margin", descriptors=(0.5,), levels=(0.25,)
     )
     for before in ([], [precedent]):
         store = SqliteStore(path)
         assert store.precedents() == before
-        assert [item.origin for item in store.items()] == [Origin.CHANCE]
+        assert [item.origin for item in store.items()] == [QueryOrigin.CHANCE]
         store.put_asked([precedent])
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
         store.close()
@@ -166,9 +172,15 @@ def test_a_file_of_the_third_schema_gets_a_verdict_for_every_answer(
     for _ in range(2):
         store = SqliteStore(path)
         trained, skipped, waiting = store.items()
-        assert (trained.state, trained.outcome) == (State.TRAINED, State.LABELLED)
-        assert (skipped.state, skipped.outcome) == (State.SKIPPED, State.SKIPPED)
-        assert (waiting.state, waiting.leased_until) == (State.QUEUED, None)
+        assert (trained.state, trained.outcome) == (
+            ItemState.TRAINED,
+            ItemState.LABELLED,
+        )
+        assert (skipped.state, skipped.outcome) == (
+            ItemState.SKIPPED,
+            ItemState.SKIPPED,
+        )
+        assert (waiting.state, waiting.leased_until) == (ItemState.QUEUED, None)
         kept = [(v.uid[0], v.annotator, v.kind) for v in store.verdicts(9, None)]
         assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
         desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
@@ -312,7 +324,7 @@ def test_a_locked_file_is_reported_once_the_wait_is_over(
     with pytest.raises(StoreError, match=f"{path}: database is locked"):
         store.answer({A: 1})
 
-    assert store.items()[0].state is State.QUEUED  # reading goes on beside a writer
+    assert store.items()[0].state is ItemState.QUEUED  # reading goes on beside a writer
     other.execute("ROLLBACK")
     other.close()
     assert store.answer({A: 1})
@@ -338,5 +350,5 @@ def test_an_exception_inside_a_transition_undoes_it(store: SqliteStore) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    assert store.items()[0].state is State.QUEUED
+    assert store.items()[0].state is ItemState.QUEUED
     assert store.answer({A: 1})

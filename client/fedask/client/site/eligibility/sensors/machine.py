@@ -13,8 +13,8 @@ from fedask.client.site.eligibility.eligibility_settings import (
 )
 from fedask.client.site.eligibility.guard import (
     Eligibility,
+    EligibilityGuard,
     EligibilitySensor,
-    Guard,
     Watched,
 )
 from fedask.client.site.eligibility.sensors.disk import DiskSensor
@@ -79,7 +79,9 @@ def make_eligibility(
     )
 
 
-def make_guard(node: Mapping[str, object], machine: Machine = MACHINE) -> Guard:
+def make_guard(
+    node: Mapping[str, object], machine: Machine = MACHINE
+) -> EligibilityGuard:
     """Return the guard of a real device.
 
     Parameters
@@ -94,4 +96,6 @@ def make_guard(node: Mapping[str, object], machine: Machine = MACHINE) -> Guard:
     """
     settings = EligibilitySettings.from_node(node)
     folder = Path(str(node.get("store", "."))).parent
-    return Guard(make_eligibility(settings, folder, machine), settings.interval_s)
+    return EligibilityGuard(
+        make_eligibility(settings, folder, machine), settings.interval_s
+    )

@@ -25,7 +25,7 @@ _CHARGES = frozenset({"Charging", "Full", "Not charging"})  # full enough, on ma
 _MAINS = frozenset({"Mains", "USB", "Wireless"})
 
 
-class Power(NamedTuple):
+class PowerReading(NamedTuple):
     """What is known; None is what is not.
 
     Parameters
@@ -40,7 +40,7 @@ class Power(NamedTuple):
     level: int | None
 
 
-def read_power(folder: Path = POWER) -> Power:
+def read_power(folder: Path = POWER) -> PowerReading:
     """Read every supply of the machine."""
     if not folder.is_dir():
         return _from_psutil()
@@ -58,17 +58,19 @@ def read_power(folder: Path = POWER) -> Power:
         elif kind in _MAINS and (online := read_number(supply / "online")) is not None:
             plugged.append(online > 0)
     sane = levels and all(0 <= level <= _FULL for level in levels)
-    return Power(any(plugged) if plugged else None, min(levels) if sane else None)
+    return PowerReading(
+        any(plugged) if plugged else None, min(levels) if sane else None
+    )
 
 
-def _from_psutil() -> Power:
+def _from_psutil() -> PowerReading:
     import psutil  # noqa: PLC0415  (slow to import, and not needed on Linux)
 
     battery = getattr(psutil, "sensors_battery", lambda: None)()
     if battery is None:
-        return Power(None, None)
+        return PowerReading(None, None)
     level = round(battery.percent)
-    return Power(battery.power_plugged, level if 0 <= level <= _FULL else None)
+    return PowerReading(battery.power_plugged, level if 0 <= level <= _FULL else None)
 
 
 class PluggedSensor(EligibilitySensor):
@@ -76,7 +78,7 @@ class PluggedSensor(EligibilitySensor):
 
     name = "plugged"
 
-    def __init__(self, read: Callable[[], Power] = read_power) -> None:
+    def __init__(self, read: Callable[[], PowerReading] = read_power) -> None:
         self._read = read
 
     @override
@@ -101,7 +103,9 @@ class BatterySensor(EligibilitySensor):
 
     name = "battery"
 
-    def __init__(self, least: int, read: Callable[[], Power] = read_power) -> None:
+    def __init__(
+        self, least: int, read: Callable[[], PowerReading] = read_power
+    ) -> None:
         self._least = least
         self._read = read
 

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 
 from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.client.learning.selection.pool_rating import present
-from fedask.client.learning.selection.run_context import Setting
+from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.supervision.auto_label import AutoTier
 from fedask.client.learning.supervision.weak_label import Weak
 from fedask.client.learning.training import warmup
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Labelled, Lesson, WarmLesson, decayed
+from fedask.client.learning.training.sgd import (
+    Labelled,
+    TrainingJob,
+    WarmupJob,
+    decayed,
+)
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
@@ -25,7 +30,7 @@ Soft = Mapping[Uid, tuple[int, float]]  # label, and what it weighs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taught:
+class PlannedTraining:
     """What a device trains on in a round.
 
     Parameters
@@ -39,12 +44,12 @@ class Taught:
         What the lesson holds, for the record.
     """
 
-    lesson: Lesson | WarmLesson | None
+    lesson: TrainingJob | WarmupJob | None
     weight: int
     uids: frozenset[Uid]
 
 
-class Teacher:
+class TrainingPlanner:
     """What one device trains on.
 
     Parameters
@@ -71,7 +76,7 @@ class Teacher:
         self._weak: Weak | None = None
         self._known: tuple[object, Labelled] | None = None
 
-    def look(self, setting: Setting, items: list[Item], cycle: int) -> list[Item]:
+    def look(self, setting: RunContext, items: list[Item], cycle: int) -> list[Item]:
         """See what the loaded model is sure of, if the tier is wanted.
 
         Returns the whole queue, with the controls that people are to be asked.
@@ -83,12 +88,12 @@ class Teacher:
 
     def lesson(
         self,
-        setting: Setting,
+        setting: RunContext,
         items: Sequence[Item],
         labelled: Sequence[Item],
         tick: int,
         prox: float,
-    ) -> Taught:
+    ) -> PlannedTraining:
         """Return what to train on.
 
         Parameters
@@ -112,29 +117,29 @@ class Teacher:
         weight += scenario.weak.counts_as(len(soft) - len(auto))
         uids = frozenset(item.uid for item in taught) | soft.keys()
         if not uids:
-            return Taught(lesson=None, weight=0, uids=uids)
+            return PlannedTraining(lesson=None, weight=0, uids=uids)
         config = scenario.train
-        lesson = Lesson(
+        lesson = TrainingJob(
             labelled=self._prepared(setting, taught, soft),
             lr=decayed(config.lr, tick % config.rounds, config.rounds),
             prox=max(prox, config.prox),
             stream=("train", scenario.seed, self._device_id, tick),
         )
-        return Taught(lesson=lesson, weight=weight, uids=uids)
+        return PlannedTraining(lesson=lesson, weight=weight, uids=uids)
 
-    def warmup(self, setting: Setting, step: int, prox: float) -> Taught:
+    def warmup(self, setting: RunContext, step: int, prox: float) -> PlannedTraining:
         """Return what to warm up on; no lesson with too few samples."""
         config, seed = setting.scenario.train, setting.scenario.seed
         drawn = warmup.draw(self._lessons, seed, step)
         lesson = None
         if len(drawn) >= warmup.FEWEST:
-            lesson = WarmLesson(
+            lesson = WarmupJob(
                 inputs=setting.learner.prepare_warmup(self._lessons.load(drawn)),
                 lr=decayed(config.lr, step, config.warmup),
                 prox=max(prox, config.prox),
                 stream=("warm-up", seed, self._device_id, step),
             )
-        return Taught(lesson=lesson, weight=len(drawn), uids=frozenset(drawn))
+        return PlannedTraining(lesson=lesson, weight=len(drawn), uids=frozenset(drawn))
 
     def probs(self, learner: Learner, items: Sequence[Item]) -> Floats:
         """Return what the loaded model says of samples that it may train on: (n, c)."""
@@ -151,7 +156,7 @@ class Teacher:
             return labelled
         return [item for item in labelled if item.uid not in dropped]
 
-    def _auto(self, setting: Setting, items: Sequence[Item]) -> Mapping[Uid, int]:
+    def _auto(self, setting: RunContext, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return what the tier says of samples that may be trained on now."""
         config = setting.scenario.auto
         if not config.on:
@@ -165,7 +170,7 @@ class Teacher:
         }
 
     def _weak_labels(
-        self, setting: Setting, items: Sequence[Item]
+        self, setting: RunContext, items: Sequence[Item]
     ) -> Mapping[Uid, int]:
         """Return what labelling functions say, while people have said little."""
         config = setting.scenario.weak
@@ -177,7 +182,7 @@ class Teacher:
         return self._weak.labels(self._lessons, self.permitted(items))
 
     def _prepared(
-        self, setting: Setting, labelled: Sequence[Item], soft: Soft
+        self, setting: RunContext, labelled: Sequence[Item], soft: Soft
     ) -> Labelled:
         """Return the samples as the learner takes them; anew when labels change."""
         uids = tuple(item.uid for item in labelled)
