@@ -104,7 +104,7 @@ def test_skip_and_unsure_are_kept_as_such(browser: Browser, tmp_path: Path) -> N
         nurse = Person(browser, site)
         skipped, unsure = nurse.answer("s"), nurse.answer("u")
         nurse.kept()
-        kinds = {v.uid: v.kind.value for v in site.verdicts()}
+        kinds = {v.uid: v.kind.value for v in site.annotations()}
         assert kinds == {skipped: "skip", unsure: "unsure"}
         nurse.check()
 
@@ -126,8 +126,8 @@ def test_two_people_at_once_never_get_the_same_sample(
         anna.kept()
         ben.kept()
         assert len({*done["anna"], *done["ben"]}) == 12
-        for verdict in site.verdicts():
-            assert verdict.uid in done[verdict.annotator]
+        for annotation in site.annotations():
+            assert annotation.uid in done[annotation.annotator]
         anna.check()
         ben.check()
 
@@ -151,7 +151,7 @@ def test_answers_given_while_the_device_is_gone_arrive_when_it_is_back(
         assert site.answers() == {before: 0, during[0]: 1, during[1]: 2}
         assert nurse.answer("4") not in {before, *during}
         nurse.kept()
-        keys = [verdict.key for verdict in site.verdicts()]
+        keys = [annotation.key for annotation in site.annotations()]
         assert len(set(keys)) == len(keys) == 4
 
 

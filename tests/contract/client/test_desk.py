@@ -63,14 +63,14 @@ class Office:
     def takes(self, who: str, limit: int = 1) -> list[Uid]:
         return [lease.uid for lease in self.desk.lease(who, limit)]
 
-    def says(self, who: str, verdict: Said | int, uid: Uid | None = None) -> Receipt:
+    def says(self, who: str, annotation: Said | int, uid: Uid | None = None) -> Receipt:
         """Answer what ``who`` holds, or is given next."""
         held = {lease.uid: lease for lease in self.desk.lease(who, 1)}
         lease = held[uid] if uid else next(iter(held.values()))
-        return self.answers(who, verdict, lease)
+        return self.answers(who, annotation, lease)
 
-    def answers(self, who: str, verdict: Said | int, lease: Lease) -> Receipt:
-        said = Label(verdict) if isinstance(verdict, int) else verdict
+    def answers(self, who: str, annotation: Said | int, lease: Lease) -> Receipt:
+        said = Label(annotation) if isinstance(annotation, int) else annotation
         key = f"key-{next(self.keys)}"
         return self.desk.submit(who, lease.uid, lease.token, said, key)
 
@@ -134,8 +134,12 @@ def test_an_answer_is_kept_and_labels_the_sample(office: Office) -> None:
     assert (receipt.uid, receipt.kind, receipt.label) == (A, Kind.LABEL, 3)
     item = only(office.store)
     assert (item.state, item.label, item.leased_until) == (ItemState.LABELLED, 3, None)
-    (verdict,) = office.desk.history(9)
-    assert (verdict.annotator, verdict.at, verdict.undone) == ("ann", NOON, None)
+    (annotation,) = office.desk.history(9)
+    assert (annotation.annotator, annotation.at, annotation.undone) == (
+        "ann",
+        NOON,
+        None,
+    )
 
 
 @pytest.mark.parametrize("late", [timedelta(0), 400 * MINUTE])
@@ -191,14 +195,14 @@ def test_a_token_is_bound_to_annotator_and_sample(office: Office) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"verdict": Label(5)}, "label 5 is not one of 5 classes"),
-        ({"verdict": Label(-1)}, "label -1 is not one of 5 classes"),
-        ({"verdict": Kind.GIVEN}, "a verdict is a label, SKIP or UNSURE"),
+        ({"annotation": Label(5)}, "label 5 is not one of 5 classes"),
+        ({"annotation": Label(-1)}, "label -1 is not one of 5 classes"),
+        ({"annotation": Kind.GIVEN}, "an annotation is a label, SKIP or UNSURE"),
         ({"key": ""}, "1 to 128 characters"),
         ({"key": "k" * 129}, "1 to 128 characters"),
         ({"annotator": "a b"}, "annotator 'a b' must be"),
         ({"also": [B]}, "no near-duplicate"),
-        ({"also": [B], "verdict": SKIP}, "only a label can be shared"),
+        ({"also": [B], "annotation": SKIP}, "only a label can be shared"),
     ],
 )
 def test_what_no_client_should_send_is_refused(
@@ -210,7 +214,7 @@ def test_what_no_client_should_send_is_refused(
         "annotator": "ann",
         "uid": A,
         "token": lease.token,
-        "verdict": Label(1),
+        "annotation": Label(1),
         "key": "k",
     }
 
@@ -467,7 +471,7 @@ def test_a_skip_in_place_of_a_label_is_no_label(office: Office) -> None:
     assert item.outcome is ItemState.LABELLED  # which was paid for
 
 
-def test_an_oracles_answer_is_a_verdict_that_settles(office: Office) -> None:
+def test_an_oracles_answer_is_a_annotation_that_settles(office: Office) -> None:
     office.under("two")
     office.store.add(1, [A, B])
     office.takes("ann", 1)

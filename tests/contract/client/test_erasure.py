@@ -23,7 +23,7 @@ def scored_of(*uids: Uid) -> Scored:
     return Scored(np.array(uids, dtype=np.str_), scores, np.arange(len(uids)))
 
 
-def precedent_of(uid: Uid) -> QueryRecord:
+def query_record_of(uid: Uid) -> QueryRecord:
     return QueryRecord(
         uid=uid, cycle=1, experts="margin", descriptors=(0.5,), levels=(0.25,)
     )
@@ -39,7 +39,7 @@ def fill(store: Store) -> None:
     store.add_arrivals(1, {C: QueryOrigin.CHANCE}, pace_of(A, B, C), b"")
     waiting = Waiting(scores={A: 0.9, B: 0.8, C: 0.7}, near=[(A, B), (B, C)])
     store.put_scores("v", scored_of(A, B, C, D), waiting)
-    store.put_asked([precedent_of(A), precedent_of(B)])
+    store.put_asked([query_record_of(A), query_record_of(B)])
     desk = Desk(store, FakeClock(NOON), DeskSettings(classes=5))
     for number, given in enumerate(desk.lease("ann", 2)):
         desk.submit("ann", given.uid, given.token, Label(number), f"{number}")
@@ -58,8 +58,8 @@ def test_nothing_of_an_erased_sample_is_there_and_others_are(store: Store) -> No
     store.forget([A])
 
     assert store.items() == others
-    assert [v.uid for v in store.verdicts(9, None)] == [B]
-    assert [p.uid for p in store.precedents()] == [B]
+    assert [v.uid for v in store.annotations(9, None)] == [B]
+    assert [p.uid for p in store.query_records()] == [B]
     kept = store.scores()
     assert kept is not None
     assert kept[1].uids.tolist() == [B, C, D]
@@ -101,7 +101,7 @@ def test_an_erased_sample_never_comes_back(store: Store) -> None:
     assert store.add(2, [A, D])
     assert store.add_arrivals(2, {A: QueryOrigin.SCORE}, b"", store.pace()) == set()
     store.put_scores("w", scored_of(D, A), Waiting(scores={A: 1.0}, near=[(A, D)]))
-    store.put_asked([precedent_of(A)])
+    store.put_asked([query_record_of(A)])
     store.trained({A: 0}, Training(cycle=4, uids=frozenset({A, D})))
 
     assert A not in {item.uid for item in store.items()}
@@ -110,7 +110,7 @@ def test_an_erased_sample_never_comes_back(store: Store) -> None:
     assert kept is not None
     assert kept[1].uids.tolist() == [D]
     assert store.near(D) == []
-    assert A not in {p.uid for p in store.precedents()}
+    assert A not in {p.uid for p in store.query_records()}
     assert A not in {given.uid for given in lease(store, 9, "cyd")}
     assert store.forgotten([A, B, D]) == {A}
     assert store.forget([A]).cycles == {A: (1, 3)}
@@ -125,15 +125,15 @@ def test_a_sample_may_be_barred_before_it_arrives(store: Store) -> None:
     assert store.items() == []
 
 
-def test_numbers_of_verdicts_are_not_given_twice(store: Store) -> None:
+def test_numbers_of_annotations_are_not_given_twice(store: Store) -> None:
     store.add(1, [A, B])
     store.answer({A: 1})
-    (first,) = store.verdicts(9, None)
+    (first,) = store.annotations(9, None)
     store.forget([A])
 
     store.answer({B: 1})
 
-    assert [v.number for v in store.verdicts(9, None)] == [first.number + 1]
+    assert [v.number for v in store.annotations(9, None)] == [first.number + 1]
 
 
 def test_a_correction_of_what_was_trained_on_is_recorded_once(store: Store) -> None:

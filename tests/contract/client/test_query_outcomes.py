@@ -1,4 +1,4 @@
-"""Precedents, on both stores."""
+"""Query records, on both stores."""
 
 from dataclasses import replace
 
@@ -32,24 +32,24 @@ def found(cycle: int = 1, truth: float = THIRD, *, hit: bool = False) -> QueryOu
     return QueryOutcome(cycle=cycle, truth=truth, hit=hit)
 
 
-def test_a_new_store_has_no_precedent(store: Store) -> None:
-    assert store.precedents() == []
+def test_a_new_store_has_no_query_record(store: Store) -> None:
+    assert store.query_records() == []
 
 
-def test_precedents_come_back_exactly_by_uid(store: Store) -> None:
+def test_query_records_come_back_exactly_by_uid(store: Store) -> None:
     store.put_asked([asked(B), asked(A, score=0.0)])
 
-    assert store.precedents() == [asked(A, score=0.0), asked(B)]
+    assert store.query_records() == [asked(A, score=0.0), asked(B)]
 
 
 @pytest.mark.parametrize("hit", [False, True])
-def test_a_finding_completes_a_precedent(store: Store, hit: bool) -> None:
+def test_a_finding_completes_a_query_record(store: Store, hit: bool) -> None:
     store.put_asked([asked(A), asked(B)])
 
     store.put_findings({B: found(4, hit=hit)})
 
     after = replace(asked(B), finding=found(4, hit=hit))
-    assert store.precedents() == [asked(A), after]
+    assert store.query_records() == [asked(A), after]
 
 
 def test_the_first_finding_is_kept(store: Store) -> None:
@@ -58,17 +58,17 @@ def test_the_first_finding_is_kept(store: Store) -> None:
     store.put_findings({A: found(2)})
     store.put_findings({A: found(3, 1.0, hit=True)})
 
-    (kept,) = store.precedents()
+    (kept,) = store.query_records()
     assert kept.finding == found(2)
 
 
-def test_a_finding_without_a_precedent_is_ignored(store: Store) -> None:
+def test_a_finding_without_a_query_record_is_ignored(store: Store) -> None:
     store.put_asked([asked(A)])
 
     store.put_findings({B: found(), A: found(7)})
 
-    assert [p.uid for p in store.precedents()] == [A]
-    assert store.precedents()[0].finding == found(7)
+    assert [p.uid for p in store.query_records()] == [A]
+    assert store.query_records()[0].finding == found(7)
 
 
 def test_a_question_asked_again_is_recorded_anew(store: Store) -> None:
@@ -76,23 +76,23 @@ def test_a_question_asked_again_is_recorded_anew(store: Store) -> None:
 
     store.put_asked([asked(A, cycle=5, score=1.0)])
 
-    assert store.precedents() == [asked(A, cycle=5, score=1.0), asked(B)]
+    assert store.query_records() == [asked(A, cycle=5, score=1.0), asked(B)]
 
 
 def test_one_that_has_a_finding_is_left_alone(store: Store) -> None:
     store.put_asked([asked(A)])
     store.put_findings({A: found()})
-    before = store.precedents()
+    before = store.query_records()
 
     store.put_asked([asked(A, cycle=5, score=1.0)])
 
-    assert store.precedents() == before
+    assert store.query_records() == before
 
 
 def test_a_finding_comes_from_put_findings_alone(store: Store) -> None:
     store.put_asked([replace(asked(A), finding=found())])
 
-    assert store.precedents() == [asked(A)]
+    assert store.query_records() == [asked(A)]
 
 
 def test_beyond_the_limit_the_oldest_go_then_the_last_by_uid(
@@ -103,14 +103,14 @@ def test_beyond_the_limit_the_oldest_go_then_the_last_by_uid(
     store.put_findings({C: found()})
 
     store.put_asked([asked(uid, cycle=3) for uid in uids[2:]])
-    left = {p.uid for p in store.precedents()}
+    left = {p.uid for p in store.query_records()}
     assert left == {*uids[2:], A, B}
     store.put_asked([asked(uid, cycle=3) for uid in uids])
 
-    assert [p.uid for p in store.precedents()] == uids
+    assert [p.uid for p in store.query_records()] == uids
 
 
-def test_precedents_and_queue_do_not_touch_each_other(store: Store) -> None:
+def test_query_records_and_queue_do_not_touch_each_other(store: Store) -> None:
     bring(store, A, ItemState.LABELLED)
     before = store.items()
 
@@ -119,7 +119,7 @@ def test_precedents_and_queue_do_not_touch_each_other(store: Store) -> None:
 
     assert store.items() == before
     store.move([A], ItemState.TRAINED)
-    assert len(store.precedents()) == 2
+    assert len(store.query_records()) == 2
 
 
 def test_a_history_has_what_was_found_with_the_same_experts_in_order(
@@ -130,7 +130,7 @@ def test_a_history_has_what_was_found_with_the_same_experts_in_order(
     store.put_asked([replace(asked(d), experts="margin, entropy")])
     store.put_findings({A: found(3), C: found(2, 0.5, hit=True), d: found(1)})
 
-    history = history_of(store.precedents(), "margin, random", 2, 9)
+    history = history_of(store.query_records(), "margin, random", 2, 9)
 
     assert history.cycles.tolist() == [2, 3]
     assert history.descriptors.tolist() == [[0.75, 1.0], [0.25, 1.0]]
@@ -143,7 +143,7 @@ def test_a_history_has_what_was_found_with_the_same_experts_in_order(
 def test_a_history_of_nothing_has_a_column_per_expert(store: Store) -> None:
     store.put_asked([asked(A)])
 
-    history = history_of(store.precedents(), "margin, random", 2, 9)
+    history = history_of(store.query_records(), "margin, random", 2, 9)
 
     assert len(history) == 0
     assert history.descriptors.shape == history.levels.shape == (0, 2)

@@ -104,7 +104,7 @@ def test_a_question_whose_right_ends_is_given_to_nobody(office: Office) -> None:
     assert office.desk.near(B) == []
 
 
-def test_a_verdict_on_what_may_not_be_used_is_refused(office: Office) -> None:
+def test_a_annotation_on_what_may_not_be_used_is_refused(office: Office) -> None:
     office.store.use_rights(Until({A: NOON + HOUR}), NOON)
     office.store.add(1, [A])
     (lease,) = office.desk.lease("ann", 1)

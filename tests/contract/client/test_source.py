@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.client.places import PLACES, Place, look, picture, put
+from tests.support.client.places import INDEX_KEY, PLACES, Place, look, picture, put
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.data.sources.index import Index
@@ -24,7 +24,7 @@ NO_FILES = {"joined", "sealed"}  # kinds that are not readers of files
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    made = Index(tmp_path / "device.db.index")
+    made = Index(tmp_path / "device.db.index", INDEX_KEY)
     yield made
     made.close()
 
@@ -147,7 +147,7 @@ def test_a_second_look_finds_the_same_and_reads_no_sample(
     options = put(place, tmp_path / "data", range(6), broken=[2])
     first = look(options, index)
     index.close()
-    again = Index(tmp_path / "device.db.index")
+    again = Index(tmp_path / "device.db.index", INDEX_KEY)
 
     def read(*_: object) -> None:
         pytest.fail("a file was read")

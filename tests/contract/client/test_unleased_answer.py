@@ -37,10 +37,10 @@ def said(
 
 
 def standing(store: Store) -> list[Annotation]:
-    return [v for v in reversed(store.verdicts(100, None)) if v.undone is None]
+    return [v for v in reversed(store.annotations(100, None)) if v.undone is None]
 
 
-def test_a_verdict_without_a_lease_is_kept_as_it_was_given(store: Store) -> None:
+def test_a_annotation_without_a_lease_is_kept_as_it_was_given(store: Store) -> None:
     store.add(1, [A])
 
     assert desk(store).take([said(3)]) == [Taken.KEPT]
@@ -53,10 +53,10 @@ def test_a_verdict_without_a_lease_is_kept_as_it_was_given(store: Store) -> None
 def test_the_same_key_again_changes_nothing(store: Store) -> None:
     store.add(1, [A])
     desk(store).take([said(3)])
-    before = store.items(), store.verdicts(9, None)
+    before = store.items(), store.annotations(9, None)
 
     assert desk(store).take([said(4)]) == [Taken.KNOWN]
-    assert (store.items(), store.verdicts(9, None)) == before
+    assert (store.items(), store.annotations(9, None)) == before
 
 
 def test_the_same_act_under_another_key_changes_nothing(store: Store) -> None:
@@ -66,7 +66,7 @@ def test_the_same_act_under_another_key_changes_nothing(store: Store) -> None:
     again = [said(3, key="other"), said(2, uid=B, key="another", at=None)]
 
     assert desk(store).take(again) == [Taken.KNOWN] * 2
-    assert len(store.verdicts(9, None)) == 2
+    assert len(store.annotations(9, None)) == 2
 
 
 def test_what_was_taken_back_here_does_not_come_back(store: Store) -> None:
@@ -101,12 +101,12 @@ def test_what_does_not_stand_is_not_taken_back(store: Store) -> None:
     first, trained = standing(store)
     office.take([said(2, key="m", at=NOON)])
     store.trained({B: 3})
-    before = store.items(), store.verdicts(9, None)
+    before = store.items(), store.annotations(9, None)
 
     never = said(1, key="never", uid=B)
     assert office.take_back([first, trained, never]) == []
 
-    assert (store.items(), store.verdicts(9, None)) == before
+    assert (store.items(), store.annotations(9, None)) == before
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -126,7 +126,7 @@ def test_the_newest_of_an_annotator_stands_in_whatever_order_they_come(
     assert only(store).label == 2
 
 
-def test_an_older_verdict_is_late(store: Store) -> None:
+def test_an_older_annotation_is_late(store: Store) -> None:
     store.add(1, [A])
     office = desk(store)
     (lease,) = office.lease("ann", 1)
@@ -146,13 +146,13 @@ def test_a_sample_that_is_not_in_the_queue_is_named_and_the_rest_is_kept(
     assert desk(store).take([said(uid=C), said()]) == [Taken.UNKNOWN, Taken.KEPT]
 
 
-def test_one_wrong_verdict_keeps_all_of_them_out(store: Store) -> None:
+def test_one_wrong_annotation_keeps_all_of_them_out(store: Store) -> None:
     store.add(1, [A, B])
 
     with pytest.raises(ProtocolError, match="label 5 is not one of 5 classes"):
         desk(store).take([said(), said(5, uid=B)])
 
-    assert store.verdicts(9, None) == []
+    assert store.annotations(9, None) == []
     assert set(states(store).values()) == {ItemState.QUEUED}
 
 

@@ -155,9 +155,9 @@ def test_no_secret_is_in_any_file_of_a_device(
     ("table", "secret"),
     [
         ("item", "label"),
-        ("verdict", "annotator"),
+        ("annotation", "annotator"),
         ("lease", "token"),
-        ("precedent", "truth"),
+        ("query_record", "truth"),
         ("payload", "content"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_full_disk_loses_no_answer_that_was_acknowledged(
         # With room again, everything goes on.
         rest = [item.uid for item in store.items() if item.label is None]
         store.answer(dict.fromkeys(rest, 1))
-        assert len(store.verdicts(1000, None)) == len(UIDS)
+        assert len(store.annotations(1000, None)) == len(UIDS)
 
 
 def test_a_read_only_disk_is_told_and_changes_nothing(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.canary import forms_of, found_in
+from tests.support.client.places import INDEX_KEY
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import Look
@@ -25,6 +26,7 @@ from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import SealError
 from fedask.common.grid import Scored
 from fedask.common.ids import ModelVersion, Uid, bytes_uid
+from fedask.common.seal import new_key
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANY, FEW = 400, 20  # samples in the queue, and of those the ones with all there is
@@ -57,7 +59,7 @@ def traces_of(store: SqliteStore, uids: list[Uid]) -> list[tuple[str, bytes]]:
     for query in (
         "SELECT wrapped FROM sample_key WHERE uid = ?",
         "SELECT label FROM item WHERE uid = ?",
-        "SELECT said FROM verdict WHERE uid = ?",
+        "SELECT said FROM annotation WHERE uid = ?",
         "SELECT held FROM lease WHERE uid = ?",
         "SELECT content FROM payload WHERE uid = ?",
     ):
@@ -129,7 +131,7 @@ def test_a_row_that_is_put_back_from_a_copy_does_not_open(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [("item", "label"), ("verdict", "said"), ("payload", "content")],
+    [("item", "label"), ("annotation", "said"), ("payload", "content")],
 )
 def test_rows_cannot_be_given_what_belongs_to_others(
     tmp_path: Path, table: str, column: str
@@ -140,28 +142,28 @@ def test_rows_cannot_be_given_what_belongs_to_others(
         one, two = GONE[:2]
         query = f"SELECT {column} FROM {table} WHERE uid = ?"  # noqa: S608
         (stolen,) = store._db.execute(query, (one,)).fetchone()
-        store._db.execute("DROP TRIGGER verdict_is_final")
+        store._db.execute("DROP TRIGGER annotation_is_final")
         change = f"UPDATE {table} SET {column} = ? WHERE uid = ?"  # noqa: S608
         store._db.execute(change, (stolen, two))
 
     def read() -> None:
         with closing(SqliteStore(path)) as store:
             store.payload(two)
-            store.verdicts(MANY, None)
+            store.annotations(MANY, None)
             store.items()
 
     with pytest.raises(SealError):
         read()
 
 
-def test_a_verdict_cannot_be_given_to_another_annotator(tmp_path: Path) -> None:
+def test_a_annotation_cannot_be_given_to_another_annotator(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "device.db")) as store:
         fill(store)
-        store._db.execute("DROP TRIGGER verdict_is_final")
-        store._db.execute("UPDATE verdict SET control = 1 WHERE number = 1")
+        store._db.execute("DROP TRIGGER annotation_is_final")
+        store._db.execute("UPDATE annotation SET control = 1 WHERE number = 1")
 
         with pytest.raises(SealError):
-            store.verdicts(MANY, None)
+            store.annotations(MANY, None)
 
 
 def test_the_length_of_what_was_said_tells_no_name(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_the_length_of_what_was_said_tells_no_name(tmp_path: Path) -> None:
             (lease,) = desk.lease(name, 1)
             desk.submit(name, lease.uid, lease.token, Label(label), "k")
 
-        for query in ("said FROM verdict", "held FROM lease", "label FROM item"):
+        for query in ("said FROM annotation", "held FROM lease", "label FROM item"):
             rows = store._db.execute(f"SELECT {query}").fetchall()
             assert len({len(sealed) for (sealed,) in rows}) == 1
             assert len(rows) == 2
@@ -210,10 +212,11 @@ def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> 
     (tmp_path / "data" / "one.txt").write_text("first")
     path = tmp_path / "index"
     options = {"data": str(tmp_path / "data")}
-    with closing(Index(path)) as index:
+    with closing(Index(path, INDEX_KEY)) as index:
         open_source(options, Look(index=index, now=NOON))
+    key = INDEX_KEY
     if damage == "another key":
-        (tmp_path / "index.key").unlink()
+        key = new_key()
     else:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             if damage == "first version":
@@ -221,7 +224,7 @@ def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> 
             else:
                 db.execute("UPDATE lock SET sealed = x'00'")
 
-    with closing(Index(path)) as index:
+    with closing(Index(path, key)) as index:
         assert index._db.execute("SELECT count(*) FROM file").fetchone() == (0,)
         source = open_source(options, Look(index=index, now=NOON))
         assert source.load(np.arange(1)).tolist() == ["first"]

@@ -329,7 +329,7 @@ def test_a_value_out_of_range_is_malformed(place: Place, request_: object) -> No
         scene.calls(method, request_)
 
     assert reason(refused.value) == ERROR_TABLE[error_table.MalformedError]
-    assert place.verdicts() == []
+    assert place.annotations() == []
     assert place.leased("ann") == []
 
 

@@ -91,10 +91,10 @@ def test_tasks_that_leave_in_a_file_are_counted_in_the_log(folder: Path) -> None
     assert logged(folder, Event.EXPORTED) == [{"aside": 0, "tasks": 2, "to": "file"}]
 
 
-def test_verdicts_that_leave_in_a_table_are_counted_in_the_log(folder: Path) -> None:
+def test_annotations_that_leave_in_a_table_are_counted_in_the_log(folder: Path) -> None:
     run(folder, "export", folder / "said.csv")
 
-    assert logged(folder, Event.EXPORTED) == [{"to": "table", "verdicts": 1}]
+    assert logged(folder, Event.EXPORTED) == [{"to": "table", "annotations": 1}]
 
 
 def test_what_comes_in_is_counted_in_the_log_each_time(

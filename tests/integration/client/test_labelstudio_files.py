@@ -54,7 +54,7 @@ def acts(store: Store, *, keys: bool = True) -> list[Annotation]:
     """Return what stands, as people said it, whatever its number in the store."""
     said = [
         replace(v, number=0, place=0, token="", key=v.key if keys else "")
-        for v in store.verdicts(99, None)
+        for v in store.annotations(99, None)
         if v.undone is None
     ]
     return sorted(said, key=lambda v: (v.uid, v.annotator))
@@ -99,12 +99,12 @@ def test_the_same_file_again_changes_nothing(
     path = tmp_path / "tasks.json"
     export_tasks(shelf(here), Which.ALL, path)
     import_annotations(desk(there), path, READING)
-    before = there.items(), there.verdicts(99, None)
+    before = there.items(), there.annotations(99, None)
 
     for store in stores:
         account = import_annotations(desk(store), path, READING)
         assert (account.kept, account.known, account.aside) == (0, 10, 0)
-    assert (there.items(), there.verdicts(99, None)) == before
+    assert (there.items(), there.annotations(99, None)) == before
 
 
 def test_tables_survive_a_round_through_another_device(
@@ -123,7 +123,7 @@ def test_tables_survive_a_round_through_another_device(
         assert import_table(desk(store), one, READING).known == 10
 
 
-def test_a_table_and_a_json_file_of_the_same_verdicts_count_once(
+def test_a_table_and_a_json_file_of_the_same_annotations_count_once(
     stores: list[Store], tmp_path: Path
 ) -> None:
     here, there = stores
@@ -286,7 +286,7 @@ def test_one_wrong_annotation_keeps_the_whole_file_out(
     with pytest.raises(DataError, match=reason):
         import_annotations(desk(store), path, READING)
 
-    assert store.verdicts(9, None) == []
+    assert store.annotations(9, None) == []
 
 
 @pytest.mark.parametrize("uid", [None, 3, "x", "A" * 32, ["a"]])
@@ -378,7 +378,7 @@ def test_a_full_disk_in_between_says_what_is_kept_and_can_be_finished(
     rows = "".join(f"{uid},cat,ann\n{uid},cat,bob\n" for uid in uids)
     path.write_text("uid,label,annotator\n" + rows)
 
-    with pytest.raises(StoreError, match=r"200 verdicts were kept .* import the same"):
+    with pytest.raises(StoreError, match=r"200 answers were kept .* import the same"):
         import_table(desk(store), path, READING)
     store.left = 99
 
@@ -415,7 +415,7 @@ def test_one_wrong_line_keeps_the_whole_table_out(
     with pytest.raises(DataError, match=reason):
         import_table(desk(store), path, READING)
 
-    assert store.verdicts(9, None) == []
+    assert store.annotations(9, None) == []
 
 
 @pytest.mark.parametrize(
@@ -517,8 +517,8 @@ def test_a_table_that_changes_while_it_is_imported_says_so(
     office = desk(store)
     check = office.check
 
-    def meddling(verdicts: Any) -> None:  # noqa: ANN401
-        check(verdicts)
+    def meddling(annotations: Any) -> None:  # noqa: ANN401
+        check(annotations)
         table(path, f"{UIDS[0]},cow,ann,,")
 
     office.check = meddling  # type: ignore[method-assign]

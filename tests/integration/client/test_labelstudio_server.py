@@ -157,7 +157,7 @@ def test_annotations_come_back_once(fake: FakeStudio, site: Site) -> None:
     account = site.pull({"admin@site.org": "ann"})
 
     assert (account.kept, account.aside) == (4, 0)
-    said = {(v.annotator, v.uid, v.label) for v in site.store.verdicts(9, None)}
+    said = {(v.annotator, v.uid, v.label) for v in site.store.annotations(9, None)}
     assert said == {
         ("ann", UIDS[0], 0),
         ("bob@site.org", UIDS[0], 0),
@@ -168,7 +168,7 @@ def test_annotations_come_back_once(fake: FakeStudio, site: Site) -> None:
 
 
 def standing(site: Site) -> set[tuple[str, Uid]]:
-    said = site.store.verdicts(99, None)
+    said = site.store.annotations(99, None)
     return {(v.annotator, v.uid) for v in said if v.undone is None}
 
 
@@ -206,7 +206,7 @@ def test_what_was_deleted_and_said_anew_counts(fake: FakeStudio, site: Site) -> 
     told = site.pull(take_back=True)
 
     assert (told.kept, told.taken_back) == (1, 1)
-    (stands,) = [v for v in site.store.verdicts(9, None) if v.undone is None]
+    (stands,) = [v for v in site.store.annotations(9, None) if v.undone is None]
     assert stands.label == 1
 
 
@@ -281,7 +281,7 @@ def test_stubs_of_annotations_are_asked_for_in_full(
     fake.stubs = True
 
     assert site.pull().kept == 2
-    assert {v.kind for v in site.store.verdicts(9, None)} == {Kind.LABEL, Kind.SKIP}
+    assert {v.kind for v in site.store.annotations(9, None)} == {Kind.LABEL, Kind.SKIP}
 
 
 def test_tasks_that_are_not_ours_are_set_aside(fake: FakeStudio, site: Site) -> None:
@@ -516,7 +516,9 @@ def test_the_token_is_nowhere_to_be_read(
             fake.faults = [("/api/tasks/", StudioFault.BROKEN)]
             with pytest.raises(UnavailableError) as caught:
                 site.studio.push(site.shelf())
-        told = f"{caplog.text} {caught.value} {StudioAddress(url=fake.url, token=token)!r}"
+        told = (
+            f"{caplog.text} {caught.value} {StudioAddress(url=fake.url, token=token)!r}"
+        )
         assert token not in told
         assert "access-1" not in told
     assert UIDS[0] not in caplog.text

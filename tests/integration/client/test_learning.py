@@ -94,7 +94,7 @@ def message(world: World, number: int) -> None:
 
 
 def found_in(store: DeviceStore) -> dict[str, QueryOutcome]:
-    return {p.uid: p.finding for p in store.precedents() if p.finding is not None}
+    return {p.uid: p.finding for p in store.query_records() if p.finding is not None}
 
 
 @pytest.mark.parametrize("scorer", LEARNING)
@@ -102,7 +102,7 @@ def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) ->
     world = world_of(scorer)
     world.people.willing = False
     world.round(1, 0, cut=first_cut(take=4))
-    before = {p.uid: p for p in world.store.precedents()}
+    before = {p.uid: p for p in world.store.query_records()}
     assert before.keys() == {item.uid for item in world.store.items()}
     assert found_in(world.store) == {}
     world.people.willing = True
@@ -111,16 +111,16 @@ def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) ->
     world.round(2, 1)
 
     world.learner.load(world.model)
-    for precedent in world.store.precedents():
+    for query_record in world.store.query_records():
         # Alone, a sample's probabilities may differ in a last bit.
-        probs = world.learner.predict(SAMPLES[[UIDS.index(precedent.uid)]])[0]
-        label = LABELS[precedent.uid]
-        found = precedent.finding
+        probs = world.learner.predict(SAMPLES[[UIDS.index(query_record.uid)]])[0]
+        label = LABELS[query_record.uid]
+        found = query_record.finding
         assert found is not None
         assert found.cycle == 2
         assert found.truth == pytest.approx(float(probs[label]), abs=1e-6)
         assert found.hit == (probs.argmax() == label)
-        assert precedent.descriptors == before[precedent.uid].descriptors
+        assert query_record.descriptors == before[query_record.uid].descriptors
     assert {item.state for item in world.store.items()} == {ItemState.TRAINED}
 
 
@@ -131,20 +131,20 @@ def test_experts_describe_a_question_as_they_would_score_it() -> None:
     world.round(1, 0, cut=first_cut(take=4))
 
     world.learner.load(world.model)
-    for precedent in world.store.precedents():
-        raw = SAMPLES[[UIDS.index(precedent.uid)]]
+    for query_record in world.store.query_records():
+        raw = SAMPLES[[UIDS.index(query_record.uid)]]
         view = View(
-            uids=np.array([precedent.uid]), salt=0, probs=world.learner.predict(raw)
+            uids=np.array([query_record.uid]), salt=0, probs=world.learner.predict(raw)
         )
         none = np.zeros(0, dtype=np.int64)
         margin = make_scorer("margin")(view, Known(counts=none, targets=none))
-        assert precedent.experts == EXPERTS
-        assert precedent.descriptors[0] == pytest.approx(float(margin[0]), abs=1e-6)
-        assert len(precedent.levels) == 4
+        assert query_record.experts == EXPERTS
+        assert query_record.descriptors[0] == pytest.approx(float(margin[0]), abs=1e-6)
+        assert len(query_record.levels) == 4
     world.learner.load(world.model)
     probs = np.sort(world.learner.predict(SAMPLES), axis=1)
     level = float((1 - probs[:, -1] + probs[:, -2]).mean())
-    assert precedent.levels[0] == pytest.approx(level, abs=1e-6)
+    assert query_record.levels[0] == pytest.approx(level, abs=1e-6)
 
 
 class Watching(Scorer):
@@ -181,7 +181,7 @@ def test_a_scorer_that_does_not_learn_records_nothing(scorer: str) -> None:
     for number in range(2 * CYCLES):
         message(world, number)
 
-    assert world.store.precedents() == []
+    assert world.store.query_records() == []
 
 
 @pytest.mark.parametrize("scorer", LEARNING)
@@ -205,7 +205,7 @@ def test_a_sample_that_was_trained_on_meanwhile_shows_nothing_any_more() -> None
 
     learning.round(1, 2, score=learning.version)
 
-    assert len(learning.store.precedents()) == 4
+    assert len(learning.store.query_records()) == 4
     assert found_in(learning.store) == {}
 
 
@@ -237,7 +237,7 @@ def life(scorer: str, path: Path, fate: Fate) -> tuple[list[Item], list[QueryRec
                 world.store.close()
             break
     with closing(SqliteStore(path)) as store:
-        return store.items(), store.precedents()
+        return store.items(), store.query_records()
 
 
 @pytest.mark.slow
@@ -247,14 +247,14 @@ def test_a_device_that_dies_at_any_transaction_learns_the_same(
 ) -> None:
     scorer = "learned + albl"
     never = Fate(0, committed)
-    items, precedents = life(scorer, tmp_path / "unbroken.db", never)
+    items, query_records = life(scorer, tmp_path / "unbroken.db", never)
     assert {item.state for item in items} == {ItemState.TRAINED}
-    assert len(items) == len(precedents) > 10
-    assert all(precedent.finding is not None for precedent in precedents)
+    assert len(items) == len(query_records) > 10
+    assert all(query_record.finding is not None for query_record in query_records)
     transactions = -never.left
     assert transactions > 5 * CYCLES
 
     for moment in range(1, transactions + 1):
         fate = Fate(moment, committed)
-        assert life(scorer, tmp_path / f"{moment}.db", fate) == (items, precedents)
+        assert life(scorer, tmp_path / f"{moment}.db", fate) == (items, query_records)
         assert fate.left < 0

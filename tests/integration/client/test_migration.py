@@ -41,7 +41,7 @@ FOURTH = (
         ('{A}', 'trained', 3, {LABEL}, 1, 1, 'labelled'),
         ('{B}', 'labelled', 3, 0, 1, 1, 'labelled'),
         ('{C}', 'queued', 3, NULL, 0, 0, NULL)""",
-    f"""INSERT INTO verdict (uid, annotator, kind, label, at, key, token, undone,
+    f"""INSERT INTO annotation (uid, annotator, kind, label, at, key, token, undone,
         control, place) VALUES
         ('{A}', '{WHO}', 'label', 7, '{AT}', '{KEY}-0', '{TOKEN}', '{AT}', 0, 1),
         ('{A}', '{WHO}', 'label', {LABEL}, '{AT}', '{KEY}-1', '{TOKEN}', NULL, 0, 1),
@@ -49,7 +49,8 @@ FOURTH = (
         ('{B}', '{WHO}', 'label', 1, '{AT}', '{KEY}-2', '{TOKEN}', NULL, 1, 4)""",
     f"""INSERT INTO lease VALUES ('{A}', '{WHO}', '{TOKEN}', NULL, 0),
         ('{B}', '{WHO}', '{TOKEN}', NULL, 1), ('{C}', '{WHO}', '{TOKEN}', NULL, 0)""",
-    f"""INSERT INTO precedent VALUES ('{A}', 3, 'margin', x'', x'', 4, 0.1237694, 1)""",
+    f"""INSERT INTO query_record VALUES ('{A}', 3, 'margin', x'', x'', 4, 0.1237694,
+    1)""",
     f"""INSERT INTO near VALUES ('{B}', '{C}'), ('{C}', '{B}')""",
 )
 
@@ -109,19 +110,24 @@ def test_all_that_a_file_of_the_fourth_schema_says_stays(path: Path) -> None:
             assert (items[A].state, items[A].label) == (ItemState.TRAINED, LABEL)
             assert (items[C].state, items[C].label) == (ItemState.QUEUED, None)
             assert len(items) == MANY + 3
-            said = [(v.number, v.uid, v.label, v.kind) for v in store.verdicts(9, None)]
+            said = [
+                (v.number, v.uid, v.label, v.kind) for v in store.annotations(9, None)
+            ]
             assert said == [
                 (4, B, 1, Kind.LABEL),
                 (3, B, 0, Kind.GIVEN),
                 (2, A, LABEL, Kind.LABEL),
                 (1, A, 7, Kind.LABEL),
             ]
-            last = store.verdicts(1, None)[0]
+            last = store.annotations(1, None)[0]
             assert (last.annotator, last.key, last.token) == (WHO, f"{KEY}-2", TOKEN)
             assert (last.place, last.control) == (4, True)
-            (precedent,) = store.precedents()
-            assert precedent.finding is not None
-            assert (precedent.finding.truth, precedent.finding.hit) == (0.1237694, True)
+            (query_record,) = store.query_records()
+            assert query_record.finding is not None
+            assert (query_record.finding.truth, query_record.finding.hit) == (
+                0.1237694,
+                True,
+            )
             kept = store.scores()
             assert kept is not None
             assert kept[1].groups.tolist() == [LABEL, LABEL]
@@ -202,7 +208,7 @@ def test_a_keyring_that_refuses_leaves_the_old_file(path: Path) -> None:
 
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA user_version").fetchone()[0] == 4
-    assert db.execute("SELECT count(*) FROM verdict").fetchone()[0] == 4
+    assert db.execute("SELECT count(*) FROM annotation").fetchone()[0] == 4
     db.close()
     with closing(SqliteStore(path)) as store:
-        assert len(store.verdicts(9, None)) == 4
+        assert len(store.annotations(9, None)) == 4

@@ -43,12 +43,12 @@ FORGED = (
     {"sec-fetch-site": "same-site"},  # another port of this machine
 )
 WRONG: tuple[dict[str, Any], ...] = (
-    {"verdict": 3},
-    {"verdict": -1},
-    {"verdict": True},
-    {"verdict": "given"},
-    {"verdict": None},
-    {"verdict": [0]},
+    {"annotation": 3},
+    {"annotation": -1},
+    {"annotation": True},
+    {"annotation": "given"},
+    {"annotation": None},
+    {"annotation": [0]},
     {"token": "x"},
     {"token": ""},
     {"uid": "0" * 32},
@@ -96,10 +96,10 @@ class Caller:
         return found
 
     def answer(
-        self, lease: dict[str, Any], verdict: object, key: str
+        self, lease: dict[str, Any], annotation: object, key: str
     ) -> httpx.Response:
         fields = {"uid": lease["uid"], "token": lease["token"]}
-        return self.post("/api/answer", verdict=verdict, key=key, **fields)
+        return self.post("/api/answer", annotation=annotation, key=key, **fields)
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +242,7 @@ def test_the_same_answer_sent_again_changes_nothing(site: Site) -> None:
     assert replies[0] == replies[1] == replies[2]
     assert site.answers() == {first["uid"]: 1}
     assert caller.answer(second, 1, "key-1").status_code == 409
-    assert len(site.verdicts()) == 1
+    assert len(site.annotations()) == 1
 
 
 def test_undo_of_one_answer_takes_it_back_once(site: Site) -> None:
@@ -265,7 +265,7 @@ def test_look_alikes_that_were_answered_meanwhile_are_left_out(site: Site) -> No
     assert set(first["near"]) == {second["uid"], third["uid"]}
     caller.answer(second, 0, "key-1")
     fields = {"uid": first["uid"], "token": first["token"], "also": first["near"]}
-    reply = caller.post("/api/answer", verdict=2, key="key-2", **fields)
+    reply = caller.post("/api/answer", annotation=2, key="key-2", **fields)
     assert reply.json()["shared"] == [third["uid"]]
     assert site.answers() == {second["uid"]: 0, first["uid"]: 2, third["uid"]: 2}
 
@@ -273,11 +273,11 @@ def test_look_alikes_that_were_answered_meanwhile_are_left_out(site: Site) -> No
 def test_an_answer_that_cannot_be_is_refused_for_good(site: Site) -> None:
     caller = Caller(site).follow()
     (lease,) = caller.lease(1)
-    fields = {"uid": lease["uid"], "token": lease["token"], "verdict": 0, "key": "k"}
+    fields = {"uid": lease["uid"], "token": lease["token"], "annotation": 0, "key": "k"}
     for wrong in WRONG:
         reply = caller.post("/api/answer", **{**fields, **wrong})
         assert reply.status_code == 409, wrong
-    assert site.verdicts() == []
+    assert site.annotations() == []
 
 
 def test_an_answer_to_what_may_not_be_used_any_more_is_refused_for_good(

@@ -152,7 +152,7 @@ def test_a_signal_ends_the_page_and_what_was_acknowledged_is_kept(
                 said = {
                     "uid": lease["uid"],
                     "token": lease["token"],
-                    "verdict": 1,
+                    "annotation": 1,
                     "key": "k",
                 }
                 assert (
@@ -167,8 +167,8 @@ def test_a_signal_ends_the_page_and_what_was_acknowledged_is_kept(
             process.kill()
     assert not list(tmp_path.glob("device.db-wal"))  # closed, not cut off
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        (verdict,) = store.verdicts(9, None)
-    assert (verdict.uid, verdict.label) == (lease["uid"], 1)
+        (annotation,) = store.annotations(9, None)
+    assert (annotation.uid, annotation.label) == (lease["uid"], 1)
 
 
 class FullDisk(Desk):

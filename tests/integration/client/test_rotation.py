@@ -92,7 +92,7 @@ def check(store: SqliteStore) -> None:
     assert [(i.uid, i.label) for i in store.items()] == [
         (uid, int(uid, 16)) for uid in UIDS
     ]
-    assert len(store.verdicts(99, Annotator("ann"))) == len(UIDS)  # names still meet
+    assert len(store.annotations(99, Annotator("ann"))) == len(UIDS)  # names still meet
     assert store.payload(PAYLOAD) == CONTENT
 
 
@@ -103,7 +103,7 @@ def sealed_rows(path: Path) -> list[tuple[object, ...]]:
             for query in (
                 "SELECT uid, content FROM payload",
                 "SELECT uid, label FROM item ORDER BY uid",
-                "SELECT number, annotator, said FROM verdict ORDER BY number",
+                "SELECT number, annotator, said FROM annotation ORDER BY number",
             )
             for row in db.execute(query)
         ]

@@ -72,7 +72,7 @@ def test_what_is_leased_and_answered_is_on_the_disk(place: Place) -> None:
     )
     assert [r.kind for r in receipts] == [Kind.LABEL, Kind.SKIP, Kind.UNSURE]
     assert (receipts[0].label, receipts[0].at) == (2, NOON)
-    kept = [(v.number, v.uid, v.kind, v.label) for v in place.verdicts()]
+    kept = [(v.number, v.uid, v.kind, v.label) for v in place.annotations()]
     assert kept == [(r.number, r.uid, r.kind, r.label) for r in receipts]
 
 
@@ -86,7 +86,7 @@ def test_the_same_key_gives_the_same_receipt_and_counts_once(place: Place) -> No
         assert client.label(sample, 1, key="k") == first
         assert client.skip(sample, key="k") == first
 
-    assert len(place.verdicts()) == 1
+    assert len(place.annotations()) == 1
 
 
 def test_an_answer_after_the_lease_is_taken(place: Place) -> None:
@@ -153,7 +153,7 @@ def test_near_duplicates_are_shown_and_get_the_same_label(place: Place) -> None:
         receipt = client.label(sample, "dog", also=sample.near)
 
     assert receipt.shared == (uid(2),)
-    assert [(v.uid, v.label) for v in place.verdicts()] == [(uid(1), 1), (uid(2), 1)]
+    assert [(v.uid, v.label) for v in place.annotations()] == [(uid(1), 1), (uid(2), 1)]
 
 
 def test_undo_with_a_key_takes_back_one_answer_however_often_it_comes(
@@ -171,7 +171,7 @@ def test_undo_with_a_key_takes_back_one_answer_however_often_it_comes(
         assert client.undo() == uid(1)
         assert client.undo() is None
 
-    assert [verdict.undone for verdict in place.verdicts()] == [NOON, NOON]
+    assert [annotation.undone for annotation in place.annotations()] == [NOON, NOON]
 
 
 def test_what_is_released_goes_to_somebody_else(place: Place) -> None:
@@ -415,7 +415,7 @@ def test_a_client_repeats_with_the_same_key_until_the_service_is_back(
             with place.serving():
                 assert receipt.result(20).label == 1
 
-    assert len(place.verdicts()) == 1
+    assert len(place.annotations()) == 1
     assert pauses[:3] == [0.05, 0.1, 0.2]
 
 
@@ -453,9 +453,9 @@ def test_eight_clients_lose_nothing_and_count_nothing_twice(place: Place) -> Non
         receipts = [receipt for some in answered for receipt in some]
 
     assert Counter(r.uid for r in receipts) == {uid(n): 1 for n in range(count)}
-    verdicts = place.verdicts()
-    assert {v.number: v.uid for v in verdicts} == {r.number: r.uid for r in receipts}
-    assert len(verdicts) == count
+    annotations = place.annotations()
+    assert {v.number: v.uid for v in annotations} == {r.number: r.uid for r in receipts}
+    assert len(annotations) == count
 
 
 def test_what_was_acknowledged_survives_kill_9_and_nothing_counts_twice(
@@ -487,10 +487,10 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_counts_twice(
             for each in working:
                 each.result(30)
 
-    verdicts = place.verdicts()
-    assert sorted(acknowledged) == [v.number for v in verdicts]
-    assert Counter(v.uid for v in verdicts) == {uid(n): 1 for n in range(count)}
-    assert all(v.label == int(v.uid, 16) % 3 for v in verdicts)
+    annotations = place.annotations()
+    assert sorted(acknowledged) == [v.number for v in annotations]
+    assert Counter(v.uid for v in annotations) == {uid(n): 1 for n in range(count)}
+    assert all(v.label == int(v.uid, 16) % 3 for v in annotations)
 
 
 def test_sigterm_ends_a_service_in_good_order(place: Place) -> None:

@@ -211,7 +211,7 @@ def test_a_certificate_says_who_works(place: Place, authority: Authority) -> Non
         ):
             client.lease(1)
 
-    assert [verdict.annotator for verdict in place.verdicts()] == ["ann"]
+    assert [annotation.annotator for annotation in place.annotations()] == ["ann"]
 
 
 @pytest.mark.parametrize(

@@ -137,14 +137,14 @@ def test_four_processes_label_every_sample_once(tmp_path: Path) -> None:
         shares = {name: each.communicate()[0].split() for name, each in people.items()}
 
     assert sorted(uid for share in shares.values() for uid in share) == uids
-    items, verdicts = store.items(), store.verdicts(10**6, None)
+    items, annotations = store.items(), store.annotations(10**6, None)
     store.close()
     assert [(i.state, i.label) for i in items] == [
         (ItemState.LABELLED, int(uid, 16) % 7) for uid in uids
     ]
     for name, share in shares.items():
-        assert [v.uid for v in reversed(verdicts) if v.annotator == name] == share
-    assert len(verdicts) == len(uids)
+        assert [v.uid for v in reversed(annotations) if v.annotator == name] == share
+    assert len(annotations) == len(uids)
 
 
 def test_threads_with_their_own_connections_never_lease_the_same_sample(

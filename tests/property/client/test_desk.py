@@ -50,7 +50,7 @@ JUMPS = [-(10**6), -61, -60, -1, 0, 1, 60, 61, 10**6]
 some_uids = st.lists(st.sampled_from(UIDS), max_size=3, unique=True)
 one_uid = st.sampled_from(UIDS)
 person = st.sampled_from(["ann", "bob", "cyd"])
-verdict = st.sampled_from(list(SAID))
+annotation = st.sampled_from(list(SAID))
 Store = MemoryStore | SqliteStore
 Act = tuple[str, Uid, str, Label | Kind, str]
 
@@ -128,7 +128,7 @@ class Office(RuleBasedStateMachine):
             kept = self.tokens.setdefault((who, lease.uid), lease.token)
             assert kept == lease.token
 
-    @rule(some=st.lists(st.tuples(person, verdict), min_size=1, max_size=4))
+    @rule(some=st.lists(st.tuples(person, annotation), min_size=1, max_size=4))
     def work(self, some: list[tuple[str, str | int]]) -> None:
         """People take the next samples, one by one, and answer them."""
         for who, said in some:
@@ -138,7 +138,7 @@ class Office(RuleBasedStateMachine):
                 self.answer(who, min(held), said)
 
     @precondition(lambda self: self.tokens)
-    @rule(said=verdict, which=st.integers(0, 99))
+    @rule(said=annotation, which=st.integers(0, 99))
     def submit(self, said: str | int, which: int) -> None:
         """Somebody answers what they were given at any time, however long ago."""
         who, uid = sorted(self.tokens)[which % len(self.tokens)]
@@ -159,11 +159,11 @@ class Office(RuleBasedStateMachine):
         for desk in self.both():
             assert desk.submit(*act) == receipt
 
-    @rule(who=person, uid=one_uid, said=verdict, ago=st.sampled_from([0, 0, 0, 90]))
+    @rule(who=person, uid=one_uid, said=annotation, ago=st.sampled_from([0, 0, 0, 90]))
     def another_tool_brings(
         self, who: str, uid: Uid, said: str | int, ago: int
     ) -> None:
-        """A verdict without a lease, given just now or a while ago; then it again."""
+        """An annotation without a lease, now or a while ago; then it again."""
         given = SAID[said]
         brought = Annotation(
             uid=uid,
@@ -241,8 +241,8 @@ class Office(RuleBasedStateMachine):
             assert store.items() == expected
 
     @invariant()
-    def no_verdict_is_lost_and_none_counts_twice(self) -> None:
-        kept = [store.verdicts(10**6, None) for store in self.stores]
+    def no_annotation_is_lost_and_none_counts_twice(self) -> None:
+        kept = [store.annotations(10**6, None) for store in self.stores]
         assert kept[0] == kept[1] == kept[2]
         tools = [v.key for v in reversed(kept[0]) if v.key.startswith("tool")]
         assert tools == self.kept

@@ -35,7 +35,7 @@ TIMES = st.none() | st.datetimes(BEGIN, END, timezones=ZONES)
 
 
 @st.composite
-def verdicts(draw: st.DrawFn) -> Annotation:
+def answers(draw: st.DrawFn) -> Annotation:
     kind = draw(st.sampled_from(Kind))
     classed = kind not in {Kind.SKIP, Kind.UNSURE}
     at = draw(TIMES)
@@ -51,14 +51,14 @@ def verdicts(draw: st.DrawFn) -> Annotation:
     )
 
 
-@given(verdicts(), CLASSES, st.booleans())
-def test_a_verdict_is_what_its_annotation_says(
-    verdict: Annotation, classes: list[str], believed: bool
+@given(answers(), CLASSES, st.booleans())
+def test_a_annotation_is_what_its_annotation_says(
+    answer: Annotation, classes: list[str], believed: bool
 ) -> None:
     reading = Reading(classes=classes, source="x", ground_truth=believed)
-    written = json.dumps(to_annotation(verdict, classes, "show"))
+    written = json.dumps(to_annotation(answer, classes, "show"))
 
-    assert from_annotation(json.loads(written), verdict.uid, reading) == verdict
+    assert from_annotation(json.loads(written), answer.uid, reading) == answer
 
 
 JSON = st.recursive(
@@ -89,10 +89,10 @@ JSON = st.recursive(
 def test_anything_else_is_refused_and_never_breaks(told: object) -> None:
     reading = Reading(classes=["a"], source="x")
     try:
-        verdict = from_annotation(told, UIDS[0], reading)
+        answer = from_annotation(told, UIDS[0], reading)
     except DataError:
         return
-    assert verdict.uid == UIDS[0]
+    assert answer.uid == UIDS[0]
 
 
 @given(st.binary(max_size=50))
@@ -108,7 +108,7 @@ def desk(store: MemoryStore) -> Desk:
 
 
 @settings(max_examples=40)
-@given(st.lists(verdicts(), max_size=6), CLASSES)
+@given(st.lists(answers(), max_size=6), CLASSES)
 def test_a_table_brings_the_same_elsewhere(
     said: list[Annotation], classes: list[str]
 ) -> None:
@@ -130,7 +130,7 @@ def test_a_table_brings_the_same_elsewhere(
 
 
 @settings(max_examples=60)
-@given(st.lists(verdicts(), max_size=6, unique_by=lambda v: (v.annotator, v.key)))
+@given(st.lists(answers(), max_size=6, unique_by=lambda v: (v.annotator, v.key)))
 def test_taking_twice_and_backwards_leaves_the_newest(said: list[Annotation]) -> None:
     one, two = MemoryStore(), MemoryStore()
     for store in (one, two):
@@ -145,7 +145,7 @@ def test_taking_twice_and_backwards_leaves_the_newest(said: list[Annotation]) ->
 
 def newest(store: MemoryStore) -> set[tuple[Uid, Annotator, datetime | None]]:
     """Return what stands, one of every annotator and sample."""
-    standing = [v for v in store.verdicts(99, None) if v.undone is None]
+    standing = [v for v in store.annotations(99, None) if v.undone is None]
     found = {(v.uid, v.annotator, v.at) for v in standing}
     assert len(found) == len(standing)
     return found

@@ -44,7 +44,7 @@ class Clerk:
     def __init__(self, agree: int) -> None:
         self.agree = agree
         self.papers: dict[Uid, Paper] = {}
-        self.said: list[tuple[str, Uid]] = []  # verdicts that may be taken back
+        self.said: list[tuple[str, Uid]] = []  # annotations that may be taken back
 
     def add(self, cycle: int, uids: list[Uid], scores: dict[Uid, float]) -> None:
         for uid in uids:
@@ -146,7 +146,7 @@ class Clerk:
 
     def refresh(self, paper: Paper) -> None:
         """Work out what the opinions make of it."""
-        state, label = self.verdict(paper.opinions)
+        state, label = self.annotation(paper.opinions)
         if state == "open":
             waits = "leased" if paper.leases else "queued"
             if paper.state == "expired" and not paper.leases:
@@ -161,7 +161,9 @@ class Clerk:
             paper.state, paper.label = state, label
         paper.outcome = paper.outcome or state
 
-    def verdict(self, opinions: list[tuple[str, str | int]]) -> tuple[str, int | None]:
+    def annotation(
+        self, opinions: list[tuple[str, str | int]]
+    ) -> tuple[str, int | None]:
         """Read the opinions from the first, until something is settled."""
         for end in range(1, len(opinions) + 1):
             said = [each for _, each in opinions[:end]]

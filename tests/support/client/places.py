@@ -24,7 +24,9 @@ from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import IndexedSource, Look
 from fedask.client.data.sources.joined_source import JoinedSource
 from fedask.client.data.sources.source import open_source
+from fedask.common.seal import new_key
 
+INDEX_KEY = new_key()  # of the indexes that one test opens twice
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO_NS = 10**18  # in 2001
 

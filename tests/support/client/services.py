@@ -114,9 +114,9 @@ class Place:
                 pairs = [(uid(one), uid(other)) for one, other in near]
                 store.put_scores("v", NOTHING, Waiting(scores={}, near=pairs))
 
-    def verdicts(self) -> list[Annotation]:
+    def annotations(self) -> list[Annotation]:
         with closing(self.opened()) as store:
-            return store.verdicts(100_000, None)[::-1]
+            return store.annotations(100_000, None)[::-1]
 
     def leased(self, annotator: str) -> list[Uid]:
         with closing(self.opened()) as store, store.book() as book:

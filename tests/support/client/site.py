@@ -118,9 +118,9 @@ class Site:
 
     def answers(self) -> dict[Uid, int | None]:
         """Return what stands, uid to label."""
-        return {v.uid: v.label for v in self.verdicts() if v.undone is None}
+        return {v.uid: v.label for v in self.annotations() if v.undone is None}
 
-    def verdicts(self) -> list[Annotation]:
+    def annotations(self) -> list[Annotation]:
         """Return all that was ever said, newest first."""
         with self.desk() as desk:
             return desk.history(10_000)

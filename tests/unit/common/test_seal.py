@@ -46,7 +46,7 @@ def test_the_layout_is_that_of_the_decision_record() -> None:
     [
         Place("item", "label", "b" * 32),
         Place("item", "token", "a" * 32),
-        Place("verdict", "label", "a" * 32),
+        Place("annotation", "label", "a" * 32),
         Place("iteml", "abel", "a" * 32),
         Place("item", "labela", "a" * 31),
     ],

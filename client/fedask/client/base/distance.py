@@ -1,13 +1,13 @@
 """Squared distances of many points, a block at a time. Called by batchers and density.
 
 Two ways, both free of small negative squares, and with copies of a sample at distance
-0. ``DistanceBlock`` is for points that meet each other: they stay as the model gave them, and
-only blocks are turned into float64, so that ties are ties and nothing overflows, at a
-few MiB. ``fix`` is for many rows that meet a few fixed points, where a row must get the
-same bits in every batch. Matrix products do not give that in floating point, so
-coordinates are rounded to whole numbers of a small step first, few enough bits that
-products and sums stay below 2**53, where float64 counts exactly: every order of
-additions gives the same number.
+0. ``DistanceBlock`` is for points that meet each other: they stay as the model gave
+them, and only blocks are turned into float64, so that ties are ties and nothing
+overflows, at a few MiB. ``fix`` is for many rows that meet a few fixed points, where a
+row must get the same bits in every batch. Matrix products do not give that in floating
+point, so coordinates are rounded to whole numbers of a small step first, few enough
+bits that products and sums stay below 2**53, where float64 counts exactly: every order
+of additions gives the same number.
 """
 
 import math

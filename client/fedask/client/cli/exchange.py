@@ -72,7 +72,7 @@ def export_command(
 ) -> None:
     """Write samples as tasks for Label Studio, or what people said as a table.
 
-    A .csv holds the verdicts that stand: uid, label, annotator, at, kind. JSON holds
+    A .csv holds the annotations that stand: uid, label, annotator, at, kind. JSON holds
     tasks, with a labelling configuration (.xml) beside it, and of samples that do not
     wait what people said. These files hold samples and names in clear.
 
@@ -84,7 +84,7 @@ def export_command(
             now = opened.clock.now()
             said = export_table(opened.store, opened.task.classes, path, now)
             opened.store.record(
-                Event.EXPORTED, at=None, to="table", verdicts=said.verdicts
+                Event.EXPORTED, at=None, to="table", annotations=said.answers
             )
             tell(said._asdict(), (), json=json)
             return

@@ -30,7 +30,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     rows = [("samples in the data", _count(found["samples"]))]
     rows += [(f"queue: {state}", str(n)) for state, n in found["queue"].items()]
     rows += [(f"labels: {name}", str(n)) for name, n in found["labels"].items()]
-    rows += [(f"verdicts of {who}", str(n)) for who, n in found["people"].items()]
+    rows += [(f"annotations of {who}", str(n)) for who, n in found["people"].items()]
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
     rows += _accuracy_rows(found["accuracy"])

@@ -1,1 +1,1 @@
-"""People answer: the queue, the desk that gives samples and takes verdicts."""
+"""People answer: the queue, the desk that gives samples and takes annotations."""

@@ -1,7 +1,7 @@
 """What people say about a sample, and when that settles it. Pure: no store, no clock.
 
-Called by ``sheet`` and the desk. An *opinion* is a verdict that still stands and was
-asked for its own sake: not taken back, not a control.
+Called by ``sheet`` and the desk. An *opinion* is an annotation that still stands and
+was asked for its own sake: not taken back, not a control.
 """
 
 import math
@@ -19,7 +19,7 @@ MAX_OPINIONS = 99  # of a majority: nobody pays for more
 
 
 class Kind(StrEnum):
-    """How a verdict came to be."""
+    """How an annotation came to be."""
 
     LABEL = "label"  # a class, for a sample that was on the screen
     SKIP = "skip"  # not usable: ends the question
@@ -66,7 +66,8 @@ class Annotation:
     control
         Whether the label was known already. It never changes the item.
     place
-        Number of the verdict whose place it took, if it is a correction; else its own.
+        Number of the annotation whose place it took, if it is a correction; else its
+        own.
     """
 
     number: int = 0
@@ -89,7 +90,7 @@ class Lease:
     Parameters
     ----------
     token
-        To be given back with the verdict; nobody else has it.
+        To be given back with the annotation; nobody else has it.
     until
         When others may get the sample.
     cycle, origin
@@ -105,12 +106,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Proof that a verdict is kept. The same for the same key, however often it comes.
+    """Proof that an annotation is kept; the same for a key, however often it comes.
 
     Parameters
     ----------
     number
-        Of the verdict.
+        Of the annotation.
     shared
         Near-duplicates that got the same label.
     """
@@ -134,7 +135,7 @@ class LabellingProgress:
     classes
         Labels per class index.
     annotators
-        Verdicts that stand, per annotator.
+        Annotations that stand, per annotator.
     today
         Of those of people, how many were given since midnight UTC.
     controls
@@ -211,16 +212,18 @@ class AgreementRule:
         """
         votes: Counter[int] = Counter()
         unsure = 0
-        for verdict in sorted(opinions, key=lambda v: v.place or v.number or math.inf):
-            unsure += verdict.kind is Kind.UNSURE
-            if verdict.kind is Kind.SKIP or unsure == self.unsure:
+        for annotation in sorted(
+            opinions, key=lambda v: v.place or v.number or math.inf
+        ):
+            unsure += annotation.kind is Kind.UNSURE
+            if annotation.kind is Kind.SKIP or unsure == self.unsure:
                 return ItemState.SKIPPED, None
-            if verdict.label is None:
+            if annotation.label is None:
                 continue
-            votes[verdict.label] += 1
+            votes[annotation.label] += 1
             best = max(votes.values())
-            if verdict.kind is Kind.GIVEN or votes[verdict.label] == self.quorum:
-                return ItemState.LABELLED, verdict.label
+            if annotation.kind is Kind.GIVEN or votes[annotation.label] == self.quorum:
+                return ItemState.LABELLED, annotation.label
             if best + self.most - votes.total() < self.quorum:
                 return ItemState.SKIPPED, None  # no class can get there any more
         return None, None

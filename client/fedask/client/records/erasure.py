@@ -56,7 +56,7 @@ class ErasureStore(Protocol):
     """Forgets samples, for ever."""
 
     def forget(self, uids: Iterable[Uid]) -> Erased:
-        """Erase samples: key, labels, verdicts, leases, scores, payloads, all of it.
+        """Erase samples: key, labels, annotations, leases, scores, payloads, all of it.
 
         They are never asked or taken in again. One that the store does not know is
         barred all the same; one that is forgotten already is no error, and what it was

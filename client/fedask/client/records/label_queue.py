@@ -2,7 +2,7 @@
 
 Called by the device; kept by ``sqlite.label_queue`` and ``memory.label_queue``. The
 transition table here says what the device may do; stores ask it before they write. What
-people do goes through the desk, where the state follows from their verdicts.
+people do goes through the desk, where the state follows from their annotations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,7 +156,7 @@ class LabelStore(Protocol):
     ) -> frozenset[Uid]:
         """Keep an oracle's answers: uid to class index; all of them, or none.
 
-        Each is kept as a verdict of ``annotator`` and settles its sample, whatever
+        Each is kept as an annotation of ``annotator`` and settles its sample, whatever
         rule of agreement people have: the owner of the device chose the oracle.
         Returns the samples that were not answered before. Of the others the first
         answer is kept, so the same answer again changes nothing.
@@ -173,7 +173,7 @@ class LabelStore(Protocol):
     ) -> None:
         """Move samples to another state; to the same state is no move.
 
-        SKIPPED is kept as a verdict of ``ORACLE``; leases of what moves end.
+        SKIPPED is kept as an annotation of ``ORACLE``; leases of what moves end.
 
         Parameters
         ----------

@@ -1,10 +1,11 @@
-"""Precedents: questions as the experts saw them, and what their answers showed.
+"""Query records: questions as the experts saw them, and what their answers showed.
 
 Kept by the device's store, written by ``recorder.Recorder``, read by scorers that learn
-(``Known.history``). A precedent is written when its question is queued, and completed
-once, when its answer is there and no model has been trained on it: nothing is counted
-up, so that a message that comes twice, or a process that dies in between, neither loses
-nor repeats what was learnt. An expert is a scorer that ``ask.experts`` names.
+(``Known.history``). A query record is written when its question is queued, and
+completed once, when its answer is there and no model has been trained on it: nothing is
+counted up, so that a message that comes twice, or a process that dies in between,
+neither loses nor repeats what was learnt. An expert is a scorer that ``ask.experts``
+names.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,8 +108,8 @@ class OutcomeHistory:
 class QueryOutcomeStore(Protocol):
     """Keeps the newest ``MAX_QUERY_RECORDS``. Every call is one transaction."""
 
-    def put_asked(self, precedents: Iterable[QueryRecord]) -> None:
-        """Keep precedents without a finding.
+    def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
+        """Keep query records without a finding.
 
         One that has a finding is left alone; one that has none is replaced, for its
         question was asked again. Beyond the limit those of the oldest cycle go, of one
@@ -117,23 +118,23 @@ class QueryOutcomeStore(Protocol):
         ...
 
     def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
-        """Complete precedents; the first finding is kept, unknown uids are ignored."""
+        """Complete query records; the first outcome stays, unknown uids are ignored."""
         ...
 
-    def precedents(self) -> list[QueryRecord]:
+    def query_records(self) -> list[QueryRecord]:
         """Return what is kept, by uid."""
         ...
 
 
-def kept(precedents: Iterable[QueryRecord]) -> list[QueryRecord]:
+def kept(query_records: Iterable[QueryRecord]) -> list[QueryRecord]:
     """Return those that stay within the limit."""
-    return sorted(precedents, key=lambda p: (-p.cycle, p.uid))[:MAX_QUERY_RECORDS]
+    return sorted(query_records, key=lambda p: (-p.cycle, p.uid))[:MAX_QUERY_RECORDS]
 
 
 def history_of(
-    precedents: Sequence[QueryRecord], experts: str, width: int, planned: int
+    query_records: Sequence[QueryRecord], experts: str, width: int, planned: int
 ) -> OutcomeHistory:
-    """Lay out the precedents that have a finding, and are of the same experts.
+    """Lay out the query records that have a finding, and are of the same experts.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def history_of(
     """
     known = [
         (p.finding.cycle, p.uid, p, p.finding)
-        for p in precedents
+        for p in query_records
         if p.finding is not None and p.experts == experts
     ]
     known.sort(key=lambda row: row[:2])

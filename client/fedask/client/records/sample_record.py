@@ -1,7 +1,7 @@
 """All that is known of one sample in the queue, and the seam that keeps it.
 
 Called by the desk; kept by ``store.SqliteStore`` and ``testing.MemoryStore``. What a
-sample is follows from its verdicts and leases here, for both stores alike.
+sample is follows from its annotations and leases here, for both stores alike.
 """
 
 from collections import Counter
@@ -49,20 +49,20 @@ class SampleRecord:
 
     Parameters
     ----------
-    verdicts
+    annotations
         All of them, by number; those without a number last.
     holds
         All leases ever, by annotator.
     """
 
     item: Item
-    verdicts: tuple[Annotation, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     holds: tuple[LeaseRecord, ...] = ()
 
     @property
     def opinions(self) -> list[Annotation]:
-        """Verdicts that stand and may change the item."""
-        return [v for v in self.verdicts if v.undone is None and not v.control]
+        """Annotations that stand and may change the item."""
+        return [v for v in self.annotations if v.undone is None and not v.control]
 
     @property
     def running(self) -> list[LeaseRecord]:
@@ -94,17 +94,17 @@ class SampleRecord:
         return replace(self, holds=tuple(holds))
 
     def without(self, gone: Annotation, at: datetime) -> "SampleRecord":
-        """Take a verdict back; it stays in the list."""
+        """Take an annotation back; it stays in the list."""
         return replace(
             self,
-            verdicts=tuple(
+            annotations=tuple(
                 replace(v, undone=at) if v.number == gone.number else v
-                for v in self.verdicts
+                for v in self.annotations
             ),
         )
 
-    def with_verdict(self, fresh: Annotation, at: datetime) -> "SampleRecord":
-        """Add a verdict, in the place of the same annotator's before; end their lease.
+    def with_annotation(self, fresh: Annotation, at: datetime) -> "SampleRecord":
+        """Add an annotation in the place of its annotator's last one; end their lease.
 
         Parameters
         ----------
@@ -114,12 +114,12 @@ class SampleRecord:
         sheet, hold = self, self.hold_of(fresh.annotator)
         if hold is not None and hold.control == fresh.control:
             sheet = sheet.with_hold(replace(hold, until=None))
-        for before in sheet.verdicts:
+        for before in sheet.annotations:
             mine = before.annotator == fresh.annotator and before.undone is None
             if mine and before.control == fresh.control:
                 fresh = replace(fresh, place=before.place)
                 sheet = sheet.without(before, at)
-        return replace(sheet, verdicts=(*sheet.verdicts, fresh))
+        return replace(sheet, annotations=(*sheet.annotations, fresh))
 
     def withdrawn(self) -> "SampleRecord":
         """End all leases, and the question if it waits: it may not be shown now."""
@@ -135,7 +135,7 @@ class SampleRecord:
         return replace(self, item=item, holds=holds)
 
     def settled(self, rule: AgreementRule) -> "SampleRecord":
-        """Bring the item in line with its verdicts and leases.
+        """Bring the item in line with its annotations and leases.
 
         When the item is closed by this, leases of others end: their answers are still
         taken, but no longer waited for.
@@ -179,7 +179,7 @@ class SampleTransaction(Protocol):
         ...
 
     def write(self, sheet: SampleRecord) -> None:
-        """Keep a changed sheet. Verdicts without a number get the next one."""
+        """Keep a changed sheet. Annotations without a number get the next one."""
         ...
 
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
@@ -235,10 +235,10 @@ class SampleTransaction(Protocol):
         ...
 
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
-        """Return the verdicts given under a key, by number.
+        """Return the annotations given under a key, by number.
 
-        None stands for the last key of which a verdict stands that no running lease
-        of the same annotator is to replace; only those verdicts are returned.
+        None stands for the last key of which an annotation stands that no running lease
+        of the same annotator is to replace; only those annotations are returned.
         """
         ...
 
@@ -250,8 +250,8 @@ class AnnotationStore(Protocol):
         """Open the rows: all changes happen when the block ends, or none."""
         ...
 
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
-        """Return the last verdicts, newest first; of one annotator, or of all."""
+    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+        """Return the last annotations, newest first; of one annotator, or of all."""
         ...
 
     def progress(self, since: datetime) -> LabellingProgress:

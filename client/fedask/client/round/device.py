@@ -17,7 +17,10 @@ from fedask.client.labelling.oracles.oracle import SKIP, Oracle
 from fedask.client.learning.selection.pool_rating import Counted, Rater
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.selection.selector import Selector
-from fedask.client.learning.supervision.training_planner import TrainingPlanner, check_label
+from fedask.client.learning.supervision.training_planner import (
+    TrainingPlanner,
+    check_label,
+)
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import Trained, TrainingJob, WarmupJob
 from fedask.client.records.device_store import DeviceStore

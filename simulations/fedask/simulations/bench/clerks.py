@@ -193,7 +193,11 @@ def label_on_page(ward: Ward) -> None:
                 leased = http.post("/api/lease", json={"limit": 1}, headers=headers)
                 lease = leased.raise_for_status().json()["leases"][0]
                 uid = Uid(lease["uid"])
-                said = {"uid": uid, "token": lease["token"], "verdict": label_of(uid)}
+                said = {
+                    "uid": uid,
+                    "token": lease["token"],
+                    "annotation": label_of(uid),
+                }
                 said["key"] = os.urandom(12).hex()
                 kept = http.post("/api/answer", json=said, headers=headers)
                 kept.raise_for_status()

@@ -228,13 +228,13 @@ def _look(
             if problem := store.problem():
                 tally.broken += 1
                 tally.problems.append(problem)
-            verdicts = store.verdicts(10 * SAMPLES, None)
+            annotations = store.annotations(10 * SAMPLES, None)
             labels = {item.uid: item.label for item in store.items()}
     except Exception as err:  # noqa: BLE001  (whatever it is, it is a finding)
         tally.broken += 1
         tally.problems.append(f"{type(err).__name__}: {err}")
         return
-    _compare(promised, [v for v in verdicts if v.undone is None], labels, tally)
+    _compare(promised, [v for v in annotations if v.undone is None], labels, tally)
 
 
 def _compare(

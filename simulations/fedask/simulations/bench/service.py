@@ -123,13 +123,15 @@ def _work(
 def _kept(store: Path, samples: int) -> Counter[Uid]:
     """Count the answers to each sample that stand in the store, and are right."""
     with closing(StoreSettings().open(store, SystemClock(), "bench")) as opened:
-        verdicts = opened.verdicts(2 * samples, None)
+        annotations = opened.annotations(2 * samples, None)
         labels = {item.uid: item.label for item in opened.items()}
     return Counter(
-        verdict.uid
-        for verdict in verdicts
-        if verdict.undone is None
-        and verdict.label == labels[verdict.uid] == int(verdict.uid, 16) % CLASSES
+        annotation.uid
+        for annotation in annotations
+        if annotation.undone is None
+        and annotation.label
+        == labels[annotation.uid]
+        == int(annotation.uid, 16) % CLASSES
     )
 
 

@@ -1,6 +1,6 @@
 """Tables of the key figures per cycle and of paired statistics. Called by the report.
 
-No stars and no verdicts: a p-value stands beside the smallest one that so many seeds
+No stars and no annotations: a p-value stands beside the smallest one that so many seeds
 can give.
 """
 

@@ -1,4 +1,4 @@
-"""The labelling desk: gives samples to people and takes their verdicts.
+"""The labelling desk: gives samples to people and takes their annotations.
 
 Called by whatever people use: a page, a service, a terminal, an import; each a process
 of its own over the device's one file. Never by the server, which has no say here. Each
@@ -41,12 +41,12 @@ from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator
 
 MAX_HELD = 1000  # leases of one annotator
-# What the log calls a verdict; any other is a label.
+# What the log calls an annotation; any other is a label.
 _EVENTS: dict[Said, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
 
 
 class Desk:
-    """Where people get samples and leave verdicts. One per connection.
+    """Where people get samples and leave annotations. One per connection.
 
     Parameters
     ----------
@@ -151,20 +151,20 @@ class Desk:
         annotator: str,
         uid: Uid,
         token: str,
-        verdict: Said,
+        annotation: Said,
         key: str,
         also: Sequence[Uid] = (),
     ) -> Receipt:
         """Keep what an annotator says of a sample they were given.
 
         Taken even if the lease ran out; it counts unless others settled the sample in
-        the meantime. A second verdict of the same annotator replaces their first.
+        the meantime. A second annotation of the same annotator replaces their first.
 
         Parameters
         ----------
         token
             Of the lease.
-        verdict
+        annotation
             ``Label(class index)``, ``SKIP`` or ``UNSURE``.
         key
             Names this act of answering; the same key again changes nothing.
@@ -182,7 +182,7 @@ class Desk:
             If the sample is not in the queue.
         """
         who = parse_annotator(annotator)
-        check_said(verdict, key, also, self._settings.classes)
+        check_said(annotation, key, also, self._settings.classes)
         with self._open() as (book, now):
             if not book.given(who, key):
                 sheet = leased(book, who, uid, token)
@@ -191,25 +191,26 @@ class Desk:
                 for each in sheets:
                     check_right(book, each.item.uid, now)
                 for each in sheets:
-                    fresh = annotation_on(each, who, verdict, key, now)
+                    fresh = annotation_on(each, who, annotation, key, now)
                     if each is not sheet:
                         fresh = shared(fresh)
-                    book.write(each.with_verdict(fresh, now).settled(self._rule))
-                event = _EVENTS.get(verdict, Event.LABELLED)
+                    book.write(each.with_annotation(fresh, now).settled(self._rule))
+                event = _EVENTS.get(annotation, Event.LABELLED)
                 book.record(event, [each.item.uid for each in sheets], now, who)
             return receipt(book.given(who, key), uid)
 
-    def take(self, verdicts: Sequence[Annotation]) -> list[Taken]:
-        """Keep verdicts that people gave elsewhere, without a lease.
+    def take(self, annotations: Sequence[Annotation]) -> list[Taken]:
+        """Keep annotations that people gave elsewhere, without a lease.
 
         All of them, or none. The same key of the same annotator on the same sample
-        changes nothing when it comes again, even if the verdict was taken back in the
-        meantime. A newer verdict of an annotator replaces their older one, whichever
-        comes first. ``undo`` takes back what was taken last, like any other answer.
+        changes nothing when it comes again, even if the annotation was taken back in
+        the meantime. A newer annotation of an annotator replaces their older one,
+        whichever comes first. ``undo`` takes back what was taken last, like any other
+        answer.
 
         Parameters
         ----------
-        verdicts
+        annotations
             Each with sample, annotator, kind, label, time (None: nobody knows) and key.
             GIVEN settles its sample at once; LABEL and SHARED are an opinion under the
             rule of agreement.
@@ -223,22 +224,26 @@ class Desk:
         ------
         ProtocolError
             If one of them is nothing that a person may have said: see
-            ``taking.check_verdict``.
+            ``taking.check_annotation``.
         """
-        self.check(verdicts)
+        self.check(annotations)
         with self._open() as (book, now):
-            taken = [take(book, self._rule, verdict, now) for verdict in verdicts]
+            taken = [
+                take(book, self._rule, annotation, now) for annotation in annotations
+            ]
             acts: dict[tuple[Event, Annotator], list[Uid]] = {}
-            for verdict, became in zip(verdicts, taken, strict=True):
+            for annotation, became in zip(annotations, taken, strict=True):
                 if became is Taken.KEPT:
-                    event = _EVENTS.get(verdict.kind, Event.LABELLED)
-                    acts.setdefault((event, verdict.annotator), []).append(verdict.uid)
+                    event = _EVENTS.get(annotation.kind, Event.LABELLED)
+                    acts.setdefault((event, annotation.annotator), []).append(
+                        annotation.uid
+                    )
             for (event, who), uids in acts.items():
                 book.record(event, uids, now, who)
             return taken
 
-    def take_back(self, verdicts: Sequence[Annotation]) -> list[Annotation]:
-        """Take back verdicts of ``take``, as their annotators did where they gave them.
+    def take_back(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Take back what ``take`` kept, as its annotators did where they gave it.
 
         One that a model was trained on stands, as for ``undo``; nobody is given the
         sample, which waits again.
@@ -250,23 +255,25 @@ class Desk:
         """
         gone: list[Annotation] = []
         with self._open() as (book, now):
-            for verdict in verdicts:
-                given = book.given(verdict.annotator, verdict.key)
+            for annotation in annotations:
+                given = book.given(annotation.annotator, annotation.key)
                 if all(each.undone is not None for each in given):
                     continue  # taken back, replaced or erased in the meantime
-                sheet = book.sheet(verdict.uid)
+                sheet = book.sheet(annotation.uid)
                 if sheet.item.state is ItemState.TRAINED:
                     continue
-                sheet = sheet.without(verdict, now).settled(self._rule)
-                may_wait = book.may_show(verdict.uid, now)
+                sheet = sheet.without(annotation, now).settled(self._rule)
+                may_wait = book.may_show(annotation.uid, now)
                 book.write(sheet if may_wait else sheet.withdrawn())
-                gone.append(verdict)
-            for who in sorted({verdict.annotator for verdict in gone}):
-                uids = [verdict.uid for verdict in gone if verdict.annotator == who]
+                gone.append(annotation)
+            for who in sorted({annotation.annotator for annotation in gone}):
+                uids = [
+                    annotation.uid for annotation in gone if annotation.annotator == who
+                ]
                 book.record(Event.UNDONE, uids, now, who)
         return gone
 
-    def check(self, verdicts: Iterable[Annotation]) -> None:
+    def check(self, annotations: Iterable[Annotation]) -> None:
         """Refuse what ``take`` would refuse; nothing is kept.
 
         Raises
@@ -275,13 +282,13 @@ class Desk:
             As ``take``.
         """
         now = self._clock.now()
-        for verdict in verdicts:
-            check_annotation(verdict, self._settings.classes, now)
+        for annotation in annotations:
+            check_annotation(annotation, self._settings.classes, now)
 
     def undo(self, annotator: str, key: str | None = None) -> Uid | None:
         """Take back an annotator's last answer and give them the sample again.
 
-        With it go the verdicts on near-duplicates. One that a model was trained on
+        With it go the annotations on near-duplicates. One that a model was trained on
         stands until it is answered anew: then the sample is trained on again.
 
         Parameters
@@ -311,12 +318,12 @@ class Desk:
             self._leases.end(book, who, now)
 
     def progress(self, annotator: str | None = None) -> LabellingProgress:
-        """Count states, classes and verdicts.
+        """Count states, classes and annotations.
 
         Parameters
         ----------
         annotator
-            Who asks: they see their own verdicts and no controls. None: the site.
+            Who asks: they see their own annotations and no controls. None: the site.
         """
         midnight = datetime.combine(self._clock.now().astimezone(UTC), time(), UTC)
         all_of_it = self._store.progress(midnight)
@@ -327,7 +334,7 @@ class Desk:
         return replace(all_of_it, annotators={who: mine}, controls={})
 
     def history(self, limit: int, annotator: str | None = None) -> list[Annotation]:
-        """Return the last verdicts, newest first, those taken back among them.
+        """Return the last annotations, newest first, those taken back among them.
 
         Parameters
         ----------
@@ -337,9 +344,9 @@ class Desk:
             Who asks: they see their own, and not which were controls. None: the site.
         """
         if annotator is None:
-            return self._store.verdicts(limit, None)
-        mine = self._store.verdicts(limit, parse_annotator(annotator))
-        return [replace(verdict, control=False) for verdict in mine]
+            return self._store.annotations(limit, None)
+        mine = self._store.annotations(limit, parse_annotator(annotator))
+        return [replace(annotation, control=False) for annotation in mine]
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return waiting samples so close to this one that one answer may serve all."""

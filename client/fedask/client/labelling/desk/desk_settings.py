@@ -23,7 +23,7 @@ class DeskSettings:
     lease_s
         Seconds until a sample that nobody answered goes to somebody else.
     unsure
-        UNSURE verdicts after which a sample is given up.
+        UNSURE annotations after which a sample is given up.
     controls
         Share of leases, in [0, 1), that are controls: of a known label, hidden among
         the others.

@@ -1,7 +1,7 @@
-"""Verdicts under a lease: what a person says of a sample they were given.
+"""Annotations under a lease: what a person says of a sample they were given.
 
-Called by the desk, within an open book. Verdicts without a lease are the business of
-``taking``; what a verdict does to a sample is for ``sheet`` to say.
+Called by the desk, within an open book. Annotations without a lease are the business of
+``taking``; what an annotation does to a sample is for ``sheet`` to say.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def check_said(said: Said, key: str, also: Sequence[Uid], classes: int) -> None:
             msg = f"label {said.index} is not one of {classes} classes"
             raise ProtocolError(msg)
     elif said not in (SKIP, UNSURE):
-        msg = f"a verdict is a label, SKIP or UNSURE, not {said!r:.40}"
+        msg = f"an annotation is a label, SKIP or UNSURE, not {said!r:.40}"
         raise ProtocolError(msg)
     elif also:
         msg = "only a label can be shared with near-duplicates"
@@ -53,7 +53,7 @@ def check_said(said: Said, key: str, also: Sequence[Uid], classes: int) -> None:
 def shared_with(
     book: SampleTransaction, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
 ) -> list[SampleRecord]:
-    """Return the sheets of near-duplicates that a verdict is for, too.
+    """Return the sheets of near-duplicates that an annotation is for, too.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def shared_with(
 
 
 def check_right(book: SampleTransaction, uid: Uid, now: datetime) -> None:
-    """Refuse a verdict on what may not be used any more: it could not be either.
+    """Refuse an annotation on what may not be used any more: it could not be either.
 
     Raises
     ------
@@ -97,12 +97,12 @@ def annotation_on(
     )
 
 
-def shared(verdict: Annotation) -> Annotation:
-    """Return a verdict as it stands for a near-duplicate."""
-    return replace(verdict, kind=Kind.SHARED, token="", control=False)
+def shared(annotation: Annotation) -> Annotation:
+    """Return an annotation as it stands for a near-duplicate."""
+    return replace(annotation, kind=Kind.SHARED, token="", control=False)
 
 
-def receipt(verdicts: Sequence[Annotation], uid: Uid) -> Receipt:
+def receipt(annotations: Sequence[Annotation], uid: Uid) -> Receipt:
     """Write the receipt for what was kept under one key.
 
     Raises
@@ -110,7 +110,7 @@ def receipt(verdicts: Sequence[Annotation], uid: Uid) -> Receipt:
     KeyReusedError
         If that is of another sample.
     """
-    first, *others = verdicts
+    first, *others = annotations
     if first.uid != uid or first.at is None:
         msg = f"this key was used for sample {first.uid}: every answer needs its own"
         raise KeyReusedError(msg)
@@ -120,5 +120,5 @@ def receipt(verdicts: Sequence[Annotation], uid: Uid) -> Receipt:
         kind=first.kind,
         label=first.label,
         at=first.at,
-        shared=tuple(verdict.uid for verdict in others),
+        shared=tuple(annotation.uid for annotation in others),
     )

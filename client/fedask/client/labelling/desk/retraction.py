@@ -31,12 +31,12 @@ def undo(
     last = book.given(who, None)
     if key is not None and (not last or last[0].key != key):
         return _taken_back(book, who, key)
-    for verdict in last:
-        sheet = book.sheet(verdict.uid)
-        if verdict.control or sheet.item.state is not ItemState.TRAINED:
-            sheet = sheet.without(verdict, now)
-        if book.may_show(verdict.uid, now):
-            sheet = leases.again(sheet, who, now, control=verdict.control)
+    for annotation in last:
+        sheet = book.sheet(annotation.uid)
+        if annotation.control or sheet.item.state is not ItemState.TRAINED:
+            sheet = sheet.without(annotation, now)
+        if book.may_show(annotation.uid, now):
+            sheet = leases.again(sheet, who, now, control=annotation.control)
             sheet = sheet.settled(rule)
         else:  # taken back, but not to be seen again
             sheet = sheet.settled(rule).withdrawn()

@@ -1,7 +1,7 @@
-"""Verdicts that come without a lease: from another tool, a file, the site itself.
+"""Annotations that come without a lease: from another tool, a file, the site itself.
 
 Called by the desk, within an open book. What comes in is untrusted; what it does to a
-sample is for ``sheet`` to say, as for any other verdict.
+sample is for ``sheet`` to say, as for any other annotation.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ _CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
 
 class Taken(StrEnum):
-    """What became of a verdict that came without a lease."""
+    """What became of an annotation that came without a lease."""
 
     KEPT = "kept"  # it stands now
     KNOWN = "known"  # it came before, whatever has become of it since
@@ -29,7 +29,7 @@ class Taken(StrEnum):
     BARRED = "barred"  # the sample may not be used any more
 
 
-def check_annotation(verdict: Annotation, classes: int, now: datetime) -> None:
+def check_annotation(annotation: Annotation, classes: int, now: datetime) -> None:
     """Refuse what no tool should bring.
 
     Parameters
@@ -46,24 +46,26 @@ def check_annotation(verdict: Annotation, classes: int, now: datetime) -> None:
         the key empty or too long, the time naive or in the future, or something set
         that the desk sets itself.
     """
-    parse_annotator(verdict.annotator)
-    check_key(verdict.key)
-    if verdict.kind not in _CLASSED and verdict.label is not None:
-        msg = f"sample {verdict.uid:.40}: {verdict.kind} goes without a label"
+    parse_annotator(annotation.annotator)
+    check_key(annotation.key)
+    if annotation.kind not in _CLASSED and annotation.label is not None:
+        msg = f"sample {annotation.uid:.40}: {annotation.kind} goes without a label"
         raise ProtocolError(msg)
-    if verdict.kind in _CLASSED and verdict.label not in range(classes):
-        msg = f"sample {verdict.uid:.40}: label {verdict.label} is not one of {classes}"
+    if annotation.kind in _CLASSED and annotation.label not in range(classes):
+        label = annotation.label
+        msg = f"sample {annotation.uid:.40}: label {label} is not one of {classes}"
         raise ProtocolError(msg + " classes")
-    if verdict.at is not None:
-        _check_time(verdict.at, now)
-    if (verdict.number, verdict.token, verdict.undone, verdict.place) != (
+    if annotation.at is not None:
+        _check_time(annotation.at, now)
+    if (annotation.number, annotation.token, annotation.undone, annotation.place) != (
         0,
         "",
         None,
         0,
-    ) or verdict.control:
-        msg = f"sample {verdict.uid:.40}: a verdict without a lease has no number, "
-        raise ProtocolError(msg + "token or place, is no control and was not undone")
+    ) or annotation.control:
+        msg = f"sample {annotation.uid:.40}: an annotation without a lease has no "
+        msg += "number, token or place, is no control and was not undone"
+        raise ProtocolError(msg)
 
 
 def check_key(key: str) -> None:
@@ -91,41 +93,41 @@ def _check_time(at: datetime, now: datetime) -> None:
 
 
 def take(
-    book: SampleTransaction, rule: AgreementRule, verdict: Annotation, now: datetime
+    book: SampleTransaction, rule: AgreementRule, annotation: Annotation, now: datetime
 ) -> Taken:
-    """Keep a verdict that ``check_annotation`` let through, if it is to be kept."""
-    known = book.given(verdict.annotator, verdict.key)
-    if any(each.uid == verdict.uid for each in known):
+    """Keep an annotation that ``check_annotation`` let through, if it is to be kept."""
+    known = book.given(annotation.annotator, annotation.key)
+    if any(each.uid == annotation.uid for each in known):
         return Taken.KNOWN
     try:
-        sheet = book.sheet(verdict.uid)
+        sheet = book.sheet(annotation.uid)
     except UnknownSampleError:
         return Taken.UNKNOWN
-    if not book.may_show(verdict.uid, now):
+    if not book.may_show(annotation.uid, now):
         return Taken.BARRED
-    taken = _judged(sheet, verdict)
+    taken = _judged(sheet, annotation)
     if taken is Taken.KEPT:
-        book.write(sheet.with_verdict(verdict, now).settled(rule))
+        book.write(sheet.with_annotation(annotation, now).settled(rule))
     return taken
 
 
-def _judged(sheet: SampleRecord, verdict: Annotation) -> Taken:
-    """Say what is to become of a verdict whose key is new.
+def _judged(sheet: SampleRecord, annotation: Annotation) -> Taken:
+    """Say what is to become of an annotation whose key is new.
 
     An act that came in another way, under another key, is known by its moment: the same
     annotator said the same of the same sample. One without a time is never newer than
     one with.
     """
-    mine = [v for v in sheet.verdicts if v.annotator == verdict.annotator]
+    mine = [v for v in sheet.annotations if v.annotator == annotation.annotator]
     for other in mine:
         same = (other.kind, other.label, other.at) == (
-            verdict.kind,
-            verdict.label,
-            verdict.at,
+            annotation.kind,
+            annotation.label,
+            annotation.at,
         )
         if same and not other.control and (other.at or other.undone is None):
             return Taken.KNOWN
     stood = [v.at for v in mine if v.undone is None and not v.control]
-    if any(at and (verdict.at is None or verdict.at < at) for at in stood):
+    if any(at and (annotation.at is None or annotation.at < at) for at in stood):
         return Taken.LATE
     return Taken.KEPT

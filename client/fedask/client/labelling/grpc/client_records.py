@@ -202,7 +202,7 @@ def receipt(answer: pb.SubmitResponse) -> Receipt:
         If it says nothing.
     """
     kinds = {"label": Kind.LABEL, "skip": SKIP, "unsure": UNSURE}
-    kind = kinds.get(answer.WhichOneof("verdict") or "")
+    kind = kinds.get(answer.WhichOneof("annotation") or "")
     if kind is None:
         raise MalformedError
     return Receipt(

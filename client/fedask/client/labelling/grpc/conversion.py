@@ -122,7 +122,7 @@ def said(request: pb.SubmitRequest, classes: int) -> Said:
         If they say nothing, the label is no class, or key or near-duplicates are out
         of range.
     """
-    kind = request.WhichOneof("verdict")
+    kind = request.WhichOneof("annotation")
     shared = len(request.also)
     ok = 1 <= len(request.key) <= MAX_KEY and shared <= MAX_ALSO
     if kind is None or not ok or (shared and kind != "label"):

@@ -51,8 +51,8 @@ class WriteLock(AnnotationStore):
             self._turn.release()
 
     @override
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
-        return self._store.verdicts(limit, annotator)
+    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+        return self._store.annotations(limit, annotator)
 
     @override
     def progress(self, since: datetime) -> LabellingProgress:

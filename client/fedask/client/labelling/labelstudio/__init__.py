@@ -1,1 +1,1 @@
-"""Exchange with other labelling tools: samples go out to them, verdicts come in."""
+"""Exchange with other labelling tools: samples go out to them, answers come in."""

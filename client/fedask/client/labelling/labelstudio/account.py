@@ -1,4 +1,4 @@
-"""What an import did, and how verdicts from another tool reach the desk.
+"""What an import did, and how answers from another tool reach the desk.
 
 Called by the readers of files and by the link to a labelling server. Never parses.
 
@@ -23,7 +23,7 @@ from fedask.common.errors import StoreError
 _log = logging.getLogger(__name__)
 
 MOST_NAMED = 100  # of what is set aside: the rest is only counted
-_TOGETHER = 200  # verdicts of a transaction: some 0.1 s, in which others wait
+_TOGETHER = 200  # answers of a transaction: some 0.1 s, in which others wait
 
 NOT_QUEUED = "the sample was never asked on this device"
 BARRED = "the sample may not be used any more: its right to be has ended"
@@ -67,7 +67,7 @@ class Account:
     Parameters
     ----------
     kept
-        Verdicts that stand now.
+        Answers that stand now.
     known
         Those that came before: nothing changed.
     late
@@ -88,19 +88,19 @@ class Account:
 def bring_in(
     desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
 ) -> Account:
-    """Keep verdicts that were read and checked before.
+    """Keep answers that were read and checked before.
 
     Parameters
     ----------
     samples
-        Verdicts of one sample each.
+        Answers of one sample each.
     asides
         What the reader set aside; unknown samples are added.
 
     Raises
     ------
     StoreError
-        If the disk refuses: says how many verdicts are kept.
+        If the disk refuses: says how many answers are kept.
     """
     counts: Counter[Taken] = Counter()
     for batch in _batches(samples):
@@ -108,16 +108,16 @@ def bring_in(
             taken = desk.take(batch)
         except StoreError as err:
             msg = (
-                f"{err}; {counts[Taken.KEPT]} verdicts were kept before that: mend the "
+                f"{err}; {counts[Taken.KEPT]} answers were kept before that: mend the "
             )
             msg += "disk and import the same again, what is kept is known"
             raise StoreError(msg) from err
         counts.update(taken)
-        for verdict, became in zip(batch, taken, strict=True):
+        for answer, became in zip(batch, taken, strict=True):
             if became in _ASIDE:
-                asides.add(verdict.uid, _ASIDE[became])
+                asides.add(answer.uid, _ASIDE[became])
     told = {became.value: number for became, number in counts.items()}
-    _log.info("verdicts_imported", extra={**told, "aside": asides.count})
+    _log.info("annotations_imported", extra={**told, "aside": asides.count})
     return Account(
         kept=counts[Taken.KEPT],
         known=counts[Taken.KNOWN],
@@ -128,10 +128,10 @@ def bring_in(
 
 
 def _batches(samples: Iterable[Sequence[Annotation]]) -> Iterator[list[Annotation]]:
-    """Put verdicts together, never parting those of one sample."""
+    """Put answers together, never parting those of one sample."""
     held: list[Sequence[Annotation]] = []
-    for verdicts in samples:
-        held.append(verdicts)
+    for answers in samples:
+        held.append(answers)
         if sum(map(len, held)) >= _TOGETHER:
             yield list(chain.from_iterable(held))
             held = []

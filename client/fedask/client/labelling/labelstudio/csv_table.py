@@ -1,4 +1,4 @@
-"""Verdicts as a table: CSV with the columns uid, label, annotator, at, kind.
+"""Answers as a table: CSV with the columns uid, label, annotator, at, kind.
 
 Called by whoever serves the people of one device. For spreadsheets, scripts and tools
 without an exchange of their own; holds no samples. Read line by line, never whole.
@@ -45,16 +45,16 @@ _CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
 
 class ExportedTable(NamedTuple):
-    """How many verdicts were written, and left out as their samples may not be used."""
+    """How many answers were written, and left out as their samples may not be used."""
 
-    verdicts: int
+    answers: int
     aside: int
 
 
 def export_table(
     store: AnnotationStore, classes: Sequence[str], path: Path, now: datetime
 ) -> ExportedTable:
-    """Write the verdicts that stand, oldest first.
+    """Write the answers that stand, oldest first.
 
     Controls are left out, and what is said of samples whose right to be used has ended
     at ``now``: whoever gets the file could use it. UTF-8 with a byte order mark, so
@@ -68,23 +68,23 @@ def export_table(
         If the disk refuses.
     """
     said = [
-        verdict
-        for verdict in reversed(store.verdicts(_EVERY, None))
-        if verdict.undone is None and not verdict.control
+        answer
+        for answer in reversed(store.annotations(_EVERY, None))
+        if answer.undone is None and not answer.control
     ]
     with store.book() as book:
         may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
-    usable = [verdict for verdict in said if may[verdict.uid]]
-    write_whole(path, _lines(_row(verdict, classes) for verdict in usable))
-    done = ExportedTable(verdicts=len(usable), aside=len(said) - len(usable))
-    _log.info("verdicts_exported", extra=done._asdict())
+    usable = [answer for answer in said if may[answer.uid]]
+    write_whole(path, _lines(_row(answer, classes) for answer in usable))
+    done = ExportedTable(answers=len(usable), aside=len(said) - len(usable))
+    _log.info("annotations_exported", extra=done._asdict())
     return done
 
 
 def import_table(
     desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
 ) -> Account:
-    """Keep the verdicts of a table.
+    """Keep the answers of a table.
 
     The file is read twice: refused whole if one line is wrong, then kept. Lines of
     unknown samples are set aside, and the rest is kept.
@@ -105,8 +105,8 @@ def import_table(
     """
     with open_capped(path, most) as file, closing(_text(file)) as lines:
         table = _Table(lines, path, reading, most)
-        for verdict in table.verdicts():
-            table.refuse(desk, verdict)
+        for answer in table.answers():
+            table.refuse(desk, answer)
         return bring_in(desk, table.again(), Asides())
 
 
@@ -121,10 +121,10 @@ def _lines(rows: Iterator[Sequence[str]]) -> Iterator[bytes]:
         buffer.truncate()
 
 
-def _row(verdict: Annotation, classes: Sequence[str]) -> list[str]:
-    label = class_of(verdict, classes) or ""
-    at = "" if verdict.at is None else verdict.at.isoformat()
-    cells = [verdict.uid, label, verdict.annotator, at, verdict.kind.value]
+def _row(answer: Annotation, classes: Sequence[str]) -> list[str]:
+    label = class_of(answer, classes) or ""
+    at = "" if answer.at is None else answer.at.isoformat()
+    cells = [answer.uid, label, answer.annotator, at, answer.kind.value]
     return [_guarded(cell) for cell in cells]
 
 
@@ -155,8 +155,8 @@ class _Table:
         self._most = most
         self._where = str(path)
 
-    def verdicts(self) -> Iterator[Annotation]:
-        """Yield the verdicts from the first line on."""
+    def answers(self) -> Iterator[Annotation]:
+        """Yield the answers from the first line on."""
         self._lines.seek(0)
         rows = csv.reader(self._limited(), strict=True)
         try:
@@ -165,26 +165,26 @@ class _Table:
             for row in rows:
                 self._where = f"{self._path} line {rows.line_num}"
                 if row:  # an empty line, as at the end of a file
-                    yield _verdict(row, header, self._where, self._reading)
+                    yield _annotation(row, header, self._where, self._reading)
         except (UnicodeDecodeError, csv.Error, OSError) as err:
             # Not the text of a decoding error: it quotes what stands there.
             told = err if isinstance(err, csv.Error) else type(err).__name__
             msg = f"{self._path} line {rows.line_num} cannot be read: {told}"
             raise DataError(msg) from err
 
-    def refuse(self, desk: Desk, verdict: Annotation) -> None:
+    def refuse(self, desk: Desk, answer: Annotation) -> None:
         """Refuse the line that was read last, if the desk would."""
         try:
-            desk.check([verdict])
+            desk.check([answer])
         except ProtocolError as err:
             msg = f"{self._where}: {err}; nothing was kept"
             raise DataError(msg) from err
 
     def again(self) -> Iterator[list[Annotation]]:
-        """Yield the verdicts of a file that was read and found right."""
+        """Yield the answers of a file that was read and found right."""
         try:
-            for verdict in self.verdicts():
-                yield [verdict]
+            for answer in self.answers():
+                yield [answer]
         except DataError as err:
             msg = f"{self._path} was changed while it was imported: import it again, "
             raise DataError(msg + "what is kept is known") from err
@@ -211,14 +211,14 @@ def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
         raise DataError(msg)
     for name in header:
         if name not in COLUMNS:
-            msg = f"{path}: column {name!r:.40} is none of a table of verdicts"
+            msg = f"{path}: column {name!r:.40} is none of a table of answers"
             raise DataError(msg + nearest(name, COLUMNS))
     if len(set(header)) < len(header):
         msg = f"{path}: a column is there twice"
         raise DataError(msg)
 
 
-def _verdict(
+def _annotation(
     row: Sequence[str], header: Sequence[str], where: str, reading: Reading
 ) -> Annotation:
     if len(row) != len(header):

@@ -1,6 +1,6 @@
-"""Which verdicts stand here though their annotation is gone from its project.
+"""Which answers stand here though their annotation is gone from its project.
 
-Called by the pull from a server. Changes nothing. A verdict that came from there has a
+Called by the pull from a server. Changes nothing. An answer that came from there has a
 key that names its source and its annotation. It is *deleted* there if a task of its
 sample is there and the annotation is not; if the task is gone as well, somebody has
 tidied up, and what was said of it stands.
@@ -15,7 +15,7 @@ from fedask.client.labelling.labelstudio.studio_file import uid_of
 from fedask.client.records.annotation import Annotation
 from fedask.common.ids import Uid
 
-_EVERY = 2**62  # verdicts: more than a device holds
+_EVERY = 2**62  # answers: more than a device holds
 
 
 def deleted(
@@ -41,10 +41,10 @@ def deleted(
             )
     ours = annotation_prefix(source)
     return [
-        verdict
-        for verdict in desk.history(_EVERY)
-        if verdict.undone is None
-        and verdict.key.startswith(ours)
-        and verdict.uid in there
-        and not verdict.key.startswith(tuple(there[verdict.uid]))
+        answer
+        for answer in desk.history(_EVERY)
+        if answer.undone is None
+        and answer.key.startswith(ours)
+        and answer.uid in there
+        and not answer.key.startswith(tuple(there[answer.uid]))
     ]

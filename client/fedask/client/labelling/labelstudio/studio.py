@@ -72,7 +72,7 @@ class Pulled(Account):
     Parameters
     ----------
     deleted
-        Verdicts that stand here though their annotation was deleted there.
+        Answers that stand here though their annotation was deleted there.
     taken_back
         Those that were taken back for that reason.
     """
@@ -183,7 +183,7 @@ class Studio:
         told = [task for task in tasks if task["annotations"]]
         asides = Asides()
         samples = read_tasks(told, reading, asides, "the project", strict=False)
-        samples = [_sound(desk, verdicts, asides) for verdicts in samples]
+        samples = [_sound(desk, answers, asides) for answers in samples]
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
         back = desk.take_back(gone) if take_back else []
@@ -361,14 +361,14 @@ def _shown(inputs: object) -> set[tuple[str, str]]:
     }
 
 
-def _sound(desk: Desk, verdicts: list[Annotation], asides: Asides) -> list[Annotation]:
+def _sound(desk: Desk, answers: list[Annotation], asides: Asides) -> list[Annotation]:
     """Set aside what the desk would refuse."""
     kept = []
-    for verdict in verdicts:
+    for answer in answers:
         try:
-            desk.check([verdict])
+            desk.check([answer])
         except ProtocolError as err:
-            asides.add(verdict.uid, str(err))
+            asides.add(answer.uid, str(err))
         else:
-            kept.append(verdict)
+            kept.append(answer)
     return kept

@@ -1,9 +1,9 @@
-"""Verdicts as annotations of Label Studio, and back. Pure: no store, no file.
+"""Answers as annotations of Label Studio, and back. Pure: no store, no file.
 
 Called by the export, the import and the link to a server. What is read here came from
 another tool: nothing of it is believed before it is checked.
 
-| annotation | verdict |
+| annotation | answer |
 | --- | --- |
 | ``was_cancelled`` | SKIP |
 | no result | UNSURE: somebody looked and chose no class |
@@ -11,7 +11,7 @@ another tool: nothing of it is believed before it is checked.
 | one choice, ``ground_truth``, if that is to be believed | GIVEN: settles it at once |
 
 ``completed_by`` is the annotator, ``updated_at`` the time: an annotation that was
-changed is a newer verdict of the same annotator. The name of its source, its id and its
+changed is a newer answer of the same annotator. The name of its source, its id and its
 time make the key, each in its place (``annotation_key``), so that it can be told later
 whether the annotation is still there. A file that fedask wrote also says key, kind and
 time as they were (``fedask``), which Label Studio itself drops; they count if the
@@ -129,10 +129,10 @@ def _short(told: object) -> str:
     return hashlib.blake2b(str(told).encode(), digest_size=8).hexdigest()
 
 
-def key_of(verdict: Annotation) -> str:
-    """Return the key that a verdict is exported with; oracles give none."""
-    return verdict.key or derived_key(
-        verdict.uid, verdict.annotator, verdict.kind, verdict.label, verdict.at
+def key_of(answer: Annotation) -> str:
+    """Return the key that an answer is exported with; oracles give none."""
+    return answer.key or derived_key(
+        answer.uid, answer.annotator, answer.kind, answer.label, answer.at
     )
 
 
@@ -147,27 +147,27 @@ def choice(name: str, to_name: str) -> dict[str, Any]:
     }
 
 
-def class_of(verdict: Annotation, classes: Sequence[str]) -> str | None:
-    """Return the name of the class that a verdict says, None if it says none.
+def class_of(answer: Annotation, classes: Sequence[str]) -> str | None:
+    """Return the name of the class that an answer says, None if it says none.
 
     Raises
     ------
     DataError
         If there is no such class.
     """
-    if verdict.label is None:
+    if answer.label is None:
         return None
-    if verdict.label not in range(len(classes)):
-        msg = f"sample {verdict.uid}: label {verdict.label} is not one of "
+    if answer.label not in range(len(classes)):
+        msg = f"sample {answer.uid}: label {answer.label} is not one of "
         msg += f"{len(classes)} classes: is the store one of another task?"
         raise DataError(msg)
-    return classes[verdict.label]
+    return classes[answer.label]
 
 
 def to_annotation(
-    verdict: Annotation, classes: Sequence[str], to_name: str
+    answer: Annotation, classes: Sequence[str], to_name: str
 ) -> dict[str, Any]:
-    """Write a verdict.
+    """Write an answer.
 
     Parameters
     ----------
@@ -179,17 +179,17 @@ def to_annotation(
     DataError
         As ``class_of``.
     """
-    name = class_of(verdict, classes)
-    at = None if verdict.at is None else verdict.at.astimezone(UTC).isoformat()
+    name = class_of(answer, classes)
+    at = None if answer.at is None else answer.at.astimezone(UTC).isoformat()
     written: dict[str, Any] = {
-        "completed_by": {"email": verdict.annotator},
-        "was_cancelled": verdict.kind is Kind.SKIP,
-        "ground_truth": verdict.kind is Kind.GIVEN,
+        "completed_by": {"email": answer.annotator},
+        "was_cancelled": answer.kind is Kind.SKIP,
+        "ground_truth": answer.kind is Kind.GIVEN,
         "result": [] if name is None else [choice(name, to_name)],
     }
     if at is not None:
         written |= {"created_at": at, "updated_at": at}
-    ours = {"key": key_of(verdict), "kind": verdict.kind.value, "label": name, "at": at}
+    ours = {"key": key_of(answer), "kind": answer.kind.value, "label": name, "at": at}
     return {**written, _OURS: ours}
 
 

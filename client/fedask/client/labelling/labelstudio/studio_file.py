@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 MOST_BYTES = 256 * 2**20  # of a file: Label Studio imports no more either
 MOST_VALUES = 10_000_000  # in it: parsed, each takes some hundred bytes of memory
-MOST_VERDICTS = 1_000_000  # of a file
+MOST_ANNOTATIONS = 1_000_000  # of a file
 _NAMED = 5  # wrong annotations in one message
 
 NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
@@ -61,7 +61,7 @@ def export_tasks(shelf: TaskExport, which: Which, path: Path) -> ExportedTasks:
     """Write samples as tasks, and beside them (``.xml``) their labelling configuration.
 
     A task at a time, so that an export needs no more memory than its largest sample;
-    the file appears when it is whole. What waits goes out without the verdicts it has:
+    the file appears when it is whole. What waits goes out without the answers it has:
     Label Studio would refuse those of people it does not know, and take the moment of
     its own import for theirs, so that an opinion which was changed here meanwhile would
     come back as the newest.
@@ -192,11 +192,11 @@ def read_tasks(
             continue
         annotations = _annotations(task, where, number)
         count += len(annotations)
-        if count > MOST_VERDICTS:
-            msg = f"{where} has more than {MOST_VERDICTS} annotations: part it"
+        if count > MOST_ANNOTATIONS:
+            msg = f"{where} has more than {MOST_ANNOTATIONS} annotations: part it"
             raise DataError(msg)
-        verdicts, reasons = _verdicts(annotations, uid, reading)
-        samples.setdefault(uid, []).extend(verdicts)
+        answers, reasons = _answers(annotations, uid, reading)
+        samples.setdefault(uid, []).extend(answers)
         for reason in reasons:
             if strict:
                 wrong.append(f"task {number}, {reason}")
@@ -206,22 +206,22 @@ def read_tasks(
         first = "; ".join(wrong[:_NAMED])
         msg = f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
         raise DataError(msg)
-    for verdicts in samples.values():
-        verdicts.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
+    for answers in samples.values():
+        answers.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
     return list(samples.values())
 
 
-def _verdicts(
+def _answers(
     annotations: list[Any], uid: Uid, reading: Reading
 ) -> tuple[list[Annotation], list[str]]:
     """Read the annotations of a task; returns what is wrong with the others."""
-    verdicts, reasons = [], []
+    answers, reasons = [], []
     for place, annotation in enumerate(annotations):
         try:
-            verdicts.append(from_annotation(annotation, uid, reading))
+            answers.append(from_annotation(annotation, uid, reading))
         except DataError as err:
             reasons.append(f"annotation {place}: {err}")
-    return verdicts, reasons
+    return answers, reasons
 
 
 def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
@@ -233,7 +233,7 @@ def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> Non
         With the desk's reason.
     """
     try:
-        desk.check(verdict for verdicts in samples for verdict in verdicts)
+        desk.check(answer for answers in samples for answer in answers)
     except ProtocolError as err:
         msg = f"{where}: {err}; nothing was kept"
         raise DataError(msg) from err

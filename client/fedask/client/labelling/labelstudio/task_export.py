@@ -2,7 +2,7 @@
 
 Called by the export to a file and by the link to a server. Reads the device's store and
 shows its samples; changes neither. Controls are not told: an export never says which
-verdicts were a test of their annotator.
+answers were a test of their annotator.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from fedask.client.records.sample_record import AnnotationStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
-_EVERY = 2**62  # verdicts: more than a device holds
+_EVERY = 2**62  # answers: more than a device holds
 
 
 class ExportStore(LabelStore, ScoreStore, AnnotationStore, Protocol):
@@ -116,7 +116,7 @@ class TaskExport:
         asides
             Takes the samples that are gone from the data, or are not like the first.
         annotated
-            Whether to tell the verdicts that stand.
+            Whether to tell the answers that stand.
 
         Raises
         ------
@@ -143,10 +143,9 @@ class TaskExport:
             task: dict[str, Any] = {"data": data, "meta": _meta(items[uid])}
             if uid in guesses:
                 task["predictions"] = [_prediction(*guesses[uid], to_name)]
-            if verdicts := said.get(uid):
+            if answers := said.get(uid):
                 task["annotations"] = [
-                    to_annotation(verdict, self.classes, to_name)
-                    for verdict in verdicts
+                    to_annotation(answer, self.classes, to_name) for answer in answers
                 ]
             yield StudioTask(uid=uid, fields=fields, json=task)
 
@@ -155,11 +154,11 @@ class TaskExport:
         return labelling_config(self.classes, fields)
 
     def _said(self) -> dict[Uid, list[Annotation]]:
-        """Return the verdicts that stand, oldest first; controls left out."""
+        """Return the answers that stand, oldest first; controls left out."""
         said: dict[Uid, list[Annotation]] = {}
-        for verdict in reversed(self._store.verdicts(_EVERY, None)):
-            if verdict.undone is None and not verdict.control:
-                said.setdefault(verdict.uid, []).append(verdict)
+        for answer in reversed(self._store.annotations(_EVERY, None)):
+            if answer.undone is None and not answer.control:
+                said.setdefault(answer.uid, []).append(answer)
         return said
 
     def _guesses(self) -> dict[Uid, tuple[str, float, str | None]]:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 DeskFactory = Callable[[], AbstractContextManager[Desk]]
 MAX_SHOWN = 4096  # samples per annotator that they may look at again
 MAX_KEPT_BYTES = 64 << 20  # of drawn samples
-_LOOKED_BACK = 50  # verdicts, for the one to be taken back
+_LOOKED_BACK = 50  # annotations, for the one to be taken back
 
 
 @contextmanager
@@ -123,10 +123,10 @@ class PageHandlers:
             if key is None:
                 return desk.undo(who)
             held = {lease.uid for lease in desk.lease(who, 0)}
-            for verdict in desk.history(_LOOKED_BACK, who):
-                if verdict.key == key:
-                    return verdict.uid if verdict.undone else desk.undo(who)
-                if verdict.undone is None and verdict.uid not in held:
+            for annotation in desk.history(_LOOKED_BACK, who):
+                if annotation.key == key:
+                    return annotation.uid if annotation.undone else desk.undo(who)
+                if annotation.undone is None and annotation.uid not in held:
                     break
             msg = "another answer was given since: take that one back first"
             raise ProtocolError(msg)

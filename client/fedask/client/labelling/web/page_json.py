@@ -71,7 +71,7 @@ def parse_answer(body: bytes) -> Answer:
     return Answer(
         uid=Uid(text_of(fields.get("uid"), _UID_CHARACTERS)),
         token=text_of(fields.get("token"), _KEY_CHARACTERS),
-        said=_said(fields.get("verdict")),
+        said=_said(fields.get("annotation")),
         key=text_of(fields.get("key"), _KEY_CHARACTERS),
         also=tuple(Uid(text_of(uid, _UID_CHARACTERS)) for uid in also),
     )
@@ -110,7 +110,7 @@ def _said(value: object) -> Said:
         return Label(value)  # the desk knows the classes
     if isinstance(value, str) and value in _SAID:
         return _SAID[value]
-    msg = "a verdict is a class, skip or unsure"
+    msg = "an annotation is a class, skip or unsure"
     raise ProtocolError(msg)
 
 

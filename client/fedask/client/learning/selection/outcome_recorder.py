@@ -1,4 +1,4 @@
-"""Records precedents: when a question is queued, and when its answer is there.
+"""Records query records: when a question is queued, and when its answer is there.
 
 Called by the asker, for scorers that learn. Never decides what is asked, and never
 trains. What it writes depends on the loaded model alone, so that a message that comes
@@ -23,7 +23,7 @@ from fedask.common.ids import Uid
 
 
 class OutcomeRecorder:
-    """The precedents of one device.
+    """The query records of one device.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class OutcomeRecorder:
         fresh = {i.uid: i.label for i in items if i.state is ItemState.LABELLED}
         if not fresh:
             return
-        kept = self._store.precedents()
+        kept = self._store.query_records()
         waiting = [p.uid for p in kept if p.finding is None and p.uid in fresh]
         if not waiting:
             return

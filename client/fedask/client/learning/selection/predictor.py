@@ -225,7 +225,7 @@ class Predictor:
             filled["consequences"] = matrix
         if "history" in self._needs:
             experts, cycles = self.experts, self._scenario.ask.cycles
-            kept = self._store.precedents()
+            kept = self._store.query_records()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
 

@@ -81,24 +81,31 @@ class RowCipher:
         """Return the pseudonym of an annotator's idempotency key."""
         return self._vault.name("key", annotator, key)
 
-    def seal_verdict(self, verdict: Annotation, at: str | None) -> dict[str, Any]:
-        """Return what stands in a verdict's row for its annotator, key and content."""
-        annotator = self.who(verdict.annotator)
-        key = self.key(verdict.annotator, verdict.key)
-        clear = (verdict.kind, at, annotator, key, verdict.control, verdict.place)
-        label = _NONE if verdict.label is None else verdict.label
-        content = _LABEL.pack(label) + _packed(
-            verdict.annotator, verdict.key, verdict.token
+    def seal_annotation(self, annotation: Annotation, at: str | None) -> dict[str, Any]:
+        """Return what an annotation's row says of annotator, key and content."""
+        annotator = self.who(annotation.annotator)
+        key = self.key(annotation.annotator, annotation.key)
+        clear = (
+            annotation.kind,
+            at,
+            annotator,
+            key,
+            annotation.control,
+            annotation.place,
         )
-        place = _said_of(verdict.uid, clear)
+        label = _NONE if annotation.label is None else annotation.label
+        content = _LABEL.pack(label) + _packed(
+            annotation.annotator, annotation.key, annotation.token
+        )
+        place = _said_of(annotation.uid, clear)
         return {
             "annotator": annotator,
             "key": key,
             "said": self._vault.seal(self._db, place, content),
         }
 
-    def verdict(self, row: Sequence[Any]) -> Annotation:
-        """Read a row of ``schema.VERDICT``."""
+    def annotation(self, row: Sequence[Any]) -> Annotation:
+        """Read a row of ``schema.ANNOTATION``."""
         number, uid, who, kind, at, key_name, said, undone, control, place = row
         clear = (kind, at, who, key_name, control, place)
         content = self._vault.unseal(self._db, _said_of(uid, clear), said)
@@ -136,12 +143,12 @@ class RowCipher:
         )
 
     def seal_finding(self, uid: Uid, truth: float, *, hit: bool) -> bytes:
-        """Return ``precedent.finding``: with the model, it tells the label."""
+        """Return ``query_record.finding``: with the model, it tells the label."""
         content = _FINDING.pack(truth, hit)
         return self._vault.seal(self._db, _finding_of(uid), content)
 
-    def precedent(self, row: Sequence[Any]) -> QueryRecord:
-        """Read a row of ``schema.PRECEDENT``."""
+    def query_record(self, row: Sequence[Any]) -> QueryRecord:
+        """Read a row of ``schema.QUERY_RECORD``."""
         uid, cycle, experts, descriptors, levels, found, envelope = row
         finding = None
         if found is not None:
@@ -199,11 +206,11 @@ class RowCipher:
         )
 
 
-def from_query_record(precedent: QueryRecord) -> tuple[object, ...]:
-    """Write a precedent without a finding: the first five of ``schema.PRECEDENT``."""
-    numbers = (precedent.descriptors, precedent.levels)
+def from_query_record(query_record: QueryRecord) -> tuple[object, ...]:
+    """Write a query record without an outcome: five of ``schema.QUERY_RECORD``."""
+    numbers = (query_record.descriptors, query_record.levels)
     blobs = (np.array(each, dtype="<f4").tobytes() for each in numbers)
-    return (precedent.uid, precedent.cycle, precedent.experts, *blobs)
+    return (query_record.uid, query_record.cycle, query_record.experts, *blobs)
 
 
 def _label_of(uid: str) -> Place:
@@ -211,7 +218,7 @@ def _label_of(uid: str) -> Place:
 
 
 def _finding_of(uid: str) -> Place:
-    return Place("precedent", "finding", uid)
+    return Place("query_record", "finding", uid)
 
 
 def _sure_of(uid: str) -> Place:
@@ -223,7 +230,7 @@ def _said_of(uid: str, clear: Sequence[object]) -> Place:
     kind, at, who, key, control, place = clear
     names = b"".join(each if isinstance(each, bytes) else b"" for each in (who, key))
     text = f"said {kind} {at} {names.hex()} {int(bool(control))} {place}"
-    return Place("verdict", text, uid)
+    return Place("annotation", text, uid)
 
 
 def _held_of(uid: str, who: bytes) -> Place:

@@ -28,12 +28,12 @@ from fedask.common.ids import Annotator, Uid
 
 
 class MemoryAnnotations(AnnotationStore, SampleTransaction):
-    """Items, verdicts and leases. Nothing here survives the process."""
+    """Items, annotations and leases. Nothing here survives the process."""
 
     def __init__(self) -> None:
         self._items: dict[Uid, Item] = {}
         self._priority: dict[Uid, float] = {}
-        self._verdicts: dict[int, Annotation] = {}  # by number
+        self._annotations: dict[int, Annotation] = {}  # by number
         self._said = 0  # the last number
         self._holds: dict[Uid, tuple[LeaseRecord, ...]] = {}
         self._right_until: dict[Uid, datetime] = {}
@@ -44,11 +44,11 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
     @contextmanager
     @override
     def book(self) -> Iterator[SampleTransaction]:
-        before = (dict(self._items), dict(self._verdicts), dict(self._holds))
+        before = (dict(self._items), dict(self._annotations), dict(self._holds))
         try:
             yield self
         except BaseException as err:
-            self._items, self._verdicts, self._holds = before
+            self._items, self._annotations, self._holds = before
             self._audit.settle(committed=False)
             if isinstance(err, (ProtocolError, PrivacyError)):
                 self._audit.append(None, Event.REFUSED, place="desk")
@@ -57,20 +57,22 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
         self._audit.settle(committed=True)
 
     @override
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
-        found = [v for v in self._verdicts.values() if annotator in {None, v.annotator}]
+    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+        found = [
+            v for v in self._annotations.values() if annotator in {None, v.annotator}
+        ]
         return found[::-1][: max(0, limit)]
 
     @override
     def progress(self, since: datetime) -> LabellingProgress:
-        standing = [v for v in self._verdicts.values() if v.undone is None]
+        standing = [v for v in self._annotations.values() if v.undone is None]
         right: dict[Annotator, tuple[int, int]] = {}
-        for verdict in sorted(standing, key=lambda v: v.annotator):
-            truth = self._items[verdict.uid].label
-            if verdict.control and None not in {verdict.label, truth}:
-                hits, all_of_them = right.get(verdict.annotator, (0, 0))
-                hits += verdict.label == truth
-                right[verdict.annotator] = (hits, all_of_them + 1)
+        for annotation in sorted(standing, key=lambda v: v.annotator):
+            truth = self._items[annotation.uid].label
+            if annotation.control and None not in {annotation.label, truth}:
+                hits, all_of_them = right.get(annotation.annotator, (0, 0))
+                hits += annotation.label == truth
+                right[annotation.annotator] = (hits, all_of_them + 1)
         labels = (i.label for i in self._items.values() if i.label is not None)
         return LabellingProgress(
             states=dict(Counter(item.state for item in self._items.values())),
@@ -99,7 +101,7 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
     def sheet(self, uid: Uid) -> SampleRecord:
         return SampleRecord(
             item=self._item(uid),
-            verdicts=tuple(v for v in self._verdicts.values() if v.uid == uid),
+            annotations=tuple(v for v in self._annotations.values() if v.uid == uid),
             holds=self._holds.get(uid, ()),
         )
 
@@ -107,11 +109,11 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
     def write(self, sheet: SampleRecord) -> None:
         self._items[sheet.item.uid] = sheet.item
         self._holds[sheet.item.uid] = sheet.holds
-        for verdict in sheet.verdicts:
-            if verdict.number:
-                self._verdicts[verdict.number] = verdict
+        for annotation in sheet.annotations:
+            if annotation.number:
+                self._annotations[annotation.number] = annotation
             else:
-                self._add_verdict(verdict)
+                self._add_annotation(annotation)
 
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
@@ -131,7 +133,7 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
         self, annotator: Annotator, start: Uid, now: datetime
     ) -> Uid | None:
         def is_new(sheet: SampleRecord) -> bool:
-            names = {v.annotator for v in sheet.verdicts}
+            names = {v.annotator for v in sheet.annotations}
             names |= {hold.annotator for hold in sheet.holds}
             able = self.may_show(sheet.item.uid, now)
             return sheet.known and annotator not in names and able
@@ -187,13 +189,13 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         mine = [
-            v for v in self._verdicts.values() if v.annotator == annotator and v.key
+            v for v in self._annotations.values() if v.annotator == annotator and v.key
         ]
         if key is None:
             held = self.leased(annotator=annotator)
             mine = [v for v in mine if v.undone is None and v.uid not in held]
             key = mine[-1].key if mine else ""
-        return [verdict for verdict in mine if verdict.key == key]
+        return [annotation for annotation in mine if annotation.key == key]
 
     def _record(
         self,
@@ -213,10 +215,12 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
         waiting.sort(key=lambda i: (-self._priority.get(i.uid, 1.0), i.cycle, i.uid))
         return waiting
 
-    def _add_verdict(self, verdict: Annotation) -> None:
+    def _add_annotation(self, annotation: Annotation) -> None:
         self._said += 1  # never a number twice, whatever is erased
-        place = verdict.place or self._said
-        self._verdicts[self._said] = replace(verdict, number=self._said, place=place)
+        place = annotation.place or self._said
+        self._annotations[self._said] = replace(
+            annotation, number=self._said, place=place
+        )
 
     def _end_leases(self, uid: Uid) -> None:
         """End whatever people hold of a sample that the device moves."""

@@ -130,7 +130,7 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
         self, uid: Uid, annotator: Annotator, kind: Kind, label: int | None
     ) -> None:
         """Keep what an oracle said, and end what people hold of the sample."""
-        self._add_verdict(
+        self._add_annotation(
             Annotation(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
         )
         self._end_leases(uid)

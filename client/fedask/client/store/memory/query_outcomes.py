@@ -1,4 +1,4 @@
-"""Precedents in memory: what ``sqlite.query_outcomes`` says in SQL."""
+"""Query records in memory: what ``sqlite.query_outcomes`` says in SQL."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,25 +20,25 @@ class MemoryQueryOutcomes(MemoryAnnotations, QueryOutcomeStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self._precedents: dict[Uid, QueryRecord] = {}
+        self._query_records: dict[Uid, QueryRecord] = {}
 
     @override
-    def put_asked(self, precedents: Iterable[QueryRecord]) -> None:
-        merged = dict(self._precedents)
-        for precedent in precedents:
-            before = merged.get(precedent.uid)
+    def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
+        merged = dict(self._query_records)
+        for query_record in query_records:
+            before = merged.get(query_record.uid)
             fresh = before is None or before.finding is None
-            if fresh and precedent.uid not in self._forgotten:
-                merged[precedent.uid] = replace(precedent, finding=None)
-        self._precedents = {each.uid: each for each in kept(merged.values())}
+            if fresh and query_record.uid not in self._forgotten:
+                merged[query_record.uid] = replace(query_record, finding=None)
+        self._query_records = {each.uid: each for each in kept(merged.values())}
 
     @override
     def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
         for uid, finding in findings.items():
-            before = self._precedents.get(uid)
+            before = self._query_records.get(uid)
             if before is not None and before.finding is None:
-                self._precedents[uid] = replace(before, finding=finding)
+                self._query_records[uid] = replace(before, finding=finding)
 
     @override
-    def precedents(self) -> list[QueryRecord]:
-        return [self._precedents[uid] for uid in sorted(self._precedents)]
+    def query_records(self) -> list[QueryRecord]:
+        return [self._query_records[uid] for uid in sorted(self._query_records)]

@@ -56,7 +56,13 @@ class MemoryStore(
         for uid in fresh:
             cycles = [c for c, used in sorted(self._trained_in.items()) if uid in used]
             self._forgotten[uid] = tuple(cycles)
-        kept = (self._items, self._priority, self._holds, self._precedents, self._sure)
+        kept = (
+            self._items,
+            self._priority,
+            self._holds,
+            self._query_records,
+            self._sure,
+        )
         for each in (*kept, self._right_until, self._seen):
             for uid in wanted:
                 each.pop(uid, None)
@@ -69,7 +75,9 @@ class MemoryStore(
         self._taken -= gone
         self._payloads = {u: p for u, p in self._payloads.items() if u not in gone}
         self._dropped -= gone
-        self._verdicts = {n: v for n, v in self._verdicts.items() if v.uid not in gone}
+        self._annotations = {
+            n: v for n, v in self._annotations.items() if v.uid not in gone
+        }
         self._trained_in = {c: used - gone for c, used in self._trained_in.items()}
         self._near = frozenset(p for p in self._near if gone.isdisjoint(p))
         self._drop_scores(wanted)

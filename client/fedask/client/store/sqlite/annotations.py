@@ -24,21 +24,21 @@ from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid
 
 _LAST = (
-    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608  (a constant)
+    f"SELECT {schema.ANNOTATION} FROM annotation "  # noqa: S608  (a constant)
     "WHERE ?1 IS NULL OR annotator = ?1 ORDER BY number DESC LIMIT ?2"
 )
 _LAST_OF_ONE = _LAST.replace("?1 IS NULL OR ", "")  # so that the index is used
-_NUMBER = f"SELECT {schema.VERDICT} FROM verdict WHERE number = ?"  # noqa: S608  (a constant)
+_NUMBER = f"SELECT {schema.ANNOTATION} FROM annotation WHERE number = ?"  # noqa: S608  (a constant)
 _CONTROLS = (
-    f"SELECT {schema.VERDICT} FROM verdict "  # noqa: S608  (a constant)
+    f"SELECT {schema.ANNOTATION} FROM annotation "  # noqa: S608  (a constant)
     "WHERE control = 1 AND undone IS NULL ORDER BY number"
 )
 _LABEL = "SELECT label FROM item WHERE uid = ?"
 _STATES = "SELECT state, count(*) FROM item GROUP BY state ORDER BY 1"
 _LABELS = "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
-_PEOPLE = """SELECT max(number), count(*) FROM verdict WHERE undone IS NULL
+_PEOPLE = """SELECT max(number), count(*) FROM annotation WHERE undone IS NULL
     GROUP BY annotator"""
-_SINCE = "SELECT count(*) FROM verdict WHERE undone IS NULL AND at >= ?"
+_SINCE = "SELECT count(*) FROM annotation WHERE undone IS NULL AND at >= ?"
 _NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
     WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
 _WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
@@ -46,7 +46,7 @@ _WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
 
 
 class SqliteAnnotations(Connection, AnnotationStore):
-    """Verdicts, leases, and what waits for people."""
+    """Annotations, leases, and what waits for people."""
 
     @contextmanager
     @override
@@ -60,13 +60,13 @@ class SqliteAnnotations(Connection, AnnotationStore):
             raise
 
     @override
-    def verdicts(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         query, who = _LAST, None
         if annotator is not None:
             query, who = _LAST_OF_ONE, self._sealer.who(annotator)
         with self._reading() as db:
             rows = db.execute(query, (who, max(0, limit)))
-            return list(map(self._sealer.verdict, rows))
+            return list(map(self._sealer.annotation, rows))
 
     @override
     def progress(self, since: datetime) -> LabellingProgress:
@@ -96,16 +96,16 @@ class SqliteAnnotations(Connection, AnnotationStore):
             return [(Uid(uid), score) for uid, score in db.execute(_WAITING)]
 
     def _people(self, db: sqlite3.Connection) -> dict[Annotator, int]:
-        """Count the verdicts of each annotator; one of each tells the name."""
+        """Count the annotations of each annotator; one of each tells the name."""
         people = db.execute(_PEOPLE).fetchall()
         last = (db.execute(_NUMBER, (number,)).fetchone() for number, _ in people)
-        names = [self._sealer.verdict(row).annotator for row in last]
+        names = [self._sealer.annotation(row).annotator for row in last]
         return dict(sorted(zip(names, (count for _, count in people), strict=True)))
 
     def _controls(self, db: sqlite3.Connection) -> dict[Annotator, tuple[int, int]]:
         """Count, per annotator, the controls that were right, and all with a class."""
         right: dict[Annotator, tuple[int, int]] = {}
-        for said in map(self._sealer.verdict, db.execute(_CONTROLS).fetchall()):
+        for said in map(self._sealer.annotation, db.execute(_CONTROLS).fetchall()):
             row = db.execute(_LABEL, (said.uid,)).fetchone()
             truth = self._sealer.label(said.uid, row[0])
             if said.label is not None and truth is not None:

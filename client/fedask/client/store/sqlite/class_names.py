@@ -14,7 +14,7 @@ from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.note import CLASSES, note, put_note
 from fedask.common.errors import ConfigError
 
-_ANY_LABEL = """SELECT EXISTS (SELECT 1 FROM verdict)
+_ANY_LABEL = """SELECT EXISTS (SELECT 1 FROM annotation)
     OR EXISTS (SELECT 1 FROM item WHERE label IS NOT NULL)"""
 
 

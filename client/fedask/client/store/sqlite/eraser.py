@@ -1,6 +1,6 @@
 """Erases samples from a device's SQLite file. Called by the store, in a transaction.
 
-The key of a sample goes first; then its rows, which the trigger that keeps verdicts
+The key of a sample goes first; then its rows, which the trigger that keeps annotations
 lets go for that reason alone. What stays is a keyed hash, so that the sample never
 comes back, and sealed beside it the cycles that it was trained in.
 """
@@ -25,10 +25,10 @@ _DELETE = (
     *(
         f"DELETE FROM {table} WHERE uid = ?1"  # noqa: S608  (constants)
         for table in (
-            "verdict",
+            "annotation",
             "lease",
             "item",
-            "precedent",
+            "query_record",
             "sure",
             "taken",
             "payload",

@@ -1,7 +1,7 @@
 """The label queue in a device's SQLite file. Part of the store: see ``SqliteStore``.
 
-What the device does with its samples; what people do is the business of ``verdicts``.
-Rows are never deleted on read.
+What the device does with its samples; what people do is the business of
+``annotations``. Rows are never deleted on read.
 """
 
 import sqlite3

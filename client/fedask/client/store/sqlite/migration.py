@@ -20,20 +20,20 @@ _ADD_ITEM = """INSERT INTO item (uid, state, cycle, label, asked, expired, lease
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _ITEMS = """SELECT uid, state, cycle, label, asked, expired, leased_until, origin,
     priority, taken, votes, known, outcome FROM plain_item"""
-_ADD_VERDICT = """INSERT INTO verdict
+_ADD_ANNOTATION = """INSERT INTO annotation
     (number, uid, annotator, kind, at, key, said, undone, control, place)
     VALUES (:number, :uid, :annotator, :kind, :at, :key, :said, :undone, :control,
         :place)"""
-_VERDICTS = """SELECT number, uid, annotator, kind, label, at, key, token, undone,
-    control, place FROM plain_verdict ORDER BY number"""
+_ANNOTATIONS = """SELECT number, uid, annotator, kind, label, at, key, token, undone,
+    control, place FROM plain_annotation ORDER BY number"""
 _ADD_LEASE = """INSERT INTO lease (uid, annotator, held, until, control)
     VALUES (?, ?, ?, ?, ?)"""
 _LEASES = "SELECT uid, annotator, token, until, control FROM plain_lease"
-_ADD_PRECEDENT = """INSERT INTO precedent
+_ADD_QUERY_RECORD = """INSERT INTO query_record
     (uid, cycle, experts, descriptors, levels, found, finding)
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
-_PRECEDENTS = """SELECT uid, cycle, experts, descriptors, levels, found, truth, hit
-    FROM plain_precedent"""
+_QUERY_RECORDS = """SELECT uid, cycle, experts, descriptors, levels, found, truth, hit
+    FROM plain_query_record"""
 _SCORING = "SELECT model_version, uids, scores, groups FROM plain_scoring"
 _ADD_SCORING = """INSERT INTO scoring (one, model_version, uids, scores, groups)
     VALUES (1, ?, ?, ?, ?)"""
@@ -42,9 +42,9 @@ _ADD_SCORING = """INSERT INTO scoring (one, model_version, uids, scores, groups)
 def seal_rows(db: sqlite3.Connection, sealer: RowCipher) -> None:
     """Move every row of the ``plain_`` tables to its new table, and drop those."""
     _items(db, sealer)
-    _verdicts(db, sealer)
+    _annotations(db, sealer)
     _leases(db, sealer)
-    _precedents(db, sealer)
+    _query_records(db, sealer)
     for version, uids, scores, groups in db.execute(_SCORING).fetchall():
         scored = Scored(
             np.array(uids.split(), dtype=np.str_),
@@ -57,7 +57,7 @@ def seal_rows(db: sqlite3.Connection, sealer: RowCipher) -> None:
 
 def drop_plain(db: sqlite3.Connection) -> None:
     """Drop the ``plain_`` tables."""
-    for name in ("item", "verdict", "lease", "precedent", "scoring"):
+    for name in ("item", "annotation", "lease", "query_record", "scoring"):
         db.execute(f"DROP TABLE plain_{name}")
 
 
@@ -68,12 +68,12 @@ def _items(db: sqlite3.Connection, sealer: RowCipher) -> None:
         db.execute(_ADD_ITEM, (uid, state, cycle, sealed, *rest))
 
 
-def _verdicts(db: sqlite3.Connection, sealer: RowCipher) -> None:
-    for row in db.execute(_VERDICTS):
+def _annotations(db: sqlite3.Connection, sealer: RowCipher) -> None:
+    for row in db.execute(_ANNOTATIONS):
         number, uid, annotator, kind, label, at, key, token, undone, control, place = (
             row
         )
-        verdict = Annotation(
+        annotation = Annotation(
             uid=Uid(uid),
             annotator=Annotator(annotator),
             kind=Kind(kind),
@@ -86,7 +86,7 @@ def _verdicts(db: sqlite3.Connection, sealer: RowCipher) -> None:
         )
         fields = {"number": number, "uid": uid, "kind": kind, "at": at}
         fields |= {"undone": undone, "control": control, "place": place}
-        db.execute(_ADD_VERDICT, fields | sealer.seal_verdict(verdict, at))
+        db.execute(_ADD_ANNOTATION, fields | sealer.seal_annotation(annotation, at))
 
 
 def _leases(db: sqlite3.Connection, sealer: RowCipher) -> None:
@@ -96,9 +96,9 @@ def _leases(db: sqlite3.Connection, sealer: RowCipher) -> None:
         db.execute(_ADD_LEASE, (*row, until, control))
 
 
-def _precedents(db: sqlite3.Connection, sealer: RowCipher) -> None:
-    for uid, *clear, found, truth, hit in db.execute(_PRECEDENTS):
+def _query_records(db: sqlite3.Connection, sealer: RowCipher) -> None:
+    for uid, *clear, found, truth, hit in db.execute(_QUERY_RECORDS):
         finding = None
         if found is not None:
             finding = sealer.seal_finding(uid, truth, hit=bool(hit))
-        db.execute(_ADD_PRECEDENT, (uid, *clear, found, finding))
+        db.execute(_ADD_QUERY_RECORD, (uid, *clear, found, finding))

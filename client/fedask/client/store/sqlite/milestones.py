@@ -5,8 +5,8 @@ open the file.
 
 They are not sealed. The accuracy is the server's own number, of no sample and no
 person, and the same on every device of the fleet; when it came says no more than the
-times of cycles and verdicts, and how many answers were trained on can be counted in the
-queue: both are in clear (ADR 10).
+times of cycles and annotations, and how many answers were trained on can be counted in
+the queue: both are in clear (ADR 10).
 """
 
 import json

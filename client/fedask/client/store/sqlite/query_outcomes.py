@@ -1,4 +1,4 @@
-"""Precedents in a device's SQLite file. Part of the store: see ``SqliteStore``."""
+"""Query records in a device's SQLite file. Part of the store: see ``SqliteStore``."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,24 +15,24 @@ from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.connection import Connection
 from fedask.common.ids import Uid
 
-_PUT_ASKED = """INSERT INTO precedent (uid, cycle, experts, descriptors, levels)
+_PUT_ASKED = """INSERT INTO query_record (uid, cycle, experts, descriptors, levels)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE
     SET cycle = excluded.cycle, experts = excluded.experts,
         descriptors = excluded.descriptors, levels = excluded.levels
     WHERE found IS NULL"""
-_DROP = """DELETE FROM precedent WHERE uid IN
-    (SELECT uid FROM precedent ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
-_UNFOUND = "SELECT 1 FROM precedent WHERE uid = ? AND found IS NULL"
-_PUT_FINDING = "UPDATE precedent SET found = ?, finding = ? WHERE uid = ?"
-_PRECEDENTS = f"SELECT {schema.PRECEDENT} FROM precedent ORDER BY uid"  # noqa: S608  (a constant)
+_DROP = """DELETE FROM query_record WHERE uid IN
+    (SELECT uid FROM query_record ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
+_UNFOUND = "SELECT 1 FROM query_record WHERE uid = ? AND found IS NULL"
+_PUT_FINDING = "UPDATE query_record SET found = ?, finding = ? WHERE uid = ?"
+_QUERY_RECORDS = f"SELECT {schema.QUERY_RECORD} FROM query_record ORDER BY uid"  # noqa: S608  (a constant)
 
 
 class SqliteQueryOutcomes(Connection, QueryOutcomeStore):
     """Questions as the experts saw them; what their answers showed is sealed."""
 
     @override
-    def put_asked(self, precedents: Iterable[QueryRecord]) -> None:
-        asked = list(precedents)
+    def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
+        asked = list(query_records)
         with self._transaction() as db:
             barred = self._eraser.forgotten(each.uid for each in asked)
             fresh = [
@@ -50,6 +50,8 @@ class SqliteQueryOutcomes(Connection, QueryOutcomeStore):
                     db.execute(_PUT_FINDING, (found.cycle, sealed, uid))
 
     @override
-    def precedents(self) -> list[QueryRecord]:
+    def query_records(self) -> list[QueryRecord]:
         with self._reading() as db:
-            return [self._sealer.precedent(row) for row in db.execute(_PRECEDENTS)]
+            return [
+                self._sealer.query_record(row) for row in db.execute(_QUERY_RECORDS)
+            ]

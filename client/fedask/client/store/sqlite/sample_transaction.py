@@ -1,6 +1,6 @@
-"""One sample's rows in a device's SQLite file: item, leases, verdicts.
+"""One sample's rows in a device's SQLite file: item, leases, annotations.
 
-Called by the desk through ``verdicts``, within a transaction. Nothing here decides
+Called by the desk through ``annotations``, within a transaction. Nothing here decides
 anything: what a row becomes is worked out in ``sheet``.
 """
 
@@ -25,14 +25,14 @@ from fedask.common.ids import Annotator, Uid
 
 _LABEL = schema.COLUMNS.split(", ").index("label")
 _ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
-_OF = f"SELECT {schema.VERDICT} FROM verdict WHERE uid = ? ORDER BY number"  # noqa: S608  (a constant)
+_OF = f"SELECT {schema.ANNOTATION} FROM annotation WHERE uid = ? ORDER BY number"  # noqa: S608  (a constant)
 _BY_KEY = (
-    f"SELECT {schema.VERDICT} FROM verdict INDEXED BY verdict_key "  # noqa: S608  (a constant)
+    f"SELECT {schema.ANNOTATION} FROM annotation INDEXED BY annotation_key "  # noqa: S608  (a constant)
     "WHERE annotator = ? AND key = ? AND key <> x'' ORDER BY number"
 )
-_STANDING = """SELECT key FROM verdict WHERE annotator = ? AND undone IS NULL
+_STANDING = """SELECT key FROM annotation WHERE annotator = ? AND undone IS NULL
     AND key <> x'' AND NOT EXISTS (SELECT 1 FROM lease
-        WHERE lease.uid = verdict.uid AND lease.annotator = verdict.annotator
+        WHERE lease.uid = annotation.uid AND lease.annotator = annotation.annotator
         AND until IS NOT NULL)
     ORDER BY number DESC LIMIT 1"""
 _HOLDS = "SELECT annotator, held, until, control FROM lease WHERE uid = ?"
@@ -42,23 +42,23 @@ _PUT_HOLD = """INSERT OR REPLACE INTO lease (uid, annotator, held, until, contro
     VALUES (?, ?, ?, ?, ?)"""
 _MOVE_HOLD = """UPDATE lease SET until = ?, control = ?
     WHERE uid = ? AND annotator = ?"""
-_ADD_VERDICT = """INSERT INTO verdict
+_ADD_ANNOTATION = """INSERT INTO annotation
     (uid, annotator, kind, at, key, said, undone, control, place)
     VALUES (:uid, :annotator, :kind, :at, :key, :said, :undone, :control, :place)"""
-_TAKE_BACK = "UPDATE verdict SET undone = ? WHERE number = ? AND undone IS NULL"
+_TAKE_BACK = "UPDATE annotation SET undone = ? WHERE number = ? AND undone IS NULL"
 # INDEXED BY: what SQLite guesses without statistics reads the whole queue.
 _OPEN = """SELECT uid FROM item INDEXED BY item_waiting
     WHERE state IN ('queued', 'leased')
     AND taken < max(1, ?1 - votes)
     AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid
         AND annotator = ?2 AND until IS NOT NULL)
-    AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
+    AND NOT EXISTS (SELECT 1 FROM annotation WHERE annotation.uid = item.uid
         AND annotator = ?2 AND undone IS NULL AND control = 0)
     ORDER BY priority DESC, cycle, uid LIMIT ?3"""
 _CONTROL = """SELECT uid FROM item WHERE known = 1 AND uid >= ?1
     AND (right_until IS NULL OR right_until > ?3)
     AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid AND annotator = ?2)
-    AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.uid = item.uid
+    AND NOT EXISTS (SELECT 1 FROM annotation WHERE annotation.uid = item.uid
         AND annotator = ?2)
     ORDER BY uid LIMIT 1"""
 _HELD = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
@@ -114,17 +114,19 @@ class SqliteSampleTransaction(SampleTransaction):
         holds = [self._sealer.hold(uid, r) for r in self._db.execute(_HOLDS, (uid,))]
         holds.sort(key=lambda hold: hold.annotator)
         self._holds |= {(uid, hold.annotator): hold for hold in holds}
-        verdicts = map(self._sealer.verdict, self._db.execute(_OF, (uid,)))
-        return SampleRecord(item=item, verdicts=tuple(verdicts), holds=tuple(holds))
+        annotations = map(self._sealer.annotation, self._db.execute(_OF, (uid,)))
+        return SampleRecord(
+            item=item, annotations=tuple(annotations), holds=tuple(holds)
+        )
 
     @override
     def write(self, sheet: SampleRecord) -> None:
         item = sheet.item
-        for verdict in sheet.verdicts:
-            if not verdict.number:
-                add_annotation(self._db, self._sealer, verdict)
-            elif verdict.undone is not None:
-                row = (schema.to_text(verdict.undone), verdict.number)
+        for annotation in sheet.annotations:
+            if not annotation.number:
+                add_annotation(self._db, self._sealer, annotation)
+            elif annotation.undone is not None:
+                row = (schema.to_text(annotation.undone), annotation.number)
                 self._db.execute(_TAKE_BACK, row)
         for hold in sheet.holds:
             self._write_hold(item.uid, hold)
@@ -212,13 +214,13 @@ class SqliteSampleTransaction(SampleTransaction):
             return []
         held = {uid for (uid,) in self._db.execute(_HELD, (who,))}
         return [
-            verdict
-            for verdict in self._by_key(who, row[0])
-            if verdict.undone is None and verdict.uid not in held
+            annotation
+            for annotation in self._by_key(who, row[0])
+            if annotation.undone is None and annotation.uid not in held
         ]
 
     def _by_key(self, who: bytes, key: bytes) -> list[Annotation]:
-        return list(map(self._sealer.verdict, self._db.execute(_BY_KEY, (who, key))))
+        return list(map(self._sealer.annotation, self._db.execute(_BY_KEY, (who, key))))
 
 
 def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
@@ -228,19 +230,19 @@ def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
 
 
 def add_annotation(
-    db: sqlite3.Connection, sealer: RowCipher, verdict: Annotation
+    db: sqlite3.Connection, sealer: RowCipher, annotation: Annotation
 ) -> None:
-    """Append a verdict as it is."""
-    at = _time(verdict.at)
+    """Append an annotation as it is."""
+    at = _time(annotation.at)
     row = {
-        "uid": verdict.uid,
-        "kind": verdict.kind,
+        "uid": annotation.uid,
+        "kind": annotation.kind,
         "at": at,
-        "undone": _time(verdict.undone),
-        "control": verdict.control,
-        "place": verdict.place,
+        "undone": _time(annotation.undone),
+        "control": annotation.control,
+        "place": annotation.place,
     }
-    db.execute(_ADD_VERDICT, row | sealer.seal_verdict(verdict, at))
+    db.execute(_ADD_ANNOTATION, row | sealer.seal_annotation(annotation, at))
 
 
 def _time(time: datetime | None) -> str | None:

@@ -18,8 +18,8 @@ from fedask.client.store.sqlite.tables import STEPS
 
 COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin, outcome"
 SURE = "uid, label, confidence, control, cycle"
-PRECEDENT = "uid, cycle, experts, descriptors, levels, found, finding"  # its columns
-VERDICT = "number, uid, annotator, kind, at, key, said, undone, control, place"
+QUERY_RECORD = "uid, cycle, experts, descriptors, levels, found, finding"  # its columns
+ANNOTATION = "number, uid, annotator, kind, at, key, said, undone, control, place"
 _SEALED = 5  # the version from which on secrets are sealed
 SCHEMA_VERSION = len(STEPS)
 

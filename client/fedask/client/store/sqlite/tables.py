@@ -31,7 +31,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
     ),
     (
-        """CREATE TABLE precedent (
+        """CREATE TABLE query record (
             uid TEXT PRIMARY KEY,
             cycle INTEGER NOT NULL,
             experts TEXT NOT NULL,
@@ -54,7 +54,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             WHERE state IN ('queued', 'leased')""",
         "CREATE INDEX item_known ON item (uid) WHERE known = 1",
         "CREATE INDEX item_state ON item (state, label)",
-        """CREATE TABLE verdict (
+        """CREATE TABLE annotation (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             uid TEXT NOT NULL,
             annotator TEXT NOT NULL,
@@ -67,19 +67,19 @@ STEPS: tuple[tuple[str, ...], ...] = (
             control INTEGER NOT NULL,
             place INTEGER NOT NULL
         ) STRICT""",
-        "CREATE INDEX verdict_uid ON verdict (uid)",
-        "CREATE INDEX verdict_annotator ON verdict (annotator, number)",
-        """CREATE UNIQUE INDEX verdict_key ON verdict (annotator, key, uid)
+        "CREATE INDEX annotation_uid ON annotation (uid)",
+        "CREATE INDEX annotation_annotator ON annotation (annotator, number)",
+        """CREATE UNIQUE INDEX annotation_key ON annotation (annotator, key, uid)
             WHERE key <> ''""",
         # What a person said is never lost: it may only be marked as taken back.
-        """CREATE TRIGGER verdict_stays BEFORE DELETE ON verdict
-            BEGIN SELECT RAISE(ABORT, 'a verdict is kept for ever'); END""",
-        """CREATE TRIGGER verdict_is_final BEFORE UPDATE ON verdict
+        """CREATE TRIGGER annotation_stays BEFORE DELETE ON annotation
+            BEGIN SELECT RAISE(ABORT, 'an annotation is kept for ever'); END""",
+        """CREATE TRIGGER annotation_is_final BEFORE UPDATE ON annotation
             WHEN OLD.undone IS NOT NULL OR (OLD.number, OLD.uid, OLD.annotator,
                 OLD.kind, OLD.label, OLD.at, OLD.key, OLD.token, OLD.control, OLD.place)
                 IS NOT (NEW.number, NEW.uid, NEW.annotator, NEW.kind, NEW.label,
                 NEW.at, NEW.key, NEW.token, NEW.control, NEW.place)
-            BEGIN SELECT RAISE(ABORT, 'a verdict is kept as it was given'); END""",
+            BEGIN SELECT RAISE(ABORT, 'an annotation is kept as it was given'); END""",
         """CREATE TABLE lease (
             uid TEXT NOT NULL,
             annotator TEXT NOT NULL,
@@ -96,7 +96,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (uid, other)
         ) WITHOUT ROWID, STRICT""",
         # Answers of older files came from oracles; a lease had no holder to answer it.
-        """INSERT INTO verdict
+        """INSERT INTO annotation
             (uid, annotator, kind, label, key, token, control, place)
             SELECT uid, 'oracle', iif(label IS NULL, 'skip', 'given'), label, '', '',
                 0, 0
@@ -136,14 +136,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         # All that a list needs, so that none reads a payload.
         "CREATE INDEX payload_list ON payload (dropped, uid, suffix, size)",
-        "DROP TRIGGER verdict_stays",
-        "DROP TRIGGER verdict_is_final",
+        "DROP TRIGGER annotation_stays",
+        "DROP TRIGGER annotation_is_final",
         *(f"DROP INDEX item_{name}" for name in ("waiting", "known", "state")),
-        *(f"DROP INDEX verdict_{name}" for name in ("uid", "annotator", "key")),
+        *(f"DROP INDEX annotation_{name}" for name in ("uid", "annotator", "key")),
         *(f"DROP INDEX lease_{name}" for name in ("until", "held")),
         *(
             f"ALTER TABLE {name} RENAME TO plain_{name}"
-            for name in ("item", "verdict", "lease", "precedent", "scoring")
+            for name in ("item", "annotation", "lease", "query_record", "scoring")
         ),
         """CREATE TABLE item (
             uid TEXT PRIMARY KEY,
@@ -160,7 +160,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             known INTEGER NOT NULL DEFAULT 0,
             outcome TEXT
         ) WITHOUT ROWID, STRICT""",
-        """CREATE TABLE verdict (
+        """CREATE TABLE annotation (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             uid TEXT NOT NULL,
             annotator BLOB NOT NULL,
@@ -180,7 +180,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             control INTEGER NOT NULL,
             PRIMARY KEY (uid, annotator)
         ) WITHOUT ROWID, STRICT""",
-        """CREATE TABLE precedent (
+        """CREATE TABLE query record (
             uid TEXT PRIMARY KEY,
             cycle INTEGER NOT NULL,
             experts TEXT NOT NULL,
@@ -200,22 +200,22 @@ STEPS: tuple[tuple[str, ...], ...] = (
             WHERE state IN ('queued', 'leased')""",
         "CREATE INDEX item_known ON item (uid) WHERE known = 1",
         "CREATE INDEX item_state ON item (state)",
-        "CREATE INDEX verdict_uid ON verdict (uid)",
-        "CREATE INDEX verdict_annotator ON verdict (annotator, number)",
-        """CREATE UNIQUE INDEX verdict_key ON verdict (annotator, key, uid)
+        "CREATE INDEX annotation_uid ON annotation (uid)",
+        "CREATE INDEX annotation_annotator ON annotation (annotator, number)",
+        """CREATE UNIQUE INDEX annotation_key ON annotation (annotator, key, uid)
             WHERE key <> x''""",
         "CREATE INDEX lease_until ON lease (until) WHERE until IS NOT NULL",
         "CREATE INDEX lease_held ON lease (annotator, uid) WHERE until IS NOT NULL",
         # Only what nobody can read any more, for its sample is being erased, may go.
-        """CREATE TRIGGER verdict_stays BEFORE DELETE ON verdict
+        """CREATE TRIGGER annotation_stays BEFORE DELETE ON annotation
             WHEN EXISTS (SELECT 1 FROM sample_key WHERE uid = OLD.uid)
-            BEGIN SELECT RAISE(ABORT, 'a verdict is kept for ever'); END""",
-        """CREATE TRIGGER verdict_is_final BEFORE UPDATE ON verdict
+            BEGIN SELECT RAISE(ABORT, 'an annotation is kept for ever'); END""",
+        """CREATE TRIGGER annotation_is_final BEFORE UPDATE ON annotation
             WHEN OLD.undone IS NOT NULL OR (OLD.number, OLD.uid, OLD.annotator,
                 OLD.kind, OLD.at, OLD.key, OLD.said, OLD.control, OLD.place)
                 IS NOT (NEW.number, NEW.uid, NEW.annotator, NEW.kind, NEW.at,
                 NEW.key, NEW.said, NEW.control, NEW.place)
-            BEGIN SELECT RAISE(ABORT, 'a verdict is kept as it was given'); END""",
+            BEGIN SELECT RAISE(ABORT, 'an annotation is kept as it was given'); END""",
     ),
     (
         """CREATE TABLE sure (

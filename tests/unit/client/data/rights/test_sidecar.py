@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.support.client.places import INDEX_KEY
 
 from fedask.client.data.rights.permission import Rights, _numbered
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
@@ -211,7 +212,7 @@ def test_a_joined_sample_needs_the_rights_of_all_its_parts(tmp_path: Path) -> No
     (tmp_path / "scan" / "provenance.csv").write_text("file,consent\n*,yes\np1.txt,no")
     (tmp_path / "note" / "provenance.csv").write_text("id,consent\np1,yes\np2,yes")
     (tmp_path / "all.toml").write_text('[scan]\ndata="scan"\n[note]\ndata="note"')
-    index = Index(tmp_path / "index")
+    index = Index(tmp_path / "index", INDEX_KEY)
     source = open_source(
         {"data": str(tmp_path / "all.toml")}, Look(index=index, now=NOW)
     )

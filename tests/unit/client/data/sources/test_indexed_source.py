@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.client.places import LONG_AGO_NS, look
+from tests.support.client.places import INDEX_KEY, LONG_AGO_NS, look
 
 from fedask.client.base.regular_file import (
     Broken,
@@ -216,7 +216,7 @@ def test_half_an_index_is_refused_or_used_never_trusted(
     folder: Path, tmp_path: Path, damage: int
 ) -> None:
     path = tmp_path / "index"
-    index = Index(path)
+    index = Index(path, INDEX_KEY)
     whole = look({"data": str(folder)}, index).uids().tolist()
     index.close()
     content = bytearray(path.read_bytes())
@@ -225,7 +225,7 @@ def test_half_an_index_is_refused_or_used_never_trusted(
     path.write_bytes(content)
 
     try:
-        with closing(Index(path)) as broken:
+        with closing(Index(path, INDEX_KEY)) as broken:
             source = look({"data": str(folder)}, broken)
             raw = source.load(np.arange(len(source.uids())))
     except FedaskError:
@@ -247,12 +247,12 @@ def test_columns_of_different_lengths_are_looked_for_anew(
 
 
 def test_an_index_of_another_version_is_made_anew(folder: Path, tmp_path: Path) -> None:
-    index = Index(tmp_path / "index")
+    index = Index(tmp_path / "index", INDEX_KEY)
     before = look({"data": str(folder)}, index).uids().tolist()
     index._db.execute("PRAGMA user_version = 99")
     index.close()
 
-    index = Index(tmp_path / "index")
+    index = Index(tmp_path / "index", INDEX_KEY)
 
     assert index._number("SELECT COUNT(*) FROM file") == 0
     assert look({"data": str(folder)}, index).uids().tolist() == before
@@ -260,7 +260,10 @@ def test_an_index_of_another_version_is_made_anew(folder: Path, tmp_path: Path) 
 
 
 def test_two_processes_may_use_an_index(folder: Path, tmp_path: Path) -> None:
-    one, two = Index(tmp_path / "index"), Index(tmp_path / "index")
+    one, two = (
+        Index(tmp_path / "index", INDEX_KEY),
+        Index(tmp_path / "index", INDEX_KEY),
+    )
 
     uids = [look({"data": str(folder)}, index).uids().tolist() for index in (one, two)]
     os.utime(folder / "a.npy", ns=(LONG_AGO_NS, LONG_AGO_NS))
@@ -285,10 +288,10 @@ def test_a_source_takes_36_bytes_per_sample_beside_the_uids(tmp_path: Path) -> N
     count = 50_000
     path = tmp_path / "t.csv"
     path.write_text("x\n" + "".join(f"{number}\n" for number in range(count)))
-    with closing(Index(tmp_path / "index")) as index:
+    with closing(Index(tmp_path / "index", INDEX_KEY)) as index:
         look({"data": str(path)}, index)
 
-    with closing(Index(tmp_path / "index")) as index:
+    with closing(Index(tmp_path / "index", INDEX_KEY)) as index:
         tracemalloc.start()
         try:
             source = look({"data": str(path)}, index)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.client.places import LONG_AGO_NS, NOW, look
+from tests.support.client.places import INDEX_KEY, LONG_AGO_NS, NOW, look
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import QUIET
@@ -108,7 +108,7 @@ def test_what_a_look_saw_outlives_the_process(
 ) -> None:
     write(folder, "new.npy", 2)
     for expected in ([], [2]):
-        index = Index(tmp_path / "index")
+        index = Index(tmp_path / "index", INDEX_KEY)
         assert numbers(options, index) == expected
         index.close()
 

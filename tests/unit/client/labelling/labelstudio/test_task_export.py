@@ -182,7 +182,7 @@ def test_the_player_leaves_the_address_of_a_sound_as_it_is(store: MemoryStore) -
     assert base64.b64decode(content, validate=True) == SOUND
 
 
-def test_what_waits_is_exported_without_verdicts(
+def test_what_waits_is_exported_without_annotations(
     store: MemoryStore, tmp_path: Path
 ) -> None:
     shelf = TaskExport(store, Shown(), CLASSES)
@@ -204,7 +204,7 @@ def test_controls_are_never_exported() -> None:
     store.answer({UIDS[0]: 1})
     with store.book() as book:
         sheet = book.sheet(UIDS[0])
-        (given,) = sheet.verdicts
+        (given,) = sheet.annotations
         control = [
             type(given)(
                 uid=UIDS[0],
@@ -215,7 +215,7 @@ def test_controls_are_never_exported() -> None:
                 control=True,
             )
         ]
-        book.write(type(sheet)(item=sheet.item, verdicts=(given, *control)))
+        book.write(type(sheet)(item=sheet.item, annotations=(given, *control)))
 
     found = tasks(TaskExport(store, Shown(), CLASSES))
 

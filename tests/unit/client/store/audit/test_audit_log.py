@@ -96,7 +96,7 @@ def test_what_did_not_happen_has_no_entry(path: Path) -> None:
     assert checked(path).ok
 
 
-def test_a_refused_verdict_is_recorded_without_what_was_sent(path: Path) -> None:
+def test_a_refused_annotation_is_recorded_without_what_was_sent(path: Path) -> None:
     with opened(path) as store:
         store.add(1, [A])
         desk = Desk(store, FakeClock(NOON), DeskSettings(classes=7))

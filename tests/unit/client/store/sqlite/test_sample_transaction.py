@@ -38,10 +38,10 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
         (
             sample_transaction._BY_KEY,
             (ANN, b"k"),
-            "INDEX verdict_key (annotator=? AND key=?)",
+            "INDEX annotation_key (annotator=? AND key=?)",
         ),
-        (sample_transaction._STANDING, (ANN,), "INDEX verdict_annotator"),
-        (sample_transaction._OF, ("a",), "INDEX verdict_uid"),
+        (sample_transaction._STANDING, (ANN,), "INDEX annotation_annotator"),
+        (sample_transaction._OF, ("a",), "INDEX annotation_uid"),
     ],
 )
 def test_no_call_of_the_desk_reads_a_whole_table(
@@ -59,19 +59,19 @@ def test_no_call_of_the_desk_reads_a_whole_table(
 @pytest.mark.parametrize(
     "change",
     [
-        "DELETE FROM verdict",
-        "UPDATE verdict SET said = x'00'",
-        "UPDATE verdict SET annotator = x'00'",
-        "UPDATE verdict SET undone = NULL",
+        "DELETE FROM annotation",
+        "UPDATE annotation SET said = x'00'",
+        "UPDATE annotation SET annotator = x'00'",
+        "UPDATE annotation SET undone = NULL",
     ],
 )
-def test_the_file_itself_refuses_to_change_a_verdict(
+def test_the_file_itself_refuses_to_change_a_annotation(
     store: SqliteStore, change: str
 ) -> None:
     uid = Uid("a" * 32)
     store.add(1, [uid])
     store.answer({uid: 1})
-    store._db.execute("UPDATE verdict SET undone = '2026'")
+    store._db.execute("UPDATE annotation SET undone = '2026'")
 
-    with pytest.raises(sqlite3.IntegrityError, match="a verdict is kept"):
+    with pytest.raises(sqlite3.IntegrityError, match="an annotation is kept"):
         store._db.execute(change)

@@ -133,7 +133,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
         store.close()
 
 
-def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
+def test_a_file_of_the_second_schema_gets_its_query_records(path: Path) -> None:
     write_database(
         path,
         *STEPS[0],
@@ -142,19 +142,19 @@ def test_a_file_of_the_second_schema_gets_its_precedents(path: Path) -> None:
         f"INSERT INTO item (uid, state, cycle, label, origin) "  # noqa: S608
         f"VALUES ('{A}', 'trained', 3, 1, 'chance')",
     )
-    precedent = QueryRecord(
+    query_record = QueryRecord(
         uid=A, cycle=4, experts="margin", descriptors=(0.5,), levels=(0.25,)
     )
-    for before in ([], [precedent]):
+    for before in ([], [query_record]):
         store = SqliteStore(path)
-        assert store.precedents() == before
+        assert store.query_records() == before
         assert [item.origin for item in store.items()] == [QueryOrigin.CHANCE]
-        store.put_asked([precedent])
+        store.put_asked([query_record])
         assert pragma(store._db, "user_version") == SCHEMA_VERSION
         store.close()
 
 
-def test_a_file_of_the_third_schema_gets_a_verdict_for_every_answer(
+def test_a_file_of_the_third_schema_gets_a_annotation_for_every_answer(
     path: Path,
 ) -> None:
     rows = {"a": ("trained", 1), "b": ("skipped", None), "c": ("leased", None)}
@@ -181,7 +181,7 @@ def test_a_file_of_the_third_schema_gets_a_verdict_for_every_answer(
             ItemState.SKIPPED,
         )
         assert (waiting.state, waiting.leased_until) == (ItemState.QUEUED, None)
-        kept = [(v.uid[0], v.annotator, v.kind) for v in store.verdicts(9, None)]
+        kept = [(v.uid[0], v.annotator, v.kind) for v in store.annotations(9, None)]
         assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
         desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
         assert [lease.uid for lease in desk.lease("ann", 9)] == ["c" * 32]

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/fedask/client/labelling/grpc/v1/labelling.proto\x12\x13\x66\x65\x64\x61sk.labelling.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n\x0f\x44\x65scribeRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\"\x96\x01\n\x10\x44\x65scribeResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\t\x12\x12\n\nguidelines\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x0f\n\x07lease_s\x18\x05 \x01(\x01\x12\x12\n\nmax_window\x18\x06 \x01(\r\x12\x19\n\x11max_content_bytes\x18\x07 \x01(\x04\"A\n\x0cLeaseRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x08\";\n\rLeaseResponse\x12*\n\x06leases\x18\x01 \x03(\x0b\x32\x1a.fedask.labelling.v1.Lease\"B\n\x0cTasksRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0e\n\x06window\x18\x02 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x08\"z\n\rTasksResponse\x12+\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.fedask.labelling.v1.LeaseH\x00\x12\x33\n\theartbeat\x18\x02 \x01(\x0b\x32\x1e.fedask.labelling.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"3\n\tHeartbeat\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfc\x01\n\x05Lease\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ycle\x18\x04 \x01(\x04\x12+\n\x06origin\x18\x05 \x01(\x0e\x32\x1b.fedask.labelling.v1.Origin\x12\x0c\n\x04near\x18\x06 \x03(\t\x12\x38\n\rcontent_state\x18\x07 \x01(\x0e\x32!.fedask.labelling.v1.ContentState\x12(\n\x05parts\x18\x08 \x03(\x0b\x32\x19.fedask.labelling.v1.Part\"5\n\x04Part\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06medium\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"J\n\x0bShowRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0c\n\x04near\x18\x04 \x01(\t\"8\n\x0cShowResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.fedask.labelling.v1.Part\"\xcf\x01\n\rSubmitRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0f\n\x05label\x18\x05 \x01(\rH\x00\x12)\n\x04skip\x18\x06 \x01(\x0b\x32\x19.fedask.labelling.v1.SkipH\x00\x12-\n\x06unsure\x18\x07 \x01(\x0b\x32\x1b.fedask.labelling.v1.UnsureH\x00\x12\x0c\n\x04\x61lso\x18\x08 \x03(\tB\t\n\x07verdict\"\x06\n\x04Skip\"\x08\n\x06Unsure\"\xdb\x01\n\x0eSubmitResponse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x05label\x18\x03 \x01(\rH\x00\x12)\n\x04skip\x18\x04 \x01(\x0b\x32\x19.fedask.labelling.v1.SkipH\x00\x12-\n\x06unsure\x18\x05 \x01(\x0b\x32\x1b.fedask.labelling.v1.UnsureH\x00\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06shared\x18\x07 \x03(\tB\t\n\x07verdict\"-\n\x0bUndoRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x1b\n\x0cUndoResponse\x12\x0b\n\x03uid\x18\x01 \x01(\t\"#\n\x0eReleaseRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\"\x11\n\x0fReleaseResponse\"&\n\x11StatisticsRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\"\x99\x02\n\x12StatisticsResponse\x12\x43\n\x06states\x18\x01 \x03(\x0b\x32\x33.fedask.labelling.v1.StatisticsResponse.StatesEntry\x12\x43\n\x06labels\x18\x02 \x03(\x0b\x32\x33.fedask.labelling.v1.StatisticsResponse.LabelsEntry\x12\r\n\x05today\x18\x03 \x01(\x04\x12\x0c\n\x04mine\x18\x04 \x01(\x04\x1a-\n\x0bStatesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01*U\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0e\n\nORIGIN_CUT\x10\x01\x12\x10\n\x0cORIGIN_SCORE\x10\x02\x12\x11\n\rORIGIN_CHANCE\x10\x03*\x93\x01\n\x0c\x43ontentState\x12\x1d\n\x19\x43ONTENT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONTENT_STATE_HERE\x10\x01\x12\x17\n\x13\x43ONTENT_STATE_LATER\x10\x02\x12\x1b\n\x17\x43ONTENT_STATE_TOO_LARGE\x10\x03\x12\x16\n\x12\x43ONTENT_STATE_GONE\x10\x04\x32\xa8\x05\n\tLabelling\x12W\n\x08\x44\x65scribe\x12$.fedask.labelling.v1.DescribeRequest\x1a%.fedask.labelling.v1.DescribeResponse\x12N\n\x05Lease\x12!.fedask.labelling.v1.LeaseRequest\x1a\".fedask.labelling.v1.LeaseResponse\x12P\n\x05Tasks\x12!.fedask.labelling.v1.TasksRequest\x1a\".fedask.labelling.v1.TasksResponse0\x01\x12K\n\x04Show\x12 .fedask.labelling.v1.ShowRequest\x1a!.fedask.labelling.v1.ShowResponse\x12Q\n\x06Submit\x12\".fedask.labelling.v1.SubmitRequest\x1a#.fedask.labelling.v1.SubmitResponse\x12K\n\x04Undo\x12 .fedask.labelling.v1.UndoRequest\x1a!.fedask.labelling.v1.UndoResponse\x12T\n\x07Release\x12#.fedask.labelling.v1.ReleaseRequest\x1a$.fedask.labelling.v1.ReleaseResponse\x12]\n\nStatistics\x12&.fedask.labelling.v1.StatisticsRequest\x1a\'.fedask.labelling.v1.StatisticsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/fedask/client/labelling/grpc/v1/labelling.proto\x12\x13\x66\x65\x64\x61sk.labelling.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n\x0f\x44\x65scribeRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\"\x96\x01\n\x10\x44\x65scribeResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\t\x12\x12\n\nguidelines\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x0f\n\x07lease_s\x18\x05 \x01(\x01\x12\x12\n\nmax_window\x18\x06 \x01(\r\x12\x19\n\x11max_content_bytes\x18\x07 \x01(\x04\"A\n\x0cLeaseRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x08\";\n\rLeaseResponse\x12*\n\x06leases\x18\x01 \x03(\x0b\x32\x1a.fedask.labelling.v1.Lease\"B\n\x0cTasksRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0e\n\x06window\x18\x02 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x08\"z\n\rTasksResponse\x12+\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.fedask.labelling.v1.LeaseH\x00\x12\x33\n\theartbeat\x18\x02 \x01(\x0b\x32\x1e.fedask.labelling.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"3\n\tHeartbeat\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfc\x01\n\x05Lease\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ycle\x18\x04 \x01(\x04\x12+\n\x06origin\x18\x05 \x01(\x0e\x32\x1b.fedask.labelling.v1.Origin\x12\x0c\n\x04near\x18\x06 \x03(\t\x12\x38\n\rcontent_state\x18\x07 \x01(\x0e\x32!.fedask.labelling.v1.ContentState\x12(\n\x05parts\x18\x08 \x03(\x0b\x32\x19.fedask.labelling.v1.Part\"5\n\x04Part\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06medium\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"J\n\x0bShowRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0c\n\x04near\x18\x04 \x01(\t\"8\n\x0cShowResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.fedask.labelling.v1.Part\"\xd2\x01\n\rSubmitRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0f\n\x05label\x18\x05 \x01(\rH\x00\x12)\n\x04skip\x18\x06 \x01(\x0b\x32\x19.fedask.labelling.v1.SkipH\x00\x12-\n\x06unsure\x18\x07 \x01(\x0b\x32\x1b.fedask.labelling.v1.UnsureH\x00\x12\x0c\n\x04\x61lso\x18\x08 \x03(\tB\x0c\n\nannotation\"\x06\n\x04Skip\"\x08\n\x06Unsure\"\xde\x01\n\x0eSubmitResponse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x05label\x18\x03 \x01(\rH\x00\x12)\n\x04skip\x18\x04 \x01(\x0b\x32\x19.fedask.labelling.v1.SkipH\x00\x12-\n\x06unsure\x18\x05 \x01(\x0b\x32\x1b.fedask.labelling.v1.UnsureH\x00\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06shared\x18\x07 \x03(\tB\x0c\n\nannotation\"-\n\x0bUndoRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x1b\n\x0cUndoResponse\x12\x0b\n\x03uid\x18\x01 \x01(\t\"#\n\x0eReleaseRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\"\x11\n\x0fReleaseResponse\"&\n\x11StatisticsRequest\x12\x11\n\tannotator\x18\x01 \x01(\t\"\x99\x02\n\x12StatisticsResponse\x12\x43\n\x06states\x18\x01 \x03(\x0b\x32\x33.fedask.labelling.v1.StatisticsResponse.StatesEntry\x12\x43\n\x06labels\x18\x02 \x03(\x0b\x32\x33.fedask.labelling.v1.StatisticsResponse.LabelsEntry\x12\r\n\x05today\x18\x03 \x01(\x04\x12\x0c\n\x04mine\x18\x04 \x01(\x04\x1a-\n\x0bStatesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01*U\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0e\n\nORIGIN_CUT\x10\x01\x12\x10\n\x0cORIGIN_SCORE\x10\x02\x12\x11\n\rORIGIN_CHANCE\x10\x03*\x93\x01\n\x0c\x43ontentState\x12\x1d\n\x19\x43ONTENT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONTENT_STATE_HERE\x10\x01\x12\x17\n\x13\x43ONTENT_STATE_LATER\x10\x02\x12\x1b\n\x17\x43ONTENT_STATE_TOO_LARGE\x10\x03\x12\x16\n\x12\x43ONTENT_STATE_GONE\x10\x04\x32\xa8\x05\n\tLabelling\x12W\n\x08\x44\x65scribe\x12$.fedask.labelling.v1.DescribeRequest\x1a%.fedask.labelling.v1.DescribeResponse\x12N\n\x05Lease\x12!.fedask.labelling.v1.LeaseRequest\x1a\".fedask.labelling.v1.LeaseResponse\x12P\n\x05Tasks\x12!.fedask.labelling.v1.TasksRequest\x1a\".fedask.labelling.v1.TasksResponse0\x01\x12K\n\x04Show\x12 .fedask.labelling.v1.ShowRequest\x1a!.fedask.labelling.v1.ShowResponse\x12Q\n\x06Submit\x12\".fedask.labelling.v1.SubmitRequest\x1a#.fedask.labelling.v1.SubmitResponse\x12K\n\x04Undo\x12 .fedask.labelling.v1.UndoRequest\x1a!.fedask.labelling.v1.UndoResponse\x12T\n\x07Release\x12#.fedask.labelling.v1.ReleaseRequest\x1a$.fedask.labelling.v1.ReleaseResponse\x12]\n\nStatistics\x12&.fedask.labelling.v1.StatisticsRequest\x1a\'.fedask.labelling.v1.StatisticsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATISTICSRESPONSE_STATESENTRY']._serialized_options = b'8\001'
   _globals['_STATISTICSRESPONSE_LABELSENTRY']._loaded_options = None
   _globals['_STATISTICSRESPONSE_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ORIGIN']._serialized_start=2019
-  _globals['_ORIGIN']._serialized_end=2104
-  _globals['_CONTENTSTATE']._serialized_start=2107
-  _globals['_CONTENTSTATE']._serialized_end=2254
+  _globals['_ORIGIN']._serialized_start=2025
+  _globals['_ORIGIN']._serialized_end=2110
+  _globals['_CONTENTSTATE']._serialized_start=2113
+  _globals['_CONTENTSTATE']._serialized_end=2260
   _globals['_DESCRIBEREQUEST']._serialized_start=105
   _globals['_DESCRIBEREQUEST']._serialized_end=141
   _globals['_DESCRIBERESPONSE']._serialized_start=144
@@ -63,29 +63,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHOWRESPONSE']._serialized_start=1055
   _globals['_SHOWRESPONSE']._serialized_end=1111
   _globals['_SUBMITREQUEST']._serialized_start=1114
-  _globals['_SUBMITREQUEST']._serialized_end=1321
-  _globals['_SKIP']._serialized_start=1323
-  _globals['_SKIP']._serialized_end=1329
-  _globals['_UNSURE']._serialized_start=1331
-  _globals['_UNSURE']._serialized_end=1339
-  _globals['_SUBMITRESPONSE']._serialized_start=1342
-  _globals['_SUBMITRESPONSE']._serialized_end=1561
-  _globals['_UNDOREQUEST']._serialized_start=1563
-  _globals['_UNDOREQUEST']._serialized_end=1608
-  _globals['_UNDORESPONSE']._serialized_start=1610
-  _globals['_UNDORESPONSE']._serialized_end=1637
-  _globals['_RELEASEREQUEST']._serialized_start=1639
-  _globals['_RELEASEREQUEST']._serialized_end=1674
-  _globals['_RELEASERESPONSE']._serialized_start=1676
-  _globals['_RELEASERESPONSE']._serialized_end=1693
-  _globals['_STATISTICSREQUEST']._serialized_start=1695
-  _globals['_STATISTICSREQUEST']._serialized_end=1733
-  _globals['_STATISTICSRESPONSE']._serialized_start=1736
-  _globals['_STATISTICSRESPONSE']._serialized_end=2017
-  _globals['_STATISTICSRESPONSE_STATESENTRY']._serialized_start=1925
-  _globals['_STATISTICSRESPONSE_STATESENTRY']._serialized_end=1970
-  _globals['_STATISTICSRESPONSE_LABELSENTRY']._serialized_start=1972
-  _globals['_STATISTICSRESPONSE_LABELSENTRY']._serialized_end=2017
-  _globals['_LABELLING']._serialized_start=2257
-  _globals['_LABELLING']._serialized_end=2937
+  _globals['_SUBMITREQUEST']._serialized_end=1324
+  _globals['_SKIP']._serialized_start=1326
+  _globals['_SKIP']._serialized_end=1332
+  _globals['_UNSURE']._serialized_start=1334
+  _globals['_UNSURE']._serialized_end=1342
+  _globals['_SUBMITRESPONSE']._serialized_start=1345
+  _globals['_SUBMITRESPONSE']._serialized_end=1567
+  _globals['_UNDOREQUEST']._serialized_start=1569
+  _globals['_UNDOREQUEST']._serialized_end=1614
+  _globals['_UNDORESPONSE']._serialized_start=1616
+  _globals['_UNDORESPONSE']._serialized_end=1643
+  _globals['_RELEASEREQUEST']._serialized_start=1645
+  _globals['_RELEASEREQUEST']._serialized_end=1680
+  _globals['_RELEASERESPONSE']._serialized_start=1682
+  _globals['_RELEASERESPONSE']._serialized_end=1699
+  _globals['_STATISTICSREQUEST']._serialized_start=1701
+  _globals['_STATISTICSREQUEST']._serialized_end=1739
+  _globals['_STATISTICSRESPONSE']._serialized_start=1742
+  _globals['_STATISTICSRESPONSE']._serialized_end=2023
+  _globals['_STATISTICSRESPONSE_STATESENTRY']._serialized_start=1931
+  _globals['_STATISTICSRESPONSE_STATESENTRY']._serialized_end=1976
+  _globals['_STATISTICSRESPONSE_LABELSENTRY']._serialized_start=1978
+  _globals['_STATISTICSRESPONSE_LABELSENTRY']._serialized_end=2023
+  _globals['_LABELLING']._serialized_start=2263
+  _globals['_LABELLING']._serialized_end=2943
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ async function call(method, path, body) {
   if (reply.status === 401 || reply.status === 403) throw new SignedOut();
   if (reply.status === 409) throw new Refused();
   if (reply.status === 410) throw new Ended();
-  // Anything else is no verdict on what was sent: it is kept, and sent again.
+  // Anything else is no annotation on what was sent: it is kept, and sent again.
   if (!reply.ok) throw new Gone();
   return reply;
 }

@@ -31,7 +31,7 @@ export class Offer {
     if (!this.cards.length) return false;
     this.isOpen = true;
     this.entry = entry;
-    const name = this.classes[entry.verdict].replaceAll("_", " ");
+    const name = this.classes[entry.annotation].replaceAll("_", " ");
     const count = this.cards.length;
     const title = count === 1 ? `Is this one “${name}” too?` : `Are these ${count} “${name}” too?`;
     this.spoken = `${title} They look almost the same. y for yes, n for no.`;

@@ -97,8 +97,8 @@ export class Outbox {
       entry.tried = true;
       this.keep();
       try {
-        const { uid, token, verdict, key, also } = entry;
-        const receipt = await post("/api/answer", { uid, token, verdict, key, also: also || [] });
+        const { uid, token, annotation, key, also } = entry;
+        const receipt = await post("/api/answer", { uid, token, annotation, key, also: also || [] });
         if (!this.active) break;
         pause = FIRST_PAUSE_MS;
         this.events.gone(false);

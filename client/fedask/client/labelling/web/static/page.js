@@ -164,18 +164,18 @@ class Page {
 
   // --- answers ----------------------------------------------------------------------------------
 
-  answer(verdict) {
+  answer(annotation) {
     const card = this.deck.first;
-    const isBroken = card && card.state === "broken" && verdict === "skip";
+    const isBroken = card && card.state === "broken" && annotation === "skip";
     if (!this.active || this.isOut || this.undoing || this.offer.isOpen || !card || card !== this.on) return;
     if (!isBroken && (card.state !== "ready" || performance.now() - this.shownAt < STEADY_MS)) return;
-    const entry = { uid: card.uid, token: card.token, verdict, key: newKey() };
+    const entry = { uid: card.uid, token: card.token, annotation, key: newKey() };
     this.given.add(entry);
     this.outbox.add(entry);
     this.deck.next();
     this.on = null;
-    if (typeof verdict === "number") {
-      this.choices.flash(verdict);
+    if (typeof annotation === "number") {
+      this.choices.flash(annotation);
       if (this.offer.open(card, entry)) {
         this.choices.clear();
         this.canAnswer(false);
