@@ -31,7 +31,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
     ),
     (
-        """CREATE TABLE query record (
+        """CREATE TABLE query_record (
             uid TEXT PRIMARY KEY,
             cycle INTEGER NOT NULL,
             experts TEXT NOT NULL,
@@ -180,7 +180,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             control INTEGER NOT NULL,
             PRIMARY KEY (uid, annotator)
         ) WITHOUT ROWID, STRICT""",
-        """CREATE TABLE query record (
+        """CREATE TABLE query_record (
             uid TEXT PRIMARY KEY,
             cycle INTEGER NOT NULL,
             experts TEXT NOT NULL,
