@@ -87,7 +87,7 @@ def answer(tracer: Tracer, folder: Path) -> None:
     def visit(page: Page) -> None:
         lease = page.lease()
         with tracer.noting():
-            page.post("/api/answer", **lease, verdict=1, key="k")
+            page.post("/api/answer", **lease, annotation=1, key="k")
 
     serve(ward.site, visit)
     _check(sum(ward.status()["people"].values()) == 1)
