@@ -9,7 +9,7 @@ import pytest
 from tests.support.client.audits import NOON, rows
 from typer.testing import CliRunner
 
-from fedask.client.labelling.labelstudio.fake_studio import (
+from tests.support.client.fake_studio import (
     PERSONAL,
     PROJECT,
     FakeStudio,

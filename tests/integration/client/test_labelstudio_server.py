@@ -19,7 +19,7 @@ from tests.support.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.labelstudio.fake_studio import (
+from tests.support.client.fake_studio import (
     LEGACY,
     PERSONAL,
     PROJECT,
