@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import fedask.client.labelling.web as web
+from fedask.client.labelling import web
 
 WEB = Path(web.__path__[0])
 _IMPORT = re.compile(r'^import\s+(?:\{([^}]*)\}\s+from\s+)?"([^"]+)";', re.MULTILINE)
