@@ -93,10 +93,6 @@ class BegunRound:
     training: Training
 
 
-def never_interrupt() -> None:
-    """Go on: nothing stops a device that nobody guards."""
-
-
 def always_present(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
     """Answer every round: the presence of a real device is not ours to decide."""
     return True
@@ -138,7 +134,7 @@ class Device:
         store: DeviceStore,
         oracle: Oracle,
         present: Callable[[int], bool] = always_present,
-        proceed: Callable[[], None] = never_interrupt,
+        proceed: Callable[[], None] = lambda: None,
         training_pool: Pool | None = None,
         clock: Clock | None = None,
         keeps_model: bool = False,

@@ -11,13 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from fedask.client.data.rights.permission import (
+    PermittedSource,
     RightsSummary,
     SampleRights,
     UnrestrictedPermits,
 )
 from fedask.client.data.rights.rights_policy import Right, RightsPolicy
-from fedask.client.data.sources.guarded_source import GuardedSource
 from fedask.client.records.erasure import ErasureStore, remaining
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.records.rights import Permits, RightsStore
@@ -120,7 +122,8 @@ class Holdings:
         """
         source = self.source(rights)
         if check is not None:
-            source = GuardedSource(source, check)
+            allowed = np.ones(len(source.uids()), dtype=np.bool_)
+            source = PermittedSource(source, allowed, check)
         return remaining(Pool(source), self._store)
 
     def training_pool(self, check: Callable[[], None] | None = None) -> Pool | None:

@@ -9,7 +9,7 @@ data, withdraws the question then.
 Judged once, at ``now``: a process that keeps a pool for long must open it anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -170,10 +170,19 @@ class PermittedSource(DataSource):
         All samples.
     allowed
         (n,) whether each is one of them.
+    check
+        Called before samples are loaded; raises when the device must stop. Scoring and
+        measuring load a batch at a time, so this is where they stop.
     """
 
-    def __init__(self, source: DataSource, allowed: NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        source: DataSource,
+        allowed: NDArray[np.bool_],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._source = source
+        self._check = check
         self._rows: NDArray[np.int64] | None = None  # None: every row
         self._uids = source.uids()
         if not allowed.all():
@@ -186,6 +195,7 @@ class PermittedSource(DataSource):
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        self._check()
         return self._source.load(rows if self._rows is None else self._rows[rows])
 
     @override

@@ -86,19 +86,20 @@ class Index(IndexFile):
             return dict(self._db.execute("SELECT id, form FROM form").fetchall())
 
     def find(
-        self, source: int, name: str, stamp: tuple[int, int]
+        self, source: int, name: str, stamp: tuple[int, int] | None
     ) -> FileContents | None:
-        """Return what was found in a file that has not changed since, or None."""
-        with self._guarded():
-            known = self._mark("file", name)
-            row = self._db.execute(_FIND, (source, known, *stamp)).fetchone()
-        return None if row is None else self._opened(*row)
+        """Return what was found in a file.
 
-    def find_any(self, source: int, name: str) -> FileContents | None:
-        """Return what was found in a file before it changed, or None."""
+        Parameters
+        ----------
+        stamp
+            Size and time of the file as it is now: None is returned if it has changed
+            since. Without a stamp, what it held before it changed is returned.
+        """
+        query = _FIND if stamp else _FIND_ANY
         with self._guarded():
-            known = self._mark("file", name)
-            row = self._db.execute(_FIND_ANY, (source, known)).fetchone()
+            values = (source, self._mark("file", name), *(stamp or ()))
+            row = self._db.execute(query, values).fetchone()
         return None if row is None else self._opened(*row)
 
     def is_seen(self, source: int, name: str, stamp: tuple[int, int]) -> bool:

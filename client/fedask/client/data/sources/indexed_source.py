@@ -8,7 +8,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -130,7 +130,7 @@ class IndexedSource(DataSource):
             return kept
         if self._look.watch and not self._is_whole(file, stamp):
             # What a log held before it grew is still there; what is not is found out.
-            return index.find_any(self._source, file.name) or FileContents()
+            return index.find(self._source, file.name, None) or FileContents()
         contents = FileContents()
         try:
             for found in self._reader.scan(file):
@@ -156,10 +156,10 @@ class IndexedSource(DataSource):
         """Return the rows of the commonest form; ties by its text."""
         if not len(forms):
             return np.zeros(0, dtype=np.int64)
-        names = self._look.index.forms()
-        found = zip(*np.unique(forms, return_counts=True), strict=True)
-        ranked = [(-count, names.get(form, ""), form) for form, count in found]
-        _, self._form, best = min(ranked)
+        found, counts = np.unique(forms, return_counts=True)
+        named = self._look.index.forms()
+        best = commonest(dict(zip(found.tolist(), counts.tolist(), strict=True)), named)
+        self._form = named.get(best, "")
         return np.flatnonzero(forms == best)
 
     def _report(self) -> None:
@@ -233,6 +233,11 @@ class IndexedSource(DataSource):
             msg = f"{self._root}: {file.name} has changed since it was looked at "
             msg += f"({err}); it is looked at anew the next time"
             raise DataError(msg) from err
+
+
+def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:
+    """Return the form of most samples, by its id; ties go to the first text."""
+    return min(counts, key=lambda form: (-counts[form], named.get(form, ""), form))
 
 
 def _spelt(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:

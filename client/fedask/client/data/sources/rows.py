@@ -44,6 +44,18 @@ class Row(NamedTuple):
     cells: Sequence[Any] | None
     reason: str = ""
 
+    def checked(self) -> Sequence[Any]:
+        """Return the cells.
+
+        Raises
+        ------
+        BrokenSampleError
+            With the reason, if the row is broken.
+        """
+        if self.cells is None:
+            raise BrokenSampleError(self.reason)
+        return self.cells
+
 
 class _Lines:
     """Lines of a file, one at a time, and where they begin."""

@@ -14,19 +14,13 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client.base.distance import Doubles, Reals, blocks, directions
-from fedask.client.learning.batchers.batcher import (
-    Batcher,
-    Rows,
-    Shortlist,
-    check_batch,
-)
+from fedask.client.learning.batchers.batcher import CheckedBatcher, Rows, Shortlist
 from fedask.client.learning.batchers.greedy_choice import lazy_greedy
-from fedask.client.learning.batchers.top_scores import top
 
 _DIGITS = 9  # gains that agree to here are equal: the better score decides
 
 
-class FacilityLocation(Batcher):
+class FacilityLocation(CheckedBatcher):
     """The batch that stands for the best candidates. Without features it is ``top``.
 
     Parameters
@@ -36,20 +30,18 @@ class FacilityLocation(Batcher):
         with their square, memory with their number.
     """
 
-    needs = frozenset({"features", "anchors"})
+    required = frozenset({"features"})
+    needs = required | {"anchors"}
 
     def __init__(self, most: int = 2048) -> None:
         self.most = most
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
-        if k in {0, len(shortlist)} or shortlist.features.shape[1] == 0:
-            return top(shortlist, k)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         # Best first, so that ties go to the better score.
         rows = shortlist.best_first()[: max(self.most, 2 * k)]
         x = directions(shortlist.features[rows])
-        return np.sort(rows[facilities(x, shortlist.anchors, k)])
+        return rows[facilities(x, shortlist.anchors, k)]
 
 
 def facilities(x: Doubles, anchors: Reals | None, k: int) -> Rows:

@@ -9,12 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
+    check_scores,
 )
-from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import PredictionView
+from fedask.client.learning.scorers.scorer import PredictionView
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import ScoringContext
+from fedask.client.learning.scorers.scorer import ScoringContext
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.label_queue import Item, ItemState

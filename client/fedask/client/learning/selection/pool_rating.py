@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     PredictionView,
     ScoringContext,
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fedask.client.learning.scorers.calibration import calibrated, fit_temperature
 from fedask.client.learning.scorers.density import scale_of
 from fedask.client.learning.scorers.experts import Experts, make_experts, with_experts
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     ScoringContext,

@@ -8,6 +8,8 @@ device that was killed goes on from what its store says.
 from dataclasses import dataclass
 from typing import Protocol
 
+from typing_extensions import override
+
 from fedask.client.records.arrival_pace import ControllerState
 from fedask.common.registry import make
 from fedask.common.sections import StreamConfig
@@ -15,7 +17,7 @@ from fedask.common.sections import StreamConfig
 CONTROLLERS = {
     "biqf": "fedask.client.learning.stream.biqf:Biqf",
     "split": "fedask.client.learning.stream.split_controller:Split",
-    "fixed-cut": "fedask.client.learning.stream.fixed_cut:FixedCut",
+    "fixed-cut": "fedask.client.learning.stream.controller:FixedCut",
 }
 
 
@@ -61,6 +63,30 @@ class Controller(Protocol):
     ) -> ControllerState:
         """Take note of a sample and of what became of it, whoever decided that."""
         ...
+
+
+class FixedCut(Controller):
+    """Ask what the cut would have bought; without a cut, nothing.
+
+    It keeps no budget but that of the people.
+    """
+
+    def __init__(self, config: StreamConfig) -> None:
+        pass
+
+    @override
+    def start(self, state: ControllerState, *, cut: bool) -> ControllerState:
+        return state
+
+    @override
+    def query(self, state: ControllerState, arrival: Arrival) -> bool:
+        return arrival.over
+
+    @override
+    def update(
+        self, state: ControllerState, arrival: Arrival, *, queried: bool
+    ) -> ControllerState:
+        return state
 
 
 def make_controller(config: StreamConfig) -> Controller:

@@ -32,9 +32,9 @@ from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.controller import (
     Arrival,
     Controller,
+    FixedCut,
     make_controller,
 )
-from fedask.client.learning.stream.fixed_cut import FixedCut
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin

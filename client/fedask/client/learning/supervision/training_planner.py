@@ -7,7 +7,7 @@ the auto-label tier and labelling functions say. Nothing of that is stored or se
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fedask.client.learning.scorers.prediction_view import Floats
+from fedask.client.learning.scorers.scorer import Floats
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.supervision.auto_label import AutoTier
@@ -136,7 +136,7 @@ class TrainingPlanner:
         job = None
         if len(drawn) >= warmup.FEWEST:
             job = WarmupJob(
-                inputs=run.learner.prepare_warmup(self._training_pool.load(drawn)),
+                inputs=run.learner.to_inputs(self._training_pool.load(drawn)),
                 lr=decayed(config.lr, step, config.warmup),
                 prox=max(prox, config.prox),
                 stream=("warm-up", seed, self._device_id, step),

@@ -213,7 +213,7 @@ class Learner:
         self._return()
         self._model.eval()
         with torch.inference_mode():
-            logits = self._model(self._inputs(raw))
+            logits = self._model(self.to_inputs(raw))
         return self.softmax(self._checked(logits, len(raw)))
 
     def look(self, raw: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -225,7 +225,7 @@ class Learner:
             As ``predict``.
         """
         self._return()
-        inputs = self._inputs(raw)
+        inputs = self.to_inputs(raw)
         logits, features = self._tapped(inputs).read(inputs)
         return self._checked(logits, len(raw)), features.float().numpy()
 
@@ -249,17 +249,13 @@ class Learner:
             raise ProtocolError(msg)
         return checked
 
-    def _inputs(self, raw: NDArray[Any]) -> torch.Tensor:
-        """Transform a batch, into memory that torch has aligned, as ``to_inputs`` does.
+    def to_inputs(self, raw: NDArray[Any]) -> torch.Tensor:
+        """Transform raw samples (n, ...) into the model's inputs, in aligned memory.
 
         A user's own transform may give anything.
         """
         inputs = self._task.to_inputs(raw)
         return inputs if self._task.transform is None else inputs.clone()
-
-    def prepare_warmup(self, raw: NDArray[Any]) -> torch.Tensor:
-        """Turn raw samples (n, ...) into what a warm-up takes."""
-        return self._inputs(raw)
 
     def prepare(
         self,
@@ -283,7 +279,7 @@ class Learner:
         if weights is not None:
             weighed = torch.tensor(weights, dtype=torch.float32)
         return LabelledBatch(
-            inputs=self._inputs(raw),
+            inputs=self.to_inputs(raw),
             targets=targets,
             shift=self._loss.shift(targets, weighed),
             weights=weighed,
