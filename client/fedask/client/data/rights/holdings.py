@@ -1,4 +1,4 @@
-"""The samples of a device as its owner lets them be used: one look, judged once.
+"""The samples of a device, and what its owner permits to be done with each.
 
 Called by the deployment, by the commands of a site and by what shows samples, so that
 all processes of a device keep to the same policy. What was erased is in no pool, though
@@ -61,8 +61,6 @@ class Holdings:
         All of them, as they are now.
     policy
         Of the site; None: everything may be done with all of them.
-    store
-        The device's.
     now
         Aware.
 
@@ -94,7 +92,7 @@ class Holdings:
         return UnrestrictedPermits() if self._rights is None else self._rights
 
     def apply(self) -> list[Uid]:
-        """Let the store know; returns the questions that expired for it."""
+        """Tell the store what is permitted; returns the questions that expire by it."""
         gone = self._store.use_rights(self.permits, self._now)
         summary = self.summary()
         if self._rights is not None:

@@ -1,4 +1,4 @@
-"""Arrays in ``.npy`` and ``.npz`` files that nobody vouches for.
+"""Reads arrays from ``.npy`` and ``.npz`` files, which may be hostile.
 
 Rows are read by a seek, not by a memory map: a file that another program cuts short
 while it is mapped would end the process.
@@ -48,7 +48,7 @@ class Header(NamedTuple):
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """Read up to the first number of an array.
+    """Read the header of an array; the file stands at the first number then.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What reads one kind of file: samples found in a scan, read again by their place.
+"""The seam of readers: each reads one kind of file.
 
 Implemented by the kinds; called by ``IndexedSource``. A reader keeps no sample.
 """
@@ -102,7 +102,7 @@ def stack(samples: Sequence[Any]) -> NDArray[Any]:
 
 
 def check_finite(sample: NDArray[Any]) -> None:
-    """Refuse a sample that would only make the model give NaN.
+    """Refuse a sample with numbers that are not finite.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class FileReader(FormatReader):
         raise NotImplementedError
 
     def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
-        """Return what a sample, decoded from data, must have in common with others."""
+        """Return the form of a sample that was decoded from ``data``."""
         return form_of(sample)
 
     @override

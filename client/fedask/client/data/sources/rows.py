@@ -34,8 +34,6 @@ class Row(NamedTuple):
         Number of its first line, from 1.
     cells
         Of csv: texts. Of jsonl: the one decoded value. None: broken.
-    reason
-        Why it is broken.
     """
 
     start: int

@@ -41,8 +41,6 @@ def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource"
     ----------
     options
         Of the kind of most payloads: ``images``, ``sounds`` or ``documents``.
-    look
-        With the store.
 
     Raises
     ------
@@ -72,12 +70,6 @@ class SealedSource(DataSource):
 
     Parameters
     ----------
-    store
-        Where they are.
-    listed
-        What it holds now.
-    reader
-        Decodes them.
     look
         With the index, which must stay open.
 

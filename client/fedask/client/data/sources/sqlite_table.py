@@ -124,7 +124,7 @@ class TableReader(FormatReader):
 
 
 def _opened(file: File) -> "closing[sqlite3.Connection]":
-    """Open a database so that nothing in it can be written or started."""
+    """Open a database read-only, with nothing in it executable."""
     uri = f"{file.path.as_uri()}?mode=ro"
     try:
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
@@ -139,7 +139,7 @@ def _opened(file: File) -> "closing[sqlite3.Connection]":
 
 
 def _refused(err: Exception) -> Exception:
-    """Turn an error of SQLite into one of ours: the file's fault, or not."""
+    """Turn an error of SQLite into BrokenSampleError, or OSError if it may pass."""
     msg = f"does not answer the query: {err}"
     code = getattr(err, "sqlite_errorcode", 0) & 0xFF  # without its details
     return OSError(msg) if code in _PASSING else BrokenSampleError(msg)

@@ -77,7 +77,7 @@ class WindowReader(FormatReader):
     def _windows(
         self, rows: Iterator[Row], marks: Sequence[int]
     ) -> Iterator[list[Row]]:
-        """Part the rows into windows."""
+        """Group the rows into windows."""
         if not self.window:
             yield from ([row] for row in rows)
             return
@@ -134,7 +134,7 @@ class WindowReader(FormatReader):
 
 
 def _bounded(rows: Iterator[Row]) -> list[Row]:
-    """Return the rows of a window, but few more than it may have bytes."""
+    """Return the rows of a window, cut soon after its largest size."""
     window: list[Row] = []
     for row in rows:
         window.append(row)

@@ -1,4 +1,4 @@
-"""BatchBALD: the batch whose answers together say most about which member is right.
+"""BatchBALD: the batch whose joint answers are most informative about the model.
 
 The value of a batch is the mutual information between its answers and the member of
 the committee (a draw of the model's weights). By the chain rule the gain of one more
@@ -74,7 +74,7 @@ def bald(draws: Reals) -> Doubles:
 
 
 class Answers:
-    """Joint answers to the samples asked so far, and what each says of the members.
+    """Joint answers to the samples chosen so far, each with a belief over the members.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Answers:
         self._weights = weights[possible]
 
     def _sample(self) -> None:
-        """Go over from all configurations to a sample of them with their members."""
+        """Replace the enumerated configurations by a sample of them."""
         share = self._weights / self._weights.sum()
         drawn = self._rng.choice(len(share), size=self._most, p=share)
         self._members = self._members[drawn]

@@ -1,4 +1,4 @@
-"""What a batcher is, and the table of their names. Called by the device under a cut.
+"""The seam of batchers and the table of their names. Called by the selector.
 
 Letters: n candidates, k picks, c classes, d features, e features of the local model,
 l anchors, t draws.
@@ -151,7 +151,7 @@ class Batcher(Protocol):
 
 
 class CheckedBatcher(Batcher):
-    """A batcher that is asked only for what its shortlist can give.
+    """A batcher with the checks and the trivial cases that all share.
 
     It is ``top`` where all candidates or none are picked, and where a required field
     is missing or has no columns.

@@ -23,15 +23,13 @@ _ROUNDING = 1e-6  # copies have similarity 1 up to here, in float32
 
 
 class Distinct(CheckedBatcher):
-    """Another batcher on what ``distinct`` keeps.
+    """Runs another batcher on the rows that ``distinct`` keeps.
 
     If fewer than ``k`` are kept, the best scores of what was left out fill the batch.
     Without features nothing is left out.
 
     Parameters
     ----------
-    inner
-        Picks.
     similarity
         Cosine similarity of features above which two samples are one question, above 0
         and up to 1.

@@ -1,4 +1,4 @@
-"""Ask what stands for the most others: facility location on cosine similarity.
+"""Facility location: the batch that is most similar to all other candidates.
 
 The value of a batch is the sum, over the shortlist, of each sample's similarity to the
 nearest that is asked or labelled; it is monotone and submodular, so the greedy batch is
@@ -21,7 +21,7 @@ _DIGITS = 9  # gains that agree to here are equal: the better score decides
 
 
 class FacilityLocation(CheckedBatcher):
-    """The batch that stands for the best candidates. Without features it is ``top``.
+    """The batch that represents the best candidates. Without features it is ``top``.
 
     Parameters
     ----------

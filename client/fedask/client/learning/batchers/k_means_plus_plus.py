@@ -38,7 +38,7 @@ def spread(
     first: int = 0,
     weights: Reals | None = None,
 ) -> Rows:
-    """Choose rows in the order of drawing.
+    """Draw rows, each far from those before, in the order of drawing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which scorer to trust, learnt from measured rewards: EXP4.P.
+"""EXP4.P, a bandit: learns from rewards which scorer to trust.
 
 Called by ``learned_scorer`` for each cycle of its history; never measures a reward.
 Letters: k scorers (arms), a candidate samples.
@@ -16,7 +16,7 @@ from fedask.common.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BanditState:
-    """What the bandit has learnt.
+    """The weights of the bandit after some updates.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def probabilities(state: BanditState) -> NDArray[np.float64]:
 def update(
     state: BanditState, advice: Reals, chosen: int, reward: float
 ) -> BanditState:
-    """Learn from the reward of what was asked.
+    """Return the state after one reward.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the local and the global model differ. Called by scorers that hold both.
+"""Scores of difference between the local and the global model.
 
 The local model is the device's own last update, which costs nothing more. Pure
 functions on the predictions of the two; none changes its input.
@@ -130,8 +130,6 @@ def fairness_mix(
         (l, c) rows that sum to one: both models on the device's labelled samples.
     labels
         (l,) int in [0, c).
-    num_classes
-        c.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a scorer is, and all that it may look at: the seam of the score functions.
+"""The seam of scorers: what a scorer is, and what it may look at.
 
 ``selection.predictor`` fills a ``PredictionView`` and a ``ScoringContext``; scorers and
 batchers read them. They hold arrays only: no model, no raw sample, no store.
@@ -129,7 +129,7 @@ NEEDS = frozenset(
 
 
 class Scorer(Protocol):
-    """Turns what the models say of samples into scores."""
+    """Maps the predictions of samples to scores."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -153,8 +153,6 @@ class FunctionScorer:
 
     Parameters
     ----------
-    name
-        Named in errors.
     score
         Maps a view and its context to scores (n,).
     needs
@@ -177,7 +175,7 @@ class FunctionScorer:
 
 
 def check_needs(name: str, needs: frozenset[str]) -> None:
-    """Refuse needs that nothing can fill.
+    """Refuse needs that are no fields of view or context.
 
     Raises
     ------
@@ -191,7 +189,7 @@ def check_needs(name: str, needs: frozenset[str]) -> None:
 
 
 def check_scores(name: str, scores: Floats, count: int) -> None:
-    """Refuse what a faulty scorer gives.
+    """Refuse scores of wrong shape, NaN, or outside [0, 1].
 
     Raises
     ------

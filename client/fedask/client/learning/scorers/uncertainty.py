@@ -233,7 +233,7 @@ def _work(
     step: int,
     result: Floats,
 ) -> None:
-    """Do blocks until none is left."""
+    """Run the kernel on blocks until none is left."""
     width = rows.shape[1]
     size = min(step, len(rows)) * width
     columns, spare = np.empty(size, np.float32), np.empty(size, np.float32)

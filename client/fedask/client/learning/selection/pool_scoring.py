@@ -48,16 +48,10 @@ def score_pool(
 
     Parameters
     ----------
-    pool
-        The device's samples.
     exclude
         Uids not to score: those in the queue already.
     look
         Uids (n,) and raw batch (n, ...) -> view.
-    scorer
-        View -> scores.
-    context
-        Given to the scorer.
     keep
         How many of the best to return.
 

@@ -1,4 +1,4 @@
-"""What a controller is, and the table of their names. Called by the stream.
+"""The seam of stream controllers, and the table of their names.
 
 A controller decides sample by sample, in the order of arrival, and keeps a budget: so
 many labels per sample. It holds no state: a state goes in and a state comes out, so a
@@ -48,25 +48,25 @@ class Controller(Protocol):
     """Decides who of those that arrive is asked. Made with a ``StreamConfig``."""
 
     def start(self, state: ControllerState, *, cut: bool) -> ControllerState:
-        """Begin anew: with another model, and a cut or none. What is owed stays owed.
+        """Start again with a new model and a cut or none; owed labels stay owed.
 
         With a cut, the threshold begins at utility 0, which is the cut.
         """
         ...
 
     def query(self, state: ControllerState, arrival: Arrival) -> bool:
-        """Tell whether to ask this sample. Changes nothing."""
+        """Return whether to ask this sample."""
         ...
 
     def update(
         self, state: ControllerState, arrival: Arrival, *, queried: bool
     ) -> ControllerState:
-        """Take note of a sample and of what became of it, whoever decided that."""
+        """Return the state after a sample and the decision about it."""
         ...
 
 
 class FixedCut(Controller):
-    """Ask what the cut would have bought; without a cut, nothing.
+    """Asks samples that the cut would have bought; without a cut, none.
 
     It keeps no budget but that of the people.
     """

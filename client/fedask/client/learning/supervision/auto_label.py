@@ -38,7 +38,7 @@ LARGEST_SHARE = 4  # controls take at most one in so many questions of a cycle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierQuality:
-    """How the tier does.
+    """The quality of the tier, measured on its controls.
 
     Parameters
     ----------
@@ -79,27 +79,19 @@ def tier_quality(
 
 
 class AutoTier:
-    """The tier of one device.
-
-    Parameters
-    ----------
-    pool, store
-        The device's own.
-    """
+    """The tier of one device."""
 
     def __init__(self, pool: Pool, store: DeviceStore) -> None:
         self._pool = pool
         self._store = store
 
     def propose(self, run: RunContext, items: Sequence[Item], cycle: int) -> None:
-        """See what the loaded model is sure of, and ask people about some of it.
+        """Label what the loaded model is sure of, and ask people about a share of it.
 
         Parameters
         ----------
         items
             Everything ever asked: none of it is labelled here.
-        cycle
-            Of the round.
         """
         config, seed = run.scenario.auto, run.scenario.seed
         found = self._confident(run, items, cycle)

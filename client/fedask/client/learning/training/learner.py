@@ -43,8 +43,6 @@ class Learner:
 
     Parameters
     ----------
-    task
-        What is learned.
     config
         How. ``threads`` is applied to torch for the whole process.
     """
@@ -78,7 +76,7 @@ class Learner:
         self._return()
 
     def _return(self) -> None:
-        """Go back to the loaded weights."""
+        """Restore the loaded weights."""
         if self._moved and self._loaded is not None:
             for name, view in self._views.items():
                 np.copyto(view, self._loaded[name])
