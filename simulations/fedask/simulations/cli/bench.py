@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
 from fedask.client.cli.console import print_json, print_table, stderr
+from fedask.common.command_line import CommandTable
 from fedask.common.errors import ConfigError
 from fedask.simulations.bench.tables import (
     print_desk,
@@ -16,19 +17,20 @@ from fedask.simulations.bench.tables import (
 )
 from fedask.simulations.cli.options import Json
 
-app = typer.Typer(
-    help="Measure speed and memory, as ratios against a peer or a floor in one run.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+
+class Bench(CommandTable):
+    """Measure speed and memory, as ratios against a peer or a floor in one run."""
+
+    targets: ClassVar = {
+        "runtime": "fedask.simulations.cli.bench:runtime_command",
+        "select": "fedask.simulations.cli.bench:select_command",
+        "desk": "fedask.simulations.cli.bench:desk_command",
+        "service": "fedask.simulations.cli.bench:service_command",
+        "footprint": "fedask.simulations.cli.bench:footprint_command",
+        "crash": "fedask.simulations.cli.bench:crash_command",
+    }
 
 
-@app.callback()
-def bench() -> None:
-    """Keep ``bench`` a group, however few benchmarks it has."""
-
-
-@app.command("runtime")
 def runtime_command(
     devices: Annotated[
         int, typer.Option("--devices", min=2, max=10_000, help="Size of the fleet.")
@@ -90,7 +92,6 @@ def runtime_command(
         print_runtime(result)
 
 
-@app.command("select")
 def select_command(
     peers: Annotated[
         Path | None,
@@ -152,7 +153,6 @@ def select_command(
         print_selection(result)
 
 
-@app.command("desk")
 def desk_command(
     queued: Annotated[
         int, typer.Option("--queued", min=1, help="Samples that wait.")
@@ -183,7 +183,6 @@ def desk_command(
         print_desk(result)
 
 
-@app.command("service")
 def service_command(
     samples: Annotated[
         int, typer.Option("--samples", min=1, help="Leased and answered.")
@@ -215,7 +214,6 @@ def service_command(
         print_service(result)
 
 
-@app.command("footprint")
 def footprint_command(as_json: Json = False) -> None:
     """Measure what a device's processes cost to start and hold, beside bare Flower.
 
@@ -233,7 +231,6 @@ def footprint_command(as_json: Json = False) -> None:
     print_table("footprint", ("process", "start ms", "RSS MiB"), cells)
 
 
-@app.command("crash")
 def crash_command(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often.")] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Who is killed, and where.")] = 0,

@@ -27,9 +27,9 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from fedask.client.learning.training.loss import Loss
 from fedask.client.learning.training.sgd import Descent, Trained, TrainingJob, batches
+from fedask.common.arrays import MAX_VALUE
 from fedask.common.model import check_logits
 from fedask.common.sections import TrainConfig
-from fedask.common.weights import MAX_VALUE
 
 _FEWEST = 6  # below, stacking costs more than it saves
 _MOST = 256  # above, nothing more is saved
