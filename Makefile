@@ -49,8 +49,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# make bench: the runtimes. make bench B="crash --runs 40": one of tests/benchmarks.
+B ?=
 bench: $(VENV)/.simulation
-	$(BIN)/fedask bench runtime
+	$(BIN)/$(if $(B),python -m tests.benchmarks $(B),fedask bench runtime)
 
 clean:
 	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """Lets one library choose, and says what it chose, how long it took and what memory.
 
-A script, not a module: ``fedask bench select`` runs it in a process of its own, with
+A script, not a module: the ``select`` benchmark runs it in a process of its own, with
 the Python of the peers for a peer and with its own for fedask. So it imports NumPy, and
 the library at hand when its turn comes; arrays come and go as ``.npy`` files.
 
@@ -75,7 +75,7 @@ def _scored(target: str, field: str, arrays: Arrays, k: int) -> Choose:
     """Score a whole matrix and keep the running top k, as for a pool: fedask."""
     score, make_best = (
         _load(target),
-        _load("fedask.client.learning.selection.best_scores:Best"),
+        _load("fedask.client.learning.selection.best_scores:BestScores"),
     )
     values = arrays[field]
     uids = np.array([f"{row:032x}" for row in range(values.shape[-2])])
