@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from fedask.client.learning.training.sgd import Trained
     from fedask.client.round.device import Begun, Device
 
+__all__ = ["client_app"]
+
 # A device's owner opens it one way, a simulation another; both are named as text so
 # that a real device never imports the simulations.
 DEPLOYED = "fedask.client.site.deployment:open_device"

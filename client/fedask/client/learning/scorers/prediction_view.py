@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fedask.client.records.query_outcome import OutcomeHistory
 
+__all__ = ["Known", "View"]
+
 Floats = NDArray[np.float32]
 
 

@@ -5,6 +5,8 @@ from typing import Protocol
 from fedask.client.learning.scorers.prediction_view import NEEDS, Floats, Known, View
 from fedask.common.errors import ConfigError
 
+__all__ = ["Scorer"]
+
 
 class Scorer(Protocol):
     """Turns what the models say of samples into scores."""
