@@ -58,8 +58,10 @@ docs: $(VENV)/.docs
 	$(BIN)/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs
 	@echo "open build/docs/index.html"
 
+# make bench: the runtimes. make bench B="crash --runs 40": one of tests/benchmarks.
+B ?=
 bench: $(VENV)/.simulation
-	$(BIN)/fedask bench runtime
+	$(BIN)/$(if $(B),python -m tests.benchmarks $(B),fedask bench runtime)
 
 clean:
 	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

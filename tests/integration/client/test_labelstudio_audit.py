@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from tests.support.client.audits import NOON, rows
-from typer.testing import CliRunner
-
-from fedask.client.labelling.labelstudio.fake_studio import (
+from tests.support.client.fake_studio import (
     PERSONAL,
     PROJECT,
     FakeStudio,
     fake_studio,
 )
+from typer.testing import CliRunner
+
 from fedask.client.labelling.labelstudio.studio_address import TOKEN_VARIABLE
 from fedask.client.records.annotation import Label
 from fedask.client.records.audit_event import Event

@@ -1,6 +1,6 @@
 """How fast fedask chooses: against its peers and against one copy of the input.
 
-Called by ``fedask bench select``. All choose from the same arrays, each in a process of
+Called by the command. All choose from the same arrays, each in a process of
 its own, one after the other. A choice that a float64 reference finds wrong is marked
 and never counts as the fastest.
 """
@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from fedask.simulations.bench import contenders
-from fedask.simulations.bench.cases import Case, cases
-from fedask.simulations.bench.contenders import CONTENDERS, FLOOR
-from fedask.simulations.bench.passes import measure
-from fedask.simulations.bench.peers import Peers
+from tests.benchmarks import contenders
+from tests.benchmarks.cases import Case, cases
+from tests.benchmarks.contenders import CONTENDERS, FLOOR
+from tests.benchmarks.passes import measure
+from tests.benchmarks.peers import Peers
 
 OURS = "fedask"
 _POOLS = (("mlp", 1_000_000), ("mlp", 250_000), ("cnn", 100_000))

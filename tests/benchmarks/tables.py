@@ -1,49 +1,8 @@
-"""Benchmarks as tables. Called by ``fedask bench``."""
+"""Benchmarks as tables. Called by ``python -m tests.benchmarks``."""
 
 from typing import Any
 
 from fedask.client.cli.console import print_table, stderr
-
-
-def print_runtime(result: dict[str, Any]) -> None:
-    """Print the benchmark of the inline runtime as tables."""
-    print_table(
-        f"{result['devices']} devices, device-rounds/s in memory",
-        ("", "inline", "bare PyTorch loop", "time inline / bare"),
-        [
-            (
-                "training only",
-                str(result["inline_train_per_s"]),
-                str(result["bare_per_s"]),
-                f"{result['over_bare']}x",
-            )
-        ],
-    )
-    if "ratio" in result:
-        rows = (
-            ("inline", "inline", ""),
-            ("inline, SQLite files", "inline_sqlite", "_sqlite"),
-        )
-        print_table(
-            f"{result['devices']} devices, device-rounds/s against Flower's Ray engine "
-            f"({result['ray_per_s']} whole run, {result['ray_steady_per_s']} steady)",
-            ("", "whole run", "ratio", "steady", "ratio"),
-            [
-                (
-                    words,
-                    str(result[f"{name}_per_s"]),
-                    f"{result[f'ratio{suffix}']}x",
-                    str(result[f"{name}_steady_per_s"]),
-                    f"{result[f'ratio{suffix}_steady']}x",
-                )
-                for words, name, suffix in rows
-            ],
-        )
-    print_table(
-        f"growth (model {result['model_kib']} KiB)",
-        ("devices", "us/device-round", "total s", "peak MiB"),
-        [tuple(str(value) for value in row.values()) for row in result["growth"]],
-    )
 
 
 def print_selection(result: dict[str, Any]) -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
-from fedask.simulations.bench.cases import (
+from tests.benchmarks.cases import (
     Case,
     Judge,
     badge_judge,
@@ -17,9 +15,11 @@ from fedask.simulations.bench.cases import (
     predictions,
     top_judge,
 )
-from fedask.simulations.bench.contenders import CONTENDERS, FLOOR, main
-from fedask.simulations.bench.peers import PEERS, Peers, install
-from fedask.simulations.bench.select import PeerLimits, TimedRow, run_case, summarised
+from tests.benchmarks.contenders import CONTENDERS, FLOOR, main
+from tests.benchmarks.peers import PEERS, Peers, install
+from tests.benchmarks.select import PeerLimits, TimedRow, run_case, summarised
+
+from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
 
 LIMITS = PeerLimits(small=True, seconds=0.01, timeout_s=30.0)
 SCORES = {"margin": margin, "entropy": entropy, "least-confidence": least_confidence}

@@ -1,4 +1,4 @@
-"""What scoring a pool costs beside the model itself. Called by ``fedask bench select``.
+"""What scoring a pool costs beside the model itself. Called by the benchmark.
 
 The pool is scored by the device's own code; beside it, the same model runs over the
 same batches of ready float32 tensors and nothing else is done.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tests.benchmarks.contenders import mib, reset_peak
 
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.learning.scorers.prediction_view import Known, View
@@ -24,7 +25,6 @@ from fedask.client.learning.training.learner import Learner
 from fedask.client.records.pool import Pool
 from fedask.common.config import Scenario
 from fedask.common.task import Task
-from fedask.simulations.bench.contenders import mib, reset_peak
 
 _SHAPE, _CLASSES, _KEEP = (8, 8), 10, 1000
 _REPEATS = 5

@@ -1,6 +1,6 @@
 """Kills what takes answers in, at any system call, and looks for what was promised.
 
-Called by ``fedask bench crash``. In each run people answer on the page, in an app of
+Called by the ``crash`` benchmark. In each run people answer on the page, in an app of
 the labelling service, in a terminal and through an imported file, all at once over one
 store; one of the four processes that write is killed at its n-th system call, n drawn
 over all it makes. With ``cut`` the files are copied there instead, as a power cut would
@@ -20,11 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedask.client.records.annotation import Annotation
-from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.ids import Uid, stable_seed
-from fedask.simulations.bench import tracing
-from fedask.simulations.bench.clerks import (
+from tests.benchmarks import tracing
+from tests.benchmarks.clerks import (
     ANSWERS,
     AcknowledgedAnswer,
     Ward,
@@ -38,6 +35,10 @@ from fedask.simulations.bench.clerks import (
     serve_apps,
     serve_page,
 )
+
+from fedask.client.records.annotation import Annotation
+from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.ids import Uid, stable_seed
 
 SAMPLES = 40  # more than all clients answer
 _END_S = 30.0
@@ -106,7 +107,7 @@ def measure(
     tally = Tally()
     longest = dict.fromkeys(VICTIMS, 0)  # system calls of each, as seen so far
     for number in range(runs):
-        rng = random.Random(stable_seed("crash", seed, number))  # noqa: S311  (reproducible, no secret)
+        rng = random.Random(stable_seed("crash", seed, number))
         victim = list(VICTIMS)[number % len(VICTIMS)]
         # Drawn a little beyond, so that some die at the end or not at all.
         at = rng.randint(1, int(longest[victim] * 1.1) + 2) if longest[victim] else 0

@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.desk import CLASSES, Waits, disk
+
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.grpc.client import LabellingClient
 from fedask.client.labelling.grpc.service_server import LabellingService, serve
@@ -27,7 +29,6 @@ from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
-from fedask.simulations.bench.desk import CLASSES, Waits, disk
 
 WINDOWS = (1, 16)  # samples that an app asks for at a time
 _DISK_CALLS = 500

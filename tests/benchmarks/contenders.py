@@ -1,6 +1,6 @@
 """Lets one library choose, and says what it chose, how long it took and what memory.
 
-A script, not a module: ``fedask bench select`` runs it in a process of its own, with
+A script, not a module: the ``select`` benchmark runs it in a process of its own, with
 the Python of the peers for a peer and with its own for fedask. So it imports NumPy, and
 the library at hand when its turn comes; arrays come and go as ``.npy`` files.
 

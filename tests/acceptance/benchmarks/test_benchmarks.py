@@ -1,11 +1,11 @@
 import json
 
-from tests.support.simulations.program import fedask
+from tests.support.benchmarks.program import benchmark
 
 
-def test_bench_select_measures_fedask_against_the_floor() -> None:
-    done = fedask(
-        "bench", "select", "--alone", "--quick", "--only", "least-confidence", "--json"
+def test_select_measures_fedask_against_the_floor() -> None:
+    done = benchmark(
+        "select", "--alone", "--quick", "--only", "least-confidence", "--json"
     )
 
     assert done.returncode == 0, done.stderr
@@ -21,8 +21,8 @@ def test_bench_select_measures_fedask_against_the_floor() -> None:
     assert "peers" not in result
 
 
-def test_bench_select_measures_a_pool_beside_its_model() -> None:
-    done = fedask("bench", "select", "--alone", "--quick", "--only", "pool: mlp")
+def test_select_measures_a_pool_beside_its_model() -> None:
+    done = benchmark("select", "--alone", "--quick", "--only", "pool: mlp")
 
     assert done.returncode == 0, done.stderr
     assert "scoring a pool on one thread" in done.stdout
@@ -30,8 +30,8 @@ def test_bench_select_measures_a_pool_beside_its_model() -> None:
     assert "wrong" not in done.stdout
 
 
-def test_bench_desk_measures_leases_and_answers() -> None:
-    done = fedask("bench", "desk", "--queued", "50", "--calls", "10", "--json")
+def test_desk_measures_leases_and_answers() -> None:
+    done = benchmark("desk", "--queued", "50", "--calls", "10", "--json")
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -42,16 +42,16 @@ def test_bench_desk_measures_leases_and_answers() -> None:
             assert 0 < waits["p50_ms"] <= waits["p99_ms"] <= waits["max_ms"]
 
 
-def test_bench_desk_prints_a_table() -> None:
-    done = fedask("bench", "desk", "--queued", "50", "--calls", "5")
+def test_desk_prints_a_table() -> None:
+    done = benchmark("desk", "--queued", "50", "--calls", "5")
 
     assert done.returncode == 0, done.stderr
     assert "50 samples wait" in done.stdout
     assert "submit, rule two" in done.stdout
 
 
-def test_bench_service_keeps_every_answer_once() -> None:
-    done = fedask("bench", "service", "--samples", "64", "--clients", "8", "--json")
+def test_service_keeps_every_answer_once() -> None:
+    done = benchmark("service", "--samples", "64", "--clients", "8", "--json")
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -61,8 +61,8 @@ def test_bench_service_keeps_every_answer_once() -> None:
         assert row["labels_per_s"] > 0
 
 
-def test_bench_service_prints_a_table() -> None:
-    done = fedask("bench", "service", "--samples", "8", "--clients", "2")
+def test_service_prints_a_table() -> None:
+    done = benchmark("service", "--samples", "8", "--clients", "2")
 
     assert done.returncode == 0, done.stderr
     assert "8 samples, 2 apps" in done.stdout

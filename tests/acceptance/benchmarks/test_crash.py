@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from tests.support.simulations.program import fedask
+from tests.support.benchmarks.program import benchmark
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="processes are stopped at system calls"
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [(), ("--cut",)])
 def test_answers_outlive_their_processes(how: tuple[str, ...]) -> None:
-    done = fedask("bench", "crash", "--runs", "8", "--seed", "7", "--json", *how)
+    done = benchmark("crash", "--runs", "8", "--seed", "7", "--json", *how)
     assert done.returncode == 0, done.stderr
     tally = json.loads(done.stdout)
     assert (tally["lost"], tally["twice"], tally["broken"]) == (0, 0, 0)

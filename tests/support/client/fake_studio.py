@@ -1,6 +1,6 @@
 """A Label Studio for tests: a real HTTP server on this machine, in memory.
 
-Shipped for tests of what uses ``studio``. It has what fedask asks of the API, answers
+Called by the tests of what uses ``studio``. It has what fedask asks of the API, answers
 as Label Studio 1.23.2 was seen to, and refuses what that refuses
 (``tasks/validation.py``, ``tasks/serializers.py``, ``data_import/api.py``): a wrong
 token, a legacy one unless they are allowed, a task without the data that the labelling
