@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedask.client.records.query_outcome import OutcomeHistory
 
-__all__ = ["Known", "View"]
+__all__ = ["PredictionView", "ScoringContext"]
 
 Floats = NDArray[np.float32]
 
