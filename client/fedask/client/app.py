@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from fedask.client.learning.training.sgd import TrainingResult
     from fedask.client.round.device import BegunRound, Device
 
+__all__ = ["client_app"]
+
 FLEETS = "fedask.fleets"  # the group of entry points for devices that are made up
 SIMULATED = "simulated"
 

@@ -40,6 +40,8 @@ from fedask.common.ids import (
     parse_model_version,
 )
 
+__all__ = ["Ask", "Cut", "Report"]
+
 ASK = "fedask.ask"
 ACCURACY = "fedask.accuracy"
 REPORT = "fedask.report"

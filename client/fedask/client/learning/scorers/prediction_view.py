@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fedask.client.records.query_outcome import OutcomeHistory
 
+__all__ = ["PredictionView", "ScoringContext"]
+
 Floats = NDArray[np.float32]
 
 

@@ -10,6 +10,8 @@ from fedask.client.learning.scorers.prediction_view import (
 )
 from fedask.common.errors import ConfigError
 
+__all__ = ["Scorer"]
+
 
 class Scorer(Protocol):
     """Turns what the models say of samples into scores."""
