@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check proto bench clean
+.PHONY: demo test check docs proto bench clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
 $(VENV)/.simulation: pyproject.toml
@@ -14,6 +14,10 @@ $(VENV)/.simulation: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.simulation
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev,docs]'
 	@touch $@
 
 # Extra options for the comparison, as in: make demo DEMO='--seeds 1'
@@ -49,8 +53,15 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Strict: a link that leads nowhere, or a page that would load anything, ends it.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "open build/docs/index.html"
+
+# make bench: the runtimes. make bench B="crash --runs 40": one of tests/benchmarks.
+B ?=
 bench: $(VENV)/.simulation
-	$(BIN)/fedask bench runtime
+	$(BIN)/$(if $(B),python -m tests.benchmarks $(B),fedask bench runtime)
 
 clean:
 	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,8 @@ from fedask.common.ids import (
 )
 from fedask.common.sections import MAX_BINS
 
+__all__ = ["Ask", "Cut", "Report"]
+
 ASK = "fedask.ask"
 ACCURACY = "fedask.accuracy"
 REPORT = "fedask.report"

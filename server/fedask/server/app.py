@@ -26,6 +26,8 @@ from fedask.server.progress import RunProgress
 from fedask.server.stopping import counts_uncertainty, make_criteria, reason_to_stop
 from fedask.server.strategy import AskStrategy
 
+__all__ = ["server_app"]
+
 logger = logging.getLogger(__name__)
 
 # Figures for the history, and perhaps PREDICTIONS: (n,) classes of a fixed set.

@@ -135,7 +135,7 @@ class Ward:
         context = Context(1, 2, {"site": str(self.folder)}, RecordDict(), {})
         with open_device(task, scenario, context) as device:
             begun = device.begin(RunContext(task, scenario, learner), ask, prox=0.0)
-            trained = None if begun.lesson is None else learner.train(begun.lesson)
+            trained = None if begun.job is None else learner.train(begun.job)
             return device.finish(begun, trained)
 
     @property

@@ -85,7 +85,7 @@ def run_round(
     """Do with one message what the ClientApp does with it."""
     learner.load(model)
     begun = device.begin(RunContext(TASK, scenario, learner), ask, prox=0.0)
-    trained = None if begun.lesson is None else learner.train(begun.lesson)
+    trained = None if begun.job is None else learner.train(begun.job)
     return device.finish(begun, trained)
 
 

@@ -18,7 +18,7 @@ from fedask.client.data.rendering.showcase import Showcase
 from fedask.client.data.rights.holdings import Holdings, read_rights
 from fedask.client.data.rights.rights_policy import Right
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.records.exhibit import Exhibit, Part
 from fedask.client.site.node_config import data_options
@@ -96,7 +96,7 @@ class DeviceExhibit(Exhibit):
         path = self._store.with_name(self._store.name + ".index")
         index = self._open.enter_context(closing(Index(path, store.index_key)))
         self._looked_at = self._clock.now()
-        look = Look(index=index, now=self._looked_at, payloads=store)
+        look = ScanContext(index=index, now=self._looked_at, payloads=store)
         source = open_source(self._options, look)
         held = Holdings(source, self._policy, store, self._looked_at)
         return Showcase(held.pool(Right.SHOW), self._shows)

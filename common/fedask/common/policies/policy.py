@@ -17,6 +17,8 @@ from fedask.common.records import Cut
 from fedask.common.registry import make
 from fedask.common.sections import AskConfig
 
+__all__ = ["FleetSum", "Policy", "Traits"]
+
 POLICIES = {
     "global-cut": "fedask.common.policies.global_cut:GlobalCut",
     "auto": "fedask.common.policies.auto:Auto",

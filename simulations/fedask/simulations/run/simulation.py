@@ -21,6 +21,8 @@ from fedask.simulations.run.diversity import diversities
 from fedask.simulations.runtimes.processes import end
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 
+__all__ = ["simulate"]
+
 RESULT = "result.json"
 
 

@@ -106,7 +106,7 @@ def test_the_fixed_cut_asks_what_the_policy_would_accept(
 
     rows = take(stream, batch)
 
-    policy = make_policy(stream._setting.scenario.ask, 3)
+    policy = make_policy(stream._run.scenario.ask, 3)
     ranked = batch.ranked()
     bought = ranked.uids[policy.accept(cut, ranked, NAME)]
     assert sorted(batch.uids[rows]) == sorted(bought)
