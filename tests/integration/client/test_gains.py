@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from fedask.client.app import client_app
 from fedask.client.cli.status import status_of
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.labelling.web.gain_hint import StoreGains
+from fedask.client.labelling.web.hints import StoreGains
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.milestone import Milestone
