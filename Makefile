@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check proto bench clean
+.PHONY: demo test check docs proto bench clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
 $(VENV)/.simulation: pyproject.toml constraints.txt
@@ -14,6 +14,10 @@ $(VENV)/.simulation: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.simulation
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation,dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev,docs]'
 	@touch $@
 
 # Extra options for the comparison, as in: make demo DEMO='--seeds 1'
@@ -49,6 +53,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry client common server simulations
+
+# Strict: a link that leads nowhere, or a page that would load anything, ends it.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "open build/docs/index.html"
 
 # make bench: the runtimes. make bench B="crash --runs 40": one of tests/benchmarks.
 B ?=

@@ -1,4 +1,4 @@
-"""A learner, a model to start from, and lessons, for the tests of the learner."""
+"""A learner, a model to start from, and training jobs, for the tests of the learner."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ def start(given: Task | None = None) -> dict[str, NDArray[Any]]:
     return {name: tensor.numpy().copy() for name, tensor in state.items()}
 
 
-def lesson(
+def job(
     made: Learner, *, lr: float = 0.1, prox: float = 0.0, stream: int = 0, n: int = 24
 ) -> TrainingJob:
     labelled = made.prepare(SAMPLES[:n], LABELS[:n])
