@@ -85,8 +85,7 @@ class LabellingClient:
         timeout_s: float = 30.0,
         pause: Callable[[float], None] = sleep,
     ) -> None:
-        line = connect(address, token, tls)
-        self._channel, self._metadata = line.channel, line.metadata
+        self._channel, self._metadata = connect(address, token, tls)
         self._annotator = annotator
         self._timeout_s = timeout_s
         self._pause = pause
