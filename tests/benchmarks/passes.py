@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from tests.benchmarks.contenders import mib, reset_peak
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.scorers.prediction_view import Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
 from fedask.client.learning.training.learner import Learner
@@ -91,10 +94,10 @@ def _measure(model: str, samples: int) -> Passes:
     module = task.build(seed=0).eval()
     pool, scorer = Pool(ArraySource(data, None, uids)), make_scorer("margin")
     nothing = np.zeros(0, dtype=np.int64)
-    known = Known(counts=nothing, targets=nothing)
+    known = ScoringContext(counts=nothing, targets=nothing)
 
-    def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
-        return View(uids=uids, salt=0, probs=learner.predict(raw))
+    def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
+        return PredictionView(uids=uids, salt=0, probs=learner.predict(raw))
 
     batches = [
         torch.from_numpy(data[start : start + BATCH_SAMPLES])
