@@ -70,9 +70,11 @@ class LabellingClient:
 
     Examples
     --------
-    >>> with LabellingClient("unix:/run/fedask/desk", "ann") as client:
-    ...     for sample in client.tasks(window=3, content=True):
-    ...         client.label(sample, ask_person(sample.parts))
+    With a service running, and ``ask_person`` an app's own::
+
+        with LabellingClient("unix:/run/fedask/desk", "ann") as client:
+            for sample in client.tasks(window=3, content=True):
+                client.label(sample, ask_person(sample.parts))
     """
 
     def __init__(
