@@ -29,12 +29,12 @@ def read_guidelines(path: Path | None) -> str:
         return ""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as err:
         msg = f"cannot read the guidelines {path}: {err}"
         raise ConfigError(msg) from err
-    if len(data) > MAX_BYTES:
+    if len(content) > MAX_BYTES:
         msg = f"the guidelines {path} have more than {MAX_BYTES} bytes"
         raise ConfigError(msg)
     return guidelines_html(text)
