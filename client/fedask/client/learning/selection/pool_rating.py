@@ -83,13 +83,13 @@ class Rater:
             viewer = setting.viewer(self._store, grouper.needs, ask.cycle)
             sums = grouper.tally(self._pool, viewer, present(self._pool, items))
         waiting = self._waiting(scored, ask.cycle, setting, items)
-        self._store.put_scores(ask.score, scored, waiting)
+        self._store.scores.put(ask.score, scored, waiting)
         # One for samples that arrive and for the own model to begin from, and for the
         # committee as many as there were now.
         models = config.committee * (GLOBAL in setting.kinds)
         models += setting.scenario.stream.on or self._keeps_model
         if setting.learner.loaded is not None and models:
-            self._store.put_model(GLOBAL, setting.learner.loaded, keep=models)
+            self._store.models.put(GLOBAL, setting.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))
         return Counted(setting.policy.contribute(able, ask.cut), sums)
 
@@ -174,7 +174,7 @@ class Rater:
     def learned(self, trained: Trained, setting: RunContext) -> None:
         """Take note of an update, if scorer or batcher will look through it."""
         if LOCAL in setting.kinds:
-            self._store.put_model(LOCAL, trained.arrays, keep=1)
+            self._store.models.put(LOCAL, trained.arrays, keep=1)
 
 
 def present(pool: Pool, items: Sequence[Item]) -> list[Item]:

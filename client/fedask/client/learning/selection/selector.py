@@ -47,18 +47,18 @@ class Selector:
         self._device_id = device_id
         self._pool = pool
         self._store = store
-        self._recorder = OutcomeRecorder(pool, store)
+        self._recorder = OutcomeRecorder(pool, store.query_outcomes)
 
     def apply(self, cut: Cut, setting: RunContext) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
-        items = self._store.items()
+        items = self._store.queue.items()
         left = labels_left(setting.scenario.ask, items)
         if not cut.model_version:
             self._keep(cut, setting)
             most = min(cut.take, setting.scenario.ask.capacity, left)
             self._queue(self._first(cut, most, setting), cut, setting, items)
             return ""
-        kept = self._store.scores()
+        kept = self._store.scores.last()
         if kept is None or kept[0] != cut.model_version:
             # Missed the scoring round: its share of the quota returns to the fleet.
             return OTHER_MODEL
@@ -87,7 +87,7 @@ class Selector:
                 viewer.calibrate(self._pool, items)
             known = viewer.known(self._pool, items, class_counts(items, setting.task))
             self._recorder.asked(uids, cut.cycle, viewer, known)
-        self._store.add(cut.cycle, uids)
+        self._store.queue.add(cut.cycle, uids)
 
     def answered(self, items: Sequence[Item], cycle: int, setting: RunContext) -> None:
         """Learn from answers that have come, before they are trained on."""
@@ -101,7 +101,7 @@ class Selector:
         A device that dies in between applies it again, but keeps it only here.
         """
         if setting.scenario.stream.on:
-            self._store.put_cut(cut)
+            self._store.cuts.put(cut)
 
     def _first(self, cut: Cut, most: int, setting: RunContext) -> list[Uid]:
         """Choose the first questions; no label has been given yet."""
@@ -157,7 +157,7 @@ class Selector:
         for name in needs & {"features", "draws", "local_features"}:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
-            items = present(self._pool, self._store.items())
+            items = present(self._pool, self._store.queue.items())
             anchors = viewer.known(self._pool, items, class_counts(items, setting.task))
             fields["anchors"] = anchors.anchors if items else None
         if "local_probs" in needs:

@@ -84,7 +84,7 @@ class TrainingPlanner:
         if not setting.scenario.auto.on:
             return items
         self._tier.propose(setting, items, cycle)
-        return self._store.items()
+        return self._store.queue.items()
 
     def lesson(
         self,
