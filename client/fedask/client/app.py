@@ -23,25 +23,28 @@ from flwr.app import (
 from flwr.clientapp import ClientApp
 
 from fedask.client.round.message import read_model, read_train, write_reply
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
-from fedask.common.errors import FedaskError, ProtocolError, UnavailableError
-from fedask.common.registry import load_attr
+from fedask.common.errors import (
+    ConfigError,
+    FedaskError,
+    ProtocolError,
+    UnavailableError,
+)
+from fedask.common.registry import declared, load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
-from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
     from fedask.client.learning.selection.run_context import RunContext
     from fedask.client.learning.training.learner import Learner
-    from fedask.client.learning.training.sgd import Trained
-    from fedask.client.round.device import Begun, Device
+    from fedask.client.learning.training.sgd import TrainingResult
+    from fedask.client.round.device import BegunRound, Device
 
-# A device's owner opens it one way, a simulation another; both are named as text so
-# that a real device never imports the simulations.
-DEPLOYED = "fedask.client.site.deployment:open_device"
-SIMULATED = "fedask.simulations.fleet.devices:open_device"
-# Asked first, so that a device that may not train answers before it imports torch.
-ELIGIBLE = "fedask.client.site.node_config:refuse_unless_eligible"
+__all__ = ["client_app"]
+
+FLEETS = "fedask.fleets"  # the group of entry points for devices that are made up
+SIMULATED = "simulated"
 
 OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
@@ -138,16 +141,16 @@ class _Turn:
     """One device's round, begun and not yet trained."""
 
     device: "Device"
-    begun: "Begun"
+    begun: "BegunRound"
 
     @property
     def learner(self) -> "Learner":
-        return self.begun.setting.learner
+        return self.begun.run.learner
 
-    def finish(self, trained: "Trained | None" = None) -> RecordDict:
+    def finish(self, trained: "TrainingResult | None" = None) -> RecordDict:
         """Train, if that is still to be done, and report."""
-        if trained is None and self.begun.lesson is not None:
-            trained = self.learner.train(self.begun.lesson, self.device.proceed)
+        if trained is None and self.begun.job is not None:
+            trained = self.learner.train(self.begun.job, self.device.proceed)
         return write_reply(self.device.finish(self.begun, trained))
 
 
@@ -172,11 +175,11 @@ class _Handler:
 
     def _begin(self, opened: ExitStack, message: Message, context: Context) -> _Turn:
         self._refuse_unless_eligible(context)
-        setting = self._prepare(context)
+        run = self._prepare(context)
         given = read_train(message.content)
-        setting.learner.load(_decode(setting.learner, given.model))
-        device = opened.enter_context(self._open(setting, context))
-        return _Turn(device, device.begin(setting, given.ask, given.prox))
+        run.learner.load(_decode(run.learner, given.model))
+        device = opened.enter_context(self._open(run, context))
+        return _Turn(device, device.begin(run, given.ask, given.prox))
 
     def batches(
         self, given: Iterable[tuple[Message, Context]]
@@ -210,17 +213,19 @@ class _Handler:
 
     def evaluate(self, message: Message, context: Context) -> RecordDict:
         self._refuse_unless_eligible(context)
-        setting = self._prepare(context)
-        arrays = _decode(setting.learner, read_model(message.content))
-        with self._open(setting, context) as device:
-            accuracy, count = device.evaluate(setting.learner, arrays)
+        run = self._prepare(context)
+        arrays = _decode(run.learner, read_model(message.content))
+        with self._open(run, context) as device:
+            accuracy, count = device.evaluate(run.learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
         return RecordDict({"metrics": metrics})
 
     def _refuse_unless_eligible(self, context: Context) -> None:
-        node = context.node_config
+        """Ask this before torch is imported: a device that may not train is quick."""
         if self._open_device is None and _is_real(context):
-            _load_once(ELIGIBLE)(node)
+            from fedask.client.site.node_config import refuse_unless_eligible  # noqa: PLC0415  (simulations need none of it)
+
+            refuse_unless_eligible(context.node_config)
 
     def _prepare(self, context: Context) -> "RunContext":
         config = context.run_config
@@ -229,18 +234,24 @@ class _Handler:
             scenario = _scenario(tuple(sorted(flat.items())), context.run_id)
             given = self._task
             task = given if isinstance(given, Task) else given(scenario)
-            self._prepared = (config, _setting(task, scenario))
+            self._prepared = (config, _run_context(task, scenario))
         return self._prepared[1]
 
     def _open(
-        self, setting: "RunContext", context: Context
+        self, run: "RunContext", context: Context
     ) -> "AbstractContextManager[Device]":
-        task, scenario = setting.task, setting.scenario
+        task, scenario = run.task, run.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        target = DEPLOYED if _is_real(context) else SIMULATED
-        open_device: OpenDevice = _load_once(target)
-        return open_device(task, scenario, context)
+        if _is_real(context):
+            from fedask.client.site.deployment import open_device  # noqa: PLC0415  (imports torch)
+
+            return open_device(task, scenario, context)
+        if "partition-id" not in context.node_config:
+            msg = "the node has neither a site nor a partition-id: give the SuperNode "
+            msg += "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
+            raise ConfigError(msg)
+        return _simulated()(task, scenario, context)
 
 
 @lru_cache(maxsize=16)
@@ -248,13 +259,21 @@ def _scenario(flat: tuple[tuple[str, Any], ...], run_id: int) -> Scenario:
     return Scenario.of_run(dict(flat), run_id)
 
 
-_load_once = lru_cache(maxsize=3)(load_attr)  # looking a module up costs 20 us
+@lru_cache(maxsize=1)
+def _simulated() -> OpenDevice:
+    """Load what opens a device of a simulation, from the package that declares it."""
+    fleets = declared(FLEETS)
+    if SIMULATED not in fleets:
+        msg = "simulated devices are not installed: pip install 'fedask[simulation]'"
+        raise ConfigError(msg)
+    open_device: OpenDevice = load_attr(fleets[SIMULATED])
+    return open_device
 
 
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}
 
 
-def _setting(task: Task, scenario: Scenario) -> "RunContext":
+def _run_context(task: Task, scenario: Scenario) -> "RunContext":
     from fedask.client.learning.selection.run_context import RunContext  # noqa: PLC0415  (imports torch)
 
     return RunContext(task, scenario, _learner(task, scenario.train))
@@ -283,19 +302,19 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
     return kept[1]
 
 
-def _train(turns: Sequence[_Turn]) -> "list[Trained | None]":
+def _train(turns: Sequence[_Turn]) -> "list[TrainingResult | None]":
     """Train what goes together; None = still to be trained, or without a label."""
-    lessons = [(i, t.begun.lesson) for i, t in enumerate(turns) if t.begun.lesson]
-    trained: list[Trained | None] = [None] * len(turns)
-    if lessons:
-        found = turns[0].learner.train_together([lesson for _, lesson in lessons])
-        for row, result in found.items():
-            trained[lessons[row][0]] = result
+    jobs = [(i, t.begun.job) for i, t in enumerate(turns) if t.begun.job]
+    trained: list[TrainingResult | None] = [None] * len(turns)
+    if jobs:
+        results = turns[0].learner.train_together([job for _, job in jobs])
+        for row, result in results.items():
+            trained[jobs[row][0]] = result
     return trained
 
 
 def _end(
-    message: Message, context: Context, turn: _Turn, trained: "Trained | None"
+    message: Message, context: Context, turn: _Turn, trained: "TrainingResult | None"
 ) -> Message:
     try:
         return Message(turn.finish(trained), reply_to=message)

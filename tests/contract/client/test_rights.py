@@ -10,7 +10,7 @@ import pytest
 from tests.support.client.audits import KEY, LOG_ID, checked
 from typing_extensions import override
 
-from fedask.client.data.rights.permission import Anything
+from fedask.client.data.rights.permission import UnrestrictedPermits
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.unleased_answer import Taken
@@ -229,7 +229,7 @@ def test_what_has_no_right_cannot_be_queued(office: Office) -> None:
 def test_without_restrictions_nothing_ends(office: Office) -> None:
     office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
     office.store.queue.add(1, [A])
-    office.store.rights.apply(Anything(), NOON)
+    office.store.rights.apply(UnrestrictedPermits(), NOON)
     office.store.queue.add(2, [B])
     office.clock.time += 10**5 * HOUR
 
@@ -243,7 +243,7 @@ def test_a_process_with_another_policy_queues_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="open the device again"):
         one.store.queue.add(1, [A])
-    one.store.rights.apply(Anything(), NOON)
+    one.store.rights.apply(UnrestrictedPermits(), NOON)
     with pytest.raises(StoreError, match="open the device again"):
         two.store.queue.add(1, [A])
     one.store.close()

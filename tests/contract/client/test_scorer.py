@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from tests.support.client.views import ARRAYS, rich, rows_of
 
-from fedask.client.learning.scorers.prediction_view import NEEDS, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    NEEDS,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.records.query_outcome import OutcomeHistory
@@ -28,7 +32,11 @@ def scorer(request: pytest.FixtureRequest) -> Scorer:
 
 def test_needs_are_fields_of_what_a_scorer_is_given(scorer: Scorer) -> None:
     assert scorer.needs <= NEEDS
-    names = {field.name for kind in (View, Known) for field in fields(kind)}
+    names = {
+        field.name
+        for kind in (PredictionView, ScoringContext)
+        for field in fields(kind)
+    }
     assert names >= NEEDS
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.client.canary import forms_of, forms_of_numbers, found_in
 
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
@@ -71,7 +71,7 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
     (data / f"broken-{NAME}").write_bytes(TEXT.encode() * 2000)  # too long
     store = SqliteStore(folder / "device.db")
     index = Index(folder / "device.db.index", store.index_key)
-    look = Look(index=index, now=NOON, payloads=store.payloads)
+    look = ScanContext(index=index, now=NOON, payloads=store.payloads)
     source = open_source({"data": str(data)}, look)
     text = Uid(str(source.uids()[0]))
     numbers = np.array(NUMBERS, dtype=np.float32)

@@ -11,7 +11,7 @@ from tests.support.client.canary import forms_of, found_in
 from tests.support.client.places import INDEX_KEY
 
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
@@ -191,7 +191,7 @@ def test_an_index_forgets_a_sample_and_keeps_its_neighbours(tmp_path: Path) -> N
     (data / "more.csv").write_text("text\nfourth\n")
     store = SqliteStore(tmp_path / "device.db")
     index = Index(tmp_path / "device.db.index", store.index_key)
-    look = Look(index=index, now=NOON)
+    look = ScanContext(index=index, now=NOON)
     options = {"data": str(data), "kind": "texts"}
     pool = Pool(open_source(options, look))
     first, second, third, fourth = (Uid(uid) for uid in pool.uids.tolist())
@@ -217,7 +217,7 @@ def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> 
     path = tmp_path / "index"
     options = {"data": str(tmp_path / "data")}
     with closing(Index(path, INDEX_KEY)) as index:
-        open_source(options, Look(index=index, now=NOON))
+        open_source(options, ScanContext(index=index, now=NOON))
     key = INDEX_KEY
     if damage == "another key":
         key = new_key()
@@ -230,5 +230,5 @@ def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> 
 
     with closing(Index(path, key)) as index:
         assert index._db.execute("SELECT count(*) FROM file").fetchone() == (0,)
-        source = open_source(options, Look(index=index, now=NOON))
+        source = open_source(options, ScanContext(index=index, now=NOON))
         assert source.load(np.arange(1)).tolist() == ["first"]

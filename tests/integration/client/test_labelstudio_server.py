@@ -9,6 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.client.fake_studio import (
+    LEGACY,
+    PERSONAL,
+    PROJECT,
+    FakeStudio,
+    StudioFault,
+    fake_studio,
+)
 from tests.support.client.samples import (
     CLASSES,
     NOON,
@@ -19,14 +27,6 @@ from tests.support.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.labelstudio.fake_studio import (
-    LEGACY,
-    PERSONAL,
-    PROJECT,
-    FakeStudio,
-    StudioFault,
-    fake_studio,
-)
 from fedask.client.labelling.labelstudio.studio import Pulled, Studio
 from fedask.client.labelling.labelstudio.studio_address import (
     TOKEN_VARIABLE,

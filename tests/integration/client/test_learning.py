@@ -20,7 +20,11 @@ from tests.support.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.audit import Audit
@@ -35,7 +39,7 @@ from fedask.client.records.query_outcome import (
 from fedask.client.store.keys.keyring import Keyring
 from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.records import Cut
+from fedask.common.cut import Cut
 
 EXPERTS = "margin, gradient-length, density, random"
 LEARNING = ["learned", "albl"]
@@ -141,11 +145,11 @@ def test_experts_describe_a_question_as_they_would_score_it() -> None:
     world.learner.load(world.model)
     for query_record in world.store.query_outcomes.all():
         raw = SAMPLES[[UIDS.index(query_record.uid)]]
-        view = View(
+        view = PredictionView(
             uids=np.array([query_record.uid]), salt=0, probs=world.learner.predict(raw)
         )
         none = np.zeros(0, dtype=np.int64)
-        margin = make_scorer("margin")(view, Known(counts=none, targets=none))
+        margin = make_scorer("margin")(view, ScoringContext(counts=none, targets=none))
         assert query_record.experts == EXPERTS
         assert query_record.descriptors[0] == pytest.approx(float(margin[0]), abs=1e-6)
         assert len(query_record.levels) == 4
@@ -162,7 +166,7 @@ class Watching(Scorer):
     seen: list[OutcomeHistory] = []  # noqa: RUF012  (made by name, so the class keeps them)
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, known: ScoringContext) -> Floats:
         self.seen.append(known.history)
         return np.ones(len(view), dtype=np.float32)
 

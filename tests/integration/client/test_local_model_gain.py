@@ -16,15 +16,16 @@ from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Labelled, TrainingJob, decayed
+from fedask.client.learning.training.sgd import LabelledBatch, TrainingJob, decayed
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
 from fedask.client.store.memory import MemoryStore
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.ids import DeviceId, Uid
-from fedask.common.weights import Arrays, ArraySpec, WeightedSum
+from fedask.common.weights import ArraySpec, WeightedSum
 from fedask.simulations.data.datasets import load_dataset
 from fedask.simulations.fleet.partition import partition
 from fedask.simulations.fleet.tasks import task_of
@@ -62,7 +63,7 @@ class Fleet:
         config, learner = self.scenario.train, self.learner
         state = self.task.build(self.scenario.seed).state_dict()
         model: Arrays = {name: tensor.numpy().copy() for name, tensor in state.items()}
-        known: list[Labelled] = [
+        known: list[LabelledBatch] = [
             learner.prepare(x[:FIRST], y[:FIRST].tolist()) for x, y in self.devices
         ]
         for tick in range(CYCLES * config.rounds):
@@ -71,10 +72,8 @@ class Fleet:
             for number, labelled in enumerate(known):
                 rate = decayed(config.lr, tick % config.rounds, config.rounds)
                 stream = ("train", self.scenario.seed, number, tick)
-                lesson = TrainingJob(
-                    labelled=labelled, lr=rate, prox=0.0, stream=stream
-                )
-                total.add(learner.train(lesson).arrays, len(labelled.targets))
+                job = TrainingJob(labelled=labelled, lr=rate, prox=0.0, stream=stream)
+                total.add(learner.train(job).arrays, len(labelled.targets))
             model = total.mean()
         return model
 
@@ -96,8 +95,8 @@ class Fleet:
                 store=store,
                 oracle=Nobody(),
             )
-            setting = RunContext(self.task, self.scenario, self.learner)
-            assert train_offline(device, setting, NOON) is not None
+            run = RunContext(self.task, self.scenario, self.learner)
+            assert train_offline(device, run, NOON) is not None
             (own,) = store.models.all(OWN)
             rest = x[asked:], y[asked:]
             yield self._accuracy(self.model, *rest), self._accuracy(own, *rest)

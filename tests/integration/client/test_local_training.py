@@ -14,7 +14,7 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Trained, TrainingJob, WarmupJob
+from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site import local_training
@@ -172,9 +172,9 @@ def test_a_training_that_diverges_is_not_tried_again_and_again(
     train = Learner.train
 
     def diverging(
-        self: Learner, lesson: TrainingJob | WarmupJob, proceed: Callable[[], None]
-    ) -> Trained:
-        return replace(train(self, lesson, proceed), usable=False)
+        self: Learner, job: TrainingJob | WarmupJob, proceed: Callable[[], None]
+    ) -> TrainingResult:
+        return replace(train(self, job, proceed), usable=False)
 
     monkeypatch.setattr(Learner, "train", diverging)
 

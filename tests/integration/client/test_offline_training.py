@@ -19,14 +19,14 @@ from tests.support.client.world import (
 )
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.data.sources.watch import Watch
+from fedask.client.data.sources.watch import SourceWatch
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Trained, TrainingJob
+from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
 from fedask.client.records.annotation import Label
 from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.local_model import LocalModelRecord
@@ -36,8 +36,8 @@ from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.errors import StoreError, UnavailableError
-from fedask.common.weights import model_version
 
 VALUES = {
     "stream.controller": "biqf",
@@ -55,7 +55,7 @@ class Ward:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "device.db"
         self.count = FIRST
-        self.watch = Watch(lambda: ArraySource(SAMPLES[: self.count]))
+        self.watch = SourceWatch(lambda: ArraySource(SAMPLES[: self.count]))
 
     def opened(self, store: SqliteStore) -> World:
         """Return the server's side of the device as it is now."""
@@ -82,10 +82,10 @@ class Ward:
         """Let new samples arrive, and ask those that are worth it."""
         self.count += PER_DAY
         world = self.opened(store)
-        setting = RunContext(TASK, world.scenario, world.learner)
+        run = RunContext(TASK, world.scenario, world.learner)
         for uids, raw in self.watch.look(100):
             assert self.watch.pool is not None
-            Stream(self.watch.pool, store, setting).take(uids, raw, now)
+            SampleStream(self.watch.pool, store, run).take(uids, raw, now)
 
     def labels(self, store: SqliteStore, now: datetime) -> int:
         """Let a person answer all that waits."""
@@ -121,8 +121,8 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
         with closing(SqliteStore(ward.path)) as store:
             answered += ward.labels(store, now)
             world = ward.opened(store)
-            setting = RunContext(TASK, world.scenario, world.learner)
-            made = train_offline(world.device, setting, now)
+            run = RunContext(TASK, world.scenario, world.learner)
+            made = train_offline(world.device, run, now)
             assert made is not None
             assert len(made.answers) == len(store.queue.items())
             own += store.models.all(OWN)
@@ -144,13 +144,13 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     ward: Ward, store: SqliteStore
 ) -> None:
     world = ward.connected(store)
-    setting = RunContext(TASK, world.scenario, world.learner)
+    run = RunContext(TASK, world.scenario, world.learner)
     ward.labels(store, MONDAY)
     items = store.queue.items()
 
-    made = train_offline(world.device, setting, MONDAY)
+    made = train_offline(world.device, run, MONDAY)
     (first,) = store.models.all(OWN)
-    again = train_offline(world.device, setting, MONDAY)
+    again = train_offline(world.device, run, MONDAY)
 
     (kept,) = store.models.all(OWN)
     (shared,) = store.models.all(GLOBAL)
@@ -173,25 +173,23 @@ def test_it_goes_on_for_a_cycle_and_stays_halfway(
     ward: Ward, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = ward.connected(store)
-    setting = RunContext(TASK, world.scenario, world.learner)
-    lessons = []
+    run = RunContext(TASK, world.scenario, world.learner)
+    jobs = []
 
-    def climb(learner: Learner, lesson: TrainingJob, _: object) -> Trained:
-        lessons.append(lesson)
+    def climb(learner: Learner, job: TrainingJob, _: object) -> TrainingResult:
+        jobs.append(job)
         assert learner.loaded is not None
         arrays = {name: array + 1 for name, array in learner.loaded.items()}
-        return Trained(arrays, loss=0.0, usable=True)
+        return TrainingResult(arrays, loss=0.0, usable=True)
 
     monkeypatch.setattr(Learner, "train", climb)
 
-    train_offline(world.device, setting, MONDAY)
+    train_offline(world.device, run, MONDAY)
 
     (own,), (shared,) = store.models.all(OWN), store.models.all(GLOBAL)
     rounds = world.scenario.train.rounds
-    assert len(lessons) == rounds == len({lesson.stream for lesson in lessons})
-    assert [lesson.lr for lesson in lessons] == sorted(
-        (lesson.lr for lesson in lessons), reverse=True
-    )
+    assert len(jobs) == rounds == len({job.stream for job in jobs})
+    assert [job.lr for job in jobs] == sorted((job.lr for job in jobs), reverse=True)
     for name, array in shared.items():
         np.testing.assert_allclose(own[name], array + rounds / 2, rtol=1e-6)
 
@@ -200,9 +198,9 @@ def test_a_device_that_was_never_connected_trains_nothing(
     ward: Ward, store: SqliteStore
 ) -> None:
     world = ward.opened(store)
-    setting = RunContext(TASK, world.scenario, world.learner)
+    run = RunContext(TASK, world.scenario, world.learner)
 
-    assert train_offline(world.device, setting, MONDAY) is None
+    assert train_offline(world.device, run, MONDAY) is None
     assert store.models.all(OWN) == []
 
 

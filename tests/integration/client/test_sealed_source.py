@@ -14,7 +14,7 @@ from flwr.app import Context, RecordDict
 from tests.support.client.world import CLASSES, SCENARIO, TASK, World, first_cut
 
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look, NoSamplesError
+from fedask.client.data.sources.indexed_source import NoSamplesError, ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.payload import StoreQuota
@@ -66,8 +66,10 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
         yield made
 
 
-def look(store: SqliteStore) -> Look:
-    return Look(index=Index(None, store.index_key), now=NOON, payloads=store.payloads)
+def look(store: SqliteStore) -> ScanContext:
+    return ScanContext(
+        index=Index(None, store.index_key), now=NOON, payloads=store.payloads
+    )
 
 
 def options(**more: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -145,7 +147,7 @@ def test_without_payloads_or_store_it_is_said_why(store: SqliteStore) -> None:
     with pytest.raises(ConfigError, match="no option"):
         open_source(options(frames=3), look(store))
     with pytest.raises(ConfigError, match="there is none here"):
-        open_source(options(), Look(index=Index(), now=NOON))
+        open_source(options(), ScanContext(index=Index(), now=NOON))
 
 
 class Ward:

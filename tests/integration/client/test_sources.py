@@ -18,13 +18,14 @@ from tests.support.client.world import SCENARIO, first_cut
 
 from fedask.client.app import client_app
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.pool import Pool
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.task import Task
-from fedask.common.weights import model_version, to_record
+from fedask.common.weights import to_record
 
 FEATURES = 16
 
@@ -158,7 +159,7 @@ def spoils(*_: object) -> None:
 def test_an_error_of_the_users_own_code_is_not_quoted_to_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedask.client.app.DEPLOYED", f"{__name__}:spoils")
+    monkeypatch.setattr("fedask.client.site.deployment.open_device", spoils)
     options = put(PLACES["sounds"], tmp_path / "data", range(2))
 
     reply = Deployed(tmp_path, options).send()
@@ -167,7 +168,7 @@ def test_an_error_of_the_users_own_code_is_not_quoted_to_the_server(
 
 
 def opened(options: Mapping[str, Any], index: Index) -> Pool:
-    source = open_source(options, Look(index=index, now=NOW))
+    source = open_source(options, ScanContext(index=index, now=NOW))
     assert source.broken() == []
     return Pool(source)
 
@@ -218,7 +219,7 @@ def test_accelerometer_windows_are_read_and_gaps_set_aside(tmp_path: Path) -> No
     features = ",".join(names[2:-1])
 
     source = open_source(
-        {"data": str(path), "columns": features}, Look(index=Index(), now=NOW)
+        {"data": str(path), "columns": features}, ScanContext(index=Index(), now=NOW)
     )
 
     gaps = sum("?" in row for row in rows)

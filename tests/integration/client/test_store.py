@@ -18,7 +18,7 @@ from fedask.common.ids import Uid
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 UIDS = [Uid(f"{i:032x}") for i in range(400)]
-KILLS = 8  # `fedask bench crash` does it at system calls, and more often
+KILLS = 8  # `python -m tests.benchmarks crash` does it at system calls, and more often
 SEED = 11
 
 # Both wait for a line, so that the parent decides when the work begins.

@@ -20,7 +20,7 @@ from tests.support.client.world import (
 )
 
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.common.ids import Uid
@@ -28,9 +28,9 @@ from fedask.common.records import OTHER_MODEL
 from fedask.server.ledger import Ledger
 
 
-def stream_of(world: World) -> Stream:
-    setting = RunContext(TASK, world.scenario, world.learner)
-    return Stream(world.device.pool, world.store, setting)
+def stream_of(world: World) -> SampleStream:
+    run = RunContext(TASK, world.scenario, world.learner)
+    return SampleStream(world.device.pool, world.store, run)
 
 
 def rows(uids: list[Uid]) -> tuple[NDArray[np.str_], NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from tests.support.server.runs import DEVICES, final_model, play
 from tests.support.server.scripted import same
 
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.round.device import Begun, Device
+from fedask.client.round.device import BegunRound, Device
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.records import Ask
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, RunFolder
@@ -107,9 +107,9 @@ def test_a_resumed_run_tells_devices_the_accuracy_that_was_measured_before(
     told: list[float | None] = []
     begin = Device.begin
 
-    def spied(device: Device, setting: RunContext, ask: Ask, prox: float) -> Begun:
+    def spied(device: Device, run: RunContext, ask: Ask, prox: float) -> BegunRound:
         told.append(ask.accuracy)
-        return begin(device, setting, ask, prox)
+        return begin(device, run, ask, prox)
 
     monkeypatch.setattr(Device, "begin", spied)
     play(out, settings, resume=True)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedask.client.learning.selection.best_scores import Best
+from fedask.client.learning.selection.best_scores import BestScores
 
 # Few different scores: most ties are between batches and at the bar.
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.5000001, 1.0]), max_size=60)
@@ -25,7 +25,7 @@ def test_any_order_and_any_batches_give_the_same_best(
     values, groups = np.array(scores, dtype=np.float32), np.arange(n) % 3
     order = np.random.default_rng(seed).permutation(n)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
-    best = Best(keep)
+    best = BestScores(keep)
     best._room = max(keep, room)  # so few rows would fit into the usual one
 
     for start, stop in pairwise(edges):

@@ -13,7 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Trained, TrainingJob
+from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
@@ -41,7 +41,7 @@ def learner(model: Callable[[], nn.Module], config: TrainConfig) -> Learner:
     return made
 
 
-def lessons(
+def jobs(
     made: Learner,
     counts: list[int],
     *,
@@ -62,7 +62,7 @@ def lessons(
     return given
 
 
-def assert_same(one: Trained, other: Trained) -> None:
+def assert_same(one: TrainingResult, other: TrainingResult) -> None:
     assert np.array_equal(one.loss, other.loss, equal_nan=True)
     assert one.usable == other.usable
     assert list(one.arrays) == list(other.arrays)
@@ -101,7 +101,7 @@ def test_whatever_is_trained_together_is_what_training_alone_gives(
     weak: bool,
 ) -> None:
     made = learner(perceptron(widths), config)
-    given = lessons(made, counts, seed=seed, prox=prox, weak=weak)
+    given = jobs(made, counts, seed=seed, prox=prox, weak=weak)
 
     together = made.train_together(given)
 
@@ -120,15 +120,15 @@ def test_devices_with_equally_many_labels_of_a_registry_model_train_together(
     state = task.build(seed=1).state_dict()
     made.load({name: tensor.numpy().copy() for name, tensor in state.items()})
 
-    together = made.train_together(lessons(made, [count] * devices, weak=weak))
+    together = made.train_together(jobs(made, [count] * devices, weak=weak))
 
     assert sorted(together) == list(range(devices))
 
 
 def test_weighed_lessons_and_others_are_not_mixed() -> None:
     made = learner(perceptron([64]), TrainConfig(steps=2))
-    plain = lessons(made, [8] * 12)
-    weighed = lessons(made, [8] * 12, seed=1, weak=True)
+    plain = jobs(made, [8] * 12)
+    weighed = jobs(made, [8] * 12, seed=1, weak=True)
     given = [each for pair in zip(plain, weighed, strict=True) for each in pair]
 
     together = made.train_together(given)
@@ -140,27 +140,27 @@ def test_weighed_lessons_and_others_are_not_mixed() -> None:
 
 def test_a_proof_leaves_the_model_where_the_next_group_begins() -> None:
     made = learner(perceptron([64]), TrainConfig(steps=2))
-    known, new = lessons(made, [8] * 12), lessons(made, [5] * 12)
+    known, new = jobs(made, [8] * 12), jobs(made, [5] * 12)
     assert len(made.train_together(known)) == 12
 
     together = made.train_together([*new, *known])
 
     assert sorted(together) == list(range(24))
-    for index, lesson in enumerate([*new, *known]):
-        assert_same(together[index], made.train(lesson))
+    for index, job in enumerate([*new, *known]):
+        assert_same(together[index], made.train(job))
 
 
 def test_few_devices_are_left_alone() -> None:
     made = learner(perceptron([64]), TrainConfig())
 
-    assert made.train_together(lessons(made, [3, 3, 3, 5, 5])) == {}
+    assert made.train_together(jobs(made, [3, 3, 3, 5, 5])) == {}
     assert made.train_together([]) == {}
 
 
 def test_a_model_too_small_to_prove_anything_is_left_alone() -> None:
     made = learner(perceptron([1]), TrainConfig())
 
-    assert made.train_together(lessons(made, [3] * 100)) == {}
+    assert made.train_together(jobs(made, [3] * 100)) == {}
 
 
 class Normed(nn.Module):
@@ -213,7 +213,7 @@ def test_a_model_that_cannot_be_vectorised_is_trained_one_by_one(
     model: Callable[[], nn.Module],
 ) -> None:
     made = learner(model, TrainConfig(steps=2))
-    given = lessons(made, [4] * 64)
+    given = jobs(made, [4] * 64)
 
     assert made.train_together(given) == {}
     assert made.most_together == 1
@@ -235,7 +235,7 @@ class Sly(nn.Module):
 
 def test_company_that_changes_one_bit_is_refused() -> None:
     made = learner(Sly, TrainConfig(steps=2))
-    given = lessons(made, [4] * 64)
+    given = jobs(made, [4] * 64)
 
     assert made.train_together(given) == {}
     assert made.train_together(given) == {}
@@ -243,7 +243,7 @@ def test_company_that_changes_one_bit_is_refused() -> None:
 
 def test_one_device_that_diverges_does_not_touch_the_others() -> None:
     made = learner(perceptron([64]), TrainConfig(steps=2, logit_shift=0.0))
-    given = lessons(made, [4] * 8)
+    given = jobs(made, [4] * 8)
     broken = made.prepare(np.full((4, FEATURES), 3e38, dtype=np.float32), [0, 1, 2, 3])
     given[3] = TrainingJob(labelled=broken, lr=0.3, prox=0.0, stream=("s", 3))
 
@@ -271,7 +271,7 @@ def test_frozen_layers_and_shared_tensors_stay_what_they_are() -> None:
             return logits
 
     made = learner(Tied, TrainConfig(steps=3))
-    given = lessons(made, [5] * 9)
+    given = jobs(made, [5] * 9)
 
     together = made.train_together(given)
 

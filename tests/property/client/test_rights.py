@@ -27,7 +27,7 @@ from tests.support.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.data.rights.permission import Permitted, Rights
+from fedask.client.data.rights.permission import PermittedSource, SampleRights
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.desk.desk import Desk
@@ -39,10 +39,10 @@ from fedask.client.records.pool import DataSource, Pool
 from fedask.client.round.device import Device
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.errors import PrivacyError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import model_version
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -153,7 +153,9 @@ class Told(ArraySource):
 class Watched(DataSource):
     """Notes what is loaded."""
 
-    def __init__(self, inner: Permitted, note: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self, inner: PermittedSource, note: Callable[[list[str]], None]
+    ) -> None:
         self._inner, self._note = inner, note
 
     @override
@@ -212,7 +214,7 @@ class Site(RuleBasedStateMachine):
                 self.seen.setdefault(uid, now)
         self.judged = (self.law, list(self.said), present)
         policy = RightsPolicy.parse(self.law.toml())
-        rights = Rights(Told(self.said, rows), policy, self.store.rights, now)
+        rights = SampleRights(Told(self.said, rows), policy, self.store.rights, now)
         self.store.rights.apply(rights, now)
 
         def check(need: set[str]) -> Callable[[list[str]], None]:
@@ -224,7 +226,7 @@ class Site(RuleBasedStateMachine):
         return Device(
             device_id=NAME,
             pool=Pool(Watched(rights.may(ASK), check(EVERYTHING))),
-            lessons=Pool(Watched(rights.may(Right.TRAIN), check({"train"}))),
+            training_pool=Pool(Watched(rights.may(Right.TRAIN), check({"train"}))),
             store=self.store,
             oracle=self.people,
         )
@@ -318,7 +320,7 @@ def test_rights_are_those_of_the_obvious_reference(
     store.rights.first_seen(source.uids(), START)
     policy = RightsPolicy.parse(law.toml())
 
-    rights = Rights(source, policy, store.rights, now)
+    rights = SampleRights(source, policy, store.rights, now)
 
     may = [law.allows(each, START, now) for each in said]
     for right in (Right.SCORE, Right.SHOW, Right.TRAIN):

@@ -11,19 +11,23 @@ from tests.support.client.world import SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid, hash_uids, stable_seed
-from fedask.common.records import Cut
 
 VERSION = "0123456789abcdef"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -38,7 +42,7 @@ class Told(Scorer):
     needs = frozenset[str]()
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, known: ScoringContext) -> Floats:
         return _told(view.uids)
 
 
@@ -126,7 +130,9 @@ def scored(store: DeviceStore, cut: Cut | None = None, version: str = VERSION) -
         store.queue.add(cut.cycle, [])
 
 
-def make_stream(store: DeviceStore, values: Mapping[str, Any] | None = None) -> Stream:
+def make_stream(
+    store: DeviceStore, values: Mapping[str, Any] | None = None
+) -> SampleStream:
     scenario = SCENARIO.with_values(
         {
             "ask.scorer": f"{__name__}:Told",
@@ -137,11 +143,11 @@ def make_stream(store: DeviceStore, values: Mapping[str, Any] | None = None) -> 
             **(values or {}),
         }
     )
-    setting = RunContext(TASK, scenario, Learner(TASK, scenario.train))
-    return Stream(Pool(ArraySource(SAMPLES)), store, setting)
+    run = RunContext(TASK, scenario, Learner(TASK, scenario.train))
+    return SampleStream(Pool(ArraySource(SAMPLES)), store, run)
 
 
-def take(stream: Stream, batch: Arrivals, now: datetime = MONDAY) -> list[int]:
+def take(stream: SampleStream, batch: Arrivals, now: datetime = MONDAY) -> list[int]:
     """Give a batch; returns the rows that were queued."""
     return batch.rows(stream.take(batch.uids, batch.raw, now))
 

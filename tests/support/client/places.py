@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import IndexedSource, Look
+from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.joined_source import JoinedSource
 from fedask.client.data.sources.source import open_source
 from fedask.common.seal import new_key
@@ -75,7 +75,7 @@ def put(
 def look(
     options: dict[str, Any], index: Index, now: datetime = NOW
 ) -> IndexedSource | JoinedSource:
-    source = open_source(options, Look(index=index, now=now))
+    source = open_source(options, ScanContext(index=index, now=now))
     assert isinstance(source, (IndexedSource, JoinedSource))
     return source
 

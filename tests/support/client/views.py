@@ -6,17 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.records.query_outcome import OutcomeHistory
 
-ARRAYS = [field.name for field in fields(View) if field.name != "salt"]
-NOTHING = Known(counts=np.zeros(0, np.int64), targets=np.zeros(0, np.int64))
+ARRAYS = [field.name for field in fields(PredictionView) if field.name != "salt"]
+NOTHING = ScoringContext(counts=np.zeros(0, np.int64), targets=np.zeros(0, np.int64))
 
 
-def seen(probs: Floats, uids: NDArray[np.str_], salt: int = 0, **more: Any) -> View:  # noqa: ANN401
+def seen(
+    probs: Floats,
+    uids: NDArray[np.str_],
+    salt: int = 0,
+    **more: Any,  # noqa: ANN401
+) -> PredictionView:
     """Return the view of samples with these predictions."""
-    return View(uids=uids, salt=salt, probs=probs, **more)
+    return PredictionView(uids=uids, salt=salt, probs=probs, **more)
 
 
 def scored(
@@ -26,7 +35,9 @@ def scored(
     return scorer(seen(probs, uids, salt), NOTHING)
 
 
-def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View, Known]:
+def rich(
+    n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4"
+) -> tuple[PredictionView, ScoringContext]:
     """Return a view of ``n`` samples with every field, and what goes with it."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (n, c))
@@ -34,7 +45,7 @@ def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View,
     features = rng.normal(size=(n, 6))
     words = rng.integers(0, 2**63, n).tolist()
     uids = np.array([f"{word:032x}"[::-1] for word in words], dtype="U32")
-    view = View(
+    view = PredictionView(
         uids=uids,
         salt=5,
         probs=softmax(logits).astype(dtype),
@@ -47,7 +58,7 @@ def rich(n: int, *, c: int = 4, seed: int = 0, dtype: str = "f4") -> tuple[View,
         descriptors=rng.random((n, 3)).astype(dtype),
     )
     anchors = rng.normal(size=(7, 6)).astype(np.float32)
-    known = Known(
+    known = ScoringContext(
         counts=np.arange(c),
         targets=np.array([-1, *rng.integers(0, c, 6).tolist()]),
         anchors=anchors,
@@ -83,7 +94,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return probs
 
 
-def rows_of(view: View, rows: NDArray[np.int64]) -> View:
+def rows_of(view: PredictionView, rows: NDArray[np.int64]) -> PredictionView:
     """Return the view of some of the samples."""
     names = [name for name in ARRAYS if name != "draws"]
     filled = {name: getattr(view, name) for name in names}

@@ -7,7 +7,7 @@ Used by the device, the desk and the commands; kept by ``sqlite.store`` and
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.erasure import ErasureStore
@@ -19,13 +19,11 @@ from fedask.client.records.pseudo_label import PseudoLabelStore
 from fedask.client.records.query_outcome import QueryOutcomeStore
 from fedask.client.records.rights import RightsStore
 from fedask.client.records.sample_record import AnnotationStore
+from fedask.common.arrays import Arrays
+from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
-
-if TYPE_CHECKING:  # they import Flower, which an app that only labels does not need
-    from fedask.common.records import Cut
-    from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +67,14 @@ class ScoreStore(Protocol):
 class ModelStore(Protocol):
     """Keeps models by kind: see ``model_kind``."""
 
-    def put(self, kind: str, arrays: "Arrays", keep: int) -> None:
+    def put(self, kind: str, arrays: Arrays, keep: int) -> None:
         """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.
 
         The arrays must not change afterwards.
         """
         ...
 
-    def all(self, kind: str) -> list["Arrays"]:
+    def all(self, kind: str) -> list[Arrays]:
         """Return the models of a kind, oldest first."""
         ...
 
@@ -84,11 +82,11 @@ class ModelStore(Protocol):
 class CutStore(Protocol):
     """Keeps the server's last cut, and the cycle whose cut was applied last."""
 
-    def put(self, cut: "Cut") -> None:
+    def put(self, cut: Cut) -> None:
         """Replace the kept cut."""
         ...
 
-    def last(self) -> "Cut | None":
+    def last(self) -> Cut | None:
         """Return the last cut, or None before the first."""
         ...
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.labelling.oracles.oracle import SKIP, Oracle
-from fedask.client.learning.selection.pool_rating import Counted, Rater
+from fedask.client.learning.selection.pool_rating import PoolRater, ScoreCounts
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.selection.selector import Selector
 from fedask.client.learning.supervision.training_planner import (
@@ -22,17 +22,17 @@ from fedask.client.learning.supervision.training_planner import (
     check_label,
 )
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Trained, TrainingJob, WarmupJob
+from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ANSWERED, WAITING, Item, ItemState, totals
 from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
+from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
-from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class RoundOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class BegunRound:
     """A round up to its training.
 
     Parameters
@@ -72,32 +72,32 @@ class Begun:
         Counts of scores, if the round asked for them.
     refused
         Why the cut was refused, or "".
-    lesson
+    job
         What to train on; None without a label.
     weight
         What an update counts as: people's labels, and weak ones at their weight, the
         sum rounded up; in a warm-up its samples.
-    setting
+    run
         Of the message.
     training
-        What the lesson holds, for the record.
+        The samples of the job, to be recorded.
     """
 
     items: list[Item]
     labelled: list[Item]
-    counted: Counted | None
+    counted: ScoreCounts | None
     refused: str
-    lesson: TrainingJob | WarmupJob | None
+    job: TrainingJob | WarmupJob | None
     weight: int
-    setting: RunContext
+    run: RunContext
     training: Training
 
 
-def unhindered() -> None:
+def never_interrupt() -> None:
     """Go on: nothing stops a device that nobody guards."""
 
 
-def always(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
+def always_present(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
     """Answer every round: the presence of a real device is not ours to decide."""
     return True
 
@@ -119,14 +119,14 @@ class Device:
         Whether it takes part in round ``tick``; simulations let devices miss rounds.
     proceed
         Called between two steps of training; raises when the device must stop.
-    lessons
+    training_pool
         The samples it may train on, where not all may be: answers about others are
         kept, and of no use. None: ``pool``, and a sample that is gone is an error.
     clock
         Dates what the server tells of the model. None: nobody is there to read it, and
         none of it is kept, as in simulations.
     keeps_model
-        Whether its store keeps the global model of the last scoring, for an own model
+        Whether its store keeps the global model of the last scoring, for a local model
         to begin from. A stream or a committee keeps it anyway.
     """
 
@@ -137,9 +137,9 @@ class Device:
         pool: Pool,
         store: DeviceStore,
         oracle: Oracle,
-        present: Callable[[int], bool] = always,
-        proceed: Callable[[], None] = unhindered,
-        lessons: Pool | None = None,
+        present: Callable[[int], bool] = always_present,
+        proceed: Callable[[], None] = never_interrupt,
+        training_pool: Pool | None = None,
         clock: Clock | None = None,
         keeps_model: bool = False,
     ) -> None:
@@ -147,21 +147,21 @@ class Device:
         self.pool = pool
         self.store = store
         self.proceed = proceed
-        self._rater = Rater(pool, store, keeps_model=keeps_model)
-        self._asker = Selector(device_id, pool, store)
+        self._rater = PoolRater(pool, store, keeps_model=keeps_model)
+        self._selector = Selector(device_id, pool, store)
         self._oracle = oracle
         self._clock = clock
         self._present = present
         self._reported: tuple[list[Item], Report] | None = None
-        self._teacher = TrainingPlanner(device_id, pool, store, lessons)
+        self._planner = TrainingPlanner(device_id, pool, store, training_pool)
         self._recorded: Training | None = None
 
-    def begin(self, setting: RunContext, ask: Ask, prox: float) -> Begun:
+    def begin(self, run: RunContext, ask: Ask, prox: float) -> BegunRound:
         """Do everything of a round before training: cut, answers, scores.
 
         Parameters
         ----------
-        setting
+        run
             With the message's model loaded.
         ask
             From the message.
@@ -175,33 +175,33 @@ class Device:
         FedaskError
             If anything is refused; the store is as before or ahead, never broken.
         """
-        config = setting.scenario.train
+        config = run.scenario.train
         tick = config.tick(ask.cycle, ask.step)
         if not self._present(tick):
             msg = f"{self.device_id} misses round {tick + config.warmup + 1}"
             raise UnavailableError(msg)
         if ask.warms_up:
-            return self._warm(setting, ask.step, prox)
+            return self._warm(run, ask.step, prox)
         self._note_accuracy(ask)
         refused, counted = "", None
         if ask.cut is not None and ask.cut.cycle > self.store.cuts.last_cycle():
-            refused = self._asker.apply(ask.cut, setting)
-        items = self._collect(setting, ask.cycle, tick)
-        self._asker.answered(items, ask.cycle, setting)
+            refused = self._selector.apply(ask.cut, run)
+        items = self._collect(run, ask.cycle, tick)
+        self._selector.answered(items, ask.cycle, run)
         if ask.score:
-            counted = self._rater.score(ask, setting, items)
-            items = self._teacher.look(setting, items, ask.cycle)
+            counted = self._rater.score(ask, run, items)
+            items = self._planner.propose_auto_labels(run, items, ask.cycle)
         labelled = self._usable(items)
-        taught = self._teacher.lesson(setting, items, labelled, tick, prox)
-        return Begun(
+        plan = self._planner.plan(run, items, labelled, tick, prox)
+        return BegunRound(
             items=items,
             labelled=labelled,
             counted=counted,
             refused=refused,
-            lesson=taught.lesson,
-            weight=taught.weight,
-            setting=setting,
-            training=Training(cycle=ask.cycle, uids=taught.uids),
+            job=plan.job,
+            weight=plan.weight,
+            run=run,
+            training=Training(cycle=ask.cycle, uids=plan.uids),
         )
 
     def _note_accuracy(self, ask: Ask) -> None:
@@ -220,7 +220,7 @@ class Device:
             )
         )
 
-    def _warm(self, setting: RunContext, step: int, prox: float) -> Begun:
+    def _warm(self, run: RunContext, step: int, prox: float) -> BegunRound:
         """Begin a round of warm-up: nothing is asked, scored or taken in.
 
         Raises
@@ -228,24 +228,24 @@ class Device:
         ProtocolError
             If the run has no such round.
         """
-        config = setting.scenario.train
+        config = run.scenario.train
         if step >= config.warmup:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
-        taught = self._teacher.warmup(setting, step, prox)
+        plan = self._planner.plan_warmup(run, step, prox)
         items = self.store.queue.items()
-        return Begun(
+        return BegunRound(
             items=items,
             labelled=self._usable(items),
             counted=None,
             refused="",
-            lesson=taught.lesson,
-            weight=taught.weight,
-            setting=setting,
-            training=Training(cycle=0, uids=taught.uids),
+            job=plan.job,
+            weight=plan.weight,
+            run=run,
+            training=Training(cycle=0, uids=plan.uids),
         )
 
-    def finish(self, begun: Begun, trained: Trained | None) -> RoundOutcome:
+    def finish(self, begun: BegunRound, trained: TrainingResult | None) -> RoundOutcome:
         """Take in what training gave (None without a label) and report."""
         refused = begun.refused
         if trained is not None and not trained.usable:
@@ -253,8 +253,8 @@ class Device:
             refused, trained = DIVERGED, None
         if trained is not None:
             self._record(begun)
-            if isinstance(begun.lesson, TrainingJob):
-                self._rater.learned(trained, begun.setting)
+            if isinstance(begun.job, TrainingJob):
+                self._rater.learned(trained, begun.run)
         report = self._report(begun, refused)
         if trained is None:
             return RoundOutcome(report=report, arrays=None, loss=0.0, weight=0)
@@ -265,10 +265,10 @@ class Device:
             weight=begun.weight,
         )
 
-    def _record(self, begun: Begun) -> None:
+    def _record(self, begun: BegunRound) -> None:
         """Note what a model was trained on now."""
         fresh = {}
-        if isinstance(begun.lesson, TrainingJob):
+        if isinstance(begun.job, TrainingJob):
             fresh = {
                 item.uid: item.label
                 for item in begun.labelled
@@ -287,21 +287,21 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = self._teacher.here(self._usable(self.store.queue.items()))
+        labelled = self._planner.not_dropped(self._usable(self.store.queue.items()))
         if not labelled:
             return 0.0, 0
         learner.load(arrays)
-        probs = self._teacher.probs(learner, labelled)
+        probs = self._planner.probs(learner, labelled)
         truth = np.array([item.label for item in labelled])
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
-    def _collect(self, setting: RunContext, cycle: int, tick: int) -> list[Item]:
+    def _collect(self, run: RunContext, cycle: int, tick: int) -> list[Item]:
         """Expire what waited too long, take in new answers; returns the whole queue."""
         items = self.store.queue.items()
         waiting = [item for item in items if item.state in WAITING]
         if not waiting:
             return items
-        patience = setting.scenario.ask.patience
+        patience = run.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
             self.store.queue.move(late, ItemState.EXPIRED, meanwhile=True)
@@ -309,21 +309,21 @@ class Device:
         answers = self._oracle.answer(waiting, tick)
         skipped = [uid for uid, answer in answers.items() if answer == SKIP]
         self.store.queue.move(skipped, ItemState.SKIPPED, meanwhile=True)
-        classes = range(setting.task.num_classes)
+        classes = range(run.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
             self.store.queue.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
-                check_label(uid, label, setting.task.num_classes)
+                check_label(uid, label, run.task.num_classes)
         return self.store.queue.items()
 
     def _usable(self, items: Sequence[Item]) -> list[Item]:
         """Return what was answered and may be trained on."""
         answered = [item for item in items if item.state in ANSWERED]
-        return self._teacher.permitted(answered)
+        return self._planner.permitted(answered)
 
-    def _report(self, begun: Begun, refused: str) -> Report:
+    def _report(self, begun: BegunRound, refused: str) -> Report:
         items, cycle = begun.items, self.store.cuts.last_cycle()
         plain = begun.counted is None and not refused
         if plain and self._reported is not None:
@@ -341,7 +341,7 @@ class Device:
             skipped=skipped,
             expired=expired,
             class_counts=tuple(
-                counts[label] for label in range(begun.setting.task.num_classes)
+                counts[label] for label in range(begun.run.task.num_classes)
             ),
             grid=begun.counted.grid if begun.counted else None,
             sums=begun.counted.sums if begun.counted else None,

@@ -21,7 +21,7 @@ _MAX_PROX = 2.0**127  # float32 holds no more
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class TrainMessage:
     """A train message, read.
 
     Parameters
@@ -40,10 +40,10 @@ class Given:
     prox: float
 
 
-_read: dict[int, tuple[RecordDict, Given]] = {}
+_read: dict[int, tuple[RecordDict, TrainMessage]] = {}
 
 
-def read_train(content: RecordDict) -> Given:
+def read_train(content: RecordDict) -> TrainMessage:
     """Read a train message; once per content, which the devices of a process share.
 
     Raises
@@ -53,7 +53,9 @@ def read_train(content: RecordDict) -> Given:
     """
     kept = _read.get(id(content))
     if kept is None or kept[0] is not content:
-        given = Given(Ask.from_content(content), read_model(content), _prox(content))
+        given = TrainMessage(
+            Ask.from_content(content), read_model(content), _prox(content)
+        )
         if len(_read) >= _KEPT:
             _read.clear()
         _read[id(content)] = kept = (content, given)

@@ -1,11 +1,11 @@
-"""Training between rounds: the device's own model.
+"""Trains the local model of a device between two rounds.
 
 Called by whoever runs a device between rounds, as often as they like. With ``stream``
 (what arrives is scored and queued), ``watching`` (what has arrived) and the desk
 (people answer), a device goes on for as long as it must without the server: all that
 the server is to learn of it is in the store, and the next message takes it.
 
-The own model is for this device alone. It is trained from the last global model each
+The local model is for this device alone. It is trained from the last global model each
 time, and nothing of it is ever sent: the next round trains on the same labels from the
 model of that round, so that its update is not counted twice.
 
@@ -30,18 +30,19 @@ from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import TrainingJob, decayed
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL
-from fedask.client.round.device import Begun, Device
+from fedask.client.round.device import BegunRound, Device
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.errors import StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import Arrays, ArraySpec, model_version
+from fedask.common.weights import ArraySpec
 
 CAUTION = 0.3  # of a round's learning rate; found on the digits, with HALFWAY
 HALFWAY = 0.5
 
 
 def train_offline(
-    device: Device, setting: RunContext, now: datetime
+    device: Device, run: RunContext, now: datetime
 ) -> LocalModelRecord | None:
     """Train the last global model on the labels of the device, and keep the result.
 
@@ -53,7 +54,7 @@ def train_offline(
     device
         Of which ``stream.controller`` or ``keeps_model`` is on: others keep no global
         model.
-    setting
+    run
         Its learner's loaded model changes.
     now
         Aware.
@@ -76,16 +77,16 @@ def train_offline(
     cycle, models = device.store.cuts.last_cycle(), device.store.models.all(GLOBAL)
     if not models or not cycle:
         return None
-    learner = setting.learner
+    learner = run.learner
     if ArraySpec.of(models[-1]) != learner.spec:
         msg = "the model in the store is not one of this task: if the app has a new "
         msg += "model, the next round brings it; was the store made for another task?"
         raise StoreError(msg)
     learner.load(models[-1])
-    begun = device.begin(setting, Ask(cycle=cycle, step=0), prox=0.0)
-    if not isinstance(begun.lesson, TrainingJob):  # it has nothing to train on
+    begun = device.begin(run, Ask(cycle=cycle, step=0), prox=0.0)
+    if not isinstance(begun.job, TrainingJob):  # it has nothing to train on
         return None
-    arrays = _trained(device, setting, begun.lesson, models[-1])
+    arrays = _trained(device, run, begun.job, models[-1])
     record = LocalModelRecord(
         base=model_version(models[-1]),
         answers=_learnt(begun),
@@ -99,17 +100,17 @@ def train_offline(
 
 
 def _trained(
-    device: Device, setting: RunContext, lesson: TrainingJob, shared: Arrays
+    device: Device, run: RunContext, job: TrainingJob, shared: Arrays
 ) -> Arrays | None:
     """Train for as many rounds as a cycle has; None if it diverged."""
-    learner, config = setting.learner, setting.scenario.train
+    learner, config = run.learner, run.scenario.train
     arrays = shared
     for step in range(config.rounds):
         learner.load(arrays)
         part = replace(
-            lesson,
+            job,
             lr=CAUTION * decayed(config.lr, step, config.rounds),
-            stream=(*lesson.stream, "own", step),
+            stream=(*job.stream, "own", step),
         )
         trained = learner.train(part, device.proceed)
         if not trained.usable:
@@ -119,15 +120,15 @@ def _trained(
 
 
 def _between(first: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
-    """Return what lies halfway; of what only counts, the last."""
+    """Return the mean of two float arrays; of integer arrays (counters) the last."""
     if not np.issubdtype(first.dtype, np.floating):
         return last
     between: NDArray[Any] = first + (last - first) * first.dtype.type(HALFWAY)
     return between
 
 
-def _learnt(begun: Begun) -> dict[Uid, int]:
-    """Return the people's answers of a lesson; others said nothing that is kept."""
+def _learnt(begun: BegunRound) -> dict[Uid, int]:
+    """Return the answers of people that the model was trained on."""
     return {
         item.uid: item.label
         for item in begun.labelled

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
-from fedask.client.data.sources.watch import Watch
+from fedask.client.data.sources.watch import SourceWatch
 from fedask.client.records.pool import DataSource
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.ids import Uid
 
 if TYPE_CHECKING:
-    from fedask.client.learning.stream.sample_stream import Stream
+    from fedask.client.learning.stream.sample_stream import SampleStream
 
 BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
 
@@ -50,7 +50,7 @@ class DataWatcher:
 
     def __init__(self, site: DeviceFolder) -> None:
         self._site = site
-        self._watch = Watch(self._open_data, self._taken)
+        self._watch = SourceWatch(self._open_data, self._taken)
         self.held: Holdings | None = None  # as of the last look that found samples
 
     def look(self) -> Looked:
@@ -87,11 +87,11 @@ class DataWatcher:
         self.held = self._site.hold(self._site.open_data(watch=True))
         return self.held.source(ASK)
 
-    def _stream(self) -> "Stream":
+    def _stream(self) -> "SampleStream":
         """Return what asks, over the data as it is now."""
-        from fedask.client.learning.stream.sample_stream import Stream  # noqa: PLC0415  (imports torch)
+        from fedask.client.learning.stream.sample_stream import SampleStream  # noqa: PLC0415  (imports torch)
 
         site, pool = self._site, self._watch.pool
         held = site.held if self.held is None else self.held
         pool = held.pool(ASK) if pool is None else pool
-        return Stream(pool, site.store, site.setting, held.permits)
+        return SampleStream(pool, site.store, site.setting, held.permits)

@@ -19,7 +19,7 @@ from flwr.app import Context
 from fedask.client.data.rights.holdings import Holdings, read_rights
 from fedask.client.data.rights.rights_policy import ASK
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.file_oracle import FileOracle
@@ -98,7 +98,7 @@ def open_device(
         except ConfigError as err:  # here the app is the server's
             raise ProtocolError(str(err)) from err
         now = clock.now()
-        look = Look(index=index, now=now, payloads=store.payloads)
+        look = ScanContext(index=index, now=now, payloads=store.payloads)
         held = Holdings(open_source(options, look), policy, store, now)
         held.apply()
         yield Device(
@@ -109,7 +109,7 @@ def open_device(
             if labels is None
             else FileOracle(Path(str(labels)), task.classes),
             proceed=guard.check,
-            lessons=held.lessons(guard.check),
+            training_pool=held.training_pool(guard.check),
             clock=clock,
             keeps_model=own.on,
         )

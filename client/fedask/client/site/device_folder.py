@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from fedask.client.data.rights.holdings import Holdings, read_rights
 from fedask.client.data.rights.rights_policy import ASK, RightsPolicy
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.records.exhibit import Exhibit
@@ -192,7 +192,7 @@ class DeviceFolder:
         ConfigError, DataError, StoreError
             As ``open_source``.
         """
-        look = Look(
+        look = ScanContext(
             index=self.index,
             now=self.clock.now(),
             watch=watch,

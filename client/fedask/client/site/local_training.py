@@ -185,20 +185,20 @@ class LocalTraining:
             store=site.store,
             oracle=Nobody(),
             proceed=proceed,
-            lessons=_lessons(held, proceed),
+            training_pool=_training_pool(held, proceed),
         )
         return train_offline(device, site.setting, site.clock.now())
 
 
-def _lessons(held: Holdings, check: Callable[[], None] | None = None) -> Pool:
+def _training_pool(held: Holdings, check: Callable[[], None] | None = None) -> Pool:
     """Return what may be trained on: a file that is gone is passed over, no error."""
-    lessons = held.lessons(check)
-    return held.pool(ASK, check) if lessons is None else lessons
+    training_pool = held.training_pool(check)
+    return held.pool(ASK, check) if training_pool is None else training_pool
 
 
 def _permitted(answers: Mapping[Uid, int], held: Holdings) -> dict[Uid, int]:
     """Leave out answers that may not be trained on, or whose samples are gone."""
-    here = _lessons(held).has(list(answers)).tolist()
+    here = _training_pool(held).has(list(answers)).tolist()
     return {
         uid: label for (uid, label), ok in zip(answers.items(), here, strict=True) if ok
     }

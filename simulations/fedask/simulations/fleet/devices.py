@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.pool import Pool
-from fedask.client.round.device import Device, always
+from fedask.client.round.device import Device, always_present
 from fedask.client.store.keys.key_file import KeyFile
 from fedask.client.store.keys.keyring import FixedKeyring
 from fedask.client.store.memory import MemoryStore
@@ -121,10 +121,6 @@ def _opened(device: Device) -> Iterator[Device]:
 
 def _index(scenario: Scenario, context: Context) -> int:
     node = context.node_config
-    if "partition-id" not in node:
-        msg = "the node has neither data nor a partition-id: give the SuperNode "
-        msg += "--node-config 'data=... store=... device=... rights=...'"
-        raise ConfigError(msg)
     nodes = int(node.get("num-partitions", scenario.fleet.devices))
     if nodes != scenario.fleet.devices:
         msg = f"fleet.devices = {scenario.fleet.devices}, but {nodes} nodes are there"
@@ -161,7 +157,7 @@ def make_device(task: Task, scenario: Scenario, index: int) -> Device:
         pool=pool,
         store=_store(scenario, index),
         oracle=make_person(scenario, truth),
-        present=always if scenario.fleet.participation == 1.0 else present,
+        present=always_present if scenario.fleet.participation == 1.0 else present,
     )
 
 

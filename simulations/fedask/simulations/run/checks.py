@@ -72,8 +72,8 @@ def check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
         learner = Learner(task, scenario.train)
         learner.predict(some)
         labelled = learner.prepare(some, [0] * len(some))
-        lesson = TrainingJob(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
-        usable = learner.train(lesson).usable
+        job = TrainingJob(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
+        usable = learner.train(job).usable
         if scenario.train.warmup:
             inputs = learner.prepare_warmup(some)
             warm = WarmupJob(inputs=inputs, lr=0.1, prox=0.0, stream=("check",))

@@ -134,7 +134,7 @@ def part_of(name: str, raw: NDArray[Any] | str, show: Show) -> Part:
     if isinstance(raw, str):
         return Part(name=name, medium=Medium.TEXT, content=_utf8(raw))
     array = np.asarray(raw)
-    medium = show.medium or told_from(array)
+    medium = show.medium or medium_of(array)
     if array.dtype.kind not in "biuf":
         medium = Medium.TEXT
     if medium is Medium.IMAGE:
@@ -148,7 +148,7 @@ def part_of(name: str, raw: NDArray[Any] | str, show: Show) -> Part:
     return Part(name=name, medium=medium, content=content)
 
 
-def told_from(array: NDArray[Any]) -> Medium:
+def medium_of(array: NDArray[Any]) -> Medium:
     """Tell what an array most likely is from its type and shape.
 
     Bytes in two or three dimensions are an image. A table of numbers is a window of

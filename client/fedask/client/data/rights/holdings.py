@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from fedask.client.data.rights.permission import Anything, Rights, RightsSummary
+from fedask.client.data.rights.permission import (
+    RightsSummary,
+    SampleRights,
+    UnrestrictedPermits,
+)
 from fedask.client.data.rights.rights_policy import Right, RightsPolicy
 from fedask.client.data.sources.guarded_source import GuardedSource
 from fedask.client.records.device_store import DeviceStore
@@ -74,27 +78,27 @@ class Holdings:
         self._source = source
         self._store = store
         self._now = now
-        self._rights: Rights | None = None
+        self._rights: SampleRights | None = None
         if policy is not None:
-            self._rights = Rights(source, policy, store.rights, now)
+            self._rights = SampleRights(source, policy, store.rights, now)
 
     @property
     def permits(self) -> Permits:
         """Until when each sample may be asked: for the store, and for a stream."""
-        return Anything() if self._rights is None else self._rights
+        return UnrestrictedPermits() if self._rights is None else self._rights
 
     def apply(self) -> list[Uid]:
         """Let the store know; returns the questions that expired for it."""
         gone = self._store.rights.apply(self.permits, self._now)
-        told = self.summary()
+        summary = self.summary()
         if self._rights is not None:
             _log.info(
                 "rights: %d samples, %d may be asked, %d trained on, %d past their "
                 "time",
-                told.samples,
-                told.asked,
-                told.trained,
-                told.past,
+                summary.samples,
+                summary.asked,
+                summary.trained,
+                summary.past,
             )
         return gone
 
@@ -115,7 +119,7 @@ class Holdings:
             source = GuardedSource(source, check)
         return remaining(Pool(source), self._store.erasure)
 
-    def lessons(self, check: Callable[[], None] | None = None) -> Pool | None:
+    def training_pool(self, check: Callable[[], None] | None = None) -> Pool | None:
         """Return what may be trained on; None: what may be asked, and all of it."""
         return None if self._rights is None else self.pool(Right.TRAIN, check)
 

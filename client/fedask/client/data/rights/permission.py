@@ -2,9 +2,9 @@
 
 Called by the deployment when it opens a device, and by whoever opens its data for a
 stream. This is the one place where samples without a right are left out: a pool over
-``Permitted`` knows nothing of them, so that what scores, asks, shows or trains cannot
-reach them. The store keeps when each question's right ends, so that the desk, which
-has no data, lets go of it by the clock.
+``PermittedSource`` does not hold them, so that nothing can score, ask, show or train on
+them. The store keeps when each question's right ends, so that the desk, which has no
+data, withdraws the question then.
 
 Judged once, at ``now``: a process that keeps a pool for long must open it anew.
 """
@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPolicy
-from fedask.client.data.rights.sidecar import StatedProvenance, gather
+from fedask.client.data.rights.sidecar import StatedProvenance, stated_provenance
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import FOREVER, UNKNOWN
 from fedask.client.records.rights import Permits, SeenStore
@@ -52,7 +52,7 @@ class RightsSummary:
     idle: int = 0
 
 
-class Rights(Permits):
+class SampleRights(Permits):
     """What may be done with each sample of a source, as of one moment.
 
     Equal samples are one sample: it may be used only as each of them may.
@@ -85,7 +85,7 @@ class Rights(Permits):
         self._rights = np.full(len(uids), int(ASK), dtype=np.uint8)
         self._until = np.full(len(uids), FOREVER, dtype=np.int64)
         self._idle = 0
-        for said in gather(source, policy.defaults):
+        for said in stated_provenance(source, policy.defaults):
             self._narrow(said)
             self._idle += said.idle
         if policy.days is not None and len(uids):
@@ -137,9 +137,9 @@ class Rights(Permits):
         pairs = zip(good.tolist(), ends, strict=True)
         return [_to_time(end) if ok else None for ok, end in pairs]
 
-    def may(self, rights: Right) -> "Permitted":
+    def may(self, rights: Right) -> "PermittedSource":
         """Return the samples of which all these rights are held, and no others."""
-        return Permitted(self._source, self._has(rights))
+        return PermittedSource(self._source, self._has(rights))
 
     def _has(self, rights: Right) -> NDArray[np.bool_]:
         has: NDArray[np.bool_] = (self._rights & int(rights)) == int(rights)
@@ -161,7 +161,7 @@ class Rights(Permits):
         )
 
 
-class Permitted(DataSource):
+class PermittedSource(DataSource):
     """Some samples of a source; there is no way through it to the others.
 
     Parameters
@@ -197,7 +197,7 @@ class Permitted(DataSource):
         return self._source.dropped()
 
 
-class Anything(Permits):
+class UnrestrictedPermits(Permits):
     """The permits of a device whose owner says that it has no question of rights."""
 
     @property

@@ -84,7 +84,9 @@ class _Sheet:
     codes: dict[tuple[str, ...], int] = field(default_factory=dict)
 
 
-def gather(source: DataSource, defaults: Provenance) -> list[StatedProvenance]:
+def stated_provenance(
+    source: DataSource, defaults: Provenance
+) -> list[StatedProvenance]:
     """Find out what is said of the samples of a source.
 
     Returns

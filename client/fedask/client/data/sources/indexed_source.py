@@ -41,7 +41,7 @@ class NoSamplesError(DataError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ScanContext:
     """How to look at files.
 
     Parameters
@@ -87,7 +87,7 @@ class IndexedSource(DataSource):
         If the reader needs what is not installed.
     """
 
-    def __init__(self, root: Path, reader: FormatReader, look: Look) -> None:
+    def __init__(self, root: Path, reader: FormatReader, look: ScanContext) -> None:
         self._root = root
         self._reader = reader
         self._look = look

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, read_whole
-from fedask.client.data.sources.indexed_source import IndexedSource, Look
+from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin, TracedSource
@@ -126,7 +126,7 @@ def _once(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int6
     return found[counts == 1], at[counts == 1]
 
 
-def open_joined(path: Path, look: Look) -> JoinedSource:
+def open_joined(path: Path, look: ScanContext) -> JoinedSource:
     """Open the parts that a TOML file names.
 
     Parameters
@@ -185,7 +185,9 @@ def _options(path: Path, name: str, table: object) -> dict[str, Any]:
     return {**table, "data": str(path.resolve().parent / str(table["data"]))}
 
 
-def _part(path: Path, name: str, options: Mapping[str, Any], look: Look) -> KeyedSource:
+def _part(
+    path: Path, name: str, options: Mapping[str, Any], look: ScanContext
+) -> KeyedSource:
     source = open_source(options, look)
     if not isinstance(source, IndexedSource):  # for the types: there is no other
         msg = f"{path}: [{name}] cannot be a part"

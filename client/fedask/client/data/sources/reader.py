@@ -22,6 +22,8 @@ from fedask.client.base.regular_file import (
 )
 from fedask.common.ids import Uid, bytes_uid, stable_seed
 
+__all__ = ["FileReader", "FormatReader", "FoundSample"]
+
 
 class FoundSample(NamedTuple):
     """A sample of a file.

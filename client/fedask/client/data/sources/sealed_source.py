@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError
 from fedask.client.data.sources.file_contents import FileContents
-from fedask.client.data.sources.indexed_source import Look, NoSamplesError
+from fedask.client.data.sources.indexed_source import NoSamplesError, ScanContext
 from fedask.client.data.sources.reader import (
     FileReader,
     FoundSample,
@@ -29,7 +29,7 @@ from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 
 
-def open_sealed(options: Mapping[str, Any], look: Look) -> "SealedSource":
+def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource":
     """Open the payloads of a device's store.
 
     Parameters
@@ -87,7 +87,7 @@ class SealedSource(DataSource):
         store: PayloadStore,
         listed: Sequence[Payload],
         reader: FileReader,
-        look: Look,
+        look: ScanContext,
     ) -> None:
         self._store = store
         self._reader = reader

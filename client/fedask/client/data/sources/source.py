@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedask.client.base.regular_file import File, suffix_of, walk
 from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
-from fedask.client.data.sources.indexed_source import IndexedSource, Look
+from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.reader import FormatReader
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import ConfigError, DataError
@@ -62,7 +62,7 @@ class KeyedSource(DataSource, Protocol):
         ...
 
 
-def open_source(options: Mapping[str, Any], look: Look) -> DataSource:
+def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
     """Open the data of a device.
 
     Parameters

@@ -18,7 +18,7 @@ BATCH_NUMBERS = 1 << 20
 _ASKED = 10_000  # uids at a time
 
 
-class Watch:
+class SourceWatch:
     """Looks at data again and again.
 
     Parameters

@@ -30,6 +30,8 @@ from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
 from fedask.common.registry import nearest
 
+__all__ = ["LabellingClient"]
+
 _T = TypeVar("_T", bound=Message)
 _SERVICE = pb.DESCRIPTOR.services_by_name["Labelling"].full_name
 _HEALTH = "/grpc.health.v1.Health/Check"

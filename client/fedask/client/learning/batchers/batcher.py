@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fedask.common.errors import ConfigError
 from fedask.common.registry import make
 
+__all__ = ["Batcher", "Shortlist"]
+
 _HERE = "fedask.client.learning.batchers"
 BATCHERS = {
     "top": f"{_HERE}.top_scores:Top",

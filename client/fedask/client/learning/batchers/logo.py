@@ -1,4 +1,4 @@
-"""LoGo: the device's own model says what is diverse, the global one what is uncertain.
+"""LoGo: the local model measures diversity, the global model uncertainty.
 
 Step one, local: k-means with k clusters over ``(1 - p_max) * h``, the block of the
 last-layer gradient that belongs to the predicted class. Step two, global: from each

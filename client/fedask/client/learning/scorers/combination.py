@@ -15,7 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.common.errors import ConfigError
 
@@ -108,9 +112,9 @@ class Combined(Scorer):
         return frozenset[str]().union(*(s.needs for s in self._scorers.values()))
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         parts = {
-            name: np.asarray(scorer(view, known), dtype=np.float64)
+            name: np.asarray(scorer(view, context), dtype=np.float64)
             for name, scorer in self._scorers.items()
         }
         total = np.zeros(len(view))

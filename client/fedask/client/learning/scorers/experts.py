@@ -1,6 +1,6 @@
 """The scorers that a learning scorer learns from: ``ask.experts``.
 
-Called by the viewer and the asker; knows nothing of what is learnt.
+Called by the predictor and the selector; knows nothing of what is learnt.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
@@ -40,7 +44,7 @@ class Experts:
         """What they need together."""
         return frozenset[str]().union(*(s.needs for s in self.scorers.values()))
 
-    def describe(self, view: View, known: Known) -> Floats:
+    def describe(self, view: PredictionView, context: ScoringContext) -> Floats:
         """Return the score of each sample by each expert: (n, q) float32 in [0, 1].
 
         Raises
@@ -50,7 +54,7 @@ class Experts:
         """
         columns = np.empty((len(view), len(self.scorers)), dtype=np.float32)
         for column, (name, scorer) in enumerate(self.scorers.items()):
-            scores = np.asarray(scorer(view, known), dtype=np.float32)
+            scores = np.asarray(scorer(view, context), dtype=np.float32)
             check_scores(name, scores, len(view))
             columns[:, column] = scores
         return columns

@@ -14,7 +14,11 @@ from typing_extensions import override
 
 from fedask.client.learning.scorers import bandit
 from fedask.client.learning.scorers.label_value import fit_value, predict_value
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.row_blocks import block, chunks, row_sum, to_unit
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.records.query_outcome import OutcomeHistory
@@ -45,8 +49,8 @@ class Learned(Scorer):
     needs = frozenset({"descriptors", "history"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        history = known.history
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        history = context.history
         errors = _EVEN - history.truths.astype(np.float64)  # 1 - truth, less 1/2
         fitted = fit_value(history.descriptors, errors, _STRENGTH, _UNIT)
         return predict_value(fitted, view.descriptors)
@@ -72,9 +76,9 @@ class Albl(Scorer):
     needs = frozenset({"descriptors", "history"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         opinions = view.descriptors
-        trust = trust_of(known.history, opinions.shape[1])
+        trust = trust_of(context.history, opinions.shape[1])
         scores = np.zeros(len(opinions), dtype=np.float32)
         for rows in chunks(len(opinions), opinions.shape[1]):
             mixed = row_sum(block(opinions, rows, np.float64) * trust)

@@ -1,8 +1,8 @@
 """What scorers and batchers may look at: one batch through the device's models.
 
-Filled by ``viewer.Viewer``, read by scorers and batchers. Arrays only: no model, no raw
-sample, no store. Letters: n samples of the batch, c classes, d features, t models of
-the committee, l samples asked before, m samples of the bounded pool sample.
+Filled by ``predictor.Predictor``, read by scorers and batchers. Arrays only: no model,
+no raw sample, no store. Letters: n samples of the batch, c classes, d features, t
+models of the committee, l samples asked before, m samples of the bounded pool sample.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fedask.client.records.query_outcome import OutcomeHistory
 
+__all__ = ["PredictionView", "ScoringContext"]
+
 Floats = NDArray[np.float32]
 
 
@@ -20,7 +22,7 @@ def _nothing() -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class PredictionView:
     """A batch of samples. Row i of every array is sample i.
 
     What a scorer or batcher does not list in its ``needs`` may be empty.
@@ -68,7 +70,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class ScoringContext:
     """What the device knows beside the batch; the same for a whole scoring.
 
     Parameters
@@ -78,9 +80,10 @@ class Known:
     targets
         (l,) int64 class of each sample asked before, -1 = not answered yet.
     anchors
-        (l, d) features of these samples, as ``View.features``.
+        (l, d) features of these samples, as ``PredictionView.features``.
     anchor_logits, anchor_local_logits
-        (l, c) of these samples, as ``View.logits`` and ``View.local_logits``.
+        (l, c) of these samples, as ``PredictionView.logits`` and
+        ``PredictionView.local_logits``.
     sample
         (m, d) features of samples of the pool, drawn by hash.
     scale
@@ -88,7 +91,7 @@ class Known:
     consequences
         (c, c) cost of predicting the column when the row is true.
     history
-        What answers showed; of the same experts as ``View.descriptors``.
+        What answers showed; of the same experts as ``PredictionView.descriptors``.
     """
 
     counts: NDArray[np.int64]

@@ -3,7 +3,11 @@
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.common.ids import hash_uids
 
@@ -14,5 +18,5 @@ class Random(Scorer):
     needs = frozenset[str]()
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return hash_uids(view.uids, view.salt).astype(np.float32)

@@ -2,8 +2,15 @@
 
 from typing import Protocol
 
-from fedask.client.learning.scorers.prediction_view import NEEDS, Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    NEEDS,
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.common.errors import ConfigError
+
+__all__ = ["Scorer"]
 
 
 class Scorer(Protocol):
@@ -11,10 +18,10 @@ class Scorer(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Fields of ``View`` and ``Known`` it reads beyond uids, salt and probs."""
+        """Fields of view and context that it reads besides uids, salt and probs."""
         ...
 
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         """Score a batch.
 
         Returns

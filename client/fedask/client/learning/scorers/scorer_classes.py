@@ -14,7 +14,11 @@ from fedask.client.learning.scorers.calibration import calibrated
 from fedask.client.learning.scorers.consequence import consequence
 from fedask.client.learning.scorers.cost import per_cost
 from fedask.client.learning.scorers.energy import energy
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.uncertainty import entropy
 
@@ -29,11 +33,11 @@ class Energy(Scorer):
     needs = frozenset({"logits"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return energy(view.logits)
 
 
-class Disagreeing(Scorer):
+class CommitteeScorer(Scorer):
     """A score of a committee, which is free on a device.
 
     Its members are models that the device had anyway: the last global ones and its own
@@ -52,7 +56,7 @@ class Disagreeing(Scorer):
         self._score = score
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         if len(view.draws) < _COMPANY:
             return entropy(view.probs)
         return self._score(view.draws)
@@ -60,32 +64,32 @@ class Disagreeing(Scorer):
 
 def bald() -> Scorer:
     """See ``committee.bald``."""
-    return Disagreeing(committee.bald)
+    return CommitteeScorer(committee.bald)
 
 
 def variation_ratio() -> Scorer:
     """See ``committee.variation_ratio``."""
-    return Disagreeing(committee.variation_ratio)
+    return CommitteeScorer(committee.variation_ratio)
 
 
 def vote_entropy() -> Scorer:
     """See ``committee.vote_entropy``."""
-    return Disagreeing(committee.vote_entropy)
+    return CommitteeScorer(committee.vote_entropy)
 
 
 def consensus_entropy() -> Scorer:
     """See ``committee.consensus_entropy``."""
-    return Disagreeing(committee.consensus_entropy)
+    return CommitteeScorer(committee.consensus_entropy)
 
 
 def max_kl() -> Scorer:
     """See ``committee.max_kl``."""
-    return Disagreeing(committee.max_kl)
+    return CommitteeScorer(committee.max_kl)
 
 
 def flips() -> Scorer:
     """See ``committee.flips``."""
-    return Disagreeing(committee.flips)
+    return CommitteeScorer(committee.flips)
 
 
 class ExpectedGradientLength(Scorer):
@@ -94,7 +98,7 @@ class ExpectedGradientLength(Scorer):
     needs = frozenset({"features"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return gradient.expected_gradient_length(view.probs, view.features)
 
 
@@ -104,7 +108,7 @@ class GradientNorm(Scorer):
     needs = frozenset({"features"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return gradient.gradient_norm(view.probs, view.features)
 
 
@@ -114,8 +118,8 @@ class Kafal(Scorer):
     needs = frozenset({"logits", "local_logits"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        return discrepancy.kafal(view.local_logits, view.logits, known.counts)
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        return discrepancy.kafal(view.local_logits, view.logits, context.counts)
 
 
 class Disagreement(Scorer):
@@ -124,7 +128,7 @@ class Disagreement(Scorer):
     needs = frozenset({"local_logits"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         local = calibrated(view.local_logits, 1.0)
         return discrepancy.disagreement(local, view.probs)
 
@@ -141,13 +145,13 @@ class FairFal(Scorer):
     )
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        answered = known.targets >= 0
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        answered = context.targets >= 0
         if answered.any():
             mix = discrepancy.fairness_mix(
-                calibrated(known.anchor_logits[answered], 1.0),
-                calibrated(known.anchor_local_logits[answered], 1.0),
-                known.targets[answered],
+                calibrated(context.anchor_logits[answered], 1.0),
+                calibrated(context.anchor_local_logits[answered], 1.0),
+                context.targets[answered],
                 view.probs.shape[1],
             ).mix
             if mix <= _GLOBAL_ABOVE:
@@ -161,10 +165,10 @@ class Typicality(Scorer):
     needs = frozenset({"features", "sample"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        if len(known.sample) < _COMPANY:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        if len(context.sample) < _COMPANY:
             return np.ones(len(view), dtype=np.float32)
-        return density.typicality(view.features, known.sample, known.scale)
+        return density.typicality(view.features, context.sample, context.scale)
 
 
 class Coverage(Scorer):
@@ -173,9 +177,9 @@ class Coverage(Scorer):
     needs = frozenset({"features", "sample", "anchors"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        radius = _RADIUS * known.scale
-        return density.coverage(view.features, known.sample, known.anchors, radius)
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        radius = _RADIUS * context.scale
+        return density.coverage(view.features, context.sample, context.anchors, radius)
 
 
 class CenterDistance(Scorer):
@@ -184,8 +188,8 @@ class CenterDistance(Scorer):
     needs = frozenset({"features", "sample", "anchors"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        return density.center_distance(view.features, known.anchors, known.scale)
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        return density.center_distance(view.features, context.anchors, context.scale)
 
 
 class InformationDensity(Scorer):
@@ -194,8 +198,8 @@ class InformationDensity(Scorer):
     needs = frozenset({"features", "sample"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        return density.information_density(view.features, known.sample)
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        return density.information_density(view.features, context.sample)
 
 
 class Consequence(Scorer):
@@ -204,8 +208,8 @@ class Consequence(Scorer):
     needs = frozenset({"consequences"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
-        return consequence(view.probs, known.consequences)
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
+        return consequence(view.probs, context.consequences)
 
 
 class Cheap(Scorer):
@@ -214,5 +218,5 @@ class Cheap(Scorer):
     needs = frozenset({"costs"})
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return per_cost(np.ones(len(view), dtype=np.float32), view.costs, 1.0)

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.learning.scorers.columns import by_columns
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 
 _TINY = np.finfo(np.float32).tiny
@@ -171,7 +175,7 @@ class Margin(Scorer):
     needs = frozenset[str]()
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return margin(view.probs, threads=1)
 
 
@@ -181,7 +185,7 @@ class Entropy(Scorer):
     needs = frozenset[str]()
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return entropy(view.probs, threads=1)
 
 
@@ -191,5 +195,5 @@ class LeastConfidence(Scorer):
     needs = frozenset[str]()
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         return least_confidence(view.probs, threads=1)

@@ -18,7 +18,7 @@ _MIN_ROOM = 512  # rows; choosing again sooner costs more than it saves
 _PIECE = 16_384  # rows; what a batch in the worst order may have copied at once
 
 
-class Best:
+class BestScores:
     """A running top k: best score first, ties by uid.
 
     The result depends neither on the order of the samples nor on the batches. Time is

@@ -1,6 +1,6 @@
 """The first questions of a device, before anybody has given it a label.
 
-Called by the asker, under the cut of the first cycle. No label is needed to see
+Called by the selector, under the cut of the first cycle. No label is needed to see
 structure: an encoder shows it, even an untrained one. One question per cluster of its
 features, the best score of each; with ``typicality`` that is TypiClust.
 
@@ -27,15 +27,15 @@ CANDIDATES = 2048  # of the pool, by hash: enough to see its clusters in
 FEWEST_CELLS = 10  # that a few questions are drawn from; no more samples: no clusters
 
 
-def by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:
+def first_by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:
     """Return ``most`` samples as good as random, the same ones every time."""
     uids = pool.uids
     order = np.lexsort((uids, hash_uids(uids, nonce)))
     return [Uid(uid) for uid in uids[order[:most]].tolist()]
 
 
-def look(
-    pool: Pool, viewer: Predictor, scorer: Scorer, nonce: int
+def view_candidates(
+    pool: Pool, predictor: Predictor, scorer: Scorer, nonce: int
 ) -> tuple[list[Uid], Shortlist]:
     """Look at a bounded part of the pool; returns it best first, with its features.
 
@@ -43,17 +43,19 @@ def look(
     ----------
     pool
         Not empty.
-    viewer
+    predictor
         Fills features, and what the scorer needs.
     scorer
         Says which sample of a cluster is the best.
     """
-    drawn = np.array(by_hash(pool, CANDIDATES, nonce))
+    drawn = np.array(first_by_hash(pool, CANDIDATES, nonce))
     drawn.sort()
     raw = pool.load([Uid(uid) for uid in drawn.tolist()])
-    known = viewer.known(pool, [], np.zeros(viewer.num_classes, dtype=np.int64))
-    view = viewer.described(viewer.view(drawn, raw), known)
-    scores = scorer(view, known)
+    context = predictor.scoring_context(
+        pool, [], np.zeros(predictor.num_classes, dtype=np.int64)
+    )
+    view = predictor.described(predictor.view(drawn, raw), context)
+    scores = scorer(view, context)
     best = np.lexsort((drawn, -scores))
     shortlist = Shortlist(
         scores[best],
@@ -64,10 +66,10 @@ def look(
     return [Uid(uid) for uid in drawn[best].tolist()], shortlist
 
 
-def by_cluster(
+def first_by_cluster(
     seen: tuple[list[Uid], Shortlist], most: int, rng: np.random.Generator
 ) -> list[Uid]:
-    """Return at most ``most`` of what ``look`` saw, each the best of a cluster."""
+    """Return the best candidate of each cluster, at most ``most`` of them."""
     uids, shortlist = seen
     cells = min(max(most, FEWEST_CELLS), len(uids))
     rows = make_batcher("cluster").pick(shortlist, cells, rng)

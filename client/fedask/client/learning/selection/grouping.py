@@ -1,8 +1,8 @@
 """Counts a device's samples into groups that are not the predicted classes.
 
-Called by the asker while it scores. See ``fedask.common.groups`` for what a group is;
-this side has the features. Until the server knows a centre, groups are the predicted
-classes, and what they add up to is where the first centres come from.
+Called by the selector while it scores. See ``fedask.common.groups`` for what a group
+is; this side has the features. Until the server knows a centre, groups are the
+predicted classes, and what they add up to is where the first centres come from.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import View
+from fedask.client.learning.scorers.prediction_view import PredictionView
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
@@ -40,40 +40,42 @@ class Grouper:
         self._grouping = grouping
         self._centres = from_wire(centres, grouping.count)
 
-    def grouped(self, view: View) -> View:
+    def grouped(self, view: PredictionView) -> PredictionView:
         """Return the view with the group of every sample."""
         return replace(view, groups=self._groups_of(view))
 
-    def _groups_of(self, view: View) -> IntArray:
+    def _groups_of(self, view: PredictionView) -> IntArray:
         if self._centres is None:
             predicted: IntArray = view.probs.argmax(axis=1) % self._grouping.count
             return predicted
         points = self._grouping.project(view.features)
         return self._grouping.assign(points, self._centres)
 
-    def tally(self, pool: Pool, viewer: Predictor, items: Sequence[Item]) -> IntArray:
+    def tally(
+        self, pool: Pool, predictor: Predictor, items: Sequence[Item]
+    ) -> IntArray:
         """Add up what this device knows of the groups: (g, p + 1).
 
         Parameters
         ----------
         pool
             The device's samples.
-        viewer
+        predictor
             Fills features.
         items
             Everything ever asked.
         """
         dropped = pool.dropped
-        known = [i for i in items if i.uid not in dropped]
-        labels = {i.uid: i.label for i in known if i.label is not None}
+        present = [i for i in items if i.uid not in dropped]
+        labels = {i.uid: i.label for i in present if i.label is not None}
         prototypes = self._grouping.kind == "prototype"
-        uids = sorted(labels)[:MOST_TALLIED] if prototypes else viewer.drawn(pool)
+        uids = sorted(labels)[:MOST_TALLIED] if prototypes else predictor.drawn(pool)
         if not uids:
             nothing = np.zeros((0, 1), dtype=np.float32)
             return self._grouping.tally(
                 self._grouping.project(nothing), np.zeros(0, dtype=np.int64)
             )
-        view = viewer.view(np.array(uids, dtype=np.str_), pool.load(uids))
+        view = predictor.view(np.array(uids, dtype=np.str_), pool.load(uids))
         points = self._grouping.project(view.features)
         if prototypes:
             groups = np.array([labels[uid] for uid in uids], dtype=np.int64)

@@ -1,6 +1,6 @@
 """Near-duplicates among what is asked: one answer may serve all, if a person agrees.
 
-Called by the asking half of a device after it has scored, never on its own.
+Called by the rater of a device after it has scored, never on its own.
 """
 
 import numpy as np

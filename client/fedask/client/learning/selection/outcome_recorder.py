@@ -1,6 +1,6 @@
 """Records query records: when a question is queued, and when its answer is there.
 
-Called by the asker, for scorers that learn. Never decides what is asked, and never
+Called by the selector, for scorers that learn. Never decides what is asked, and never
 trains. What it writes depends on the loaded model alone, so that a message that comes
 again after a crash finds, or writes, the same.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import Known
+from fedask.client.learning.scorers.prediction_view import ScoringContext
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.label_queue import Item, ItemState
@@ -36,7 +36,11 @@ class OutcomeRecorder:
         self._store = store
 
     def asked(
-        self, uids: Sequence[Uid], cycle: int, viewer: Predictor, known: Known
+        self,
+        uids: Sequence[Uid],
+        cycle: int,
+        predictor: Predictor,
+        context: ScoringContext,
     ) -> None:
         """Keep what the experts say of samples that are about to be queued.
 
@@ -45,21 +49,21 @@ class OutcomeRecorder:
 
         Parameters
         ----------
-        viewer
+        predictor
             That fills descriptors.
-        known
+        context
             From it.
         """
         if not uids:
             return
         rows = np.array(uids, dtype=np.str_)
-        view = viewer.described(viewer.view(rows, self._pool.load(uids)), known)
-        levels = tuple(viewer.levels(self._pool, known).tolist())
+        view = predictor.described(predictor.view(rows, self._pool.load(uids)), context)
+        levels = tuple(predictor.levels(self._pool, context).tolist())
         self._store.put_asked(
             QueryRecord(
                 uid=uid,
                 cycle=cycle,
-                experts=viewer.experts.text,
+                experts=predictor.experts.text,
                 descriptors=tuple(row),
                 levels=levels,
             )

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.selection.grouping import Grouper
 from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_pairs
-from fedask.client.learning.selection.pool_scoring import Look, score_pool
+from fedask.client.learning.selection.pool_scoring import MakeView, score_pool
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.training.sgd import Trained
+from fedask.client.learning.training.sgd import TrainingResult
 from fedask.client.records.device_store import DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, ItemState
 from fedask.client.records.model_kind import GLOBAL, LOCAL
@@ -28,11 +31,11 @@ from fedask.common.records import Ask
 from fedask.common.sections import MAX_CAPACITY, AskConfig
 from fedask.common.task import Task
 
-AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once more
+ASKABLE_AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once more
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ScoreCounts:
     """What a scoring adds to the sums of the fleet.
 
     Parameters
@@ -47,7 +50,7 @@ class Counted:
     sums: IntArray | None
 
 
-class Rater:
+class PoolRater:
     """The scoring half of a device.
 
     Parameters
@@ -65,7 +68,7 @@ class Rater:
         self._store = store
         self._keeps_model = keeps_model
 
-    def score(self, ask: Ask, setting: RunContext, items: Sequence[Item]) -> Counted:
+    def score(self, ask: Ask, run: RunContext, items: Sequence[Item]) -> ScoreCounts:
         """Score the pool with the loaded model; returns what the fleet adds up.
 
         Parameters
@@ -75,29 +78,29 @@ class Rater:
         items
             Everything ever asked.
         """
-        config = setting.scenario.ask
+        config = run.scenario.ask
         keep = max(config.capacity, int(config.capacity * config.shortlist))
-        grouper, sums = setting.grouper(ask), None
-        scored = self.scored(self._pool, ask.cycle, setting, items, keep, grouper)
+        grouper, sums = run.grouper(ask), None
+        scored = self.scored(self._pool, ask.cycle, run, items, keep, grouper)
         if grouper is not None:
-            viewer = setting.viewer(self._store, grouper.needs, ask.cycle)
-            sums = grouper.tally(self._pool, viewer, present(self._pool, items))
-        waiting = self._waiting(scored, ask.cycle, setting, items)
+            predictor = run.predictor(self._store, grouper.needs, ask.cycle)
+            sums = grouper.tally(self._pool, predictor, present(self._pool, items))
+        waiting = self._waiting(scored, ask.cycle, run, items)
         self._store.scores.put(ask.score, scored, waiting)
-        # One for samples that arrive and for the own model to begin from, and for the
+        # One for samples that arrive and for the local model to begin from, and for the
         # committee as many as there were now.
-        models = config.committee * (GLOBAL in setting.kinds)
-        models += setting.scenario.stream.on or self._keeps_model
-        if setting.learner.loaded is not None and models:
-            self._store.models.put(GLOBAL, setting.learner.loaded, keep=models)
+        models = config.committee * (GLOBAL in run.kinds)
+        models += run.scenario.stream.on or self._keeps_model
+        if run.learner.loaded is not None and models:
+            self._store.models.put(GLOBAL, run.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))
-        return Counted(setting.policy.contribute(able, ask.cut), sums)
+        return ScoreCounts(run.policy.contribute(able, ask.cut), sums)
 
     def scored(
         self,
         samples: Pool,
         cycle: int,
-        setting: RunContext,
+        run: RunContext,
         items: Sequence[Item],
         keep: int,
         grouper: Grouper | None = None,
@@ -115,35 +118,37 @@ class Rater:
         grouper
             Says their groups; None: the predicted classes.
         """
-        gone = {item.uid for item in items if item.state not in AGAIN}
-        look, known = self._eyes(cycle, setting, items, grouper)
-        return score_pool(samples, gone, look, setting.scorer, known, keep=keep)
+        gone = {item.uid for item in items if item.state not in ASKABLE_AGAIN}
+        look, context = self._eyes(cycle, run, items, grouper)
+        return score_pool(samples, gone, look, run.scorer, context, keep=keep)
 
     def _eyes(
         self,
         cycle: int,
-        setting: RunContext,
+        run: RunContext,
         items: Sequence[Item],
         grouper: Grouper | None = None,
-    ) -> tuple[Look, Known]:
+    ) -> tuple[MakeView, ScoringContext]:
         """Return what a scorer sees of a batch, and what it knows beside."""
-        needs = setting.scorer.needs
+        needs = run.scorer.needs
         if grouper is not None:
             needs |= grouper.needs
         items = present(self._pool, items)
-        viewer = setting.viewer(self._store, needs, cycle)
-        if setting.scenario.ask.calibrate:
-            viewer.calibrate(self._pool, items)
-        known = viewer.known(self._pool, items, class_counts(items, setting.task))
+        predictor = run.predictor(self._store, needs, cycle)
+        if run.scenario.ask.calibrate:
+            predictor.calibrate(self._pool, items)
+        context = predictor.scoring_context(
+            self._pool, items, class_counts(items, run.task)
+        )
 
-        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
-            view = viewer.described(viewer.view(uids, raw), known)
+        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
+            view = predictor.described(predictor.view(uids, raw), context)
             return view if grouper is None else grouper.grouped(view)
 
-        return look, known
+        return look, context
 
     def _waiting(
-        self, scored: Scored, cycle: int, setting: RunContext, items: Sequence[Item]
+        self, scored: Scored, cycle: int, run: RunContext, items: Sequence[Item]
     ) -> Waiting | None:
         """See what the loaded model makes of the queue; None if that changes nothing.
 
@@ -151,12 +156,12 @@ class Rater:
         its scores of the queue are low; they still tell which of it goes first.
         """
         uids = [item.uid for item in items if item.state in WAITING]
-        similarity = setting.scenario.ask.near
+        similarity = run.scenario.ask.near
         if not uids and not similarity:
             return None
         part = self._pool.part(uids)
-        look, known = self._eyes(cycle, setting, items)
-        again = score_pool(part, (), look, setting.scorer, known, keep=len(part))
+        look, context = self._eyes(cycle, run, items)
+        again = score_pool(part, (), look, run.scorer, context, keep=len(part))
         pairs: list[tuple[Uid, Uid]] = []
         if similarity:
             both = [
@@ -164,16 +169,16 @@ class Rater:
                 *scored.head(NEAR_SAMPLES).uids,
             ]
             chosen = np.array(both[:NEAR_SAMPLES], dtype=np.str_)
-            viewer = setting.viewer(self._store, frozenset({"features"}), cycle)
+            predictor = run.predictor(self._store, frozenset({"features"}), cycle)
             raw = self._pool.load([Uid(uid) for uid in chosen.tolist()])
-            features = viewer.view(chosen, raw).features
+            features = predictor.view(chosen, raw).features
             pairs = near_pairs(chosen, features, similarity)
         scores = zip(again.uids.tolist(), again.scores.tolist(), strict=True)
         return Waiting(scores={Uid(u): score for u, score in scores}, near=pairs)
 
-    def learned(self, trained: Trained, setting: RunContext) -> None:
+    def learned(self, trained: TrainingResult, run: RunContext) -> None:
         """Take note of an update, if scorer or batcher will look through it."""
-        if LOCAL in setting.kinds:
+        if LOCAL in run.kinds:
             self._store.models.put(LOCAL, trained.arrays, keep=1)
 
 

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer, check_scores
-from fedask.client.learning.selection.best_scores import Best
+from fedask.client.learning.selection.best_scores import BestScores
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
 
-Look = Callable[[NDArray[np.str_], NDArray[Any]], View]
+MakeView = Callable[[NDArray[np.str_], NDArray[Any]], PredictionView]
 
 # Large enough to keep a core busy with a tiny model, small enough for any device: the
 # layers of a network may hold some ten times the numbers that go in.
@@ -29,9 +32,9 @@ BATCH_NUMBERS = 1 << 20
 def score_pool(
     pool: Pool,
     exclude: Collection[Uid],
-    look: Look,
+    look: MakeView,
     scorer: Scorer,
-    known: Known,
+    context: ScoringContext,
     *,
     keep: int,
 ) -> Scored:
@@ -47,7 +50,7 @@ def score_pool(
         Uids (n,) and raw batch (n, ...) -> view.
     scorer
         View -> scores.
-    known
+    context
         Given to the scorer.
     keep
         How many of the best to return.
@@ -63,17 +66,17 @@ def score_pool(
     ConfigError
         If the scorer gives NaN, a score outside [0, 1] or a wrong length.
     """
-    best = Best(keep)
+    best = BestScores(keep)
     for uids, raw in pool.batches(exclude, BATCH_SAMPLES, BATCH_NUMBERS):
         view = look(uids, raw)
         # As they are kept: a cut must find each score in the bin it was counted in.
-        scores = np.asarray(scorer(view, known), dtype=np.float32)
+        scores = np.asarray(scorer(view, context), dtype=np.float32)
         check_scores(type(scorer).__name__, scores, len(uids))
         best.add(uids, scores, partial(_group_of, view))
     return best.result()
 
 
-def _group_of(view: View, rows: NDArray[np.int64]) -> IntArray:
+def _group_of(view: PredictionView, rows: NDArray[np.int64]) -> IntArray:
     if len(view.groups):
         return view.groups[rows]
     classes: IntArray = view.probs[rows].argmax(axis=1)

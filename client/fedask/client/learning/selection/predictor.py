@@ -1,4 +1,4 @@
-"""Looks at samples through the device's models. Called by the asker.
+"""Looks at samples through the device's models. Called by the selector.
 
 Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward pass,
 ``bald`` one per model of the committee. Never changes the loaded model.
@@ -14,19 +14,23 @@ from numpy.typing import NDArray
 from fedask.client.learning.scorers.calibration import calibrated, fit_temperature
 from fedask.client.learning.scorers.density import scale_of
 from fedask.client.learning.scorers.experts import Experts, make_experts, with_experts
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.query_outcome import history_of
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, hash_uids, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
-from fedask.common.weights import Arrays
 
 SAMPLE = 512  # of the pool, for densities: enough for a mean, little beside the pool
 _LOCAL = frozenset({"local_logits", "local_features", "anchor_local_logits", "draws"})
@@ -116,10 +120,12 @@ class Predictor:
         """Return c of the task."""
         return self._task.num_classes
 
-    def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
+    def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
         """Look at a batch: uids (n,) and raw samples (n, ...)."""
         if not self._needs and self._temperature == 1.0:  # common, and fast
-            return View(uids=uids, salt=self.salt, probs=self._learner.predict(raw))
+            return PredictionView(
+                uids=uids, salt=self.salt, probs=self._learner.predict(raw)
+            )
         logits, features = self._learner.look(raw)
         filled: dict[str, Any] = {"logits": logits, "features": features}
         probs = self._probs(logits)
@@ -132,27 +138,29 @@ class Predictor:
                 filled["draws"] = np.stack([self._probs(m) for m in members])
         if "costs" in self._needs:
             filled["costs"] = self._costs(raw)
-        return View(uids=uids, salt=self.salt, probs=probs, **filled)
+        return PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
 
     @property
     def experts(self) -> Experts:
         """The experts of the scenario."""
         return make_experts(self._scenario.ask.experts)
 
-    def described(self, view: View, known: Known) -> View:
+    def described(
+        self, view: PredictionView, context: ScoringContext
+    ) -> PredictionView:
         """Add what the experts say, if that is needed."""
         if "descriptors" not in self._needs:
             return view
-        return replace(view, descriptors=self.experts.describe(view, known))
+        return replace(view, descriptors=self.experts.describe(view, context))
 
-    def levels(self, pool: Pool, known: Known) -> Floats:
+    def levels(self, pool: Pool, context: ScoringContext) -> Floats:
         """Return the mean score that each expert gives the pool: (q,) float32.
 
-        Of the same samples as ``Known.sample``.
+        Of the same samples as ``ScoringContext.sample``.
         """
         chosen = self.drawn(pool)
         view = self.view(np.array(chosen, dtype=np.str_), pool.load(chosen))
-        means: Floats = self.experts.describe(view, known).mean(axis=0)
+        means: Floats = self.experts.describe(view, context).mean(axis=0)
         return means
 
     def drawn(self, pool: Pool) -> list[Uid]:
@@ -198,7 +206,9 @@ class Predictor:
             return self._learner.softmax(logits)
         return calibrated(logits, self._temperature)
 
-    def known(self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]) -> Known:
+    def scoring_context(
+        self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]
+    ) -> ScoringContext:
         """Say what the device knows beside a batch.
 
         Parameters
@@ -227,7 +237,9 @@ class Predictor:
             experts, cycles = self.experts, self._scenario.ask.cycles
             kept = self._store.query_outcomes.all()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
-        return Known(counts=counts, targets=np.array(targets, dtype=np.int64), **filled)
+        return ScoringContext(
+            counts=counts, targets=np.array(targets, dtype=np.int64), **filled
+        )
 
 
 def _here(pool: Pool, items: Sequence[Item]) -> Sequence[Item]:

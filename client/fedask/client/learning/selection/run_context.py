@@ -71,7 +71,7 @@ class RunContext:
         needs = self.scorer.needs | seen_by_batcher(self.batcher.needs)
         return model_kinds(with_experts(needs, self.scenario.ask.experts))
 
-    def viewer(
+    def predictor(
         self, store: DeviceStore, needs: frozenset[str], cycle: int
     ) -> Predictor:
         """Return what looks at samples through the models of a device.

@@ -14,13 +14,13 @@ from fedask.client.learning.batchers.batcher import Shortlist
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.first_questions import (
     FEWEST_CELLS,
-    by_cluster,
-    by_hash,
-    look,
+    first_by_cluster,
+    first_by_hash,
+    view_candidates,
 )
 from fedask.client.learning.selection.outcome_recorder import OutcomeRecorder
 from fedask.client.learning.selection.pool_rating import (
-    AGAIN,
+    ASKABLE_AGAIN,
     class_counts,
     labels_left,
     present,
@@ -29,13 +29,14 @@ from fedask.client.learning.selection.run_context import RunContext, seen_by_bat
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId, Uid, stable_seed
-from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
+from fedask.common.records import OTHER_GROUPS, OTHER_MODEL
 
 
 class Selector:
-    """The asking half of a device.
+    """Chooses what one device asks.
 
     Parameters
     ----------
@@ -49,90 +50,96 @@ class Selector:
         self._store = store
         self._recorder = OutcomeRecorder(pool, store.query_outcomes)
 
-    def apply(self, cut: Cut, setting: RunContext) -> str:
+    def apply(self, cut: Cut, run: RunContext) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
         items = self._store.queue.items()
-        left = labels_left(setting.scenario.ask, items)
+        left = labels_left(run.scenario.ask, items)
         if not cut.model_version:
-            self._keep(cut, setting)
-            most = min(cut.take, setting.scenario.ask.capacity, left)
-            self._queue(self._first(cut, most, setting), cut, setting, items)
+            self._keep(cut, run)
+            most = min(cut.take, run.scenario.ask.capacity, left)
+            self._queue(self._first(cut, most, run), cut, run, items)
             return ""
         kept = self._store.scores.last()
         if kept is None or kept[0] != cut.model_version:
             # Missed the scoring round: its share of the quota returns to the fleet.
             return OTHER_MODEL
-        policy = setting.policy
+        policy = run.policy
         if len(cut.theta) not in {0, policy.traits.groups}:
             return OTHER_GROUPS
-        self._keep(cut, setting)
-        known = [i.uid for i in items if i.state not in AGAIN]
+        self._keep(cut, run)
+        asked = [i.uid for i in items if i.state not in ASKABLE_AGAIN]
         # Since the scoring samples may have gone, or lost their right to be asked.
         here = self._pool.has([Uid(uid) for uid in kept[1].uids.tolist()])
-        scored = kept[1].keep(here & ~np.isin(kept[1].uids, known))
+        scored = kept[1].keep(here & ~np.isin(kept[1].uids, asked))
         accepted = np.zeros(len(scored), dtype=np.bool_)
         able = scored.head(left)
         accepted[: len(able)] = policy.accept(cut, able, self._device_id)
-        self._queue(self._pick(scored, accepted, setting, cut), cut, setting, items)
+        self._queue(self._pick(scored, accepted, run, cut), cut, run, items)
         return ""
 
     def _queue(
-        self, uids: list[Uid], cut: Cut, setting: RunContext, items: Sequence[Item]
+        self, uids: list[Uid], cut: Cut, run: RunContext, items: Sequence[Item]
     ) -> None:
         """Queue questions; before, record them if the scorer learns from answers."""
-        if "history" in setting.scorer.needs:
-            viewer = setting.viewer(self._store, frozenset({"descriptors"}), cut.cycle)
+        if "history" in run.scorer.needs:
+            predictor = run.predictor(
+                self._store, frozenset({"descriptors"}), cut.cycle
+            )
             items = present(self._pool, items)
-            if setting.scenario.ask.calibrate:
-                viewer.calibrate(self._pool, items)
-            known = viewer.known(self._pool, items, class_counts(items, setting.task))
-            self._recorder.asked(uids, cut.cycle, viewer, known)
+            if run.scenario.ask.calibrate:
+                predictor.calibrate(self._pool, items)
+            context = predictor.scoring_context(
+                self._pool, items, class_counts(items, run.task)
+            )
+            self._recorder.asked(uids, cut.cycle, predictor, context)
         self._store.queue.add(cut.cycle, uids)
 
-    def answered(self, items: Sequence[Item], cycle: int, setting: RunContext) -> None:
+    def answered(self, items: Sequence[Item], cycle: int, run: RunContext) -> None:
         """Learn from answers that have come, before they are trained on."""
-        if "history" in setting.scorer.needs:
+        if "history" in run.scorer.needs:
             here = present(self._pool, items)
-            self._recorder.answered(here, cycle, setting.learner)
+            self._recorder.answered(here, cycle, run.learner)
 
-    def _keep(self, cut: Cut, setting: RunContext) -> None:
+    def _keep(self, cut: Cut, run: RunContext) -> None:
         """Keep the cut for samples that arrive under it; before it is applied.
 
         A device that dies in between applies it again, but keeps it only here.
         """
-        if setting.scenario.stream.on:
+        if run.scenario.stream.on:
             self._store.cuts.put(cut)
 
-    def _first(self, cut: Cut, most: int, setting: RunContext) -> list[Uid]:
+    def _first(self, cut: Cut, most: int, run: RunContext) -> list[Uid]:
         """Choose the first questions; no label has been given yet."""
-        name = setting.policy.traits.first or setting.scenario.ask.first
+        name = run.policy.traits.first or run.scenario.ask.first
         if name == "random" or not most or len(self._pool) <= FEWEST_CELLS:
-            return by_hash(self._pool, most, cut.nonce)
+            return first_by_hash(self._pool, most, cut.nonce)
         scorer = make_scorer(name)
-        viewer = setting.viewer(self._store, scorer.needs | {"features"}, cut.cycle)
+        predictor = run.predictor(self._store, scorer.needs | {"features"}, cut.cycle)
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
-        return by_cluster(look(self._pool, viewer, scorer, cut.nonce), most, rng)
+        return first_by_cluster(
+            view_candidates(self._pool, predictor, scorer, cut.nonce), most, rng
+        )
 
     def _pick(
         self,
         scored: Scored,
         accepted: NDArray[np.bool_],
-        setting: RunContext,
+        run: RunContext,
         cut: Cut,
     ) -> list[Uid]:
         """Let the batcher choose as many as were accepted, out of the shortlist."""
         k = int(accepted.sum())
         if k == 0:
             return []
-        batcher = setting.batcher
-        size = min(int(k * setting.scenario.ask.shortlist), len(scored))
+        batcher = run.batcher
+        size = min(int(k * run.scenario.ask.shortlist), len(scored))
         if not batcher.needs or size <= k:
             return [Uid(uid) for uid in scored.uids[accepted].tolist()]
         candidates = scored.head(size)
         shortlist = Shortlist(
             candidates.scores,
             accepted[:size],
-            **self._look(candidates.uids, batcher.needs, setting, cut.cycle),
+            **self._look(candidates.uids, batcher.needs, run, cut.cycle),
         )
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
         chosen = batcher.pick(shortlist, k, rng)
@@ -142,7 +149,7 @@ class Selector:
         self,
         uids: NDArray[np.str_],
         needs: frozenset[str],
-        setting: RunContext,
+        run: RunContext,
         cycle: int,
     ) -> dict[str, Any]:
         """Return the fields of a shortlist that the batcher needs."""
@@ -150,16 +157,18 @@ class Selector:
         fields: dict[str, Any] = {"features": nothing, "probs": nothing}
         if needs <= {"scores"}:
             return fields
-        viewer = setting.viewer(self._store, seen_by_batcher(needs), cycle)
+        predictor = run.predictor(self._store, seen_by_batcher(needs), cycle)
         raw = self._pool.load([Uid(uid) for uid in uids.tolist()])
-        view = viewer.view(uids, raw)
+        view = predictor.view(uids, raw)
         fields |= {"probs": view.probs}
         for name in needs & {"features", "draws", "local_features"}:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
             items = present(self._pool, self._store.queue.items())
-            anchors = viewer.known(self._pool, items, class_counts(items, setting.task))
-            fields["anchors"] = anchors.anchors if items else None
+            context = predictor.scoring_context(
+                self._pool, items, class_counts(items, run.task)
+            )
+            fields["anchors"] = context.anchors if items else None
         if "local_probs" in needs:
-            fields["local_probs"] = setting.learner.softmax(view.local_logits)
+            fields["local_probs"] = run.learner.softmax(view.local_logits)
         return fields

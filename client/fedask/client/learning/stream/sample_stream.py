@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.selection.pool_rating import Rater, labels_left
+from fedask.client.learning.selection.pool_rating import PoolRater, labels_left
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.controller import (
     Arrival,
@@ -41,11 +41,12 @@ from fedask.client.records.label_queue import Item, QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
+from fedask.common.arrays import Arrays
+from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, hash_uids, stable_seed
-from fedask.common.records import Cut
-from fedask.common.weights import Arrays, ArraySpec
+from fedask.common.weights import ArraySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,14 @@ class _Batch:
     raw: NDArray[Any]
 
 
-class Stream:
+class SampleStream:
     """Asks what arrives at one device.
 
     Parameters
     ----------
     pool, store
         The device's own.
-    setting
+    run
         Task, scenario and a learner, whose loaded model changes.
     permits
         Of what arrives, the same as the store's: other samples are passed over, and no
@@ -87,17 +88,17 @@ class Stream:
         self,
         pool: Pool,
         store: DeviceStore,
-        setting: RunContext,
+        run: RunContext,
         permits: Permits | None = None,
     ) -> None:
-        scenario = setting.scenario
+        scenario = run.scenario
         if not scenario.stream.on:
             msg = "stream.controller = 'off': nothing is to be asked on arrival"
             raise ConfigError(msg)
-        self._rater = Rater(pool, store)
+        self._rater = PoolRater(pool, store)
         self._store = store
         self._permits = permits
-        self._setting = setting
+        self._run = run
         self._config = scenario.stream
         self._capacity = scenario.ask.capacity
         self._controller = make_controller(scenario.stream)
@@ -156,7 +157,7 @@ class Stream:
         cycle = self._store.cuts.last_cycle()
         pace = self._up_to_date(pace, cycle, items, now)
         pace, controller, arrivals = self._meet(pace, batch, cycle, items)
-        left = labels_left(self._setting.scenario.ask, items)
+        left = labels_left(self._run.scenario.ask, items)
         most = min(self._capacity, pace.asked + left)
         asked: dict[Uid, QueryOrigin] = {}
         for uid, arrival in zip(batch.uids.tolist(), arrivals, strict=True):
@@ -208,7 +209,7 @@ class Stream:
         return pace, controller, arrivals
 
     def _load(self, model: Arrays) -> None:
-        learner = self._setting.learner
+        learner = self._run.learner
         if ArraySpec.of(model) != learner.spec:
             msg = (
                 "the model in the store is not one of this task: if the app has a new "
@@ -224,9 +225,7 @@ class Stream:
     ) -> tuple[NDArray[np.float64], IntArray]:
         """Return scores and groups, in the order of arrival."""
         samples = Pool(ArraySource(batch.raw, uids=batch.uids))
-        scored = self._rater.scored(
-            samples, cycle, self._setting, items, len(batch.uids)
-        )
+        scored = self._rater.scored(samples, cycle, self._run, items, len(batch.uids))
         row = {uid: row for row, uid in enumerate(scored.uids.tolist())}
         rows = [row[uid] for uid in batch.uids.tolist()]
         return scored.scores[rows].astype(np.float64), scored.groups[rows]
@@ -239,10 +238,10 @@ class Stream:
         bought begins a bin above the highest score. (``tail`` buys a part of all that
         lies over its one threshold.)
         """
-        classes = self._setting.task.num_classes
+        classes = self._run.task.num_classes
         if cut is None or len(cut.theta) not in {1, classes}:
             return None
-        bins = self._setting.policy.traits.bins
+        bins = self._run.policy.traits.bins
         theta = np.broadcast_to(np.array(cut.theta, dtype=np.int64), classes)
         return (theta + (theta >= bins)) / bins
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.prediction_view import Floats
-from fedask.client.learning.selection.best_scores import Best
+from fedask.client.learning.selection.best_scores import BestScores
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.pool_scoring import BATCH_NUMBERS, BATCH_SAMPLES
 from fedask.client.learning.selection.run_context import RunContext
@@ -34,7 +34,7 @@ LARGEST_SHARE = 4  # controls take at most one in so many questions of a cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class TierQuality:
     """How the tier does.
 
     Parameters
@@ -52,9 +52,9 @@ class Standing:
     wrong: int
 
 
-def standing(
+def tier_quality(
     config: AutoConfig, sure: Sequence[PseudoLabel], items: Sequence[Item]
-) -> Standing:
+) -> TierQuality:
     """Measure the tier on its answered controls.
 
     Parameters
@@ -68,7 +68,7 @@ def standing(
     looked_at = answered[-config.window :]
     wrong = sum(each.label != truth[each.uid] for each in looked_at)
     enough = len(looked_at) >= config.fewest
-    return Standing(
+    return TierQuality(
         on=config.on and enough and wrong <= config.error * len(looked_at),
         controls=len(looked_at),
         wrong=wrong,
@@ -88,7 +88,7 @@ class AutoTier:
         self._pool = pool
         self._store = store
 
-    def propose(self, setting: RunContext, items: Sequence[Item], cycle: int) -> None:
+    def propose(self, run: RunContext, items: Sequence[Item], cycle: int) -> None:
         """See what the loaded model is sure of, and ask people about some of it.
 
         Parameters
@@ -98,10 +98,10 @@ class AutoTier:
         cycle
             Of the round.
         """
-        config, seed = setting.scenario.auto, setting.scenario.seed
-        found = self._find(setting, items, cycle)
+        config, seed = run.scenario.auto, run.scenario.seed
+        found = self._find(run, items, cycle)
         drawn = [unit_hash("auto", seed, s.uid) < config.controls for s in found]
-        room = max(1, setting.scenario.ask.capacity // LARGEST_SHARE)
+        room = max(1, run.scenario.ask.capacity // LARGEST_SHARE)
         kept = [
             PseudoLabel(
                 uid=s.uid,
@@ -125,22 +125,22 @@ class AutoTier:
     def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return the labels that count now, by uid: none while the tier is off."""
         sure = self._store.pseudo_labels.all()
-        if not standing(config, sure, items).on:
+        if not tier_quality(config, sure, items).on:
             return {}
         asked = {item.uid for item in items}
         return {s.uid: s.label for s in sure if not s.control and s.uid not in asked}
 
     def _find(
-        self, setting: RunContext, items: Sequence[Item], cycle: int
+        self, run: RunContext, items: Sequence[Item], cycle: int
     ) -> list[PseudoLabel]:
         """Return the surest samples that nobody was asked about, in bounded memory."""
-        config = setting.scenario.auto
-        viewer = setting.viewer(self._store, frozenset(), cycle)
-        viewer.calibrate(self._pool, present(self._pool, items))
-        best = Best(config.most)
+        config = run.scenario.auto
+        predictor = run.predictor(self._store, frozenset(), cycle)
+        predictor.calibrate(self._pool, present(self._pool, items))
+        best = BestScores(config.most)
         gone = {item.uid for item in items}
         for uids, raw in self._pool.batches(gone, BATCH_SAMPLES, BATCH_NUMBERS):
-            probs = viewer.view(uids, raw).probs
+            probs = predictor.view(uids, raw).probs
             best.add(uids, probs.max(axis=1), partial(_classes, probs))
         found = best.result()
         rows = zip(

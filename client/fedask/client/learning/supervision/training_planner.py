@@ -1,4 +1,4 @@
-"""Makes the lesson of a round: what a device trains on, and how much it counts.
+"""Makes the job of a round: what a device trains on, and how much it counts.
 
 Called by the device. People's labels come first; beside them, at a lower weight, what
 the auto-label tier and labelling functions say. Nothing of that is stored or sent here.
@@ -11,11 +11,11 @@ from fedask.client.learning.scorers.prediction_view import Floats
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.supervision.auto_label import AutoTier
-from fedask.client.learning.supervision.weak_label import Weak
+from fedask.client.learning.supervision.weak_label import WeakLabels
 from fedask.client.learning.training import warmup
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import (
-    Labelled,
+    LabelledBatch,
     TrainingJob,
     WarmupJob,
     decayed,
@@ -35,16 +35,16 @@ class PlannedTraining:
 
     Parameters
     ----------
-    lesson
+    job
         None with nothing to train on.
     weight
         What the update counts as: people's labels, and others at their weight, each
         sum rounded up; in a warm-up its samples.
     uids
-        What the lesson holds, for the record.
+        What the job holds, for the record.
     """
 
-    lesson: TrainingJob | WarmupJob | None
+    job: TrainingJob | WarmupJob | None
     weight: int
     uids: frozenset[Uid]
 
@@ -56,7 +56,7 @@ class TrainingPlanner:
     ----------
     device_id, pool, store
         The device's own.
-    lessons
+    training_pool
         The samples it may train on, where not all may be: what people, the tier or
         functions say of others is of no use. None: ``pool``.
     """
@@ -66,29 +66,31 @@ class TrainingPlanner:
         device_id: DeviceId,
         pool: Pool,
         store: DeviceStore,
-        lessons: Pool | None = None,
+        training_pool: Pool | None = None,
     ) -> None:
         self._device_id = device_id
-        self._limited = lessons is not None
-        self._lessons = pool if lessons is None else lessons
+        self._limited = training_pool is not None
+        self._training_pool = pool if training_pool is None else training_pool
         self._store = store
         self._tier = AutoTier(pool, store)
-        self._weak: Weak | None = None
-        self._known: tuple[object, Labelled] | None = None
+        self._weak: WeakLabels | None = None
+        self._prepared_for: tuple[object, LabelledBatch] | None = None
 
-    def look(self, setting: RunContext, items: list[Item], cycle: int) -> list[Item]:
+    def propose_auto_labels(
+        self, run: RunContext, items: list[Item], cycle: int
+    ) -> list[Item]:
         """See what the loaded model is sure of, if the tier is wanted.
 
         Returns the whole queue, with the controls that people are to be asked.
         """
-        if not setting.scenario.auto.on:
+        if not run.scenario.auto.on:
             return items
-        self._tier.propose(setting, items, cycle)
+        self._tier.propose(run, items, cycle)
         return self._store.queue.items()
 
-    def lesson(
+    def plan(
         self,
-        setting: RunContext,
+        run: RunContext,
         items: Sequence[Item],
         labelled: Sequence[Item],
         tick: int,
@@ -108,97 +110,95 @@ class TrainingPlanner:
         DataError
             If a label is not of the task's classes.
         """
-        scenario = setting.scenario
-        taught = self.here(labelled)
-        auto, weak = self._auto(setting, items), self._weak_labels(setting, items)
+        scenario = run.scenario
+        trainable = self.not_dropped(labelled)
+        auto, weak = self._auto(run, items), self._weak_labels(run, items)
         soft = {uid: (label, scenario.weak.weight) for uid, label in weak.items()}
         soft |= {uid: (label, scenario.auto.weight) for uid, label in auto.items()}
-        weight = len(taught) + scenario.auto.counts_as(len(auto))
+        weight = len(trainable) + scenario.auto.counts_as(len(auto))
         weight += scenario.weak.counts_as(len(soft) - len(auto))
-        uids = frozenset(item.uid for item in taught) | soft.keys()
+        uids = frozenset(item.uid for item in trainable) | soft.keys()
         if not uids:
-            return PlannedTraining(lesson=None, weight=0, uids=uids)
+            return PlannedTraining(job=None, weight=0, uids=uids)
         config = scenario.train
-        lesson = TrainingJob(
-            labelled=self._prepared(setting, taught, soft),
+        job = TrainingJob(
+            labelled=self._prepared(run, trainable, soft),
             lr=decayed(config.lr, tick % config.rounds, config.rounds),
             prox=max(prox, config.prox),
             stream=("train", scenario.seed, self._device_id, tick),
         )
-        return PlannedTraining(lesson=lesson, weight=weight, uids=uids)
+        return PlannedTraining(job=job, weight=weight, uids=uids)
 
-    def warmup(self, setting: RunContext, step: int, prox: float) -> PlannedTraining:
-        """Return what to warm up on; no lesson with too few samples."""
-        config, seed = setting.scenario.train, setting.scenario.seed
-        drawn = warmup.draw(self._lessons, seed, step)
-        lesson = None
+    def plan_warmup(self, run: RunContext, step: int, prox: float) -> PlannedTraining:
+        """Return what to warm up on; no job with too few samples."""
+        config, seed = run.scenario.train, run.scenario.seed
+        drawn = warmup.draw(self._training_pool, seed, step)
+        job = None
         if len(drawn) >= warmup.FEWEST:
-            lesson = WarmupJob(
-                inputs=setting.learner.prepare_warmup(self._lessons.load(drawn)),
+            job = WarmupJob(
+                inputs=run.learner.prepare_warmup(self._training_pool.load(drawn)),
                 lr=decayed(config.lr, step, config.warmup),
                 prox=max(prox, config.prox),
                 stream=("warm-up", seed, self._device_id, step),
             )
-        return PlannedTraining(lesson=lesson, weight=len(drawn), uids=frozenset(drawn))
+        return PlannedTraining(job=job, weight=len(drawn), uids=frozenset(drawn))
 
     def probs(self, learner: Learner, items: Sequence[Item]) -> Floats:
         """Return what the loaded model says of samples that it may train on: (n, c)."""
-        return learner.predict(self._lessons.load([item.uid for item in items]))
+        return learner.predict(self._training_pool.load([item.uid for item in items]))
 
     def permitted(self, items: Sequence[Item]) -> list[Item]:
         """Leave out what may not be trained on."""
-        return present(self._lessons, items) if self._limited else list(items)
+        return present(self._training_pool, items) if self._limited else list(items)
 
-    def here(self, labelled: Sequence[Item]) -> Sequence[Item]:
+    def not_dropped(self, labelled: Sequence[Item]) -> Sequence[Item]:
         """Leave out what has left the pool to make room: it was trained on before."""
-        dropped = self._lessons.dropped
+        dropped = self._training_pool.dropped
         if not dropped:
             return labelled
         return [item for item in labelled if item.uid not in dropped]
 
-    def _auto(self, setting: RunContext, items: Sequence[Item]) -> Mapping[Uid, int]:
+    def _auto(self, run: RunContext, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return what the tier says of samples that may be trained on now."""
-        config = setting.scenario.auto
+        config = run.scenario.auto
         if not config.on:
             return {}
-        said = self._tier.labels(config, self.permitted(items))
-        may = self._lessons.has(list(said))
+        auto_labels = self._tier.labels(config, self.permitted(items))
+        may = self._training_pool.has(list(auto_labels))
         return {
             uid: label
-            for (uid, label), ok in zip(said.items(), may.tolist(), strict=True)
+            for (uid, label), ok in zip(auto_labels.items(), may.tolist(), strict=True)
             if ok
         }
 
-    def _weak_labels(
-        self, setting: RunContext, items: Sequence[Item]
-    ) -> Mapping[Uid, int]:
+    def _weak_labels(self, run: RunContext, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return what labelling functions say, while people have said little."""
-        config = setting.scenario.weak
+        config = run.scenario.weak
         if not config.names:
             return {}
         if self._weak is None:
-            classes, seed = setting.task.num_classes, setting.scenario.seed
-            self._weak = Weak(config, classes, self._device_id, seed)
-        return self._weak.labels(self._lessons, self.permitted(items))
+            classes, seed = run.task.num_classes, run.scenario.seed
+            self._weak = WeakLabels(config, classes, self._device_id, seed)
+        return self._weak.labels(self._training_pool, self.permitted(items))
 
     def _prepared(
-        self, setting: RunContext, labelled: Sequence[Item], soft: Soft
-    ) -> Labelled:
+        self, run: RunContext, labelled: Sequence[Item], soft: Soft
+    ) -> LabelledBatch:
         """Return the samples as the learner takes them; anew when labels change."""
         uids = tuple(item.uid for item in labelled)
         labels = [int(item.label) for item in labelled if item.label is not None]
-        if self._known is None or self._known[0] != (uids, labels, soft):
+        if self._prepared_for is None or self._prepared_for[0] != (uids, labels, soft):
             for uid, label in zip(uids, labels, strict=True):
                 # Another process may have stored it, for a task of other classes.
-                check_label(uid, label, setting.task.num_classes)
+                check_label(uid, label, run.task.num_classes)
             weights = None
             if soft:
                 weights = [1.0] * len(uids) + [weight for _, weight in soft.values()]
-            raw = self._lessons.load([*uids, *soft])
+            raw = self._training_pool.load([*uids, *soft])
             labels_too = [*labels, *(label for label, _ in soft.values())]
-            inputs = setting.learner.prepare(raw, labels_too, weights)
-            self._known = ((uids, labels, soft), inputs)
-        return self._known[1]
+            inputs = run.learner.prepare(raw, labels_too, weights)
+            self._prepared_for = ((uids, labels, soft), inputs)
+        return self._prepared_for[1]
 
 
 def check_label(uid: Uid, label: int, num_classes: int) -> None:

@@ -23,7 +23,7 @@ Votes = NDArray[np.int64]
 Function = Callable[[NDArray[Any]], NDArray[np.integer[Any]]]
 
 
-class Weak:
+class WeakLabels:
     """The weak labels of one device.
 
     Parameters
@@ -71,7 +71,7 @@ class Weak:
             As ``vote``.
         """
         people = {i.uid: i.label for i in items if i.label is not None}
-        if enough(people.values(), self._config.until):
+        if has_enough_labels(people.values(), self._config.until):
             return {}
         seen = {item.uid for item in items if item.state in CLOSED}
         uids = [uid for uid in self._draw(pool) if uid not in seen]
@@ -106,10 +106,10 @@ class Weak:
         if not judges or len(people) < judges:
             return np.ones(len(self._functions))
         truth = np.array(list(people.values()), dtype=np.int64)
-        return worth(self._votes(pool, list(people)), truth, self._num_classes)
+        return vote_weights(self._votes(pool, list(people)), truth, self._num_classes)
 
 
-def enough(labels: Collection[int], until: int) -> bool:
+def has_enough_labels(labels: Collection[int], until: int) -> bool:
     """Tell whether people gave ``until`` labels per class that they named, on average.
 
     Of the classes that they named: a device sees few of the task's.
@@ -171,7 +171,7 @@ def _check_said(said: NDArray[Any], count: int, num_classes: int, what: str) -> 
         raise ConfigError(msg)
 
 
-def combine(votes: Votes, worth: NDArray[np.float64], num_classes: int) -> Votes:
+def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -> Votes:
     """Combine the votes on each sample.
 
     Parameters
@@ -192,7 +192,7 @@ def combine(votes: Votes, worth: NDArray[np.float64], num_classes: int) -> Votes
     2017: section 2.2 for votes of functions that may abstain, 3.1 for majority.
     """
     tally = np.zeros((len(votes), num_classes))
-    for column, weight in zip(votes.T, worth, strict=True):
+    for column, weight in zip(votes.T, vote_weights, strict=True):
         rows = np.flatnonzero(column != ABSTAIN)
         tally[rows, column[rows]] += weight
     most = tally.max(axis=1, keepdims=True)
@@ -201,7 +201,7 @@ def combine(votes: Votes, worth: NDArray[np.float64], num_classes: int) -> Votes
     return chosen
 
 
-def worth(votes: Votes, truth: Votes, num_classes: int) -> NDArray[np.float64]:
+def vote_weights(votes: Votes, truth: Votes, num_classes: int) -> NDArray[np.float64]:
     """Weigh functions by what people said of the same samples.
 
     The log odds of a function that is right with probability a, and otherwise says any

@@ -1,1 +1,1 @@
-"""The model on the device: lessons, descent, warm-up, weak and automatic labels."""
+"""Training on the device: jobs, SGD steps, warm-up, many devices at once."""

@@ -1,4 +1,4 @@
-"""Trains the lessons of many devices as one batched computation.
+"""Trains the models of many devices as one batched computation.
 
 Called by the learner when several devices of one process train on the same model, as
 the devices of an inline simulation do. A small step costs a framework far more than a
@@ -7,8 +7,8 @@ processor: stacked along a new axis, a hundred of them cost little more than one
 A device must learn the same alone and in company, to the last bit, or a simulation
 would not be what a deployment does. Nothing guarantees that: the last bits of a matrix
 product depend on sizes and on how the operands lie in memory. So it is not assumed: the
-first lessons of each kind are also trained alone, and where one bit differs that kind
-is left to be trained one by one. Layers whose sizes are multiples of 16 usually pass.
+first jobs of each kind are also trained alone, and where one bit differs, jobs of that
+kind are trained one by one. Layers whose sizes are multiples of 16 usually pass.
 """
 
 import logging
@@ -26,15 +26,20 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from fedask.client.learning.training.loss import Loss
-from fedask.client.learning.training.sgd import Descent, Trained, TrainingJob, batches
+from fedask.client.learning.training.sgd import (
+    MomentumSgd,
+    TrainingJob,
+    TrainingResult,
+    batches,
+)
+from fedask.common.arrays import MAX_VALUE
 from fedask.common.model import check_logits
 from fedask.common.sections import TrainConfig
-from fedask.common.weights import MAX_VALUE
 
 _FEWEST = 6  # below, stacking costs more than it saves
 _MOST = 256  # above, nothing more is saved
 _MOST_BYTES = 64 * 2**20  # of stacked models: weights, gradients and momenta each
-_EVIDENCE = 10_000  # values that must be equal before a kind of lesson counts as proved
+_EVIDENCE = 10_000  # equal values that prove a kind of job
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +50,7 @@ class Cohort:
     Parameters
     ----------
     model
-        The model; its weights are where all lessons begin. Not changed.
+        The model; its weights are where all jobs begin. Not changed.
     loss
         Maps logits (n, c), targets (n,) and weights (n,) or None to a scalar.
     config
@@ -56,7 +61,7 @@ class Cohort:
     Attributes
     ----------
     most
-        Lessons worth giving at once; 1 = this model is trained one by one.
+        Jobs worth giving at once; 1 = this model is trained one by one.
     """
 
     def __init__(
@@ -83,79 +88,79 @@ class Cohort:
         self._proved: dict[_Kind, bool] = {}
 
     def train(
-        self, lessons: Sequence[TrainingJob], alone: Callable[[TrainingJob], Trained]
-    ) -> Mapping[int, Trained]:
-        """Train the lessons that have company.
+        self,
+        jobs: Sequence[TrainingJob],
+        alone: Callable[[TrainingJob], TrainingResult],
+    ) -> Mapping[int, TrainingResult]:
+        """Train together the jobs of which there are enough of one kind.
 
         Parameters
         ----------
-        lessons
+        jobs
             Any number; those of equally many samples are trained together.
         alone
-            Trains one lesson, from the same weights: the truth.
+            Trains one job, from the same weights: the truth.
 
         Returns
         -------
         Mapping
-            Index of a lesson to what it gave. Those left out are to be trained alone.
+            Index of a job to its result. Jobs left out are to be trained one by one.
         """
         groups: dict[tuple[float, ...], list[int]] = defaultdict(list)
-        for index, lesson in enumerate(lessons):
-            shape = lesson.labelled.inputs.shape
-            shifted = lesson.labelled.shift is not None
-            weighed = lesson.labelled.weights is not None
-            groups[*shape, lesson.lr, lesson.prox, shifted, weighed].append(index)
-        found: dict[int, Trained] = {}
+        for index, job in enumerate(jobs):
+            shape = job.labelled.inputs.shape
+            shifted = job.labelled.shift is not None
+            weighed = job.labelled.weights is not None
+            groups[*shape, job.lr, job.prox, shifted, weighed].append(index)
+        found: dict[int, TrainingResult] = {}
         for members in groups.values():
             enough = max(_FEWEST, _EVIDENCE // self._size)
             if self.most > 1 and len(members) >= enough:
-                trained = self._try([lessons[i] for i in members], alone)
+                trained = self._try([jobs[i] for i in members], alone)
                 found.update(zip(members, trained, strict=False))
         return found
 
     def _try(
-        self, lessons: Sequence[TrainingJob], alone: Callable[[TrainingJob], Trained]
-    ) -> list[Trained]:
+        self,
+        jobs: Sequence[TrainingJob],
+        alone: Callable[[TrainingJob], TrainingResult],
+    ) -> list[TrainingResult]:
         """Train together if it is, or now proves to be, the same; else return []."""
-        kind = _Kind.of(lessons)
+        kind = _Kind.of(jobs)
         if not self._proved.get(kind, True):
             return []
         try:
             with warnings.catch_warnings():
                 # A layer that torch can only loop over: nothing is won together.
                 warnings.filterwarnings("error", ".*batching rule", UserWarning)
-                trained = self._together(lessons)
+                trained = self._together(jobs)
         except Exception as err:  # noqa: BLE001  (whatever a user's model cannot do)
             logger.info("devices train one by one: %s", err)
             self.most = 1
             return []
         if kind not in self._proved:
             self._proved[kind] = all(
-                _same(one, alone(lesson))
-                for one, lesson in zip(trained, lessons, strict=True)
+                _same(one, alone(job)) for one, job in zip(trained, jobs, strict=True)
             )
         return trained if self._proved[kind] else []
 
-    def _together(self, lessons: Sequence[TrainingJob]) -> list[Trained]:
-        first = lessons[0]
-        inputs = torch.stack([lesson.labelled.inputs for lesson in lessons])
-        targets = torch.stack([lesson.labelled.targets for lesson in lessons])
-        shift = _stacked([lesson.labelled.shift for lesson in lessons])
-        weights = _stacked([lesson.labelled.weights for lesson in lessons])
+    def _together(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
+        first = jobs[0]
+        inputs = torch.stack([job.labelled.inputs for job in jobs])
+        targets = torch.stack([job.labelled.targets for job in jobs])
+        shift = _stacked([job.labelled.shift for job in jobs])
+        weights = _stacked([job.labelled.weights for job in jobs])
         axes = tuple(None if given is None else 0 for given in (shift, weights))
         gradients = vmap(grad_and_value(self._loss_of), in_dims=(0, 0, 0, *axes))
-        params = [
-            p.detach().expand(len(lessons), *p.shape).clone() for p in self._params
-        ]
-        descent = Descent(params, self._config, first.lr, first.prox)
-        device = torch.arange(len(lessons))[:, None]
-        losses = torch.zeros(len(lessons))
+        params = [p.detach().expand(len(jobs), *p.shape).clone() for p in self._params]
+        descent = MomentumSgd(params, self._config, first.lr, first.prox)
+        device = torch.arange(len(jobs))[:, None]
+        losses = torch.zeros(len(jobs))
         if not self._model.training:
             self._model.train()
         size, steps = self._config.batch_size, self._config.steps
         streams = [
-            batches(len(lesson.labelled.targets), size, steps, lesson.stream)
-            for lesson in lessons
+            batches(len(job.labelled.targets), size, steps, job.stream) for job in jobs
         ]
         for rows in zip(*streams, strict=True):
             x, y, w = inputs, targets, weights
@@ -183,7 +188,7 @@ class Cohort:
 
     def _split(
         self, params: Sequence[torch.Tensor], losses: torch.Tensor
-    ) -> list[Trained]:
+    ) -> list[TrainingResult]:
         """Take the stacked parameters apart: views, nothing is copied."""
         usable = torch.isfinite(losses)
         for stack in params:
@@ -195,7 +200,7 @@ class Cohort:
             alone = repeat(tensor.numpy().copy())
             parts[name] = alone if place is None else params[place].numpy()
         return [
-            Trained(dict(zip(parts, arrays, strict=True)), loss, ok)
+            TrainingResult(dict(zip(parts, arrays, strict=True)), loss, ok)
             for *arrays, loss, ok in zip(
                 *parts.values(), losses.tolist(), usable.tolist(), strict=False
             )
@@ -204,7 +209,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What decides which kernels run: where one lesson is proved, its like are."""
+    """What decides which kernels run: jobs that are equal in it are proved together."""
 
     devices: int
     inputs: tuple[int, ...]
@@ -213,24 +218,24 @@ class _Kind:
     prox: bool
 
     @classmethod
-    def of(cls, lessons: Sequence[TrainingJob]) -> "_Kind":
-        labelled = lessons[-1].labelled
+    def of(cls, jobs: Sequence[TrainingJob]) -> "_Kind":
+        labelled = jobs[-1].labelled
         return cls(
-            len(lessons),
+            len(jobs),
             tuple(labelled.inputs.shape),
             labelled.shift is not None,
             labelled.weights is not None,
-            lessons[-1].prox > 0,
+            jobs[-1].prox > 0,
         )
 
 
 def _stacked(given: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
-    """Stack what every lesson of a group has, or none of them."""
+    """Stack a tensor of each job of a group; None if the group has none."""
     there = [each for each in given if each is not None]
     return torch.stack(there) if there else None
 
 
-def _same(one: Trained, other: Trained) -> bool:
+def _same(one: TrainingResult, other: TrainingResult) -> bool:
     """Tell whether two results are equal to the last bit; NaN equals NaN."""
     return np.array_equal(one.loss, other.loss, equal_nan=True) and all(
         np.array_equal(array, other.arrays[name], equal_nan=True)

@@ -18,20 +18,21 @@ from torch.nn import functional
 from fedask.client.learning.training.cohort import Cohort
 from fedask.client.learning.training.loss import Loss
 from fedask.client.learning.training.sgd import (
-    Descent,
-    Labelled,
-    Trained,
+    LabelledBatch,
+    MomentumSgd,
     TrainingJob,
+    TrainingResult,
     WarmupJob,
     batches,
 )
 from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
+from fedask.common.arrays import Arrays, are_sane
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
-from fedask.common.weights import Arrays, ArraySpec, are_sane
+from fedask.common.weights import ArraySpec
 
 Floats = NDArray[np.float32]
 
@@ -86,14 +87,14 @@ class Learner:
 
     @property
     def most_together(self) -> int:
-        """How many lessons are worth giving to ``train_together`` at once."""
+        """How many jobs are worth giving to ``train_together`` at once."""
         return self._cohort.most
 
     def train(
         self,
-        lesson: TrainingJob | WarmupJob,
+        job: TrainingJob | WarmupJob,
         proceed: Callable[[], None] = lambda: None,
-    ) -> Trained:
+    ) -> TrainingResult:
         """Run ``config.steps`` steps of SGD from the loaded model, which stays loaded.
 
         Parameters
@@ -110,15 +111,15 @@ class Learner:
         """
         self._return()
         self._moved = True
-        if isinstance(lesson, WarmupJob):
-            params, losses = self._before_the_head(lesson), self._warm_losses(lesson)
+        if isinstance(job, WarmupJob):
+            params, losses = self._before_the_head(job), self._warm_losses(job)
         else:
-            params, losses = self._params, self._losses(lesson)
+            params, losses = self._params, self._losses(job)
         if not self._model.training:
             self._model.train()
-        descent = Descent(params, self._config, lesson.lr, lesson.prox)
+        descent = MomentumSgd(params, self._config, job.lr, job.prox)
         loss = torch.zeros(())  # replaced by the first of at least one step
-        with _drawing(lesson):
+        with _seeded_draws(job):
             for loss in losses:  # each is taken after the step of the last
                 proceed()
                 # Zeros for a layer that the output does not use.
@@ -126,24 +127,24 @@ class Learner:
                 descent.step(list(grads))
         arrays = {name: view.copy() for name, view in self._views.items()}
         number = float(loss.detach())
-        return Trained(arrays, number, isfinite(number) and are_sane(arrays))
+        return TrainingResult(arrays, number, isfinite(number) and are_sane(arrays))
 
-    def _losses(self, lesson: TrainingJob) -> Iterator[torch.Tensor]:
-        config, labelled = self._config, lesson.labelled
+    def _losses(self, job: TrainingJob) -> Iterator[torch.Tensor]:
+        config, labelled = self._config, job.labelled
         count = len(labelled.targets)
-        for rows in batches(count, config.batch_size, config.steps, lesson.stream):
+        for rows in batches(count, config.batch_size, config.steps, job.stream):
             yield self._loss_of(labelled, rows)
 
-    def _warm_losses(self, lesson: WarmupJob) -> Iterator[torch.Tensor]:
-        tap = self._tapped(lesson.inputs)
-        for one, two in views(lesson, self._config, self._task.augment):
+    def _warm_losses(self, job: WarmupJob) -> Iterator[torch.Tensor]:
+        tap = self._tapped(job.inputs)
+        for one, two in views(job, self._config, self._task.augment):
             yield barlow_twins(tap.features(one), tap.features(two))
 
-    def _before_the_head(self, lesson: WarmupJob) -> list[torch.Tensor]:
+    def _before_the_head(self, job: WarmupJob) -> list[torch.Tensor]:
         """Return the parameters that the features depend on."""
         if self._encoder is None:
             self._model.eval()  # a look must neither draw nor change a buffer
-            features = self._tapped(lesson.inputs).features(lesson.inputs[:FEWEST])
+            features = self._tapped(job.inputs).features(job.inputs[:FEWEST])
             used: Sequence[torch.Tensor | None] = [None] * len(self._params)
             if features.requires_grad:
                 used = torch.autograd.grad(
@@ -156,11 +157,13 @@ class Learner:
             raise ConfigError(msg)
         return self._encoder
 
-    def _loss_of(self, labelled: Labelled, rows: torch.Tensor | None) -> torch.Tensor:
+    def _loss_of(
+        self, labelled: LabelledBatch, rows: torch.Tensor | None
+    ) -> torch.Tensor:
         """Return the loss of one batch."""
         inputs = labelled.inputs if rows is None else labelled.inputs[rows]
         targets = labelled.targets if rows is None else labelled.targets[rows]
-        with _lone(self._model, len(targets)):
+        with _batch_norm_of_one(self._model, len(targets)):
             logits = self._model(inputs)
         check_logits(logits, len(targets), self._task.num_classes)
         if labelled.shift is not None:
@@ -171,25 +174,25 @@ class Learner:
         return self._loss(logits, targets, weights)
 
     def train_together(
-        self, lessons: Sequence[TrainingJob | WarmupJob]
-    ) -> Mapping[int, Trained]:
-        """Train lessons of several devices at once, each from the loaded model.
+        self, jobs: Sequence[TrainingJob | WarmupJob]
+    ) -> Mapping[int, TrainingResult]:
+        """Train the jobs of several devices at once, each from the loaded model.
 
         Returns
         -------
         Mapping
-            Index of a lesson to what ``train`` would give, bit for bit. Lessons that
+            Index of a job to the result of ``train``, bit for bit. Jobs that
             cannot be trained together are left out, and so is all of a warm-up.
         """
         self._return()
-        rows = [i for i, each in enumerate(lessons) if isinstance(each, TrainingJob)]
-        cold = [each for each in lessons if isinstance(each, TrainingJob)]
+        rows = [i for i, each in enumerate(jobs) if isinstance(each, TrainingJob)]
+        cold = [each for each in jobs if isinstance(each, TrainingJob)]
         found = self._cohort.train(cold, self._alone)
         return {rows[index]: trained for index, trained in found.items()}
 
-    def _alone(self, lesson: TrainingJob) -> Trained:
-        """Train, and go back: in company every lesson begins at the loaded weights."""
-        trained = self.train(lesson)
+    def _alone(self, job: TrainingJob) -> TrainingResult:
+        """Train one job, then restore the loaded weights for the next one."""
+        trained = self.train(job)
         self._return()
         return trained
 
@@ -264,7 +267,7 @@ class Learner:
         raw: NDArray[Any],
         labels: Sequence[int],
         weights: Sequence[float] | None = None,
-    ) -> Labelled:
+    ) -> LabelledBatch:
         """Turn labelled raw samples into what training takes.
 
         Parameters
@@ -280,7 +283,7 @@ class Learner:
         weighed = None
         if weights is not None:
             weighed = torch.tensor(weights, dtype=torch.float32)
-        return Labelled(
+        return LabelledBatch(
             inputs=self._inputs(raw),
             targets=targets,
             shift=self._loss.shift(targets, weighed),
@@ -289,7 +292,7 @@ class Learner:
 
 
 @contextmanager
-def _lone(model: nn.Module, count: int) -> Iterator[None]:
+def _batch_norm_of_one(model: nn.Module, count: int) -> Iterator[None]:
     """Let batch norms take their running statistics for a lone sample.
 
     One sample has none of its own, and torch refuses it; a device's first label is one.
@@ -306,14 +309,14 @@ def _lone(model: nn.Module, count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _drawing(lesson: TrainingJob | WarmupJob) -> Iterator[None]:
-    """Draw what a model draws while it trains (dropout) from the lesson's own stream.
+def _seeded_draws(job: TrainingJob | WarmupJob) -> Iterator[None]:
+    """Seed what a model draws while it trains (dropout) by the stream of the job.
 
     The same on every runtime, and nobody else's random numbers are used up.
     """
     generator = torch.default_generator
     state = generator.get_state()
-    generator.manual_seed(stable_seed("draws", *lesson.stream) >> 1)
+    generator.manual_seed(stable_seed("draws", *job.stream) >> 1)
     try:
         yield
     finally:

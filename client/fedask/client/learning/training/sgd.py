@@ -1,4 +1,4 @@
-"""What a round of training is made of: lessons, batches, one SGD step.
+"""The parts of a round of training: jobs, batches, one SGD step.
 
 Called by the learner for one device and by the cohort for many; both do the same
 arithmetic because both do it here. Knows neither model nor store.
@@ -18,7 +18,7 @@ from fedask.common.sections import TrainConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
+class LabelledBatch:
     """The labelled samples of a device, ready for training.
 
     Parameters
@@ -55,7 +55,7 @@ class TrainingJob:
         Names the random stream of this round: the order of batches, and dropout.
     """
 
-    labelled: Labelled
+    labelled: LabelledBatch
     lr: float
     prox: float
     stream: tuple[str | int, ...]
@@ -63,14 +63,14 @@ class TrainingJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupJob:
-    """What one round of warm-up needs: a lesson without labels, of the encoder alone.
+    """What one round of warm-up needs: it has no labels and trains the encoder alone.
 
     Parameters
     ----------
     inputs
         (n, ...) of at least two samples, already transformed.
     lr, prox, stream
-        As of a lesson; the stream also decides the views.
+        As of a ``TrainingJob``; the stream also decides the views.
     """
 
     inputs: torch.Tensor
@@ -80,8 +80,8 @@ class WarmupJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What a lesson gave.
+class TrainingResult:
+    """The result of a training job.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def batches(
         order = order[size:]
 
 
-class Descent:
+class MomentumSgd:
     """Parameters on their way down: SGD with momentum, in place.
 
     The same arithmetic as ``torch.optim.SGD`` (a test holds them equal), without making

@@ -36,7 +36,7 @@ def draw(pool: Pool, seed: int, step: int) -> list[Uid]:
 
 
 def views(
-    lesson: WarmupJob, config: TrainConfig, augment: Augment | None
+    job: WarmupJob, config: TrainConfig, augment: Augment | None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield two views of the batch of each step: (n, ...) both.
 
@@ -46,11 +46,11 @@ def views(
         If the task's ``augment`` changes the shape or the type, or there is none and
         the inputs are not floats.
     """
-    seed = stable_seed("views", *lesson.stream) >> 1
+    seed = stable_seed("views", *job.stream) >> 1
     generator = torch.Generator().manual_seed(seed)
     change = noisy if augment is None else augment
-    for rows in batches(len(lesson.inputs), _BATCH, config.steps, lesson.stream):
-        batch = lesson.inputs if rows is None else lesson.inputs[rows]
+    for rows in batches(len(job.inputs), _BATCH, config.steps, job.stream):
+        batch = job.inputs if rows is None else job.inputs[rows]
         yield _view(batch, change, generator), _view(batch, change, generator)
 
 

@@ -9,8 +9,8 @@ from fedask.client.records.device_store import ArrivalStore, CutStore, check_pac
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.store.memory.rights import MemoryRights
 from fedask.client.store.memory.tables import MemoryTables
+from fedask.common.cut import Cut
 from fedask.common.ids import Uid
-from fedask.common.records import Cut
 
 
 class MemoryCuts(CutStore):

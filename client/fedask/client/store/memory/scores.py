@@ -15,9 +15,9 @@ from fedask.client.records.local_model import (
 from fedask.client.records.model_kind import OWN
 from fedask.client.records.pseudo_label import PseudoLabel, PseudoLabelStore
 from fedask.client.store.memory.tables import MemoryTables
+from fedask.common.arrays import Arrays
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
-from fedask.common.weights import Arrays
 
 
 class MemoryScores(ScoreStore):

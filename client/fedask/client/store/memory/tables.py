@@ -17,9 +17,9 @@ from fedask.client.records.pseudo_label import PseudoLabel
 from fedask.client.records.query_outcome import QueryRecord
 from fedask.client.records.refusal import UnknownSampleError
 from fedask.client.records.sample_record import LeaseRecord
+from fedask.common.arrays import Arrays
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
-from fedask.common.weights import Arrays
 
 
 @dataclass(slots=True, kw_only=True)

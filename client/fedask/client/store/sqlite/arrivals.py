@@ -17,8 +17,8 @@ from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.rights import SqliteRights
 from fedask.client.store.sqlite.schema import CUT, PACE, note, put_note
+from fedask.common.cut import Cut
 from fedask.common.ids import Uid
-from fedask.common.records import Cut
 
 _ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
     VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""

@@ -22,9 +22,9 @@ from fedask.client.records.model_kind import OWN
 from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.schema import LOCAL_MODEL, drop_note, note, put_note
+from fedask.common.arrays import Arrays, to_bytes
 from fedask.common.ids import ModelVersion, Uid
 from fedask.common.seal import Place, seal, unseal
-from fedask.common.weights import Arrays, to_bytes
 
 _KEY = "own"  # purpose of the key
 _PLACE = Place("note", "value", LOCAL_MODEL)

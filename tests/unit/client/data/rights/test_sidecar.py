@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.client.places import INDEX_KEY
 
-from fedask.client.data.rights.permission import Rights, _numbered
+from fedask.client.data.rights.permission import SampleRights, _numbered
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
-from fedask.client.data.rights.sidecar import gather
+from fedask.client.data.rights.sidecar import stated_provenance
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.records.pool import Pool
 from fedask.client.records.provenance import FOREVER, UNKNOWN, Provenance
@@ -45,12 +45,12 @@ class Folder:
     def source(self, **options: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
         index = Index(self.path / "index")
         given = {"data": str(self.path / "data"), **options}
-        return open_source(given, Look(index=index, now=NOW))
+        return open_source(given, ScanContext(index=index, now=NOW))
 
     def known(self, **defaults: str) -> dict[str, Provenance]:
         """Return what is known of each file."""
         source = self.source()
-        (said,) = gather(source, Provenance(**defaults))  # type: ignore[arg-type]
+        (said,) = stated_provenance(source, Provenance(**defaults))  # type: ignore[arg-type]
         texts = source.load(np.arange(len(source.uids()))).tolist()
         kinds = [said.kinds[kind] for kind in said.kind_of.tolist()]
         return dict(zip(texts, kinds, strict=True))
@@ -107,7 +107,7 @@ def test_a_row_by_id_finds_a_row_of_a_table(tmp_path: Path) -> None:
     folder.say("id,consent", "p2,withdrawn", "p3,yes")
 
     source = folder.source(column="note", id="patient")
-    (said,) = gather(source, Provenance())
+    (said,) = stated_provenance(source, Provenance())
 
     kinds = [said.kinds[kind].consent for kind in said.kind_of.tolist()]
     assert kinds == ["", "withdrawn", "yes"]
@@ -185,7 +185,7 @@ def test_of_equal_samples_the_strictest_word_counts(folder: Folder) -> None:
         b'[[rule]]\nwhen={consent="yes"}\nmay=["score","show","train"]'
     )
 
-    rights = Rights(folder.source(), policy, MemoryStore().rights, NOW)
+    rights = SampleRights(folder.source(), policy, MemoryStore().rights, NOW)
 
     assert Pool(rights.may(ASK)).load(list(map(Uid, rights.may(ASK).uids()))) == "b.txt"
 
@@ -197,7 +197,7 @@ def test_what_the_source_says_stands_between_folder_and_sample() -> None:
 
     source = Described(np.eye(3, dtype=np.float32))
 
-    (said,) = gather(source, Provenance(consent="default", licence="l"))
+    (said,) = stated_provenance(source, Provenance(consent="default", licence="l"))
 
     kinds = [said.kinds[kind] for kind in said.kind_of.tolist()]
     assert [kind.consent for kind in kinds] == ["yes", "", "no"]
@@ -214,11 +214,11 @@ def test_a_joined_sample_needs_the_rights_of_all_its_parts(tmp_path: Path) -> No
     (tmp_path / "all.toml").write_text('[scan]\ndata="scan"\n[note]\ndata="note"')
     index = Index(tmp_path / "index", INDEX_KEY)
     source = open_source(
-        {"data": str(tmp_path / "all.toml")}, Look(index=index, now=NOW)
+        {"data": str(tmp_path / "all.toml")}, ScanContext(index=index, now=NOW)
     )
     policy = RightsPolicy.parse(b'[[rule]]\nwhen={consent="yes"}\nmay=["train"]')
 
-    may = Rights(source, policy, MemoryStore().rights, NOW).may(Right.TRAIN)
+    may = SampleRights(source, policy, MemoryStore().rights, NOW).may(Right.TRAIN)
 
     assert may.load(np.arange(len(may.uids())))["note"].tolist() == ["note of p2"]
     index.close()

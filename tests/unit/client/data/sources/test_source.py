@@ -7,7 +7,7 @@ import pytest
 from tests.support.client.places import NOW, PLACES, look, put
 
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import Look
+from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import SOURCES, kind_of, make_reader, open_source
 from fedask.common.errors import ConfigError, DataError
 
@@ -79,7 +79,7 @@ def test_a_kind_of_ones_own_is_named_in_full(tmp_path: Path) -> None:
     options = put(PLACES["sounds"], tmp_path / "data", range(2))
     kind = "fedask.client.data.sources.sounds:SoundReader"
 
-    look = Look(index=Index(), now=NOW)
+    look = ScanContext(index=Index(), now=NOW)
     source = open_source({**options, "kind": kind}, look)
 
     assert len(source.uids()) == 2

@@ -9,7 +9,7 @@ from tests.support.client.places import INDEX_KEY, LONG_AGO_NS, NOW, look
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import QUIET
-from fedask.client.data.sources.watch import Watch
+from fedask.client.data.sources.watch import SourceWatch
 from fedask.client.records.pool import Pool
 from fedask.common.errors import DataError
 
@@ -123,7 +123,7 @@ def test_without_watching_a_young_file_is_whole(
 
 def test_a_watch_yields_what_is_new(folder: Path, options: dict[str, Any]) -> None:
     index = Index()
-    watch = Watch(lambda: look(options, index))
+    watch = SourceWatch(lambda: look(options, index))
 
     def seen() -> list[int]:
         return [n for _, raw in watch.look(2) for n in raw[:, 0].tolist()]
@@ -146,7 +146,7 @@ def test_a_batch_that_was_not_taken_comes_again(
     index = Index()
     for number in range(3):
         write(folder, f"{number}.npy", number, LONG_AGO_NS)
-    watch = Watch(lambda: look(options, index))
+    watch = SourceWatch(lambda: look(options, index))
 
     next(watch.look(1))  # and then whoever took it was interrupted
 

@@ -8,7 +8,11 @@ from fedask.client.learning.scorers.experts import (
     make_experts,
     with_experts,
 )
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
@@ -19,7 +23,7 @@ class Faulty(Scorer):
     needs = frozenset[str]()
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, known: ScoringContext) -> Floats:
         return np.full(len(view), 1.5, dtype=np.float32)
 
 

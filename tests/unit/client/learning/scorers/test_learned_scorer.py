@@ -13,12 +13,18 @@ from tests.support.client.views import past, rich
 
 from fedask.client.learning.scorers.label_value import FEWEST_GAINS
 from fedask.client.learning.scorers.learned_scorer import trust_of
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.query_outcome import OutcomeHistory
 
 
-def given_history(history: OutcomeHistory, n: int = 200) -> tuple[View, Known]:
+def given_history(
+    history: OutcomeHistory, n: int = 200
+) -> tuple[PredictionView, ScoringContext]:
     view, known = rich(n)
     return view, replace(known, history=history)
 

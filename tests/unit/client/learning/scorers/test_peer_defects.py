@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
-from fedask.client.learning.selection.best_scores import Best
+from fedask.client.learning.selection.best_scores import BestScores
 from fedask.common.grid import Scored
 
 Score = Callable[[NDArray[np.floating[Any]]], NDArray[np.float32]]
@@ -21,7 +21,7 @@ scored = pytest.mark.parametrize("score", [margin, entropy, least_confidence])
 
 def best(scores: NDArray[np.float32], k: int, order: NDArray[np.int64]) -> Scored:
     uids = np.array([f"{row:032x}" for row in range(len(scores))])
-    held = Best(k)
+    held = BestScores(k)
     held.add(uids[order], scores[order], lambda rows: rows)
     return held.result()
 
@@ -100,7 +100,7 @@ def test_a_sample_is_asked_once_however_many_share_its_score() -> None:
 def test_a_million_rows_keep_no_more_than_the_best() -> None:
     # scikit-activeml 1.0.1 keeps k x n float64 utilities, 7.5 GiB for 1000 of these.
     rng = np.random.default_rng(0)
-    held, asked = Best(1000), 0
+    held, asked = BestScores(1000), 0
 
     def group_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         nonlocal asked

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.learning.selection.best_scores import Best
+from fedask.client.learning.selection.best_scores import BestScores
 from fedask.common.grid import IntArray, Scored
 
 
@@ -19,7 +19,7 @@ def listed(scored: Scored) -> list[tuple[str, float, int]]:
 
 
 def test_the_best_come_first_and_ties_by_uid() -> None:
-    best = Best(3)
+    best = BestScores(3)
 
     best.add(np.array(["d", "b"]), np.array([0.5, 0.5], np.float32), lambda r: r + 10)
     best.add(np.array(["a", "c"]), np.array([0.2, 0.5], np.float32), lambda r: r + 20)
@@ -30,7 +30,7 @@ def test_the_best_come_first_and_ties_by_uid() -> None:
 
 @pytest.mark.parametrize("keep", [0, 1, 7])
 def test_nothing_added_gives_nothing_of_the_right_types(keep: int) -> None:
-    empty = Best(keep).result()
+    empty = BestScores(keep).result()
 
     assert len(empty) == 0
     assert empty.scores.dtype == np.float32
@@ -38,7 +38,7 @@ def test_nothing_added_gives_nothing_of_the_right_types(keep: int) -> None:
 
 
 def test_keeping_none_keeps_none() -> None:
-    best = Best(0)
+    best = BestScores(0)
 
     best.add(uids_of(5), np.ones(5, np.float32), lambda rows: rows)
 
@@ -47,7 +47,7 @@ def test_keeping_none_keeps_none() -> None:
 
 def test_a_result_may_be_asked_for_on_the_way() -> None:
     uids, scores = uids_of(3000), np.random.default_rng(1).random(3000, np.float32)
-    best = Best(20)
+    best = BestScores(20)
 
     for stop in (10, 700, 3000):
         start = {10: 0, 700: 10, 3000: 700}[stop]
@@ -58,7 +58,7 @@ def test_a_result_may_be_asked_for_on_the_way() -> None:
 
 def test_of_equal_scores_a_later_smaller_uid_displaces_a_held_one() -> None:
     uids = np.sort(uids_of(9000))[::-1]
-    best = Best(3)
+    best = BestScores(3)
 
     for start in range(0, 9000, 1500):
         part = slice(start, start + 1500)
@@ -78,7 +78,7 @@ def test_groups_are_asked_for_only_where_a_row_may_belong(order: str) -> None:
         scores[:] = 0.5
     elif order == "mixed":
         scores = np.random.default_rng(0).permutation(scores)
-    best, asked = Best(k), 0
+    best, asked = BestScores(k), 0
 
     def group_of(rows: NDArray[np.int64]) -> IntArray:
         nonlocal asked
@@ -102,7 +102,7 @@ def test_memory_does_not_grow_with_the_samples(order: str) -> None:
         scores = np.linspace(0, 1, n, dtype=np.float32)
         if order == "mixed":
             scores = np.random.default_rng(0).permutation(scores)
-        best = Best(1000)
+        best = BestScores(1000)
         tracemalloc.start()
         try:
             best.add(uids, scores, lambda rows: rows)  # all at once

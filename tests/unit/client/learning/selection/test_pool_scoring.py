@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 from tests.support.client.views import NOTHING, scored, seen
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection import pool_scoring
@@ -45,7 +49,7 @@ class Fixed(Scorer):
         self._give = give
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, known: ScoringContext) -> Floats:
         scores: Floats = self._give(len(view))
         return scores
 
@@ -57,7 +61,7 @@ def predict(raw: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([first, rest * 0.75, rest * 0.25], axis=1).astype(np.float32)
 
 
-def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> View:
+def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
     return seen(predict(raw), uids)
 
 

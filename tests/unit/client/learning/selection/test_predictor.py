@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from tests.support.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import NEEDS, Floats, Known, View
+from fedask.client.learning.scorers.prediction_view import (
+    NEEDS,
+    Floats,
+    PredictionView,
+    ScoringContext,
+)
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.learning.selection.predictor import SAMPLE, Predictor, model_kinds
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.stream.sample_stream import Stream
+from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.common.errors import ConfigError
@@ -30,11 +35,11 @@ class Watching(Scorer):
     """Scores by confidence and keeps what it was shown."""
 
     needs = ALL
-    views: list[View] = []  # noqa: RUF012  (made by name, so the class must keep them)
-    known: list[Known] = []  # noqa: RUF012
+    views: list[PredictionView] = []  # noqa: RUF012  (made by name, so the class must keep them)
+    known: list[ScoringContext] = []  # noqa: RUF012
 
     @override
-    def __call__(self, view: View, known: Known) -> Floats:
+    def __call__(self, view: PredictionView, known: ScoringContext) -> Floats:
         self.views.append(view)
         self.known.append(known)
         scores: Floats = 1 - view.probs.max(axis=1)
@@ -57,7 +62,7 @@ def predictions(model: Mapping[str, NDArray[Any]], samples: NDArray[Any]) -> Flo
     return learner.predict(samples)
 
 
-def row_of(view: View) -> list[int]:
+def row_of(view: PredictionView) -> list[int]:
     return [UIDS.index(uid) for uid in view.uids.tolist()]
 
 
@@ -255,9 +260,9 @@ def test_an_arrival_is_seen_by_the_committee_of_the_last_scoring(
     scored = watching.views[-1]
     new = SAMPLES + 0.5
     uids = np.array([content_uid(sample) for sample in new])
-    setting = RunContext(TASK, world.scenario, world.learner)
+    run = RunContext(TASK, world.scenario, world.learner)
 
-    Stream(world.device.pool, world.store, setting).take(uids, new, NOON)
+    SampleStream(world.device.pool, world.store, run).take(uids, new, NOON)
 
     view = watching.views[-1]
     assert view.uids.tolist() == uids.tolist()

@@ -30,11 +30,11 @@ from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
 from fedask.client.store.memory import MemoryStore
+from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import make_policy
-from fedask.common.records import Cut
 
 ALL = {"stream.budget": 1.0}
 FIXED = {"stream.controller": "fixed-cut"}
@@ -106,7 +106,7 @@ def test_the_fixed_cut_asks_what_the_policy_would_accept(
 
     rows = take(stream, batch)
 
-    policy = make_policy(stream._setting.scenario.ask, 3)
+    policy = make_policy(stream._run.scenario.ask, 3)
     ranked = batch.ranked()
     bought = ranked.uids[policy.accept(cut, ranked, NAME)]
     assert sorted(batch.uids[rows]) == sorted(bought)

@@ -4,7 +4,7 @@ import pytest
 from tests.support.client.world import LABELS, NAME, TASK, World
 
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.supervision.auto_label import standing
+from fedask.client.learning.supervision.auto_label import tier_quality
 from fedask.client.learning.supervision.training_planner import TrainingPlanner
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.records.pseudo_label import PseudoLabel
@@ -39,28 +39,28 @@ def answered(number: int, label: int = 0) -> Item:
 
 def test_too_few_answered_controls_prove_nothing() -> None:
     sure = [control(n) for n in range(9)]
-    held = standing(CONFIG, sure, [answered(n) for n in range(3)])
+    held = tier_quality(CONFIG, sure, [answered(n) for n in range(3)])
     assert (held.on, held.controls, held.wrong) == (False, 3, 0)
 
 
 @pytest.mark.parametrize(("wrong", "on"), [(0, True), (1, True), (2, False)])
 def test_the_measured_error_decides(wrong: int, on: bool) -> None:
     sure = [control(n) for n in range(4)]
-    held = standing(CONFIG, sure, [answered(n, int(n < wrong)) for n in range(4)])
+    held = tier_quality(CONFIG, sure, [answered(n, int(n < wrong)) for n in range(4)])
     assert (held.on, held.wrong) == (on, wrong)
 
 
 def test_only_the_latest_controls_count() -> None:
     sure = [control(n, cycle=1 + n // 8) for n in range(16)]
     old_wrong = [answered(n, int(n < 8)) for n in range(16)]
-    assert standing(CONFIG, sure, old_wrong).on
+    assert tier_quality(CONFIG, sure, old_wrong).on
     new_wrong = [answered(n, int(n >= 8)) for n in range(16)]
-    assert not standing(CONFIG, sure, new_wrong).on
+    assert not tier_quality(CONFIG, sure, new_wrong).on
 
 
 def test_a_tier_that_is_not_wanted_is_never_on() -> None:
     sure = [control(n) for n in range(20)]
-    assert not standing(AutoConfig(), sure, [answered(n) for n in range(20)]).on
+    assert not tier_quality(AutoConfig(), sure, [answered(n) for n in range(20)]).on
 
 
 def cycles(world: World, count: int) -> list[int]:
@@ -134,18 +134,16 @@ def test_what_may_not_be_trained_on_gets_no_label_from_it() -> None:
     said = [s.uid for s in world.store.pseudo_labels.all() if not s.control]
     allowed = [uid for uid in LABELS if uid != said[0]]
     whole = world.device.pool
-    teacher = TrainingPlanner(NAME, whole, world.store, whole.part(allowed))
-    setting = RunContext(TASK, world.scenario, world.learner)
+    planner = TrainingPlanner(NAME, whole, world.store, whole.part(allowed))
+    run = RunContext(TASK, world.scenario, world.learner)
     items = world.store.queue.items()
     answered = [item for item in items if item.label is not None]
 
-    taught = teacher.lesson(setting, items, answered, 18, 0.0)
-    free = TrainingPlanner(NAME, whole, world.store).lesson(
-        setting, items, answered, 18, 0.0
-    )
+    plan = planner.plan(run, items, answered, 18, 0.0)
+    free = TrainingPlanner(NAME, whole, world.store).plan(run, items, answered, 18, 0.0)
 
     assert said[0] in free.uids
-    assert taught.uids == free.uids - {said[0]}
+    assert plan.uids == free.uids - {said[0]}
 
 
 def test_a_person_outranks_it() -> None:

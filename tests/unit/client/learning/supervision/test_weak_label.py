@@ -20,11 +20,11 @@ from tests.support.client.world import (
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import SKIP
 from fedask.client.learning.supervision.weak_label import (
-    Weak,
+    WeakLabels,
     combine,
-    enough,
+    has_enough_labels,
     vote,
-    worth,
+    vote_weights,
 )
 from fedask.client.records.label_queue import Item, ItemState
 from fedask.client.records.pool import Pool
@@ -80,9 +80,9 @@ def named(*functions: str) -> str:
     return ", ".join(f"{__name__}:{function}" for function in functions)
 
 
-def weak(functions: str = "largest", **settings: Any) -> Weak:  # noqa: ANN401
+def weak(functions: str = "largest", **settings: Any) -> WeakLabels:  # noqa: ANN401
     config = WeakConfig(functions=named(*functions.split(",")), **settings)
-    return Weak(config, C, NAME, seed=3)
+    return WeakLabels(config, C, NAME, seed=3)
 
 
 def labelled(labels: Mapping[Uid, int]) -> list[Item]:
@@ -124,7 +124,9 @@ def test_a_vote_weighs_the_log_odds_of_what_people_confirmed() -> None:
     wrong = (truth + 1) % C
     rare = np.where(np.arange(8) == 0, truth, -1)
 
-    found = worth(np.stack([right, half, wrong, rare, rare * 0 - 1], axis=1), truth, C)
+    found = vote_weights(
+        np.stack([right, half, wrong, rare, rare * 0 - 1], axis=1), truth, C
+    )
 
     # Rights and wrongs, one more of each: 9/1, 5/5, 1/9 (worse than chance), 2/1, 1/1.
     odds = np.array([9.0, 1.0, 0.5, 2.0, 1.0]) * (C - 1)
@@ -138,7 +140,7 @@ def test_a_vote_weighs_the_log_odds_of_what_people_confirmed() -> None:
 def test_enough_is_counted_per_class_that_people_named(
     labels: list[int], *, over: bool
 ) -> None:
-    assert enough(labels, 2) is over
+    assert has_enough_labels(labels, 2) is over
 
 
 def test_functions_label_a_bounded_share_that_is_always_the_same() -> None:
@@ -252,9 +254,9 @@ def test_a_persons_label_replaces_the_weak_one_and_weighs_more() -> None:
     asked = {item.uid: item.label for item in here.store.queue.items()}
     assert asked == {uid: LABELS[uid] for uid in asked}
     # In training: four of people at 1, the rest red at 0.1.
-    known = here.device._teacher._known
-    assert known is not None
-    weights, targets = known[1].weights, known[1].targets
+    prepared = here.device._planner._prepared_for
+    assert prepared is not None
+    weights, targets = prepared[1].weights, prepared[1].targets
     assert weights is not None
     assert weights.tolist() == pytest.approx([1.0] * 4 + [0.1] * 56)
     assert targets[:4].tolist() == [asked[uid] for uid in sorted(asked)]

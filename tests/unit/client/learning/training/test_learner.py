@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.support.client.lessons import (
+from tests.support.client.training_jobs import (
     LABELS,
     PLAIN,
     SAMPLES,
+    job,
     learner,
-    lesson,
     start,
     task,
 )
@@ -17,13 +17,13 @@ from torch import nn
 from torch.nn import functional
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import Labelled, TrainingJob, decayed
+from fedask.client.learning.training.sgd import LabelledBatch, TrainingJob, decayed
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 
 
 def with_torch(
-    config: TrainConfig, labelled: Labelled, *, lr: float, mu: float = 0.0
+    config: TrainConfig, labelled: LabelledBatch, *, lr: float, mu: float = 0.0
 ) -> tuple[dict[str, NDArray[Any]], float]:
     """Train the obvious way: an optimiser, and FedProx as a term of the loss."""
     model = task().build(seed=3)
@@ -60,9 +60,9 @@ def test_a_step_is_that_of_torchs_sgd_bit_for_bit(
     )
     made = learner(config)
 
-    trained = made.train(lesson(made, lr=0.3))
+    trained = made.train(job(made, lr=0.3))
 
-    expected, expected_loss = with_torch(config, lesson(made).labelled, lr=0.3)
+    expected, expected_loss = with_torch(config, job(made).labelled, lr=0.3)
     # The mean adds the same entropies in another order; the gradient is the same.
     assert trained.loss == pytest.approx(expected_loss, rel=1e-6)
     for name, array in trained.arrays.items():
@@ -78,9 +78,9 @@ def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_drift(
     config = TrainConfig(steps=6, momentum=momentum, logit_shift=0.0)
     made = learner(config)
 
-    trained = made.train(lesson(made, lr=0.3, prox=mu))
+    trained = made.train(job(made, lr=0.3, prox=mu))
 
-    expected, expected_loss = with_torch(config, lesson(made).labelled, lr=0.3, mu=mu)
+    expected, expected_loss = with_torch(config, job(made).labelled, lr=0.3, mu=mu)
     # Autograd adds the same numbers in another order: a few float32 roundings.
     assert trained.loss == pytest.approx(expected_loss, rel=1e-5)
     for name, array in trained.arrays.items():
@@ -89,9 +89,9 @@ def test_the_proximal_term_is_the_gradient_of_half_mu_times_the_squared_drift(
 
 def test_momentum_does_not_reach_into_the_next_round() -> None:
     made = learner(TrainConfig(steps=3, logit_shift=0.0))
-    first = made.train(lesson(made)).arrays
+    first = made.train(job(made)).arrays
 
-    second = made.train(lesson(made)).arrays
+    second = made.train(job(made)).arrays
 
     assert all(np.array_equal(second[name], first[name]) for name in first)
 
@@ -128,7 +128,7 @@ def test_the_loss_is_taken_of_the_shifted_logits() -> None:
     made = learner(TrainConfig(steps=1, logit_shift=0.5))
     made.load({name: np.zeros_like(array) for name, array in start().items()})
 
-    loss = made.train(lesson(made)).loss
+    loss = made.train(job(made)).loss
 
     counts = np.bincount(LABELS, minlength=3)
     logits = 0.5 * np.log1p(counts)
@@ -142,7 +142,7 @@ def test_training_is_repeatable_and_the_stream_orders_the_batches() -> None:
     results: list[NDArray[Any]] = []
     for stream in (1, 1, 2):
         torch.manual_seed(len(results))  # the global generator plays no part
-        trained = made.train(lesson(made, stream=stream))
+        trained = made.train(job(made, stream=stream))
         results.append(trained.arrays["1.weight"])
 
     assert np.array_equal(results[0], results[1])
@@ -173,16 +173,16 @@ def test_fewer_labels_than_a_batch_are_one_batch(n: int) -> None:
     config = TrainConfig(steps=2, batch_size=7, momentum=0.0, logit_shift=0.0)
     made = learner(config)
 
-    trained = made.train(lesson(made, n=n))
+    trained = made.train(job(made, n=n))
 
-    expected, _ = with_torch(config, lesson(made, n=n).labelled, lr=0.1)
+    expected, _ = with_torch(config, job(made, n=n).labelled, lr=0.1)
     assert np.array_equal(trained.arrays["1.weight"], expected["1.weight"])
 
 
 def test_a_custom_loss_is_used() -> None:
     made = learner(PLAIN, task(loss=lambda logits, _: (logits**2).mean() + 40))
 
-    assert made.train(lesson(made)).loss > 40
+    assert made.train(job(made)).loss > 40
 
 
 def with_weights(made: Learner, weights: list[float]) -> TrainingJob:
@@ -225,7 +225,7 @@ def test_weights_follow_their_samples_into_the_batches() -> None:
     assert trained.loss < others.loss  # of the classes that weigh something
     made.load(start())
     same = made.train(with_weights(made, [0.5] * 24))
-    alike = made.train(lesson(made))
+    alike = made.train(job(made))
     np.testing.assert_allclose(
         same.arrays["1.weight"], alike.arrays["1.weight"], atol=1e-6
     )
@@ -245,7 +245,7 @@ def test_after_a_lesson_the_loaded_model_is_still_loaded() -> None:
     made = learner()
     before = made.predict(SAMPLES)
 
-    first = made.train(lesson(made))
+    first = made.train(job(made))
     assert np.array_equal(made.predict(SAMPLES), before)
 
     made.load(first.arrays)
@@ -261,7 +261,7 @@ def test_dropout_draws_from_the_lesson_and_leaves_the_global_generator_alone() -
     for stream in (1, 1, 2):
         torch.manual_seed(len(results))
         state = torch.random.get_rng_state()
-        trained = made.train(lesson(made, stream=stream))
+        trained = made.train(job(made, stream=stream))
         assert torch.equal(torch.random.get_rng_state(), state)
         results.append(trained.arrays["0.weight"])
 

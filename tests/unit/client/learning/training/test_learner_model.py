@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.support.client.lessons import (
+from tests.support.client.training_jobs import (
     PLAIN,
     SAMPLES,
+    job,
     learner,
-    lesson,
     start,
     task,
 )
@@ -37,7 +37,7 @@ class Normed(nn.Module):
 def test_buffers_of_batch_norm_travel_with_the_model() -> None:
     given = task(Normed)
     made = learner(PLAIN, given)
-    trained = made.train(lesson(made)).arrays
+    trained = made.train(job(made)).arrays
 
     assert trained["norm.num_batches_tracked"].dtype == np.int64
     assert trained["norm.num_batches_tracked"].shape == ()
@@ -56,7 +56,7 @@ def test_buffers_of_batch_norm_travel_with_the_model() -> None:
 def test_a_lone_sample_leaves_batch_norm_its_running_statistics(labels: int) -> None:
     made = learner(replace(PLAIN, batch_size=1), task(Normed))
     given = made.prepare(SAMPLES[:labels], [0] * labels)
-    trained = made.train(replace(lesson(made), labelled=given))
+    trained = made.train(replace(job(made), labelled=given))
 
     assert trained.usable
     assert np.array_equal(trained.arrays["norm.running_mean"], np.zeros(5))
@@ -65,21 +65,21 @@ def test_a_lone_sample_leaves_batch_norm_its_running_statistics(labels: int) -> 
 
 def test_predicting_leaves_the_buffers_alone() -> None:
     made = learner(PLAIN, task(Normed))
-    expected = made.train(lesson(made)).arrays
+    expected = made.train(job(made)).arrays
 
     made.predict(SAMPLES)
     made.look(SAMPLES)
 
-    for name, array in made.train(lesson(made)).arrays.items():
+    for name, array in made.train(job(made)).arrays.items():
         assert np.array_equal(array, expected[name]), name
 
 
 def test_what_a_lesson_gave_is_not_touched_by_the_next() -> None:
     made = learner()
-    first = made.train(lesson(made)).arrays
+    first = made.train(job(made)).arrays
     kept = {name: array.copy() for name, array in first.items()}
 
-    made.train(lesson(made, lr=0.9))
+    made.train(job(made, lr=0.9))
 
     assert all(np.array_equal(kept[name], array) for name, array in first.items())
 
@@ -103,7 +103,7 @@ def test_layers_that_are_frozen_or_unused_stay_as_they_are() -> None:
     given = task(Partly)
     made = learner(PLAIN, given)
 
-    after = made.train(lesson(made)).arrays
+    after = made.train(job(made)).arrays
 
     before = start(given)
     changed = {name for name in after if not np.array_equal(before[name], after[name])}
@@ -150,10 +150,10 @@ def test_a_class_that_the_model_rules_out_has_probability_zero() -> None:
 def test_divergence_is_told_and_shows_in_the_predictions() -> None:
     made = learner(TrainConfig(steps=6, logit_shift=0.0))
 
-    diverged = made.train(lesson(made, lr=1e30))
+    diverged = made.train(job(made, lr=1e30))
 
     assert not diverged.usable
-    assert made.train(lesson(made)).usable
+    assert made.train(job(made)).usable
     made.load(diverged.arrays)
     with pytest.raises(ProtocolError, match="gives NaN or infinity"):
         made.predict(SAMPLES)
@@ -162,7 +162,7 @@ def test_divergence_is_told_and_shows_in_the_predictions() -> None:
 def test_divergence_in_the_very_last_step_is_told() -> None:
     made = learner(TrainConfig(steps=1, logit_shift=0.0))
 
-    diverged = made.train(lesson(made, lr=1e9))
+    diverged = made.train(job(made, lr=1e9))
 
     assert np.isfinite(diverged.loss)  # taken before the step
     assert not diverged.usable  # the server would refuse it
@@ -179,4 +179,4 @@ def test_a_model_that_does_not_fit_the_classes_is_refused(outputs: int) -> None:
     with pytest.raises(ConfigError, match=message):
         made.look(SAMPLES)
     with pytest.raises(ConfigError, match=message):
-        made.train(lesson(made))
+        made.train(job(made))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.client.lessons import SAMPLES, learner, start, task
+from tests.support.client.training_jobs import SAMPLES, learner, start, task
 from tests.support.client.world import LABELS, NAME, TASK, UIDS, Script
 from tests.support.client.world import SAMPLES as OWN
 from tests.support.client.world import SCENARIO as USUAL
@@ -168,7 +168,8 @@ def test_warm_up_is_repeatable_and_draws_from_its_own_stream() -> None:
     for stream in (1, 1, 2):
         torch.manual_seed(len(results))
         state = torch.random.get_rng_state()
-        # A device of its own, and one that has had a lesson before: the same bits.
+        # A device of its own, and one that has had a training job before: the same
+        # bits.
         made = learner(CONFIG, given)
         if results:
             made.train(warm(stream=5))
@@ -224,7 +225,7 @@ class Warming:
         made = Learner(task, SCENARIO.train)
         made.load(self.model)
         begun = self.device.begin(RunContext(task, SCENARIO, made), ask, prox=0.0)
-        trained = None if begun.lesson is None else made.train(begun.lesson)
+        trained = None if begun.job is None else made.train(begun.job)
         return self.device.finish(begun, trained)
 
 

@@ -72,7 +72,7 @@ def test_what_left_the_pool_is_not_scored_again() -> None:
     gone = world.queued_in(1)[0]
     world.device = world.made(world.memory)
     world.device.pool = world.device.pool.part(set(UIDS) - {gone})
-    world.device._asker._pool = world.device.pool
+    world.device._selector._pool = world.device.pool
     world.device._rater._pool = world.device.pool
 
     world.round(1, 2, score=world.version)
@@ -125,10 +125,10 @@ def test_what_is_taken_back_during_training_is_not_marked_as_trained() -> None:
     world = Desked()
     uid = world.says()
     world.learner.load(world.model)
-    setting = RunContext(TASK, world.scenario, world.learner)
-    begun = world.device.begin(setting, Ask(cycle=1, step=1), prox=0.0)
-    assert begun.lesson is not None
-    trained = world.learner.train(begun.lesson)
+    run = RunContext(TASK, world.scenario, world.learner)
+    begun = world.device.begin(run, Ask(cycle=1, step=1), prox=0.0)
+    assert begun.job is not None
+    trained = world.learner.train(begun.job)
     world.desk.undo("ann")
 
     world.device.finish(begun, trained)

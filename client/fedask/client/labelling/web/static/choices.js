@@ -1,6 +1,6 @@
 // The classes to choose from: all of them if they are few, else a list that a search narrows down.
 
-import { make } from "./media.js";
+import { make } from "./element.js";
 
 const FEW = 10;
 const MOST_SHOWN = 100;

@@ -1,6 +1,7 @@
 // Shows the parts of a sample: images, sounds, texts, readings. Builds elements, never HTML.
 
 import { get } from "./api.js";
+import { make } from "./element.js";
 import { picture } from "./picture.js";
 import { sound, wavOf } from "./sound.js";
 import { series } from "./series.js";
@@ -44,13 +45,6 @@ export function spoken(parts) {
       return name ? `${name}: ${what}` : what;
     })
     .join(". ");
-}
-
-export function make(tag, className = "", ...inside) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...inside);
-  return element;
 }
 
 // Returns the element, and what keys can do with it: zoom(by), play().

@@ -1,7 +1,6 @@
 // What stands in place of a sample when there is none.
 
-import { make } from "./media.js";
-import { svg } from "./series.js";
+import { make, svg } from "./element.js";
 
 function note(kind, title, text, ...more) {
   const element = make("div", "note", ...more.filter((each) => each.tagName === "svg"), make("h2", "", title), make("p", "", text),

@@ -1,7 +1,8 @@
 // After an answer: the same for its look-alikes?
 
 import { loadCard } from "./deck.js";
-import { make, show, unload } from "./media.js";
+import { make } from "./element.js";
+import { show, unload } from "./media.js";
 import { button } from "./notes.js";
 
 const MOST = 12;

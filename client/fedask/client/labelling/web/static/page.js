@@ -3,9 +3,10 @@
 import { Gone, Refused, SignedOut, get, newKey, post, start } from "./api.js";
 import { Choices } from "./choices.js";
 import { Deck } from "./deck.js";
+import { make } from "./element.js";
 import { Given } from "./given.js";
 import { wireKeys } from "./keys.js";
-import { make, spoken } from "./media.js";
+import { spoken } from "./media.js";
 import { allDone, broken, elsewhere, loading, signedOut, unreachable } from "./notes.js";
 import { Offer } from "./offer.js";
 import { beOnly } from "./only.js";

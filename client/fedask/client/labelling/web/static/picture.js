@@ -1,6 +1,6 @@
 // An image that can be zoomed: buttons, keys, wheel, pinch, double click; dragged when it is larger.
 
-import { make } from "./media.js";
+import { make } from "./element.js";
 
 const MOST = 12;
 const SHARP_BELOW = 200; // pixels: smaller images show their pixels, larger ones are smoothed

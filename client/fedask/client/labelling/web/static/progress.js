@@ -1,7 +1,7 @@
 // How far the labelling is, and what it has brought.
 
 import { get } from "./api.js";
-import { make } from "./media.js";
+import { make } from "./element.js";
 
 const PAUSE_MS = 1500;
 const $ = (id) => document.getElementById(id);

@@ -1,17 +1,10 @@
 // Readings over time: a plot for each channel, each with its own range.
 
-import { make } from "./media.js";
+import { make, svg } from "./element.js";
 
 const WIDTH = 1000;
 const HEIGHT = 100;
 const COLUMNS = 700; // beyond so many steps, the least and the largest of each column
-
-export function svg(tag, attributes = {}, ...inside) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...inside);
-  return element;
-}
 
 const written = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(3))));
 

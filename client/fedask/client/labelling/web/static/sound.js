@@ -1,7 +1,6 @@
 // A sound as its waveform, with a button and a place to listen from.
 
-import { make } from "./media.js";
-import { svg } from "./series.js";
+import { make, svg } from "./element.js";
 
 const BARS = 600;
 const PLAY = "M7 4.500v15l13-7.500z";
