@@ -7,13 +7,13 @@ BIN := $(VENV)/bin
 .PHONY: demo test check docs proto bench clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
-$(VENV)/.simulation: pyproject.toml
+$(VENV)/.simulation: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.simulation
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation,dev]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
@@ -26,7 +26,7 @@ demo: $(VENV)/.simulation
 	$(BIN)/fedask compare digits --policies global-cut,uniform-random,local-topk \
 	    --out runs/demo --overwrite $(DEMO)
 	@echo
-	@echo "table above; plot: runs/demo/curves.png; page: runs/demo/report.html"
+	@echo "table above; plot: runs/demo/curves.svg; page: runs/demo/report.html"
 
 # A process per core; what starts SuperLinks and Ray has several, so two files at a time.
 test: $(VENV)/.dev
@@ -52,6 +52,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry client common server simulations
 
 # Strict: a link that leads nowhere, or a page that would load anything, ends it.
 docs: $(VENV)/.docs

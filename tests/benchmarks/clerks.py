@@ -162,9 +162,9 @@ def import_file(ward: Ward) -> None:
 
 def serve_page(ward: Ward) -> None:
     """Be the labelling page, until SIGTERM."""
-    from fedask.client.labelling.web.page_app import labelling_page  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.page_app import labelling_page  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports Starlette)
 
     settings = PageSettings(classes=CLASSES, port=_free_port(), annotator="page")
 

@@ -28,7 +28,7 @@ PROJECT = """
 [tool.flwr.app.config.task]
 name = "ward_task:task"
 """
-COMMAND = [sys.executable, "-m", "fedask.simulations.cli.main"]
+COMMAND = [sys.executable, "-m", "fedask.common.command_line"]
 COMMAND += ["device", "serve", "--grpc", "--site"]
 
 

@@ -4,9 +4,9 @@ import pytest
 from tests.support.client.questions import A, B, C, Store, bring, only, states
 
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
+from fedask.common.cut import Cut
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
-from fedask.common.records import Cut
 
 CUTS = [
     Cut(cycle=1, model_version="", nonce=0, take=3),

@@ -7,7 +7,8 @@ from tests.support.client.world import World, first_cut, run_round
 from fedask.client.learning.batchers.batcher import BATCHERS
 from fedask.client.round.device import RoundOutcome
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.records import Ask, Cut
+from fedask.common.cut import Cut
+from fedask.common.records import Ask
 
 CYCLES, ROUNDS = 4, 3
 

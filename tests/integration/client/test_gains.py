@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from fedask.client.app import client_app
 from fedask.client.cli.status import status_of
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.labelling.web.gain_hint import StoreGains
+from fedask.client.labelling.web.hints import StoreGains
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.milestone import Milestone
@@ -29,11 +29,11 @@ from fedask.client.round.device import Device
 from fedask.client.site.device_page import page_of_device
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.command_line import app
 from fedask.common.config import Scenario
 from fedask.common.ids import Uid
 from fedask.common.task import Task
 from fedask.server.app import server_app
-from fedask.simulations.cli.main import app
 from fedask.simulations.fleet.devices import device_name, shares_of
 from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.runtimes.inline import run as run_inline

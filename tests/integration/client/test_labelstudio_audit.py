@@ -22,9 +22,9 @@ from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import read_device_settings
 from fedask.client.store.audit.audit_check import verify
 from fedask.client.store.memory import FakeClock
+from fedask.common.command_line import app
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
-from fedask.simulations.cli.main import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_exchange_task:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"

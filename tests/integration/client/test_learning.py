@@ -35,7 +35,7 @@ from fedask.client.records.query_outcome import (
     QueryRecord,
 )
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.records import Cut
+from fedask.common.cut import Cut
 
 EXPERTS = "margin, gradient-length, density, random"
 LEARNING = ["learned", "albl"]

@@ -22,9 +22,10 @@ from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
 from fedask.client.store.memory import MemoryStore
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.ids import DeviceId, Uid
-from fedask.common.weights import Arrays, ArraySpec, WeightedSum
+from fedask.common.weights import ArraySpec, WeightedSum
 from fedask.simulations.data.datasets import load_dataset
 from fedask.simulations.fleet.partition import partition
 from fedask.simulations.fleet.tasks import task_of

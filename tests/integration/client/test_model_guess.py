@@ -12,8 +12,8 @@ from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.model_guess import ModelGuesses
 from fedask.client.store.memory import FakeClock
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.ids import Uid
-from fedask.common.weights import Arrays, model_version
 
 
 @pytest.fixture

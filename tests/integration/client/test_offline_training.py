@@ -36,8 +36,8 @@ from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
 from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.errors import StoreError, UnavailableError
-from fedask.common.weights import model_version
 
 VALUES = {
     "stream.controller": "biqf",

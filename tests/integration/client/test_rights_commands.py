@@ -17,8 +17,8 @@ from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import read_device_settings
 from fedask.client.site.finding import Grade
 from fedask.client.store.memory import FakeClock
+from fedask.common.command_line import app
 from fedask.common.errors import ConfigError, DataError, PrivacyError, StoreError
-from fedask.simulations.cli.main import app
 
 PROJECT = '[tool.flwr.app.config.task]\nname = "ward_rights_task:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"

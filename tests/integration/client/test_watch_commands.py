@@ -15,10 +15,10 @@ from tests.support.client.world import first_cut
 from typer.testing import CliRunner
 
 from fedask.client.records.model_kind import GLOBAL
+from fedask.common.command_line import app
 from fedask.common.errors import StoreError
-from fedask.simulations.cli.main import app
 
-FEDASK = [sys.executable, "-m", "fedask.simulations.cli.main", "device"]
+FEDASK = [sys.executable, "-m", "fedask.common.command_line", "device"]
 # A task whose training says that it has begun, and waits until its standard input ends.
 SLOW_TASK = """
 import sys

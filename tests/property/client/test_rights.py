@@ -39,10 +39,10 @@ from fedask.client.records.pool import DataSource, Pool
 from fedask.client.round.device import Device
 from fedask.client.store.memory import FakeClock, MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.errors import PrivacyError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import model_version
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

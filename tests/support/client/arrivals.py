@@ -25,9 +25,9 @@ from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid, hash_uids, stable_seed
-from fedask.common.records import Cut
 
 VERSION = "0123456789abcdef"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)

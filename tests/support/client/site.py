@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI
 from numpy.typing import NDArray
+from starlette.applications import Starlette
 
 from fedask.client.data.rendering.showcase import Show, Showcase
 from fedask.client.data.sources.array_source import ArraySource
@@ -45,13 +45,13 @@ class Site:
         classes: Sequence[str],
         shows: Mapping[str, Show] | None = None,
         near: Sequence[tuple[int, int]] = (),
-        helps: Hints | None = None,
+        hints: Hints | None = None,
         **settings: Any,  # noqa: ANN401  (of PageSettings)
     ) -> None:
         self.path = folder / "device.db"
         self.clock = FakeClock(NOON)
         self.tokens: list[str] = []
-        self.helps = helps
+        self.hints = hints
         self.pool = Pool(ArraySource(samples))
         self.exhibit = Showcase(self.pool, shows)
         self.settings = PageSettings(
@@ -90,7 +90,7 @@ class Site:
             self.settings,
             self.clock,
             self.tokens.append,
-            self.helps,
+            self.hints,
         )
         self._open.enter_context(running(app, self.settings))
 
@@ -127,7 +127,7 @@ class Site:
 
 
 @contextmanager
-def running(app: FastAPI, settings: PageSettings) -> Iterator[None]:
+def running(app: Starlette, settings: PageSettings) -> Iterator[None]:
     """Run a page in a thread, from when it answers until it has ended."""
     server = server_of(app, settings)
     thread = threading.Thread(target=server.run)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fedask.client.cli.console import print_json, print_table
 from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.labelling.web.gain_hint import gain_of
+from fedask.client.labelling.web.hints import gain_of
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import is_newest
 from fedask.client.records.milestone import recent_change

@@ -6,7 +6,7 @@ queue is described beside its states, in ``records.label_queue``.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.label_queue import LabelStore, QueryOrigin
@@ -14,13 +14,11 @@ from fedask.client.records.local_model import LocalModelStore
 from fedask.client.records.milestone import MilestoneStore
 from fedask.client.records.pseudo_label import PseudoLabelStore
 from fedask.client.records.query_outcome import QueryOutcomeStore
+from fedask.common.arrays import Arrays
+from fedask.common.cut import Cut
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
-
-if TYPE_CHECKING:  # they import Flower, which an app that only labels does not need
-    from fedask.common.records import Cut
-    from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +64,14 @@ class ScoreStore(Protocol):
         """Return the last cycle whose cut was applied; 0 = none."""
         ...
 
-    def put_model(self, kind: str, arrays: "Arrays", keep: int) -> None:
+    def put_model(self, kind: str, arrays: Arrays, keep: int) -> None:
         """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.
 
         The arrays must not change afterwards.
         """
         ...
 
-    def models(self, kind: str) -> list["Arrays"]:
+    def models(self, kind: str) -> list[Arrays]:
         """Return the models kept of a kind, oldest first."""
         ...
 
@@ -81,7 +79,7 @@ class ScoreStore(Protocol):
 class ArrivalStore(Protocol):
     """Keeps what a stream of new samples needs between batches."""
 
-    def put_cut(self, cut: "Cut") -> None:
+    def put_cut(self, cut: Cut) -> None:
         """Keep the last cut, in place of the one before."""
         ...
 

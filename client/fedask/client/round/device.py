@@ -28,11 +28,11 @@ from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ANSWERED, WAITING, Item, ItemState, totals
 from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
+from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
-from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,10 +31,11 @@ from fedask.client.learning.training.sgd import TrainingJob, decayed
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import BegunRound, Device
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.errors import StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import Arrays, ArraySpec, model_version
+from fedask.common.weights import ArraySpec
 
 CAUTION = 0.3  # of a round's learning rate; found on the digits, with HALFWAY
 HALFWAY = 0.5

@@ -17,10 +17,10 @@ from fedask.client.records.local_model import is_newest
 from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
-from fedask.common.weights import Arrays
 
 
 class ModelGuesses(Guesses):

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.common.cut import Cut
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, unit_hash
-from fedask.common.records import Cut
 from fedask.common.registry import make
 from fedask.common.sections import AskConfig
 

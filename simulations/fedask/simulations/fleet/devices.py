@@ -121,10 +121,6 @@ def _opened(device: Device) -> Iterator[Device]:
 
 def _index(scenario: Scenario, context: Context) -> int:
     node = context.node_config
-    if "partition-id" not in node:
-        msg = "the node has neither data nor a partition-id: give the SuperNode "
-        msg += "--node-config 'data=... store=... device=... rights=...'"
-        raise ConfigError(msg)
     nodes = int(node.get("num-partitions", scenario.fleet.devices))
     if nodes != scenario.fleet.devices:
         msg = f"fleet.devices = {scenario.fleet.devices}, but {nodes} nodes are there"

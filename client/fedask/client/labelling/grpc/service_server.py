@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import grpc
 
+from fedask.client.base.worker_threads import WorkerThreads
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.grpc.access import Access
@@ -34,7 +35,6 @@ from fedask.client.labelling.grpc.servicer import DeskServicer, Guide
 from fedask.client.labelling.grpc.store_watcher import StoreWatcher
 from fedask.client.labelling.grpc.task_streams import TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
-from fedask.client.labelling.grpc.workers import Workers
 from fedask.client.labelling.grpc.write_lock import WriteLock
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.store.sqlite.connection import BUSY_TIMEOUT_MS
@@ -157,11 +157,10 @@ class LabellingService:
                 pass  # a store that cannot be used is told now, not to the first caller
             token = self._settings.token
             access = Access(self._settings, None if token is None else token_at(token))
-            workers = Workers(
-                self._limits.calls + self._limits.streams, self._open_desk
-            )
+            count = self._limits.calls + self._limits.streams
+            workers = WorkerThreads("desk", count, self._open_desk)
             stack.callback(workers.shutdown)
-            front = DeskServicer(desk=workers.desk, **self._parts)
+            front = DeskServicer(desk=workers.own, **self._parts)
             server = grpc.server(
                 workers,
                 handlers=(

@@ -25,12 +25,12 @@ from fedask.client.records.label_queue import Item
 from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.query_outcome import history_of
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, hash_uids, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
-from fedask.common.weights import Arrays
 
 SAMPLE = 512  # of the pool, for densities: enough for a mean, little beside the pool
 _LOCAL = frozenset({"local_logits", "local_features", "anchor_local_logits", "draws"})

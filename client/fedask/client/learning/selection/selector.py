@@ -29,9 +29,10 @@ from fedask.client.learning.selection.run_context import RunContext, seen_by_bat
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId, Uid, stable_seed
-from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
+from fedask.common.records import OTHER_GROUPS, OTHER_MODEL
 
 
 class Selector:

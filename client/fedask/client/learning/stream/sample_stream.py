@@ -41,11 +41,12 @@ from fedask.client.records.label_queue import Item, QueryOrigin
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
+from fedask.common.arrays import Arrays
+from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, hash_uids, stable_seed
-from fedask.common.records import Cut
-from fedask.common.weights import Arrays, ArraySpec
+from fedask.common.weights import ArraySpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ArrivalStore, check_pace
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.store.memory.rights import MemoryRights
+from fedask.common.cut import Cut
 from fedask.common.ids import Uid
-from fedask.common.records import Cut
 
 
 class MemoryArrivals(MemoryRights, ArrivalStore):

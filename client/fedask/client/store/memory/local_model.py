@@ -10,7 +10,7 @@ from fedask.client.records.local_model import (
 )
 from fedask.client.records.model_kind import OWN
 from fedask.client.store.memory.scores import MemoryScores
-from fedask.common.weights import Arrays
+from fedask.common.arrays import Arrays
 
 
 class MemoryLocalModel(MemoryScores, LocalModelStore):

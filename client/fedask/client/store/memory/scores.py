@@ -6,9 +6,9 @@ from typing_extensions import override
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ScoreStore, Waiting
 from fedask.client.store.memory.annotations import MemoryAnnotations
+from fedask.common.arrays import Arrays
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
-from fedask.common.weights import Arrays
 
 
 class MemoryScores(MemoryAnnotations, ScoreStore):

@@ -14,8 +14,8 @@ from fedask.client.records.device_store import ArrivalStore, check_pace
 from fedask.client.records.label_queue import QueryOrigin
 from fedask.client.store.sqlite.note import CUT, PACE, note, put_note
 from fedask.client.store.sqlite.rights import SqliteRights
+from fedask.common.cut import Cut
 from fedask.common.ids import Uid
-from fedask.common.records import Cut
 
 _ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
     VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""

@@ -11,7 +11,7 @@ from fedask.client.records.local_model import (
 from fedask.client.store.sqlite import local_model_rows
 from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.eraser import Eraser
-from fedask.common.weights import Arrays, to_bytes
+from fedask.common.arrays import Arrays, to_bytes
 
 
 class SqliteLocalModel(Connection, LocalModelStore):

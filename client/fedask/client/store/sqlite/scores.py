@@ -12,8 +12,8 @@ from typing_extensions import override
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ScoreStore, Waiting
 from fedask.client.store.sqlite.connection import Connection
+from fedask.common.arrays import Arrays, from_bytes, to_bytes
 from fedask.common.grid import Scored
-from fedask.common.weights import Arrays, from_bytes, to_bytes
 
 _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 _PUT_SCORES = """INSERT OR REPLACE INTO scoring

@@ -9,10 +9,11 @@ from tests.support.client.world import (
 )
 
 from fedask.client.learning.batchers.batcher import BATCHERS
+from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import hash_uids
 from fedask.common.policies.policy import POLICIES
-from fedask.common.records import OTHER_GROUPS, OTHER_MODEL, Cut
+from fedask.common.records import OTHER_GROUPS, OTHER_MODEL
 
 # Groups of the policies that cut by groups.
 THETAS = {

@@ -30,11 +30,11 @@ from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
 from fedask.client.store.memory import MemoryStore
+from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import make_policy
-from fedask.common.records import Cut
 
 ALL = {"stream.budget": 1.0}
 FIXED = {"stream.controller": "fixed-cut"}

@@ -1,19 +1,18 @@
-"""The plot: a PNG of the promised size for every summary, without global state."""
+"""The drawing: an SVG file that stands alone, for every summary."""
 
-import struct
-import sys
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from tests.support.simulations.summaries import CUT, arm, comparison, many
 
-from fedask.common.errors import ConfigError, StoreError
+from fedask.common.errors import StoreError
 from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.curve import curves_of, shorten, spread_out, ticks
 from fedask.simulations.report.palette import hues
-from fedask.simulations.report.plot import draw_curves
 from fedask.simulations.report.ranking import left_out, ranked
+from fedask.simulations.report.svg import write_curves
 
 
 @pytest.fixture
@@ -23,78 +22,74 @@ def summary() -> ComparisonSummary:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "curves.png"
+    return tmp_path / "curves.svg"
 
 
-def drawn(summary: ComparisonSummary, path: Path) -> bytes:
-    draw_curves(summary, path)
-    return path.read_bytes()
+def drawn(summary: ComparisonSummary, path: Path) -> str:
+    write_curves(summary, path)
+    return path.read_text(encoding="utf-8")
 
 
-def test_png_has_its_signature_and_the_promised_size(
-    summary: ComparisonSummary, path: Path
-) -> None:
-    image = drawn(summary, path)
-    assert image.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", image[16:24]) == (1200, 750)
-    assert len(image) > 20_000
+def size(drawing: str) -> tuple[int, int]:
+    box = ElementTree.fromstring(drawing).attrib["viewBox"].split()  # noqa: S314  (ours)
+    return int(box[2]), int(box[3])
 
 
-def test_pyplot_is_never_loaded(
-    summary: ComparisonSummary, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    assert drawn(summary, path)
+def test_file_stands_alone_on_white(summary: ComparisonSummary, path: Path) -> None:
+    drawing = drawn(summary, path)
+    root = ElementTree.fromstring(drawing)  # noqa: S314  (ours)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert size(drawing) == (952, 512)
+    assert 'fill="#fff"' in drawing
+    for missing in ("var(", "@import", "url(", "href", "<script"):
+        assert missing not in drawing
+    told = "".join(root.itertext())
+    for text in ("digits", "target 91.9 %", "global-cut 95.5 %", "160 labels (-50 %)"):
+        assert text in told
 
 
 def test_one_seed_is_drawn(summary: ComparisonSummary, path: Path) -> None:
     summary["seeds"] = [0]
     for found in summary["policies"].values():
         found["accuracy"] = found["accuracy"][:1]
-    assert len(drawn(summary, path)) > 20_000
+    assert drawn(summary, path).count('class="line"') == 2
 
 
 def test_missed_target_is_drawn(summary: ComparisonSummary, path: Path) -> None:
     summary["policies"]["global-cut"]["labels_to_target"] = None
     summary["policies"]["global-cut"]["labels_saved"] = None
-    assert len(drawn(summary, path)) > 20_000
+    drawing = drawn(summary, path)
+    assert 'class="goal"' in drawing
+    assert drawing.count('class="mark"') == 1
 
 
 def test_summary_without_target_is_drawn(
     summary: ComparisonSummary, path: Path
 ) -> None:
     summary["target_accuracy"] = None
-    assert len(drawn(summary, path)) > 20_000
+    drawing = drawn(summary, path)
+    assert 'class="goal"' not in drawing
+    assert drawing.count('class="line"') == 2
 
 
-def test_run_without_a_finished_cycle_is_drawn(
-    summary: ComparisonSummary, path: Path
-) -> None:
+def test_interrupted_comparison_says_so(summary: ComparisonSummary, path: Path) -> None:
     summary["partial"] = True
-    for found in summary["policies"].values():
-        found["labels"], found["accuracy"] = [], [[], [], []]
-    assert len(drawn(summary, path)) > 1_000
+    assert "digits (interrupted)" in drawn(summary, path)
 
 
-def test_names_are_not_read_as_formulas(summary: ComparisonSummary, path: Path) -> None:
-    summary["name"] = "costs $5 \\frac{ and $6"
-    summary["policies"]["$\\frac{$" * 9] = arm([CUT] * 3, 160, 0.5)
-    assert len(drawn(summary, path)) > 20_000
-
-
-def test_missing_matplotlib_is_named_with_its_remedy(
-    summary: ComparisonSummary, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"pip install 'fedask\[simulation\]'"):
-        draw_curves(summary, path)
+def test_names_are_not_read_as_markup(summary: ComparisonSummary, path: Path) -> None:
+    summary["name"] = 'costs <b>$5</b> & "6"'
+    summary["policies"]["</svg>" * 9] = arm([CUT] * 3, 160, 0.5)
+    told = "".join(ElementTree.fromstring(drawn(summary, path)).itertext())  # noqa: S314  (ours)
+    assert summary["name"] in told
+    assert "</svg>" * 5 in told
 
 
 def test_unwritable_place_is_a_store_error(
     summary: ComparisonSummary, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="cannot write"):
-        draw_curves(summary, tmp_path / "missing" / "curves.png")
+        write_curves(summary, tmp_path / "missing" / "curves.svg")
 
 
 def test_curve_is_the_mean_over_the_seeds_that_got_there(
@@ -135,7 +130,9 @@ def test_many_arms_are_drawn_as_few_curves(path: Path) -> None:
     assert left_out(summary) == (
         "8 of 31 arms: the best by AULC, the reference, the worst"
     )
-    assert len(drawn(summary, path)) > 20_000
+    drawing = drawn(summary, path)
+    assert drawing.count('class="line"') == 8
+    assert f"drawn: {left_out(summary)}" in drawing
 
 
 def test_as_many_arms_as_there_are_hues_are_all_drawn() -> None:
@@ -170,9 +167,9 @@ def test_long_names_make_the_picture_wider(
     summary["policies"]["global-cut + (0.7*margin + 0.3*entropy) + top"] = arm(
         [CUT] * 3, 160, 0.5
     )
-    width, height = struct.unpack(">II", drawn(summary, path)[16:24])
-    assert (width, height) > (1200, 750)
-    assert height == 750
+    width, height = size(drawn(summary, path))
+    assert width > 952
+    assert height == 512
 
 
 def test_names_lose_their_middle_unless_they_would_be_alike() -> None:
