@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 
 import click
 import typer.main
-from fedask.simulations.cli.main import app
+from fedask.common.command_line import app
 
 from names_page import plain
 
