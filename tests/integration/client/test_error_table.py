@@ -47,7 +47,7 @@ from fedask.common.ids import Annotator
 SECRET = "ann-said-cat"  # noqa: S105   # what an inner error may quote
 CHECK = "/grpc.health.v1.Health/Check"
 FUZZ = 60  # inputs per method
-DOCUMENT = Path(__file__).parents[3] / "docs" / "labelling-service.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "device" / "labelling-service.md"
 METHODS = [
     method.name for method in pb.DESCRIPTOR.services_by_name["Labelling"].methods
 ]

@@ -39,10 +39,10 @@ for number, _ in enumerate(sys.stdin):
 ANSWERER = """
 import sys
 from pathlib import Path
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.sqlite.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
-open_questions = [i.uid for i in store.items() if i.state is State.QUEUED]
+open_questions = [i.uid for i in store.items() if i.state is ItemState.QUEUED]
 print("ready", flush=True)
 sys.stdin.readline()
 for uid in open_questions:
