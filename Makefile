@@ -4,16 +4,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check proto bench clean
+.PHONY: demo fast test test-one check docs proto bench clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
-$(VENV)/.simulation: pyproject.toml
+$(VENV)/.simulation: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.simulation
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation,dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev,docs]'
 	@touch $@
 
 # Extra options for the comparison, as in: make demo DEMO='--seeds 1'
@@ -22,12 +26,22 @@ demo: $(VENV)/.simulation
 	$(BIN)/fedask compare digits --policies global-cut,uniform-random,local-topk \
 	    --out runs/demo --overwrite $(DEMO)
 	@echo
-	@echo "table above; plot: runs/demo/curves.png; page: runs/demo/report.html"
+	@echo "table above; plot: runs/demo/curves.svg; page: runs/demo/report.html"
+
+# Within a minute on two cores: units, and properties on few examples.
+FAST := -m "not slow and not flower" --hypothesis-profile=fast
+fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(FAST) tests/unit tests/property
+
+# make test-one T=tests/unit/common, or T="tests/unit -k grid"
+test-one: $(VENV)/.dev
+	$(BIN)/python -m pytest $(T)
 
 # A process per core; what starts SuperLinks and Ray has several, so two files at a time.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower"
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m flower
+	$(BIN)/python -m pytest -q --doctest-modules client common server simulations
 
 # What protoc makes of the labelling service, below the folder $(1).
 PROTO := fedask/client/labelling/grpc/v1/labelling.proto
@@ -48,6 +62,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry client common server simulations
+
+# Strict: a link that leads nowhere, or a page that would load anything, ends it.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "open build/docs/index.html"
 
 # make bench: the runtimes. make bench B="crash --runs 40": one of tests/benchmarks.
 B ?=

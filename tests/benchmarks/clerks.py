@@ -103,7 +103,9 @@ class Ward:
     def desk(self) -> Iterator[Desk]:
         """Open a desk, for one thread."""
         with closing(self.open()) as store:
-            yield Desk(store, SystemClock(), DeskSettings(classes=len(CLASSES)))
+            yield Desk(
+                store.annotations, SystemClock(), DeskSettings(classes=len(CLASSES))
+            )
 
 
 def label_of(uid: Uid) -> int:
@@ -162,9 +164,9 @@ def import_file(ward: Ward) -> None:
 
 def serve_page(ward: Ward) -> None:
     """Be the labelling page, until SIGTERM."""
-    from fedask.client.labelling.web.page_app import labelling_page  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
+    from fedask.client.labelling.web.page_app import labelling_page  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports Starlette)
 
     settings = PageSettings(classes=CLASSES, port=_free_port(), annotator="page")
 

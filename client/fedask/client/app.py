@@ -23,12 +23,17 @@ from flwr.app import (
 from flwr.clientapp import ClientApp
 
 from fedask.client.round.message import read_model, read_train, write_reply
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
-from fedask.common.errors import FedaskError, ProtocolError, UnavailableError
-from fedask.common.registry import load_attr
+from fedask.common.errors import (
+    ConfigError,
+    FedaskError,
+    ProtocolError,
+    UnavailableError,
+)
+from fedask.common.registry import declared, load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
-from fedask.common.weights import Arrays
 
 if TYPE_CHECKING:
     from fedask.client.learning.selection.run_context import RunContext
@@ -36,12 +41,10 @@ if TYPE_CHECKING:
     from fedask.client.learning.training.sgd import TrainingResult
     from fedask.client.round.device import BegunRound, Device
 
-# A device's owner opens it one way, a simulation another; both are named as text so
-# that a real device never imports the simulations.
-DEPLOYED = "fedask.client.site.deployment:open_device"
-SIMULATED = "fedask.simulations.fleet.devices:open_device"
-# Asked first, so that a device that may not train answers before it imports torch.
-ELIGIBLE = "fedask.client.site.node_config:refuse_unless_eligible"
+__all__ = ["client_app"]
+
+FLEETS = "fedask.fleets"  # the group of entry points for devices that are made up
+SIMULATED = "simulated"
 
 OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]"]
 TaskOrFactory = Task | Callable[[Scenario], Task]
@@ -218,9 +221,11 @@ class _Handler:
         return RecordDict({"metrics": metrics})
 
     def _refuse_unless_eligible(self, context: Context) -> None:
-        node = context.node_config
+        """Ask this before torch is imported: a device that may not train is quick."""
         if self._open_device is None and _is_real(context):
-            _load_once(ELIGIBLE)(node)
+            from fedask.client.site.node_config import refuse_unless_eligible  # noqa: PLC0415  (simulations need none of it)
+
+            refuse_unless_eligible(context.node_config)
 
     def _prepare(self, context: Context) -> "RunContext":
         config = context.run_config
@@ -238,9 +243,15 @@ class _Handler:
         task, scenario = run.task, run.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        target = DEPLOYED if _is_real(context) else SIMULATED
-        open_device: OpenDevice = _load_once(target)
-        return open_device(task, scenario, context)
+        if _is_real(context):
+            from fedask.client.site.deployment import open_device  # noqa: PLC0415  (imports torch)
+
+            return open_device(task, scenario, context)
+        if "partition-id" not in context.node_config:
+            msg = "the node has neither a site nor a partition-id: give the SuperNode "
+            msg += "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
+            raise ConfigError(msg)
+        return _simulated()(task, scenario, context)
 
 
 @lru_cache(maxsize=16)
@@ -248,7 +259,15 @@ def _scenario(flat: tuple[tuple[str, Any], ...], run_id: int) -> Scenario:
     return Scenario.of_run(dict(flat), run_id)
 
 
-_load_once = lru_cache(maxsize=3)(load_attr)  # looking a module up costs 20 us
+@lru_cache(maxsize=1)
+def _simulated() -> OpenDevice:
+    """Load what opens a device of a simulation, from the package that declares it."""
+    fleets = declared(FLEETS)
+    if SIMULATED not in fleets:
+        msg = "simulated devices are not installed: pip install 'fedask[simulation]'"
+        raise ConfigError(msg)
+    open_device: OpenDevice = load_attr(fleets[SIMULATED])
+    return open_device
 
 
 _learners: dict[tuple[int, TrainConfig], "tuple[Task, Learner]"] = {}

@@ -1,5 +1,24 @@
 """What both sides must agree on. Imports neither client nor server."""
 
-from fedask.common.task import Task
+from typing import TYPE_CHECKING
 
-__all__ = ["Task"]
+if TYPE_CHECKING:
+    from fedask.common.task import Task
+
+    __version__: str
+
+__all__ = ["Task", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """Import ``Task``, and with it numpy, or read the version, when it is asked for."""
+    if name == "Task":
+        from fedask.common.task import Task  # noqa: PLC0415  (imports numpy)
+
+        return Task
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  (reads files)
+
+        return version("fedask")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -31,6 +31,8 @@ from fedask.common.sections import (
     require,
 )
 
+__all__ = ["Scenario", "read_scenario"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:

@@ -6,6 +6,17 @@ tell "mend the scenario" from "try again later".
 
 from typing import ClassVar
 
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "FedaskError",
+    "PrivacyError",
+    "ProtocolError",
+    "SealError",
+    "StoreError",
+    "UnavailableError",
+]
+
 
 class FedaskError(Exception):
     """Something in fedask failed."""

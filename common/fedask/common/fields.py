@@ -4,12 +4,14 @@ Nothing is guessed: a field that is missing, unknown, empty, of another type or 
 range is refused by name.
 """
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from flwr.app import ConfigRecord, RecordDict
 
 from fedask.common.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from flwr.app import RecordDict
 
 SCHEMA = 1
 MAX_COUNT = 10_000_000  # labels, samples: far above any device, far below overflow
@@ -34,7 +36,10 @@ class Fields:
         from every method, if a field does not fit.
     """
 
-    def __init__(self, content: RecordDict, name: str) -> None:
+    def __init__(self, content: "RecordDict", name: str) -> None:
+        # A cut is checked without a message, where nobody has loaded Flower.
+        from flwr.app import ConfigRecord  # noqa: PLC0415  (0.4 s)
+
         # Not content.config_records: Flower builds that table anew on every access.
         record = content.get(name)
         if not isinstance(record, ConfigRecord):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Scored"]
+
 IntArray = NDArray[np.int64]
 
 

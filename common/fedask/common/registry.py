@@ -7,6 +7,8 @@ first use, so a device pays only for what it uses.
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from fedask.common.errors import ConfigError, FedaskError
@@ -44,6 +46,18 @@ def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
     except AttributeError as err:
         msg = f"module {module_name!r} has no {attr!r}" + nearest(attr, vars(module))
         raise ConfigError(msg) from err
+
+
+@cache
+def declared(group: str) -> Mapping[str, str]:
+    """Return what installed packages declare in a group of entry points.
+
+    Returns
+    -------
+    Mapping
+        Name to ``package.module:attr``, in the order of the names.
+    """
+    return {entry.name: entry.value for entry in sorted(entry_points(group=group))}
 
 
 def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN401  (JSON)

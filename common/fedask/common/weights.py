@@ -5,8 +5,6 @@ another machine is checked here before anything else sees it: byte size before p
 then names, shapes, dtypes and finiteness.
 """
 
-import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,14 +16,11 @@ from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.common.arrays import Arrays, check_values
 from fedask.common.errors import ProtocolError
-from fedask.common.ids import ModelVersion
-
-Arrays = Mapping[str, NDArray[Any]]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 1024  # .npy headers are 128 bytes here; room for odd writers
-MAX_VALUE = 65_536.0  # largest magnitude accepted; a sane model is far below
 _NORM_LIMIT = 1024.0  # of all arrays together: below, no value needs a look of its own
 _SCALE = 2.0**30  # fixed point: weight times value is kept to 2**-30
 _MAX_SUM = 2.0**62 / _SCALE  # so that the int64 sum cannot wrap
@@ -188,56 +183,6 @@ def read_npy(array: Array, what: str) -> NDArray[Any]:
     except Exception as err:  # numpy evaluates the header: anything may come
         msg = f"{what} does not decode"
         raise ProtocolError(msg) from err
-
-
-def check_values(arrays: Arrays) -> None:
-    """Refuse values that no sane model has.
-
-    Raises
-    ------
-    ProtocolError
-        Naming the first array with NaN, infinity or a value beyond 65536 in magnitude.
-    """
-    for name, values in arrays.items():
-        if not _is_sane(values):
-            msg = f"array {name!r:.80} holds NaN, infinity or values beyond "
-            msg += f"{MAX_VALUE:g}"
-            raise ProtocolError(msg)
-
-
-def are_sane(arrays: Arrays) -> bool:
-    """Tell whether ``check_values`` would pass them."""
-    return all(map(_is_sane, arrays.values()))
-
-
-def _is_sane(values: NDArray[Any]) -> bool:
-    if not values.size:
-        return True
-    # Not abs: that of the lowest int64 is negative. NaN fails the comparison too.
-    return max(float(values.max()), -float(values.min())) <= MAX_VALUE
-
-
-def to_bytes(arrays: Arrays) -> bytes:
-    """Encode arrays by name, for a file or a store: an ``.npz`` archive."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # names are free
-    return buffer.getvalue()
-
-
-def from_bytes(encoded: bytes) -> dict[str, NDArray[Any]]:
-    """Decode what ``to_bytes`` gave; never a pickle."""
-    with np.load(io.BytesIO(encoded), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def model_version(arrays: Arrays) -> ModelVersion:
-    """Name a model by its content, so that a cut cannot meet the wrong scores."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name], order="C")
-        digest.update(f"{name}\x1f{array.dtype.str}\x1f{array.shape}\x1f".encode())
-        digest.update(array.data)
-    return ModelVersion(digest.hexdigest())
 
 
 class WeightedSum:

@@ -12,13 +12,14 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
+from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
-from fedask.common.registry import resolve
+from fedask.common.registry import declared, resolve
 from fedask.common.task import Task
-from fedask.common.weights import Arrays, to_record
+from fedask.common.weights import to_record
 from fedask.server.checkpoint import Checkpoint, RunFolder, inner_state, restore_inner
 from fedask.server.figures import Labels, cohen_kappa, cycle_figures, mean_score
 from fedask.server.inner_strategy import make_inner
@@ -26,13 +27,15 @@ from fedask.server.progress import RunProgress
 from fedask.server.stopping import counts_uncertainty, make_criteria, reason_to_stop
 from fedask.server.strategy import AskStrategy
 
+__all__ = ["server_app"]
+
 logger = logging.getLogger(__name__)
 
 # Figures for the history, and perhaps PREDICTIONS: (n,) classes of a fixed set.
 Evaluate = Callable[[Task, Scenario, Arrays], Mapping[str, float | Labels]]
 PREDICTIONS = "predictions"
 
-EVALUATIONS = {"held-out": "fedask.simulations.fleet.evaluation:held_out"}
+EVALUATIONS = "fedask.evaluations"  # the group of entry points
 
 
 def server_app(
@@ -114,7 +117,8 @@ class Coordinator:
         self._predictions: Labels | None = None
         self._arrays: Arrays = {}
         if scenario.run.evaluate:
-            self._evaluate = resolve("evaluation", scenario.run.evaluate, EVALUATIONS)
+            table = declared(EVALUATIONS)
+            self._evaluate = resolve("evaluation", scenario.run.evaluate, table)
         self._folder: RunFolder | None = None
         if scenario.run.out:
             self._folder = RunFolder(Path(scenario.run.out), fingerprint(scenario))

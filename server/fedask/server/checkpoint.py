@@ -17,8 +17,9 @@ from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
+from fedask.common.arrays import Arrays, to_bytes
 from fedask.common.errors import ConfigError, StoreError
-from fedask.common.weights import Arrays, to_bytes, to_record
+from fedask.common.weights import to_record
 
 SCHEMA = 1
 CHECKPOINT = "checkpoint.npz"

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from flwr.app import ArrayRecord, RecordDict
 
+from fedask.common.cut import Cut
 from fedask.common.grid_record import GRID
 from fedask.common.ids import DeviceId
-from fedask.common.records import Cut, wire_bytes
+from fedask.common.records import wire_bytes
 from fedask.server.ledger import Ledger
 
 _KEPT_SIZES = 8  # contents of one round: with and without the cut

@@ -18,6 +18,8 @@ from fedask.common.policies.policy import Policy
 from fedask.common.registry import make
 from fedask.common.sections import AskConfig
 
+__all__ = ["Criterion"]
+
 Row = Mapping[str, Any]
 
 CRITERIA = {

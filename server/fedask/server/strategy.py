@@ -23,16 +23,18 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
+from fedask.common.arrays import model_version
 from fedask.common.config import Scenario
+from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.fields import MAX_COUNT
 from fedask.common.grid import IntArray
 from fedask.common.groups import from_wire, make_grouping, to_wire
 from fedask.common.ids import stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
-from fedask.common.records import Ask, Cut
+from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES
-from fedask.common.weights import ArraySpec, model_version
+from fedask.common.weights import ArraySpec
 from fedask.server.checkpoint import inner_state
 from fedask.server.inner_strategy import Weigh, gather_for
 from fedask.server.ordered_grid import OrderedGrid

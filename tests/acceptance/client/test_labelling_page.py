@@ -11,8 +11,14 @@ from tests.support.client.person import READY, UID, Person
 from tests.support.client.site import NOON, Site
 from typing_extensions import override
 
-from fedask.client.labelling.web.gain_hint import StoreGains
-from fedask.client.labelling.web.hints import Gain, Gains, Guess, Guesses, Hints
+from fedask.client.labelling.web.hints import (
+    Gain,
+    Gains,
+    Guess,
+    Guesses,
+    Hints,
+    StoreGains,
+)
 from fedask.client.labelling.web.logins import add_login
 from fedask.client.records.milestone import Milestone
 from fedask.client.store.sqlite.store import SqliteStore
@@ -35,7 +41,7 @@ class _Knows(Gains, Guesses):
         return Guess(label=2, own=True)
 
 
-HELPS = Hints(gains=_Knows(), guesses=_Knows())
+HINTS = Hints(gains=_Knows(), guesses=_Knows())
 TEXTS = np.array([f"item {number}" for number in range(60)])
 
 
@@ -87,7 +93,7 @@ def test_what_may_not_be_shown_any_more_leaves_the_screen_and_does_not_come_back
         nurse.kept()
         shown = nurse.ready()
         with closing(SqliteStore(site.path)) as store:
-            store.use_rights(Nothing(), NOON)
+            store.rights.apply(Nothing(), NOON)
 
         nurse.tab.run("document.dispatchEvent(new Event('visibilitychange'))")
 
@@ -259,7 +265,7 @@ def test_only_one_tab_labels_and_another_can_take_over(
 def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with Site(tmp_path, TEXTS, CLASSES, helps=HELPS).running() as site:
+    with Site(tmp_path, TEXTS, CLASSES, hints=HINTS).running() as site:
         nurse = Person(browser, site)
         nurse.ready()
         assert nurse.tab.run("document.querySelectorAll('.guess').length") == 0
@@ -286,10 +292,10 @@ def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
     told = [(monday, 0.80, 0), (NOON - timedelta(hours=1), 0.83, 9)]
     with closing(SqliteStore(site.path)) as store:
         for cycle, (at, accuracy, trained) in enumerate(told, start=1):
-            store.put_milestone(
+            store.milestones.put(
                 Milestone(cycle=cycle, accuracy=accuracy, at=at, trained=trained)
             )
-        site.helps = Hints(
+        site.hints = Hints(
             gains=StoreGains(lambda: closing(SqliteStore(site.path)), site.clock)
         )
         with site.running():
@@ -299,7 +305,7 @@ def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
             chip = "document.querySelector('#gain').innerText"
             assert nurse.tab.run(chip) == "Accuracy +3 points since April 27"
             # A round takes place while somebody labels.
-            store.put_milestone(Milestone(cycle=3, accuracy=0.79, at=NOON, trained=12))
+            store.milestones.put(Milestone(cycle=3, accuracy=0.79, at=NOON, trained=12))
             nurse.answer("1")
             nurse.tab.wait("document.querySelector('#gain').hidden")
             nurse.check()

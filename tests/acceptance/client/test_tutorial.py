@@ -1,4 +1,4 @@
-"""The tutorial in docs/device.md: its own commands, one after the other."""
+"""The tutorial in docs/device/tutorial.md: its own commands, one after the other."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from fedask.common.ids import bytes_uid
 from fedask.simulations.runtimes.processes import Fleet, wait_until
 from fedask.simulations.runtimes.superlink import free_ports
 
-TUTORIAL = Path(__file__).parents[3] / "docs" / "device.md"
+TUTORIAL = Path(__file__).parents[3] / "docs" / "device" / "tutorial.md"
 PAUSE = "run.pause_s=120"
 PHOTOS = 40
 

@@ -31,7 +31,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_compare_writes_summary_plot_and_page(compared: Path) -> None:
+def test_compare_writes_summary_drawing_and_page(compared: Path) -> None:
     summary = read(compared / "summary.json")
     assert set(summary["policies"]) == {
         "global-cut",
@@ -51,7 +51,7 @@ def test_compare_writes_summary_plot_and_page(compared: Path) -> None:
     against = summary["policies"]["global-cut"]["against"]
     assert against["pairs"] == 2
     assert against["p"] >= against["p_least"] == 0.5
-    assert (compared / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (compared / "curves.svg").read_text().startswith("<svg xmlns=")
     page = (compared / "report.html").read_text()
     assert "global-cut" in page
     assert "<script" not in page

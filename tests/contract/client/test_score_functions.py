@@ -310,6 +310,7 @@ def test_nan_is_not_hidden_and_stays_in_its_row(name: str) -> None:
     assert np.array_equal(np.delete(after, 7), np.delete(scores, 7))
 
 
+@pytest.mark.slow
 @every
 def test_a_million_rows_need_a_few_mebibytes(name: str) -> None:
     case = CASES[name]

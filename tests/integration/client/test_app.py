@@ -21,11 +21,11 @@ from tests.support.client.messages import (
 from tests.support.client.world import SCENARIO, TASK, first_cut, model, whole_cut
 
 from fedask.client.app import client_app
+from fedask.common.arrays import model_version
 from fedask.common.grid_record import GRID
 from fedask.common.ids import parse_device_id
 from fedask.common.policies.policy import make_policy
 from fedask.common.records import ASK, REPORT, Report
-from fedask.common.weights import model_version
 from fedask.simulations.runtimes.inline import InlineGrid
 
 BAD_MODEL = "arrays do not match the model"
@@ -143,7 +143,7 @@ def test_a_node_that_is_neither_real_nor_simulated_says_what_to_set() -> None:
 
     reply = client_app(TASK)(message(train_content(ask_record())), context)
 
-    assert "ConfigError: the node has neither data nor a partition-id" in (
+    assert "ConfigError: the node has neither a site nor a partition-id" in (
         reason_of(reply)
     )
 

@@ -7,7 +7,8 @@ from tests.support.client.world import World, first_cut, run_round
 from fedask.client.learning.batchers.batcher import BATCHERS
 from fedask.client.round.device import RoundOutcome
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.records import Ask, Cut
+from fedask.common.cut import Cut
+from fedask.common.records import Ask
 
 CYCLES, ROUNDS = 4, 3
 
@@ -66,8 +67,8 @@ def test_a_device_reopened_for_every_message_does_what_one_kept_open_does(
             two = run_round(
                 reopened.made(store), reopened.scenario, reopened.learner, ask, model
             )
-            assert store.items() == kept.store.items()
+            assert store.queue.items() == kept.store.queue.items()
             store.close()
             assert_same(one, two)
-    labels = [item.label for item in kept.store.items() if item.label is not None]
+    labels = [item.label for item in kept.store.queue.items() if item.label is not None]
     assert len(labels) > CYCLES  # the cuts bought something

@@ -21,10 +21,11 @@ from fedask.client.records.label_queue import ItemState
 from fedask.client.site.deployment import open_device
 from fedask.client.site.eligibility.sensors.machine import Machine
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.config import Scenario
 from fedask.common.ids import content_uid
 from fedask.common.task import Task
-from fedask.common.weights import model_version, to_record
+from fedask.common.weights import to_record
 from fedask.simulations.data.datasets import load_dataset
 
 MOST_S = 5.0  # from a sensor's flip to the reply
@@ -121,7 +122,7 @@ class Device:
     def states(self) -> set[ItemState]:
         store = SqliteStore(Path(self.node["store"]))
         try:
-            return {item.state for item in store.items()}
+            return {item.state for item in store.queue.items()}
         finally:
             store.close()
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import read_device_settings
 from fedask.client.store.memory import FakeClock
-from fedask.simulations.cli.main import app
+from fedask.common.command_line import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_exchange_task:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'])\n"
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
         content = b"P6 4 4 255\n" + pixels.tobytes()
         (tmp_path / "photos" / f"{number}.ppm").write_bytes(content)
     with DeviceFolder(read_device_settings(tmp_path), FakeClock(NOON)) as site:
-        site.store.add(1, site.pool.uids.tolist())
+        site.store.queue.add(1, site.pool.uids.tolist())
     return tmp_path
 
 

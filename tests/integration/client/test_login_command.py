@@ -7,8 +7,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from fedask.common.command_line import app
 from fedask.common.errors import ConfigError
-from fedask.simulations.cli.main import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_login_task:task"\n'
 TASK = 'from fedask.common import Task\ntask = Task(classes=["cat", "dog"])\n'

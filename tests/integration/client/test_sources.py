@@ -23,8 +23,9 @@ from fedask.client.data.sources.source import open_source
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.pool import Pool
 from fedask.client.store.sqlite.store import SqliteStore
+from fedask.common.arrays import model_version
 from fedask.common.task import Task
-from fedask.common.weights import model_version, to_record
+from fedask.common.weights import to_record
 
 FEATURES = 16
 
@@ -88,7 +89,7 @@ class Deployed:
     def queue(self) -> dict[str, ItemState]:
         store = SqliteStore(self.store)
         try:
-            return {item.uid: item.state for item in store.items()}
+            return {item.uid: item.state for item in store.queue.items()}
         finally:
             store.close()
 
@@ -158,7 +159,7 @@ def spoils(*_: object) -> None:
 def test_an_error_of_the_users_own_code_is_not_quoted_to_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedask.client.app.DEPLOYED", f"{__name__}:spoils")
+    monkeypatch.setattr("fedask.client.site.deployment.open_device", spoils)
     options = put(PLACES["sounds"], tmp_path / "data", range(2))
 
     reply = Deployed(tmp_path, options).send()

@@ -24,12 +24,12 @@ from tests.support.server.scripted import Nodes, same, values
 from typing_extensions import override
 
 from fedask.client.app import client_app
+from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
 from fedask.common.records import Ask
 from fedask.common.task import Task
-from fedask.common.weights import Arrays
 from fedask.server.app import Coordinator, fingerprint, server_app
 from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.runtimes.inline import InlineGrid

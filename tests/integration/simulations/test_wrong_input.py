@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedask.simulations.cli.main import main
+from fedask.common.command_line import main
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from tests.support.common.fleets import (
     uids_of,
 )
 
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored, bin_of
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import draws_ticket, ticket_for
-from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
 CHECK = settings(max_examples=150, deadline=None)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.common.wire import transport
 
+from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.fields import MAX_COUNT
 from fedask.common.grid_record import GRID
@@ -18,7 +19,6 @@ from fedask.common.records import (
     REASONS,
     REPORT,
     Ask,
-    Cut,
     Report,
     wire_bytes,
 )

@@ -12,10 +12,10 @@ from tests.support.common.fleets import (
     uids_of,
 )
 
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId
 from fedask.common.policies.tail import AIM, START
-from fedask.common.records import Cut
 from fedask.common.sections import MAX_BINS, AskConfig
 
 CHECK = settings(max_examples=150, deadline=None)

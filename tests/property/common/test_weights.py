@@ -8,8 +8,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from tests.property.common.test_records import NPY_BYTES
 
+from fedask.common.arrays import model_version
 from fedask.common.errors import ProtocolError
-from fedask.common.weights import ArraySpec, WeightedSum, model_version
+from fedask.common.weights import ArraySpec, WeightedSum
 
 CHECK = settings(deadline=None)
 SPEC = ArraySpec({"w": ((2, 3), "float64"), "b": ((), "float64"), "e": ((0,), "int64")})

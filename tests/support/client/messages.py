@@ -12,7 +12,8 @@ from tests.support.client.world import SCENARIO, TASK, World, model
 from fedask.client.app import client_app
 from fedask.client.round.device import Device
 from fedask.common.config import Scenario
-from fedask.common.records import Ask, Cut
+from fedask.common.cut import Cut
+from fedask.common.records import Ask
 from fedask.common.task import Task
 from fedask.common.weights import to_record
 

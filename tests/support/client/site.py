@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI
 from numpy.typing import NDArray
+from starlette.applications import Starlette
 
 from fedask.client.data.rendering.showcase import Show, Showcase
 from fedask.client.data.sources.array_source import ArraySource
@@ -45,13 +45,13 @@ class Site:
         classes: Sequence[str],
         shows: Mapping[str, Show] | None = None,
         near: Sequence[tuple[int, int]] = (),
-        helps: Hints | None = None,
+        hints: Hints | None = None,
         **settings: Any,  # noqa: ANN401  (of PageSettings)
     ) -> None:
         self.path = folder / "device.db"
         self.clock = FakeClock(NOON)
         self.tokens: list[str] = []
-        self.helps = helps
+        self.hints = hints
         self.pool = Pool(ArraySource(samples))
         self.exhibit = Showcase(self.pool, shows)
         self.settings = PageSettings(
@@ -62,13 +62,13 @@ class Site:
         )
         self.uids = [Uid(uid) for uid in self.pool.uids.tolist()]
         store = SqliteStore(self.path)
-        store.add(1, self.uids)
+        store.queue.add(1, self.uids)
         step = 1.0 / (2 * len(self.uids))
         scores = {uid: 1.0 - step * at for at, uid in enumerate(self.uids)}
         pairs = [(self.uids[a], self.uids[b]) for a, b in near]
         kept = np.array(self.uids, dtype=np.str_)
         none = Scored(kept[:0], np.zeros(0, np.float32), np.zeros(0, np.int64))
-        store.put_scores("0" * 16, none, Waiting(scores=scores, near=pairs))
+        store.scores.put("0" * 16, none, Waiting(scores=scores, near=pairs))
         store.close()
         self._open = ExitStack()
 
@@ -77,7 +77,9 @@ class Site:
         store = SqliteStore(self.path)
         try:
             yield Desk(
-                store, self.clock, DeskSettings(classes=len(self.settings.classes))
+                store.annotations,
+                self.clock,
+                DeskSettings(classes=len(self.settings.classes)),
             )
         finally:
             store.close()
@@ -90,7 +92,7 @@ class Site:
             self.settings,
             self.clock,
             self.tokens.append,
-            self.helps,
+            self.hints,
         )
         self._open.enter_context(running(app, self.settings))
 
@@ -127,7 +129,7 @@ class Site:
 
 
 @contextmanager
-def running(app: FastAPI, settings: PageSettings) -> Iterator[None]:
+def running(app: Starlette, settings: PageSettings) -> Iterator[None]:
     """Run a page in a thread, from when it answers until it has ended."""
     server = server_of(app, settings)
     thread = threading.Thread(target=server.run)

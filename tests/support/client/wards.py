@@ -14,11 +14,12 @@ from fedask.client.round.device import RoundOutcome
 from fedask.client.site.deployment import open_device
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.memory import FakeClock
+from fedask.common.arrays import model_version
 from fedask.common.config import Scenario
+from fedask.common.cut import Cut
 from fedask.common.ids import Uid, bytes_uid
-from fedask.common.records import Ask, Cut, Report
+from fedask.common.records import Ask, Report
 from fedask.common.task import Task
-from fedask.common.weights import model_version
 
 FIRST = datetime(2026, 3, 2, 8, tzinfo=UTC)
 CAPACITY = 3

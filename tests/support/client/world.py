@@ -16,12 +16,13 @@ from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device, RoundOutcome
 from fedask.client.store.memory import MemoryStore
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.clock import Clock
 from fedask.common.config import Scenario
+from fedask.common.cut import Cut
 from fedask.common.ids import DeviceId, Uid, content_uid
-from fedask.common.records import Ask, Cut
+from fedask.common.records import Ask
 from fedask.common.task import Task
-from fedask.common.weights import Arrays, model_version
 
 CLASSES = ("red", "green", "blue")
 TASK = Task(classes=CLASSES, model="linear", input_shape=(4,))
@@ -145,7 +146,7 @@ class World:
         return self.round(cycle, 2, score=self.version)
 
     def items(self) -> dict[Uid, Item]:
-        return {item.uid: item for item in self.store.items()}
+        return {item.uid: item for item in self.store.queue.items()}
 
     def queued_in(self, cycle: int) -> list[Uid]:
-        return [item.uid for item in self.store.items() if item.cycle == cycle]
+        return [item.uid for item in self.store.queue.items() if item.cycle == cycle]

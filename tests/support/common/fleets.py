@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
+from fedask.common.cut import Cut
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import FleetSum, Policy, make_policy
-from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
 MODEL = "0123456789abcdef"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "fedask.simulations.cli.main"]
+COMMAND = [sys.executable, "-m", "fedask.common.command_line"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Made-up comparisons for the tests of the plot and the report."""
+"""Made-up comparisons for the tests of the drawing and the report."""
 
 from fedask.simulations.comparison.summary import (
     ArmSummary,

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from tests.support.common.npy import UNREADABLE
 from tests.support.common.wire import transport
 
+from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.grid_record import GRID
 from fedask.common.ids import DeviceId
-from fedask.common.records import OTHER_MODEL, Ask, Cut, Report, wire_bytes
+from fedask.common.records import OTHER_MODEL, Ask, Report, wire_bytes
 
 MODEL = "0123456789abcdef"
 

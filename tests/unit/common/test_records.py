@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from fedask.common.cut import MAX_GROUPS, Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.fields import MAX_COUNT
 from fedask.common.ids import DeviceId
@@ -12,10 +13,8 @@ from fedask.common.records import (
     ACCURACY,
     ASK,
     DIVERGED,
-    MAX_GROUPS,
     REPORT,
     Ask,
-    Cut,
     Report,
     wire_bytes,
 )

@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 from tests.support.common.npy import UNREADABLE
 from tests.support.common.wire import transport
 
+from fedask.common.arrays import model_version
 from fedask.common.errors import ProtocolError
-from fedask.common.weights import (
-    ArraySpec,
-    MemoryArray,
-    WeightedSum,
-    model_version,
-    to_record,
-)
+from fedask.common.weights import ArraySpec, MemoryArray, WeightedSum, to_record
 
 DTYPES = ["float32", "float64", "float16", "int64", "uint8", "bool"]
 

@@ -1,15 +1,16 @@
 """Files that are no business of other users of the machine: made and read.
 
-Called by whoever keeps keys, tokens or databases.
+Called by whoever keeps keys, tokens, logins or databases, and by exports.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkstemp
 
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, StoreError
 
 OURS = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -58,3 +59,33 @@ def read_private(path: Path, what: str, max_bytes: int) -> bytes:
         msg = f"{path} has more than {max_bytes} bytes, too many for {what}"
         raise ConfigError(msg)
     return content
+
+
+def write_private(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file for its owner alone; what stood there stays until all is written.
+
+    Parameters
+    ----------
+    path
+        Its folder is made if it is missing.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as err:
+        msg = f"cannot write {path}: {err}"
+        raise StoreError(msg) from err

@@ -1,40 +1,32 @@
-"""``fedask device``: set up a device, look at its data, label, look after its store."""
+"""The commands of ``fedask device``: each is imported when it runs."""
 
-import typer
+from typing import ClassVar
 
-from fedask.client.cli import (
-    audit,
-    doctor,
-    exchange,
-    init,
-    label,
-    serve,
-    status,
-    storage,
-    studio,
-    watch,
-)
+from fedask.common.command_line import CommandTable
 
-app = typer.Typer(
-    help="Set up and look after the device that holds the data: its folder, its queue, "
-    "its labels. Every command works on the folder in --site, and any number of them "
-    "may run at once, beside a SuperNode too.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.command("init")(init.init_command)
-app.command("doctor")(doctor.doctor_command)
-app.command("status")(status.status_command)
-app.command("serve")(serve.serve_command)
-app.command("login")(serve.login_command)
-app.command("label")(label.label_command)
-app.command("run-once")(watch.run_once_command)
-app.command("watch")(watch.watch_command)
-app.command("add")(storage.add_command)
-app.command("export")(exchange.export_command)
-app.command("import")(exchange.import_command)
-app.command("push")(studio.push_command)
-app.command("pull")(studio.pull_command)
-app.command("forget")(storage.forget_command)
-app.command("rotate-key")(storage.rotate_key_command)
-app.command("audit")(audit.audit_command)
+
+class DeviceCommands(CommandTable):
+    """Set up and look after the device that holds the data: its queue, its labels.
+
+    Every command works on the folder in --site, and any number of them may run at once,
+    beside a SuperNode too.
+    """
+
+    targets: ClassVar = {
+        "init": "fedask.client.cli.init:init_command",
+        "doctor": "fedask.client.cli.doctor:doctor_command",
+        "status": "fedask.client.cli.status:status_command",
+        "serve": "fedask.client.cli.serve:serve_command",
+        "login": "fedask.client.cli.serve:login_command",
+        "label": "fedask.client.cli.label:label_command",
+        "run-once": "fedask.client.cli.watch:run_once_command",
+        "watch": "fedask.client.cli.watch:watch_command",
+        "add": "fedask.client.cli.storage:add_command",
+        "export": "fedask.client.cli.exchange:export_command",
+        "import": "fedask.client.cli.exchange:import_command",
+        "push": "fedask.client.cli.studio:push_command",
+        "pull": "fedask.client.cli.studio:pull_command",
+        "forget": "fedask.client.cli.storage:forget_command",
+        "rotate-key": "fedask.client.cli.storage:rotate_key_command",
+        "audit": "fedask.client.cli.audit:audit_command",
+    }

@@ -36,10 +36,10 @@ def serve_command(
     if grpc:
         _serve_grpc(site)
         return
-    # Only this command needs FastAPI.
-    from fedask.client.labelling.web.hints import Hints  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports FastAPI)
+    # Only this command needs Starlette.
+    from fedask.client.labelling.web.hints import Hints  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports Starlette)
     from fedask.client.site.model_guess import ModelGuesses  # noqa: PLC0415  (imports Flower)
 
     clock = SystemClock()
@@ -54,8 +54,8 @@ def serve_command(
             link = address_of(settings, token)
             stderr().print(f"open {link}", markup=False, highlight=False)
 
-        helps = Hints(guesses=ModelGuesses(site, clock))
-        page = page_of_device(node, settings, clock, announce, helps)
+        hints = Hints(guesses=ModelGuesses(site, clock))
+        page = page_of_device(node, settings, clock, announce, hints)
         if settings.logins is not None:
             announce("")
         serve(page, settings)

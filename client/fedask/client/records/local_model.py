@@ -7,12 +7,10 @@ be trained anew or is worth asking. Never sent, and needs neither torch nor Flow
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.ids import ModelVersion, Uid
-
-if TYPE_CHECKING:  # it imports Flower, which an app that only labels does not need
-    from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +38,7 @@ class LocalModelRecord:
 class LocalModelStore(Protocol):
     """Keeps the own model, one at a time."""
 
-    def put_own(self, record: LocalModelRecord, arrays: "Arrays | None") -> bool:
+    def put(self, record: LocalModelRecord, arrays: "Arrays | None") -> bool:
         """Replace record and model, in one transaction.
 
         Parameters
@@ -56,7 +54,7 @@ class LocalModelStore(Protocol):
         """
         ...
 
-    def own(self) -> LocalModelRecord | None:
+    def record(self) -> LocalModelRecord | None:
         """Return the record; None before the first training.
 
         It is gone with its model when a sample that it was trained on is erased. The
@@ -73,14 +71,12 @@ def fresh_answers(
     return {uid: label for uid, label in answers.items() if known.get(uid) != label}
 
 
-def is_newest(record: LocalModelRecord | None, shared: "Arrays") -> bool:
+def is_newest(record: LocalModelRecord | None, shared: Arrays) -> bool:
     """Tell whether the own model is there, and began from this global model.
 
     One that began from an older global model knows less of what the fleet has learnt
     since, these answers included.
     """
-    from fedask.common.weights import model_version  # noqa: PLC0415  (imports Flower)
-
     if record is None or not record.usable:
         return False
     return record.base == model_version(shared)

@@ -16,6 +16,8 @@ from fedask.client.base.regular_file import Broken
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
+__all__ = ["DataSource"]
+
 _PIECE = 4096  # uids looked at together
 _FIRST = 64  # samples of a first batch
 

@@ -246,11 +246,11 @@ class SampleTransaction(Protocol):
 class AnnotationStore(Protocol):
     """Keeps what the desk knows. Every call is one transaction."""
 
-    def book(self) -> AbstractContextManager[SampleTransaction]:
+    def transaction(self) -> AbstractContextManager[SampleTransaction]:
         """Open the rows: all changes happen when the block ends, or none."""
         ...
 
-    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+    def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         """Return the last annotations, newest first; of one annotator, or of all."""
         ...
 

@@ -28,11 +28,11 @@ from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ANSWERED, WAITING, Item, ItemState, totals
 from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
+from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
-from fedask.common.weights import Arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ class Device:
             return self._warm(run, ask.step, prox)
         self._note_accuracy(ask)
         refused, counted = "", None
-        if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
+        if ask.cut is not None and ask.cut.cycle > self.store.cuts.last_cycle():
             refused = self._selector.apply(ask.cut, run)
         items = self._collect(run, ask.cycle, tick)
         self._selector.answered(items, ask.cycle, run)
@@ -190,8 +190,10 @@ class Device:
         """Store the accuracy of the last model, if the server sent it."""
         if ask.accuracy is None or self._clock is None:
             return
-        trained = sum(item.state is ItemState.TRAINED for item in self.store.items())
-        self.store.put_milestone(
+        trained = sum(
+            item.state is ItemState.TRAINED for item in self.store.queue.items()
+        )
+        self.store.milestones.put(
             Milestone(
                 cycle=ask.cycle - 1,
                 accuracy=ask.accuracy,
@@ -213,7 +215,7 @@ class Device:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
         plan = self._planner.plan_warmup(run, step, prox)
-        items = self.store.items()
+        items = self.store.queue.items()
         return BegunRound(
             items=items,
             labelled=self._usable(items),
@@ -255,7 +257,7 @@ class Device:
                 if item.state is ItemState.LABELLED and item.label is not None
             }
         if fresh or begun.training != self._recorded:
-            self.store.trained(fresh, begun.training)
+            self.store.queue.trained(fresh, begun.training)
             self._recorded = begun.training
 
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
@@ -267,7 +269,7 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = self._planner.not_dropped(self._usable(self.store.items()))
+        labelled = self._planner.not_dropped(self._usable(self.store.queue.items()))
         if not labelled:
             return 0.0, 0
         learner.load(arrays)
@@ -277,26 +279,26 @@ class Device:
 
     def _collect(self, run: RunContext, cycle: int, tick: int) -> list[Item]:
         """Expire old questions and store new answers; returns the whole queue."""
-        items = self.store.items()
+        items = self.store.queue.items()
         waiting = [item for item in items if item.state in WAITING]
         if not waiting:
             return items
         patience = run.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
-            self.store.move(late, ItemState.EXPIRED, meanwhile=True)
+            self.store.queue.move(late, ItemState.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
         skipped = [uid for uid, answer in answers.items() if answer == SKIP]
-        self.store.move(skipped, ItemState.SKIPPED, meanwhile=True)
+        self.store.queue.move(skipped, ItemState.SKIPPED, meanwhile=True)
         classes = range(run.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
-            self.store.answer(good, self._oracle.name)
+            self.store.queue.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
                 check_label(uid, label, run.task.num_classes)
-        return self.store.items()
+        return self.store.queue.items()
 
     def _usable(self, items: Sequence[Item]) -> list[Item]:
         """Return the answered items that may be trained on."""
@@ -304,7 +306,7 @@ class Device:
         return self._planner.permitted(answered)
 
     def _report(self, begun: BegunRound, refused: str) -> Report:
-        items, cycle = begun.items, self.store.last_cycle()
+        items, cycle = begun.items, self.store.cuts.last_cycle()
         plain = begun.counted is None and not refused
         if plain and self._reported is not None:
             before, report = self._reported

@@ -31,10 +31,11 @@ from fedask.client.learning.training.sgd import TrainingJob, decayed
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import BegunRound, Device
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.errors import StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import Arrays, ArraySpec, model_version
+from fedask.common.weights import ArraySpec
 
 CAUTION = 0.3  # of a round's learning rate; found on the digits, with HALFWAY
 HALFWAY = 0.5
@@ -73,7 +74,7 @@ def train_offline(
     FedaskError
         As ``Device.begin``.
     """
-    cycle, models = device.store.last_cycle(), device.store.models(GLOBAL)
+    cycle, models = device.store.cuts.last_cycle(), device.store.models.all(GLOBAL)
     if not models or not cycle:
         return None
     learner = run.learner
@@ -92,7 +93,7 @@ def train_offline(
         at=now,
         usable=arrays is not None,
     )
-    if not device.store.put_own(record, arrays):
+    if not device.store.local_model.put(record, arrays):
         msg = "a sample was erased while the own model was trained on it"
         raise UnavailableError(msg)
     return record

@@ -4,7 +4,6 @@ Called by whatever people label with: the page, the service, the terminal.
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 from typing_extensions import override
 
+from fedask.client.base.worker_threads import WorkerThreads
 from fedask.client.data.rendering.show_options import shows_of
 from fedask.client.data.rendering.showcase import Showcase
 from fedask.client.data.rights.holdings import Holdings, read_rights
@@ -96,13 +96,13 @@ class DeviceExhibit(Exhibit):
         path = self._store.with_name(self._store.name + ".index")
         index = self._open.enter_context(closing(Index(path, store.index_key)))
         self._looked_at = self._clock.now()
-        look = ScanContext(index=index, now=self._looked_at, payloads=store)
+        look = ScanContext(index=index, now=self._looked_at, payloads=store.payloads)
         source = open_source(self._options, look)
         held = Holdings(source, self._policy, store, self._looked_at)
         return Showcase(held.pool(Right.SHOW), self._shows)
 
 
-class OneThread(Exhibit):
+class SharedExhibit(Exhibit):
     """Lets several threads look through an exhibit that belongs to one.
 
     Parameters
@@ -112,25 +112,8 @@ class OneThread(Exhibit):
     """
 
     def __init__(self, make: Callable[[], DeviceExhibit]) -> None:
-        self._make = make
-        self._exhibit: DeviceExhibit | None = None
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="exhibit")
+        self._thread = WorkerThreads("exhibit", 1, make)
 
     @override
     def parts(self, uid: Uid) -> tuple[Part, ...]:
-        return self._worker.submit(self._parts, uid).result()
-
-    def close(self) -> None:
-        """Let go of files and connections, once what was asked is shown."""
-        self._worker.submit(self._leave).result()
-        self._worker.shutdown()
-
-    def _parts(self, uid: Uid) -> tuple[Part, ...]:
-        if self._exhibit is None:
-            self._exhibit = self._make()
-        return self._exhibit.parts(uid)
-
-    def _leave(self) -> None:
-        if self._exhibit is not None:
-            self._exhibit.__exit__(None, None, None)
-            self._exhibit = None
+        return self._thread.call(lambda exhibit: exhibit.parts(uid)).result()

@@ -15,12 +15,11 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.web.gain_hint import StoreGains
-from fedask.client.labelling.web.hints import Hints
+from fedask.client.labelling.web.hints import Hints, StoreGains
 from fedask.client.labelling.web.page_app import labelling_page
 from fedask.client.labelling.web.page_server import address_of, serve
 from fedask.client.labelling.web.page_settings import PageSettings
@@ -36,7 +35,7 @@ def run_page(
     task: Task,
     node: Mapping[str, object],
     announce: Callable[[str], None],
-    helps: Hints | None = None,
+    hints: Hints | None = None,
 ) -> None:
     """Run the page of a device until SIGTERM or Ctrl-C.
 
@@ -49,7 +48,7 @@ def run_page(
         ``desk-`` and ``page-`` settings.
     announce
         Shown each link that lets one in, where there are no logins. Never a log.
-    helps
+    hints
         What else may be shown. Gains come from the store if there are none here.
 
     Raises
@@ -64,7 +63,7 @@ def run_page(
         settings,
         clock,
         lambda token: announce(address_of(settings, token)),
-        helps,
+        hints,
     )
     serve(app, settings)
 
@@ -74,8 +73,8 @@ def page_of_device(
     settings: PageSettings,
     clock: Clock,
     announce: Callable[[str], None],
-    helps: Hints | None = None,
-) -> FastAPI:
+    hints: Hints | None = None,
+) -> Starlette:
     """Make the page of a device; see ``run_page`` and ``labelling_page``.
 
     Raises
@@ -98,13 +97,13 @@ def page_of_device(
     @contextmanager
     def desk() -> Iterator[Desk]:
         with opened() as store:
-            store.keep_classes(settings.classes)
-            yield Desk(store, clock, desk_settings)
+            store.classes.keep(settings.classes)
+            yield Desk(store.annotations, clock, desk_settings)
 
     with desk():
         pass  # a store that cannot be used is told now, not by the server's log
-    helps = helps or Hints()
-    if helps.gains is None:
-        helps = replace(helps, gains=StoreGains(opened, clock))
+    hints = hints or Hints()
+    if hints.gains is None:
+        hints = replace(hints, gains=StoreGains(opened, clock))
     exhibit = DeviceExhibit(node, clock)
-    return labelling_page(desk, exhibit, settings, clock, announce, helps)
+    return labelling_page(desk, exhibit, settings, clock, announce, hints)

@@ -13,10 +13,10 @@ def page(site: DeviceFolder) -> Finding:
     """Whether the labelling page would start with the settings of ``[page]``."""
     if not site.settings.page:
         return good("page", "for this machine alone (no [page] in device.toml)")
-    # FastAPI is needed by those alone who set the page up.
-    from fedask.client.labelling.web.page_server import address_of, server_of  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports FastAPI)
-    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports FastAPI)
+    # Starlette is needed by those alone who set the page up.
+    from fedask.client.labelling.web.page_server import address_of, server_of  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports Starlette)
 
     node, classes = site.settings.to_node(), site.task.classes
     with site.settings.told("page"):

@@ -21,7 +21,7 @@ from fedask.client.labelling.grpc.service_settings import (
     ServiceSettings,
 )
 from fedask.client.labelling.grpc.servicer import Guide
-from fedask.client.site.device_exhibit import OneThread
+from fedask.client.site.device_exhibit import SharedExhibit
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
@@ -67,7 +67,7 @@ def service_of(site: DeviceFolder) -> LabellingService:
         settings=settings,
         desk=site.settings.desk_settings(site.task.num_classes),
         guide=guide,
-        exhibit=OneThread(site.new_exhibit),
+        exhibit=SharedExhibit(site.new_exhibit),
         clock=site.clock,
     )
 

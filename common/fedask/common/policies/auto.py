@@ -27,13 +27,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.common.cut import Cut
 from fedask.common.grid import IntArray, Scored
 from fedask.common.groups import group_count
 from fedask.common.ids import DeviceId
 from fedask.common.policies.class_cut import ClassCut
 from fedask.common.policies.global_cut import GlobalCut
 from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
-from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
 FEW = 4.0  # labels per class below which devices ask equal shares

@@ -12,12 +12,12 @@ drawn by hash, buy one more. Within a device the samples with the lowest hash go
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray, Scored, bin_of, count_grid, spend, water_fill
 from fedask.common.groups import group_count
 from fedask.common.ids import DeviceId, hash_uids
 from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
-from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
 

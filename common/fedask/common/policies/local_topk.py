@@ -8,10 +8,10 @@ below it; the remainder goes to a few, drawn by hash.
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.common.cut import Cut
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
-from fedask.common.records import Cut
 from fedask.common.sections import MAX_BINS, AskConfig
 
 

@@ -11,11 +11,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.common.cut import Cut
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, unit_hash
-from fedask.common.records import Cut
 from fedask.common.registry import make
 from fedask.common.sections import AskConfig
+
+__all__ = ["FleetSum", "Policy", "Traits"]
 
 POLICIES = {
     "global-cut": "fedask.common.policies.global_cut:GlobalCut",

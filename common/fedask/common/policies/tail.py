@@ -24,11 +24,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import IntArray, Scored, bin_of
 from fedask.common.ids import DeviceId
 from fedask.common.policies.policy import FleetSum, Traits, draws_ticket, ticket_for
-from fedask.common.records import Cut
 from fedask.common.sections import MAX_BINS, AskConfig
 
 START = MAX_BINS // 2  # watched before anything is known

@@ -26,7 +26,7 @@ PROCESSES = {
     "python alone": ("json",),
     "flwr ClientApp": ("flwr.clientapp",),
     "fedask ClientApp": ("flwr.clientapp", "fedask.client.app"),
-    "fedask device, the commands": ("fedask.client.cli.group",),
+    "fedask device status": ("fedask.client.cli.status",),
     "labelling page": ("fedask.client.site.device_page",),
     "labelling service": ("fedask.client.site.service_table",),
     "flwr ClientApp and torch": ("flwr.clientapp", "torch"),

@@ -1,27 +1,25 @@
 """``fedask bench``: measure, as ratios in one run."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
 from fedask.client.cli.console import print_json, print_table, stderr
+from fedask.common.command_line import CommandTable
 from fedask.common.errors import ConfigError
 from fedask.simulations.cli.options import Json
 
-app = typer.Typer(
-    help="Measure speed and memory, as ratios against a peer or a floor in one run.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+
+class Bench(CommandTable):
+    """Measure speed and memory, as ratios against a peer or a floor in one run."""
+
+    targets: ClassVar = {
+        "runtime": "fedask.simulations.cli.bench:runtime_command",
+        "footprint": "fedask.simulations.cli.bench:footprint_command",
+    }
 
 
-@app.callback()
-def bench() -> None:
-    """Keep ``bench`` a group, however few benchmarks it has."""
-
-
-@app.command("runtime")
 def runtime_command(
     devices: Annotated[
         int, typer.Option("--devices", min=2, max=10_000, help="Size of the fleet.")
@@ -83,7 +81,6 @@ def runtime_command(
         print_runtime(result)
 
 
-@app.command("footprint")
 def footprint_command(as_json: Json = False) -> None:
     """Measure what a device's processes cost to start and hold, beside bare Flower.
 

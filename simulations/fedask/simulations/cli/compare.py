@@ -1,4 +1,4 @@
-"""``fedask compare``: several arms, same seeds; a table, a plot, a page."""
+"""``fedask compare``: several arms, same seeds; a table, a drawing, a page."""
 
 import json
 import shlex
@@ -120,7 +120,7 @@ def compare_command(
     """Compare arms: policies, scorers, batchers, or any other settings.
 
     Runs every combination with every seed; what no arm sets is the same for all: data,
-    devices, trainer, budget. Writes OUT/summary.json, OUT/table.md, OUT/curves.png and
+    devices, trainer, budget. Writes OUT/summary.json, OUT/table.md, OUT/curves.svg and
     OUT/report.html (open it in a browser; it needs no network), and every run in
     OUT/runs. Ctrl-C keeps what is finished and reports on that; --resume goes on.
 
@@ -244,18 +244,18 @@ def _inline(question: "Question") -> bool:
 
 
 def write_outcome(summary: "ComparisonSummary", folder: Path) -> None:
-    """Write the summary; the table, the plot and the page too if anything was found."""
+    """Write the summary; table, drawing and page too if anything was found."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / "summary.json", json.dumps(summary, indent=1).encode())
     if any(row["labels"] for row in summary["policies"].values()):
         from fedask.simulations.report.markdown import (  # noqa: PLC0415  (slow, and not always needed)
             markdown_table,
         )
-        from fedask.simulations.report.plot import draw_curves  # noqa: PLC0415  (slow, and not always needed)
         from fedask.simulations.report.report_page import write_report  # noqa: PLC0415  (slow, and not always needed)
+        from fedask.simulations.report.svg import write_curves  # noqa: PLC0415  (slow, and not always needed)
 
         replace_file(folder / "table.md", markdown_table(summary).encode())
-        draw_curves(summary, folder / "curves.png")
+        write_curves(summary, folder / "curves.svg")
         write_report(summary, folder / "report.html")
 
 

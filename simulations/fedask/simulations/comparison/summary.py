@@ -1,6 +1,6 @@
 """The shape of ``summary.json``: what a comparison found, ready to be shown.
 
-Written by the comparison, read by ``plot`` and ``report``. Types only: nothing here
+Written by the comparison, read by the report. Types only: nothing here
 computes or checks anything. Accuracies and shares lie in [0, 1].
 """
 

@@ -121,10 +121,6 @@ def _opened(device: Device) -> Iterator[Device]:
 
 def _index(scenario: Scenario, context: Context) -> int:
     node = context.node_config
-    if "partition-id" not in node:
-        msg = "the node has neither data nor a partition-id: give the SuperNode "
-        msg += "--node-config 'data=... store=... device=... rights=...'"
-        raise ConfigError(msg)
     nodes = int(node.get("num-partitions", scenario.fleet.devices))
     if nodes != scenario.fleet.devices:
         msg = f"fleet.devices = {scenario.fleet.devices}, but {nodes} nodes are there"
@@ -205,4 +201,4 @@ def asked(scenario: Scenario) -> dict[DeviceId, list[tuple[int, Uid]]]:
 
 def asked_in(store: DeviceStore) -> list[tuple[int, Uid]]:
     """List (cycle, uid) of everything a device was ever asked, sorted."""
-    return sorted((item.cycle, item.uid) for item in store.items())
+    return sorted((item.cycle, item.uid) for item in store.queue.items())

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.training.learner import Learner
+from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.task import Task
-from fedask.common.weights import Arrays
 from fedask.simulations.data.datasets import load_dataset
 
 _BATCH_SAMPLES = 2048

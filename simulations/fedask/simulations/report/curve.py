@@ -1,4 +1,4 @@
-"""Learning curves over seeds. Called by the plot and the report; draws nothing.
+"""Learning curves over seeds. Called by the drawing and the report; draws nothing.
 
 Letters: p points of a curve, one per cycle that at least one seed finished.
 """

@@ -1,4 +1,4 @@
-"""Numbers as text for people. Called by the report and the plot; never parses."""
+"""Numbers as text for people. Called by the report and the drawing; never parses."""
 
 import math
 

@@ -1,24 +1,33 @@
-"""Learning curves as inline SVG. Called by the report; loads nothing, runs nothing.
+"""Learning curves as SVG: inside the report, and as a file to be opened or pasted.
 
-Colours are classes (``h0``, ``h1``, ...) that the page's style sheet gives a hue in
-each scheme. Points carry their numbers as ``<title>``, which browsers show on hover.
+Called by ``fedask compare`` and the report; loads nothing, runs nothing. Colours are
+classes (``h0``, ``h1``, ...) that a style sheet gives a hue. Points carry their numbers
+as ``<title>``, which browsers show on hover.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 
+from fedask.server.checkpoint import replace_file
+from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.report.curve import (
     Curve,
     accuracy_ticks,
+    curves_of,
     in_focus,
     marked,
     spread_out,
     ticks,
 )
-from fedask.simulations.report.palette import DASHES
+from fedask.simulations.report.palette import DASHES, PAPER, hues
 from fedask.simulations.report.quantity import count, percent, plural
+from fedask.simulations.report.ranking import left_out
 
+CURVES_CSS = (Path(__file__).with_name("templates") / "curves.css").read_text("utf-8")
+_MARGIN, _HEAD, _FOOT = 16, 44, 28  # around a drawing that is a file, in its units
 _LINE_HEIGHT = 18.0  # of text, in units of the drawing
 _LETTER = 7.7  # width of a bold letter, in the same units
 _MOST_ROOM = 290  # for names, before the drawing grows
@@ -78,27 +87,32 @@ class Drawing:
         self._y_ticks = accuracy_ticks(curves, target)
         self._most = float(max(most, 1))
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return width and height, in the drawing's own units."""
+        return self._frame.width, self._frame.height
+
     def render(self) -> str:
         """Return the ``<svg>`` element."""
-        frame = self._frame
         ends = "; ".join(
             f"{curve.name} ends at {percent(curve.mean[-1])}, {curve.note}"
             for curve in self._curves
         )
-        label = escape(f"Learning curves, accuracy over labels bought: {ends}.")
-        box = f"0 0 {frame.width} {frame.height}"
-        parts = [
-            f'<svg class="{frame.name}" viewBox="{box}" role="img"',
-            f' aria-label="{label}">',
-            *self._axes(),
-            *(self._band(curve) for curve in in_focus(self._curves, self._hues)),
-            *self._goal(),
-            *(self._line(curve) for curve in self._curves),
-            *self._marks(),
-        ]
-        if frame.named:
-            parts += self._names()
-        return "\n".join([*parts, "</svg>"])
+        label = f"Learning curves, accuracy over labels bought: {ends}."
+        box = "0 0 {} {}".format(*self.size)
+        head = f'<svg class="{self._frame.name}" viewBox="{box}" role="img"'
+        head += f' aria-label="{escape(label)}">'
+        return "\n".join([head, *self.parts(), "</svg>"])
+
+    def parts(self) -> Iterable[str]:
+        """Yield what is inside the element."""
+        yield from self._axes()
+        yield from (self._band(c) for c in in_focus(self._curves, self._hues))
+        yield from self._goal()
+        yield from (self._line(curve) for curve in self._curves)
+        yield from self._marks()
+        if self._frame.named:
+            yield from self._names()
 
     def _x(self, labels: float) -> float:
         frame = self._frame
@@ -184,17 +198,46 @@ class Drawing:
             yield f'<g class="h{hue}">{_text(x, y + 5, curve.ending, "name")}</g>'
 
 
-# In place of a swatch, so that names stand in one column.
-BLANK = '<svg class="swatch" viewBox="0 0 26 10" aria-hidden="true"></svg>'
+def write_curves(summary: ComparisonSummary, path: Path) -> None:
+    """Draw accuracy over labels bought into an SVG file of its own.
 
+    Its style is inside, its background white. Of many arms some are drawn, and the
+    drawing says which.
 
-def swatch(hue: int) -> str:
-    """Draw a short piece of an arm's line, for legends and tables."""
-    dash = " ".join(str(length) for length in DASHES[hue]) or "none"
-    return (
-        f'<svg class="swatch h{hue}" viewBox="0 0 26 10" aria-hidden="true">'
-        f'<path class="line" stroke-dasharray="{dash}" d="M1 5H25"/></svg>'
-    )
+    Parameters
+    ----------
+    summary
+        With at least one finished cycle.
+    path
+        The file; replaced if it exists.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    curves, table, some = curves_of(summary), hues(summary), left_out(summary)
+    drawing = Drawing(WIDE, curves, table, summary["target_accuracy"])
+    notes = [f"drawn: {some}"] if some else []
+    if len(in_focus(curves, table)) < len(curves):
+        notes.append("bands and rings: the best and the reference")
+    title = summary["name"] + (" (interrupted)" if summary["partial"] else "")
+    width, height = drawing.size[0] + 2 * _MARGIN, drawing.size[1] + _HEAD + _FOOT
+    # Not every program that shows a drawing knows variables.
+    css = re.sub(r"var\(--(\w+)\)", lambda name: PAPER[name[1]], CURVES_CSS)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"',
+        f' viewBox="0 0 {width} {height}">',
+        f"<style>{css}svg{{font-family:system-ui,sans-serif}}</style>",
+        f'<rect width="{width}" height="{height}" fill="{PAPER["paper"]}"/>',
+        _text(_MARGIN, _HEAD - 18, title, "title"),
+        f'<g transform="translate({_MARGIN} {_HEAD})">',
+        *drawing.parts(),
+        "</g>",
+        _text(_MARGIN, height - 10, "; ".join(notes), "tick"),
+        "</svg>\n",
+    ]
+    replace_file(path, "\n".join(parts).encode())
 
 
 def _text(x: float, y: float, text: str, kind: str) -> str:

@@ -17,6 +17,8 @@ from fedask.common.errors import ConfigError
 from fedask.common.registry import load_attr, nearest
 from fedask.simulations.runtimes.runtime import Apps
 
+__all__ = ["Program", "open_program"]
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fedask.common.arrays import model_version
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, StoreError
-from fedask.common.weights import model_version
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, MODEL, SERVER, replace_file
 from fedask.simulations.fleet.devices import asked as asked_on_disk
 from fedask.simulations.fleet.tasks import task_of
@@ -20,6 +20,8 @@ from fedask.simulations.run.checks import check_scenario, evaluation_of
 from fedask.simulations.run.diversity import diversities
 from fedask.simulations.runtimes.processes import end
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
+
+__all__ = ["simulate"]
 
 RESULT = "result.json"
 

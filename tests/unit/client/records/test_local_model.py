@@ -5,9 +5,9 @@ import pytest
 
 from fedask.client.learning.training.local_model_settings import LocalModelSettings
 from fedask.client.records.local_model import LocalModelRecord, fresh_answers, is_newest
+from fedask.common.arrays import model_version
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
-from fedask.common.weights import model_version
 
 A, B, C = (Uid(letter * 32) for letter in "abc")
 SHARED = {"weight": np.ones(3, np.float32)}

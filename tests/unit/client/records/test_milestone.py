@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fedask.client.labelling.web.gain_hint import gain_of
-from fedask.client.labelling.web.hints import Gain
+from fedask.client.labelling.web.hints import Gain, gain_of
 from fedask.client.records.milestone import (
     FURTHEST,
     Milestone,

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import DeviceId, content_uid, hash_uids
 from fedask.common.policies.global_cut import GlobalCut
 from fedask.common.policies.policy import FleetSum, draws_ticket, make_policy
-from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
 MODEL = "0123456789abcdef"

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId, content_uid
 from fedask.common.policies.local_topk import LocalTopk
 from fedask.common.policies.policy import FleetSum
-from fedask.common.records import Cut
 from fedask.common.sections import AskConfig
 
 MODEL = "0123456789abcdef"

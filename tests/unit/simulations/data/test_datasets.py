@@ -1,12 +1,11 @@
 import gzip
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec
+from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -77,13 +76,9 @@ def write_npz(path: Path, **arrays: Any) -> DataConfig:  # noqa: ANN401
 
 
 def put_digits(raw: bytes | None, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = root / "datasets" / "data"
-    folder.mkdir(parents=True)
     if raw is not None:
-        (folder / "digits.csv.gz").write_bytes(raw)
-    spec = ModuleSpec("sklearn", None, is_package=True)
-    spec.submodule_search_locations = [str(root)]
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
+        (root / "digits.csv.gz").write_bytes(raw)
+    monkeypatch.setattr(resources, "files", lambda _name: root)
 
 
 def parts(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -204,33 +199,15 @@ def test_digits_do_not_import_scikit_learn() -> None:
     assert done.returncode == 0
 
 
-def test_digits_without_scikit_learn_say_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-
-    with pytest.raises(DataError, match=r"pip install 'fedask\[simulation\]'"):
-        load_dataset(DataConfig(), 0)
-
-
 @pytest.mark.parametrize(
-    "raw", [None, b"no gzip", pack(b"1,2,3\n"), pack(b"a,b\n"), pack(b"1,2\n3\n")]
+    "raw", [None, b"", b"no gzip", pack(b"1,2,3\n"), pack(b"a,b\n")]
 )
 def test_damaged_digits_are_refused(
     raw: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_digits(raw, tmp_path, monkeypatch)
 
-    with pytest.raises(DataError, match=r"cannot read the digits.*digits\.csv\.gz"):
-        load_dataset(DataConfig(), 0)
-
-
-def test_digits_without_a_row_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_digits(b"", tmp_path, monkeypatch)
-
-    with pytest.raises(DataError, match=r"digits has samples of shape \(0, 8, 8\)"):
+    with pytest.raises(DataError, match=r"digits\.csv\.gz"):
         load_dataset(DataConfig(), 0)
 
 

@@ -130,7 +130,7 @@ class Index(IndexFile):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending in one short transaction, as others use the file too."""
+        """Write what is pending, in one short transaction: others use the file too."""
         if not self._pending and not self._looks:
             return
         with self._transaction() as db:

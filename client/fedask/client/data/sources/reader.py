@@ -24,6 +24,8 @@ from fedask.common.ids import Uid, bytes_uid, content_uid, stable_seed
 
 Raw = NDArray[Any] | str
 
+__all__ = ["FileReader", "FormatReader", "FoundSample"]
+
 
 class FoundSample(NamedTuple):
     """A sample of a file.

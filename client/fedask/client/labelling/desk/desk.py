@@ -344,8 +344,8 @@ class Desk:
             Who asks: they see their own, and not which were controls. None: the site.
         """
         if annotator is None:
-            return self._store.annotations(limit, None)
-        mine = self._store.annotations(limit, parse_annotator(annotator))
+            return self._store.newest(limit, None)
+        mine = self._store.newest(limit, parse_annotator(annotator))
         return [replace(annotation, control=False) for annotation in mine]
 
     def near(self, uid: Uid) -> list[Uid]:
@@ -358,6 +358,6 @@ class Desk:
     def _open(self) -> Iterator[tuple[SampleTransaction, datetime]]:
         """Begin a transaction in which no lease is over or too long."""
         now = self._clock.now()
-        with self._store.book() as book:
+        with self._store.transaction() as book:
             self._leases.tidy(book, now)
             yield book, now

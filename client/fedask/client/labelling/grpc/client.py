@@ -30,6 +30,8 @@ from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
 from fedask.common.registry import nearest
 
+__all__ = ["LabellingClient"]
+
 _T = TypeVar("_T", bound=Message)
 _SERVICE = pb.DESCRIPTOR.services_by_name["Labelling"].full_name
 _HEALTH = "/grpc.health.v1.Health/Check"
@@ -68,9 +70,11 @@ class LabellingClient:
 
     Examples
     --------
-    >>> with LabellingClient("unix:/run/fedask/desk", "ann") as client:
-    ...     for sample in client.tasks(window=3, content=True):
-    ...         client.label(sample, ask_person(sample.parts))
+    With a service running, and ``ask_person`` an app's own::
+
+        with LabellingClient("unix:/run/fedask/desk", "ann") as client:
+            for sample in client.tasks(window=3, content=True):
+                client.label(sample, ask_person(sample.parts))
     """
 
     def __init__(
@@ -83,8 +87,7 @@ class LabellingClient:
         timeout_s: float = 30.0,
         pause: Callable[[float], None] = sleep,
     ) -> None:
-        line = connect(address, token, tls)
-        self._channel, self._metadata = line.channel, line.metadata
+        self._channel, self._metadata = connect(address, token, tls)
         self._annotator = annotator
         self._timeout_s = timeout_s
         self._pause = pause

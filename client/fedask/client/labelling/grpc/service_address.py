@@ -1,12 +1,9 @@
-"""Where a labelling service listens. Read by its settings, its server and its client.
+"""Where a labelling service listens. Read by its settings, server and client."""
 
-Never looks a name up: what counts as this machine is decided by the text alone.
-"""
-
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedask.client.base.loopback import is_loopback
 from fedask.common.errors import ConfigError
 
 _SCHEME = "unix:"
@@ -59,12 +56,7 @@ class ServiceAddress:
     @property
     def is_local(self) -> bool:
         """Whether nobody on another machine can reach it."""
-        if self.path is not None or self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.path is not None or is_loopback(self.host)
 
     @property
     def target(self) -> str:

@@ -18,9 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.labelstudio.account import Account, Asides, bring_in
-from fedask.client.labelling.labelstudio.exchange_file import open_capped, write_whole
+from fedask.client.labelling.labelstudio.capped_file import open_capped
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
     class_of,
@@ -69,13 +70,13 @@ def export_table(
     """
     said = [
         answer
-        for answer in reversed(store.annotations(_EVERY, None))
+        for answer in reversed(store.newest(_EVERY, None))
         if answer.undone is None and not answer.control
     ]
-    with store.book() as book:
+    with store.transaction() as book:
         may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
     usable = [answer for answer in said if may[answer.uid]]
-    write_whole(path, _lines(_row(answer, classes) for answer in usable))
+    write_private(path, _lines(_row(answer, classes) for answer in usable))
     done = ExportedTable(answers=len(usable), aside=len(said) - len(usable))
     _log.info("annotations_exported", extra=done._asdict())
     return done

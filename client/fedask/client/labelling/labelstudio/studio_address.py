@@ -3,7 +3,6 @@
 The token is in no repr and in no message; nor is an address that may hold a password.
 """
 
-import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from fedask.client.base.loopback import is_loopback
 from fedask.client.base.private_file import read_private
 from fedask.common.errors import ConfigError
 
@@ -60,7 +60,7 @@ class StudioAddress:
             # Not the address: a password may stand in it.
             msg = "the address of a labelling server has no user, query or fragment"
             raise ConfigError(msg)
-        if url.scheme == "http" and not self.plain and not _is_loopback(url.host):
+        if url.scheme == "http" and not self.plain and not is_loopback(url.host):
             msg = f"{self.url!r:.80}: http to another machine shows samples and token "
             msg += "to whoever is in between: use https, or allow it explicitly"
             raise ConfigError(msg)
@@ -75,15 +75,6 @@ class StudioAddress:
         A legacy token is sent as it is.
         """
         return self.token.count(".") == _JWT_PARTS - 1
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_plain(text: str) -> bool:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
-from fedask.client.labelling.labelstudio.exchange_file import read_capped, write_whole
+from fedask.client.labelling.labelstudio.capped_file import open_capped
 from fedask.client.labelling.labelstudio.labelling_config import Field
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
@@ -88,9 +89,9 @@ def export_tasks(shelf: TaskExport, which: Which, path: Path) -> ExportedTasks:
             seen.append(task.fields)
         yield b"\n]\n" if seen else b"[]\n"
 
-    write_whole(path, lines())
+    write_private(path, lines())
     if config:
-        write_whole(path.with_suffix(".xml"), [config.encode()])
+        write_private(path.with_suffix(".xml"), [config.encode()])
     _log.info("tasks_exported", extra={"tasks": len(seen), "aside": asides.count})
     return ExportedTasks(
         tasks=len(seen),
@@ -123,7 +124,8 @@ def import_annotations(
         If the disk refuses.
     """
     asides = Asides()
-    told = parse(read_capped(path, most), str(path))
+    with open_capped(path, most) as file:
+        told = parse(file.read(most), str(path))
     samples = read_tasks(told, reading, asides, str(path))
     refuse_wrong(desk, samples, str(path))
     return bring_in(desk, samples, asides)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fedask.client.labelling.labelstudio.exchange_file import write_whole
+from fedask.client.base.private_file import write_private
 from fedask.client.labelling.labelstudio.labelling_config import (
     TIME,
     Field,
@@ -83,7 +83,7 @@ class TaskContent:
             more = _OF_SOUND if part.medium is Medium.AUDIO else ""
             return f"data:{part.medium.value}{more};base64,{encoded}"
         name = f"{uid}-{number}.{_SUFFIX[part.medium]}"
-        write_whole(self._folder / name, [part.content])
+        write_private(self._folder / name, [part.content])
         return _LOCAL + quote(f"{self._served.strip('/')}/{name}".lstrip("/"))
 
 

@@ -8,6 +8,8 @@ from typing_extensions import override
 from fedask.client.records.label_queue import ORACLE, Item
 from fedask.common.ids import Annotator, Uid
 
+__all__ = ["Oracle"]
+
 SKIP = -1  # "I cannot say"; the sample is never asked again
 
 

@@ -7,6 +7,7 @@ anything, a second secret that only the page itself can send.
 import hmac
 import logging
 import secrets
+import threading
 from asyncio import to_thread
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fedask.client.labelling.web.attempts import Attempts
-from fedask.client.labelling.web.entry_link import EntryLink
 from fedask.client.labelling.web.logins import Logins
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import Session, Sessions, csrf_of
 from fedask.common.clock import Clock
 from fedask.common.ids import Annotator, parse_annotator
 
+_TOKEN_BYTES = 24
 CSRF_HEADER = "x-csrf-token"
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,47 @@ class SignIn:
 
     cookie: str
     wait: timedelta = timedelta(0)
+
+
+class EntryLink:
+    """The link that lets in whoever has it, once: for a page without logins.
+
+    Other users of the same machine can connect to loopback, but do not know the link.
+    Once used it is void, and a new one is announced, so that what stands in a browser's
+    history or a list of processes is worth nothing.
+
+    Parameters
+    ----------
+    announce
+        Called with each new token: shows the owner of the process where to go. Never a
+        log.
+    tokens
+        Makes one.
+    """
+
+    def __init__(
+        self,
+        announce: Callable[[str], None],
+        tokens: Callable[[], str] = lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+    ) -> None:
+        self._announce = announce
+        self._tokens = tokens
+        self._lock = threading.Lock()
+        self._token = tokens()
+
+    def show(self) -> None:
+        """Announce the token that is valid now."""
+        self._announce(self._token)
+
+    def use(self, token: str) -> bool:
+        """Return whether this is the token; if so, it is void from now on."""
+        with self._lock:
+            expected, sent = self._token.encode(), token.encode("utf-8", "replace")
+            if not hmac.compare_digest(expected, sent):
+                return False
+            self._token = self._tokens()
+        self.show()
+        return True
 
 
 class PageAuth:
@@ -85,12 +127,12 @@ class PageAuth:
         self._name = "__Host-fedask" if settings.tls else f"fedask{port}"
         self._form_name = "__Host-fedask-form" if settings.tls else f"fedask-form{port}"
 
-    def find(self, request: Request) -> Session | None:
+    def session(self, request: Request) -> Session | None:
         """Return who is signed in."""
         cookie = request.cookies.get(self._name, "")
         return self._sessions.find(cookie, self._stamp) if cookie else None
 
-    def known(self, request: Request) -> Annotator:
+    def annotator(self, request: Request) -> Annotator:
         """Return who asks.
 
         Raises
@@ -98,12 +140,12 @@ class PageAuth:
         SignedOutError
             If nobody is signed in.
         """
-        session = self.find(request)
+        session = self.session(request)
         if session is None:
             raise SignedOutError
         return session.annotator
 
-    def trusted(self, request: Request) -> Annotator:
+    def trusted_annotator(self, request: Request) -> Annotator:
         """Return who asks for a change.
 
         Raises
@@ -113,23 +155,23 @@ class PageAuth:
         ForgedError
             If it was not the page that sent this.
         """
-        who = self.known(request)
-        given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self.csrf(request).encode()):
+        who = self.annotator(request)
+        sent = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
+        if not hmac.compare_digest(sent, self.csrf_token(request).encode()):
             raise ForgedError
         return who
 
-    def csrf(self, request: Request) -> str:
+    def csrf_token(self, request: Request) -> str:
         """Return the page's own secret, for whoever is signed in."""
         return csrf_of(request.cookies.get(self._name, ""))
 
-    def follow(self, token: str) -> str | None:
+    def use_link(self, token: str) -> str | None:
         """Return the cookie for the one-time token; None if it is another."""
         if self.link is None or not self.link.use(token):
             return None
         return self._sessions.begin(parse_annotator(self._settings.annotator), "")
 
-    async def enter(self, name: str, password: str, address: str) -> SignIn:
+    async def sign_in(self, name: str, password: str, address: str) -> SignIn:
         """Sign in with name and password."""
         if self._logins is None:
             return SignIn("")
@@ -146,16 +188,16 @@ class PageAuth:
         self._attempts.succeeded(name, address)
         return SignIn(self._sessions.begin(who, stamp))
 
-    def leave(self, request: Request) -> None:
+    def sign_out(self, request: Request) -> None:
         """Sign out."""
         self._sessions.end(request.cookies.get(self._name, ""))
 
-    def let_in(self, reply: Response, cookie: str) -> None:
+    def set_session(self, reply: Response, cookie: str) -> None:
         """Give the browser its session."""
         self._set(reply, self._name, cookie)
         self._set(reply, self._form_name, "", max_age=0)
 
-    def let_out(self, reply: Response) -> None:
+    def clear_session(self, reply: Response) -> None:
         """Take the session from the browser."""
         self._set(reply, self._name, "", max_age=0)
 
@@ -171,8 +213,8 @@ class PageAuth:
     def is_own_form(self, request: Request, secret: str) -> bool:
         """Return whether a form that came back is one of ``form``."""
         cookie = request.cookies.get(self._form_name, "")
-        given = secret.encode("utf-8", "replace")
-        return bool(cookie) and hmac.compare_digest(given, csrf_of(cookie).encode())
+        sent = secret.encode("utf-8", "replace")
+        return bool(cookie) and hmac.compare_digest(sent, csrf_of(cookie).encode())
 
     def _stamp(self, annotator: str) -> str | None:
         """Return the stamp of a login; without logins there is one person, always."""

@@ -1,33 +1,34 @@
 """What the page's handlers do at the desk and with samples. No HTTP in here.
 
-Called by the app. Nobody gets to see a sample that was not given to them, nor one that
-they were given before its right to be shown ended.
+Called by ``page_app``. Nobody gets to see a sample that was not given to them, nor one
+that they were given before its right to be shown ended.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
+from fedask.client.base.worker_threads import WorkerThreads
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.web.hints import Gain, Guess, Hints
 from fedask.client.labelling.web.page_json import MAX_NEAR, Answer
-from fedask.client.labelling.web.worker import Worker
 from fedask.client.records.annotation import LabellingProgress, Lease, Receipt
 from fedask.client.records.exhibit import Exhibit, Part
 from fedask.client.records.refusal import RightEndedError
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Annotator, Uid
 
+R = TypeVar("R")
 T = TypeVar("T")
 DeskFactory = Callable[[], AbstractContextManager[Desk]]
 MAX_SHOWN = 4096  # samples per annotator that they may look at again
-MAX_KEPT_BYTES = 64 << 20  # of drawn samples
-_LOOKED_BACK = 50  # annotations, for the one to be taken back
+MAX_DRAWN_BYTES = 64 << 20  # of drawn samples
 
 
 @contextmanager
-def _opened(thing: T) -> Iterator[T]:
+def _entered(thing: T) -> Iterator[T]:
     """Enter what is a context manager, and leave it again."""
     if isinstance(thing, AbstractContextManager):
         with thing:
@@ -37,60 +38,69 @@ def _opened(thing: T) -> Iterator[T]:
 
 
 class PageHandlers:
-    """The desk and the samples, each in its own thread.
+    """The desk and the samples, each in a thread of its own.
+
+    All calls to the desk go through one thread with one connection: its transactions
+    follow each other anyway. Samples are read and drawn in another, so that a large
+    image never holds up an answer.
 
     Parameters
     ----------
     desk_factory
         Opens a desk over a connection of its own, for the thread that calls it.
     exhibit
-        Shows samples; called from one thread that is not the caller's. If it is a
-        context manager, it is entered and left there.
-    helps
-        What else there is. Gains are asked for in the thread of the desk, guesses in
-        that of the exhibit. Gains are entered and left there, as the exhibit is.
+        Shows samples. If it is a context manager, it is entered and left in its thread.
+    hints
+        Gains are asked for in the thread of the desk, and entered and left there, as
+        the exhibit is; guesses in that of the exhibit.
     """
 
     def __init__(
-        self, desk_factory: DeskFactory, exhibit: Exhibit, helps: Hints
+        self, desk_factory: DeskFactory, exhibit: Exhibit, hints: Hints
     ) -> None:
         @contextmanager
-        def at_desk() -> Iterator[Desk]:
-            with desk_factory() as desk, _opened(helps.gains):
+        def opened() -> Iterator[Desk]:
+            with desk_factory() as desk, _entered(hints.gains):
                 yield desk
 
-        self._desk = Worker("desk", at_desk)
-        self._exhibit = Worker("exhibit", lambda: _opened(exhibit))
-        self._helps = helps
+        self._desk = WorkerThreads("desk", 1, opened)
+        self._exhibit = WorkerThreads("exhibit", 1, lambda: _entered(exhibit))
+        self._hints = hints
         self._shown: dict[Annotator, OrderedDict[Uid, None]] = {}
-        self._kept: OrderedDict[Uid, tuple[Part, ...]] = OrderedDict()
+        self._drawn: OrderedDict[Uid, tuple[Part, ...]] = OrderedDict()
 
     async def open(self) -> None:
-        """Open both."""
-        await self._desk.start()
-        await self._exhibit.start()
+        """Open both. Whatever that raises is raised here."""
+        await self._at_desk(lambda _: None)
+        await self._at_exhibit(lambda _: None)
 
     async def close(self) -> None:
         """Close both, after all that was begun."""
-        await self._exhibit.stop()
-        await self._desk.stop()
+        for threads in (self._exhibit, self._desk):
+            await asyncio.to_thread(threads.shutdown)
+
+    async def _at_desk(self, work: Callable[[Desk], R]) -> R:
+        return await asyncio.wrap_future(self._desk.call(work))
+
+    async def _at_exhibit(self, work: Callable[[Exhibit], R]) -> R:
+        return await asyncio.wrap_future(self._exhibit.call(work))
 
     async def lease(self, who: Annotator, limit: int) -> list[tuple[Lease, list[Uid]]]:
         """Return what somebody holds, and the near-duplicates of each."""
-        return await self._desk.call(lambda desk: self._lease(desk, who, limit))
+        return await self._at_desk(lambda desk: self._lease(desk, who, limit))
 
     def _lease(
         self, desk: Desk, who: Annotator, limit: int
     ) -> list[tuple[Lease, list[Uid]]]:
-        given = [(lease, desk.near(lease.uid)) for lease in desk.lease(who, limit)]
+        leases = [(lease, desk.near(lease.uid)) for lease in desk.lease(who, limit)]
         shown = self._shown.setdefault(who, OrderedDict())
-        for lease, near in given:
+        for lease, near in leases:
             for uid in (lease.uid, *near[:MAX_NEAR]):
                 shown[uid] = None
                 shown.move_to_end(uid)
         while len(shown) > MAX_SHOWN:
             shown.popitem(last=False)
-        return given
+        return leases
 
     async def submit(self, who: Annotator, answer: Answer) -> Receipt:
         """Keep an answer. Near-duplicates that wait no longer are left out."""
@@ -102,7 +112,7 @@ class PageHandlers:
                 who, answer.uid, answer.token, answer.said, answer.key, also
             )
 
-        return await self._desk.call(work)
+        return await self._at_desk(work)
 
     async def undo(self, who: Annotator, key: str | None) -> Uid | None:
         """Take back somebody's last answer.
@@ -118,36 +128,23 @@ class PageHandlers:
         ProtocolError
             If they have answered something else since.
         """
-
-        def work(desk: Desk) -> Uid | None:
-            if key is None:
-                return desk.undo(who)
-            held = {lease.uid for lease in desk.lease(who, 0)}
-            for annotation in desk.history(_LOOKED_BACK, who):
-                if annotation.key == key:
-                    return annotation.uid if annotation.undone else desk.undo(who)
-                if annotation.undone is None and annotation.uid not in held:
-                    break
-            msg = "another answer was given since: take that one back first"
-            raise ProtocolError(msg)
-
-        return await self._desk.call(work)
+        return await self._at_desk(lambda desk: desk.undo(who, key))
 
     async def release(self, who: Annotator) -> None:
         """Give back all that somebody holds."""
-        await self._desk.call(lambda desk: desk.release(who))
+        await self._at_desk(lambda desk: desk.release(who))
         self._shown.pop(who, None)
 
     async def progress(self, who: Annotator) -> LabellingProgress:
         """Return how far the labelling is, for somebody to see."""
-        return await self._desk.call(lambda desk: desk.progress(who))
+        return await self._at_desk(lambda desk: desk.progress(who))
 
     async def gain(self) -> Gain | None:
         """Return what the answers have bought, if it is known and worth telling."""
-        gains = self._helps.gains
+        gains = self._hints.gains
         if gains is None:
             return None
-        return await self._desk.call(lambda _: gains.gain())
+        return await self._at_desk(lambda _: gains.gain())
 
     async def parts(self, who: Annotator, uid: Uid) -> tuple[Part, ...]:
         """Return what somebody is shown of a sample.
@@ -162,7 +159,7 @@ class PageHandlers:
             If it cannot be read.
         """
         await self._check_shown(who, uid)
-        return await self._exhibit.call(lambda exhibit: self._drawn(exhibit, uid))
+        return await self._at_exhibit(lambda exhibit: self._draw(exhibit, uid))
 
     async def guess(self, who: Annotator, uid: Uid) -> Guess | None:
         """Return what the model takes a sample for, if it says.
@@ -175,10 +172,10 @@ class PageHandlers:
             If it may not be shown any more.
         """
         await self._check_shown(who, uid)
-        guesses = self._helps.guesses
+        guesses = self._hints.guesses
         if guesses is None:
             return None
-        return await self._exhibit.call(lambda _: guesses.guess(uid))
+        return await self._at_exhibit(lambda _: guesses.guess(uid))
 
     async def _check_shown(self, who: Annotator, uid: Uid) -> None:
         if uid not in self._shown.get(who, ()):
@@ -187,20 +184,20 @@ class PageHandlers:
             msg = "this sample was not given to whoever asks for it"
             raise ProtocolError(msg)
         try:
-            await self._desk.call(lambda desk: desk.check_right(uid))
+            await self._at_desk(lambda desk: desk.check_right(uid))
         except RightEndedError:
-            await self._exhibit.call(lambda _: self._kept.pop(uid, None))
+            await self._at_exhibit(lambda _: self._drawn.pop(uid, None))
             raise
 
-    def _drawn(self, exhibit: Exhibit, uid: Uid) -> tuple[Part, ...]:
+    def _draw(self, exhibit: Exhibit, uid: Uid) -> tuple[Part, ...]:
         """Return the parts, drawn once for all the requests that fetch them."""
-        if uid not in self._kept:
-            self._kept[uid] = exhibit.parts(uid)
-        self._kept.move_to_end(uid)
-        while len(self._kept) > 1 and self._kept_bytes() > MAX_KEPT_BYTES:
-            self._kept.popitem(last=False)
-        return self._kept[uid]
+        if uid not in self._drawn:
+            self._drawn[uid] = exhibit.parts(uid)
+        self._drawn.move_to_end(uid)
+        while len(self._drawn) > 1 and self._drawn_bytes() > MAX_DRAWN_BYTES:
+            self._drawn.popitem(last=False)
+        return self._drawn[uid]
 
-    def _kept_bytes(self) -> int:
-        parts = (part for each in self._kept.values() for part in each)
-        return sum(len(part.content) for part in parts) + 1024 * len(self._kept)
+    def _drawn_bytes(self) -> int:
+        parts = (part for each in self._drawn.values() for part in each)
+        return sum(len(part.content) for part in parts) + 1024 * len(self._drawn)

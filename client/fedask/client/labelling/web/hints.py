@@ -1,13 +1,28 @@
-"""What a page may show beside the samples, if the site has it. Seams, and no more.
+"""What the page shows beside samples: what answers have gained, and a model's guess.
 
-Called by the page; implemented by whoever starts it. None of it is needed to label.
+Called by the page; made by whoever starts it. A site can do without both. Nothing is
+invented: a loss, a gain that may be chance, and one that this device had no part in are
+not shown (``fedask device status`` tells the owner of all three).
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from typing_extensions import override
+
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.milestone import Change, recent_change
+from fedask.common.clock import Clock
+from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
+
+ACCURACY = "accuracy"  # what people call it
+LEAST_POINTS = 1.0  # less may be chance: of 300 held-out samples, three
+LEAST_ANSWERS = 5  # of this device: people are to see what *their* answers did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +95,55 @@ class Hints:
 
     gains: Gains | None = None
     guesses: Guesses | None = None
+
+
+def gain_of(change: Change | None) -> Gain | None:
+    """Return what there is to be shown of a change; None if that is nothing."""
+    if change is None:
+        return None
+    if change.points < LEAST_POINTS or change.answers < LEAST_ANSWERS:
+        return None
+    return Gain(measure=ACCURACY, points=change.points, since=change.first.at)
+
+
+class StoreGains(Gains, AbstractContextManager["StoreGains"]):
+    """Gains of the device whose store this is; to be entered in the thread that asks.
+
+    Parameters
+    ----------
+    opened
+        Opens the store.
+    clock
+        Says how long ago a milestone is.
+    """
+
+    def __init__(
+        self, opened: Callable[[], AbstractContextManager[DeviceStore]], clock: Clock
+    ) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._stack = ExitStack()
+        self._store: DeviceStore | None = None
+
+    @override
+    def __enter__(self) -> Self:
+        self._store = self._stack.enter_context(self._opened())
+        return self
+
+    @override
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._store = None
+        self._stack.close()
+
+    @override
+    def gain(self) -> Gain | None:
+        if self._store is None:
+            msg = "the gains are closed: enter them first"
+            raise StoreError(msg)
+        change = recent_change(self._store.milestones.all(), self._clock.now())
+        return gain_of(change)

@@ -13,14 +13,14 @@ import hmac
 import json
 import os
 import secrets
-import tempfile
 import threading
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedask.common.errors import ConfigError, StoreError
+from fedask.client.base.private_file import write_private
+from fedask.common.errors import ConfigError
 from fedask.common.ids import Annotator, parse_annotator
 
 MIN_PASSWORD, MAX_PASSWORD = 12, 256  # characters
@@ -185,29 +185,5 @@ def _write(path: Path, logins: Mapping[str, _Login]) -> None:
         name: {"salt": each.salt.hex(), "scrypt": each.digest.hex()}
         for name, each in sorted(logins.items())
     }
-    write_private(path, {"format": _FORMAT, "logins": rows})
-
-
-def write_private(path: Path, content: object) -> None:
-    """Replace a JSON file, whole or not at all; only its owner can read it.
-
-    Raises
-    ------
-    StoreError
-        If the disk refuses.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(  # made with mode 600
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            try:
-                json.dump(content, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as err:
-        msg = f"cannot write {path}: {err.strerror}"
-        raise StoreError(msg) from err
+    kept = {"format": _FORMAT, "logins": rows}
+    write_private(path, [json.dumps(kept, indent=1).encode()])

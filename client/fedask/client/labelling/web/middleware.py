@@ -8,6 +8,8 @@ import logging
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedask.client.labelling.web.page_settings import PageSettings
@@ -57,46 +59,47 @@ class SecurityMiddleware:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        headers = {
-            k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]
-        }
         is_static = scope["path"].startswith("/static/")
         reply = _Reply(send, "no-cache" if is_static else "no-store")
-        refused = self._refusal(scope, headers)
+
+        async def refuse(status: int, reason: str) -> None:
+            if not reply.begun:
+                # Closed, whatever else the client was about to send.
+                refusal = PlainTextResponse(reason, status, {"connection": "close"})
+                await refusal(scope, receive, reply.send)
+
+        refused = self._refusal(scope["method"], Headers(scope=scope))
         if refused is not None:
             _log.warning("page refused a request", extra={"status": refused[0]})
-            await reply.refuse(*refused)
+            await refuse(*refused)
             return
         body = _Body(receive, self._max_bytes)
         try:
             await self._app(scope, body.receive, reply.send)
         except RequestTooLargeError:
-            await reply.refuse(413, "too large")
+            await refuse(413, "too large")
         except Exception as err:  # noqa: BLE001  (whatever it is, nothing of it leaves)
             # Neither its message nor its traceback: both may quote what a person sent.
             _log.error("page failed", extra={"error": type(err).__name__})
-            await reply.refuse(500, "something went wrong at the device")
+            await refuse(500, "something went wrong at the device")
 
-    def _refusal(
-        self, scope: Scope, headers: Mapping[str, str]
-    ) -> tuple[int, str] | None:
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         """Return status and reason, or None for a request that may pass."""
-        many = [name for name, _ in scope["headers"]].count(b"host") != 1
-        host = headers.get("host", "")
-        if many or _name_of(host) not in self._hosts:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or _name_of(hosts[0]) not in self._hosts:
             return 421, "this host name is not one of the page's"
-        if scope["method"] not in _METHODS:
+        if method not in _METHODS:
             return 405, "no such method"
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdecimal() and len(length) < 16):  # noqa: PLR2004  (digits of a length)
             return 400, "no such length"
         if int(length) > self._max_bytes:
             return 413, "too large"
-        if scope["method"] == "POST" and not self._is_own(headers, host):
+        if method == "POST" and not self._is_own(headers, hosts[0]):
             return 403, "sent by another page"
         return None
 
-    def _is_own(self, headers: Mapping[str, str], host: str) -> bool:
+    def _is_own(self, headers: Headers, host: str) -> bool:
         """Return whether the page itself sent it; other ports are others as well."""
         origin = headers.get("origin")
         site = headers.get("sec-fetch-site", "same-origin")
@@ -129,33 +132,15 @@ class _Reply:
     def __init__(self, send: Send, cache: str) -> None:
         self._send = send
         self._wanted = {**HEADERS, "cache-control": cache}
-        self._begun = False
+        self.begun = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._begun = True
-            own = {name.lower() for name, _ in message.get("headers", [])}
-            extra = [
-                (name.encode(), value.encode())
-                for name, value in self._wanted.items()
-                if name.encode() not in own
-            ]
-            message = {**message, "headers": [*message.get("headers", []), *extra]}
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in self._wanted.items():
+                headers.setdefault(name, value)
         await self._send(message)
-
-    async def refuse(self, status: int, reason: str) -> None:
-        if self._begun:
-            return
-        body = reason.encode()
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),  # whatever else it was about to send
-        ]
-        await self.send(
-            {"type": "http.response.start", "status": status, "headers": headers}
-        )
-        await self.send({"type": "http.response.body", "body": body})
 
 
 def _name_of(host: str) -> str:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from fedask.client.base.private_file import read_private
 from fedask.client.labelling.web.page_settings import PageSettings
@@ -31,7 +31,7 @@ def address_of(settings: PageSettings, token: str = "") -> str:
     return f"{scheme}://{host}:{settings.port}{query}"
 
 
-def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
+def server_of(app: Starlette, settings: PageSettings) -> uvicorn.Server:
     """Return the server of a page, not yet running.
 
     Raises
@@ -74,9 +74,9 @@ def server_of(app: FastAPI, settings: PageSettings) -> uvicorn.Server:
 
 
 def serve(
-    app: FastAPI,
+    app: Starlette,
     settings: PageSettings,
-    server: Callable[[FastAPI, PageSettings], uvicorn.Server] = server_of,
+    server: Callable[[Starlette, PageSettings], uvicorn.Server] = server_of,
 ) -> None:
     """Run a page until SIGTERM or Ctrl-C.
 

@@ -5,13 +5,13 @@ or look at samples, who should not.
 """
 
 import dataclasses
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedask.client.base.loopback import is_address, is_loopback
 from fedask.client.base.prefixed_settings import check_kind, settings_under
 from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
@@ -78,7 +78,7 @@ class PageSettings:
         self._check_access()
         parse_annotator(self.annotator)
         for name in (self.host, *self.names):
-            if not _is_address(name) and _HOST_NAME.fullmatch(name) is None:
+            if not is_address(name) and _HOST_NAME.fullmatch(name) is None:
                 msg = f"page: {name!r:.80} is no host name or address"
                 raise ConfigError(msg)
         for name, ok in (
@@ -159,24 +159,9 @@ class PageSettings:
         return frozenset(name.lower() for name in every)
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can connect to an address."""
-    return host == "localhost" or (
-        _is_address(host) and ipaddress.ip_address(host).is_loopback
-    )
-
-
 def _read(key: str, value: object, wanted: object) -> object:
     """Return a value of the node configuration as the type of a field."""
     check_kind(key, value, {int: int, float: float}.get(wanted, str))  # type: ignore[call-overload]
     if wanted == tuple[str, ...]:
         return tuple(each.strip() for each in str(value).split(","))
     return Path(str(value)) if wanted == Path | None else value
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from fedask.client.labelling.web.logins import write_private
+from fedask.client.base.private_file import write_private
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Annotator, parse_annotator
@@ -146,7 +146,8 @@ class Sessions:
                 key: [s.annotator, s.stamp, s.born.isoformat(), s.used.isoformat()]
                 for key, s in self._open.items()
             }
-            write_private(self._path, {"format": 1, "sessions": rows})
+            kept = json.dumps({"format": 1, "sessions": rows}, indent=1)
+            write_private(self._path, [kept.encode()])
 
 
 def csrf_of(cookie: str) -> str:

@@ -14,6 +14,8 @@ from typing_extensions import override
 from fedask.common.errors import ConfigError
 from fedask.common.registry import make
 
+__all__ = ["Batcher", "Shortlist"]
+
 _HERE = "fedask.client.learning.batchers"
 BATCHERS = {
     "top": f"{_HERE}.score_batchers:Top",

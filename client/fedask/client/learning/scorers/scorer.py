@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from fedask.client.records.query_outcome import OutcomeHistory
 from fedask.common.errors import ConfigError
 
+__all__ = ["PredictionView", "Scorer", "ScoringContext"]
+
 Floats = NDArray[np.float32]
 
 

@@ -14,6 +14,8 @@ from fedask.client.records.arrival_pace import ControllerState
 from fedask.common.registry import make
 from fedask.common.sections import StreamConfig
 
+__all__ = ["Arrival", "Controller"]
+
 CONTROLLERS = {
     "biqf": "fedask.client.learning.stream.biqf:Biqf",
     "split": "fedask.client.learning.stream.split_controller:Split",

@@ -32,9 +32,9 @@ from fedask.client.learning.training.sgd import (
     TrainingResult,
     batches,
 )
+from fedask.common.arrays import MAX_VALUE
 from fedask.common.model import check_logits
 from fedask.common.sections import TrainConfig
-from fedask.common.weights import MAX_VALUE
 
 _FEWEST = 6  # below, stacking costs more than it saves
 _MOST = 256  # above, nothing more is saved

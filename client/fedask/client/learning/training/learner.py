@@ -26,12 +26,13 @@ from fedask.client.learning.training.sgd import (
     batches,
 )
 from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
+from fedask.common.arrays import Arrays, are_sane
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
-from fedask.common.weights import Arrays, ArraySpec, are_sane
+from fedask.common.weights import ArraySpec
 
 Floats = NDArray[np.float32]
 

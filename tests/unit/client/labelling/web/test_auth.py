@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedask.client.labelling.web.attempts import FORGOTTEN, FREE, LONGEST_WAIT, Attempts
-from fedask.client.labelling.web.entry_link import EntryLink
+from fedask.client.labelling.web.auth import EntryLink
 from fedask.client.labelling.web.logins import Logins, add_login, remove_login
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import MAX_SESSIONS, Sessions, csrf_of
