@@ -1,6 +1,6 @@
 """What people say about a sample, and when that settles it. Pure: no store, no clock.
 
-Called by ``sheet`` and the desk. An *opinion* is an annotation that still stands and
+Called by ``SampleRecord`` and the desk. An *opinion* is an annotation that still stands and
 was asked for its own sake: not taken back, not a control.
 """
 
