@@ -5,6 +5,7 @@ starts another program (EPS would).
 """
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +16,6 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.npy import decode_npy
-from fedask.client.data.sources.pnm import channels_first, decode_pnm
 from fedask.client.data.sources.reader import FileReader
 from fedask.common.errors import ConfigError
 
@@ -24,6 +24,9 @@ PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".w
 PNM_SUFFIXES = (".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _GREY = {"1", "L", "LA"}
+# "P5" or "P6", then width, height and largest value, with white space and comments.
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+_HEADER = re.compile(rb"P([56])" + (_GAP + rb"(\d{1,9})") * 2 + _GAP + rb"(\d{1,5})\s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +111,49 @@ def _check_size(size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         msg = f"has {size[0]} x {size[1]} pixels, more than {MAX_PIXELS}"
         raise BrokenSampleError(msg)
+
+
+def decode_pnm(data: bytes) -> NDArray[np.uint8]:
+    """Return the first image of a binary PGM or PPM file.
+
+    Parameters
+    ----------
+    data
+        Content of the file; at most 255 levels.
+
+    Returns
+    -------
+    NDArray
+        (h, w) uint8 of a PGM, (3, h, w) of a PPM, in [0, 255].
+
+    Raises
+    ------
+    BrokenSampleError
+        If it is no such image, or is cut short.
+    """
+    header = _HEADER.match(data[:4096])
+    if header is None:
+        msg = "is no binary PGM or PPM image"
+        raise BrokenSampleError(msg)
+    kind, width, height, levels = (int(group) for group in header.groups())
+    if not 0 < levels <= 255 or not width * height:  # noqa: PLR2004  (one byte a value)
+        msg = f"is an image of {width} x {height} with {levels} levels"
+        raise BrokenSampleError(msg)
+    channels = 3 if kind == 6 else 1  # noqa: PLR2004  (P6)
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=header.end())
+    count = width * height * channels
+    if len(pixels) < count:
+        msg = "is cut short"
+        raise BrokenSampleError(msg)
+    image = pixels[:count].reshape(height, width, channels)
+    if levels != 255:  # noqa: PLR2004  (one byte a value)
+        scaled = image.astype(np.uint32) * 255 // levels
+        image = np.minimum(scaled, 255).astype(np.uint8)
+    return channels_first(image)
+
+
+def channels_first(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn (h, w, 1) into (h, w) and (h, w, 3) into (3, h, w), as torch wants it."""
+    if image.shape[2] == 1:
+        return image[:, :, 0]
+    return np.ascontiguousarray(image.transpose(2, 0, 1))

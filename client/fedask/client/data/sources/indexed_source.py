@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
-from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.reader import FormatReader, stack
+from fedask.client.data.sources.reader import FileContents, FormatReader, stack
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError
-from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.indexed_source import (
     OTHER_FORM,
     NoSamplesError,
@@ -22,6 +21,7 @@ from fedask.client.data.sources.indexed_source import (
     commonest,
 )
 from fedask.client.data.sources.reader import (
+    FileContents,
     FileReader,
     FoundSample,
     check_finite,

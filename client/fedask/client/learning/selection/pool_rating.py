@@ -4,7 +4,6 @@ Called by the device in a scoring round, and by the stream for what has just arr
 Writes scores and the models that scorers look through; never asks and never trains.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,6 @@ from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
 from fedask.common.sections import MAX_CAPACITY, AskConfig
-from fedask.common.task import Task
 
 ASKABLE_AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once more
 
@@ -135,12 +133,10 @@ class PoolRater:
         predictor = run.predictor(self._store, needs, cycle)
         if run.scenario.ask.calibrate:
             predictor.calibrate(self._pool, items)
-        context = predictor.scoring_context(
-            self._pool, items, class_counts(items, run.task)
-        )
+        context = predictor.scoring_context(self._pool, items)
 
         def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
-            view = predictor.described(predictor.view(uids, raw), context)
+            view = predictor.view(uids, raw, context)
             return view if grouper is None else grouper.grouped(view)
 
         return look, context
@@ -184,12 +180,6 @@ def present(pool: Pool, items: Sequence[Item]) -> list[Item]:
     """Return the items whose samples are in the pool: those a model may look at."""
     here = pool.has([item.uid for item in items])
     return [item for item, ok in zip(items, here.tolist(), strict=True) if ok]
-
-
-def class_counts(items: Sequence[Item], task: Task) -> IntArray:
-    """Count labels per class: (c,)."""
-    labels = Counter(item.label for item in items)
-    return np.array([labels[c] for c in range(task.num_classes)])
 
 
 def labels_left(config: AskConfig, items: Sequence[Item]) -> int:

@@ -4,6 +4,7 @@ Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward 
 ``bald`` one per model of the committee. Never changes the loaded model.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -115,13 +116,23 @@ class Predictor:
                 past = past[:-1]
             self._past = past[-scenario.ask.committee :]
 
-    @property
-    def num_classes(self) -> int:
-        """Return c of the task."""
-        return self._task.num_classes
+    def view(
+        self,
+        uids: NDArray[np.str_],
+        raw: NDArray[Any],
+        context: ScoringContext | None = None,
+    ) -> PredictionView:
+        """Return the view of a batch.
 
-    def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
-        """Return the view of a batch: uids (n,) and raw samples (n, ...)."""
+        Parameters
+        ----------
+        uids
+            (n,) str.
+        raw
+            (n, ...) the samples.
+        context
+            With it, the view has the scores of the experts, if they are needed.
+        """
         if not self._needs and self._temperature == 1.0:  # common, and fast
             return PredictionView(
                 uids=uids, salt=self.salt, probs=self._learner.predict(raw)
@@ -138,20 +149,15 @@ class Predictor:
                 filled["draws"] = np.stack([self._probs(m) for m in members])
         if "costs" in self._needs:
             filled["costs"] = self._costs(raw)
-        return PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
+        view = PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
+        if context is None or "descriptors" not in self._needs:
+            return view
+        return replace(view, descriptors=self.experts.describe(view, context))
 
     @property
     def experts(self) -> Experts:
         """The experts of the scenario."""
         return make_experts(self._scenario.ask.experts)
-
-    def described(
-        self, view: PredictionView, context: ScoringContext
-    ) -> PredictionView:
-        """Return the view with the scores of the experts, if they are needed."""
-        if "descriptors" not in self._needs:
-            return view
-        return replace(view, descriptors=self.experts.describe(view, context))
 
     def levels(self, pool: Pool, context: ScoringContext) -> Floats:
         """Return the mean score that each expert gives the pool: (q,) float32.
@@ -195,7 +201,7 @@ class Predictor:
         each, their scores may be compared. These labels were trained on: with few of
         them the temperature hardly leaves 1.
         """
-        labels = {i.uid: i.label for i in _here(pool, items) if i.label is not None}
+        labels = {i.uid: i.label for i in items if i.label is not None}
         if labels:
             logits = self._learner.look(pool.load(list(labels)))[0]
             targets = np.array(list(labels.values()), dtype=np.int64)
@@ -206,20 +212,16 @@ class Predictor:
             return self._learner.softmax(logits)
         return calibrated(logits, self._temperature)
 
-    def scoring_context(
-        self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]
-    ) -> ScoringContext:
+    def scoring_context(self, pool: Pool, items: Sequence[Item]) -> ScoringContext:
         """Return what scorers may know besides the batch.
 
         Parameters
         ----------
         items
-            Everything ever asked.
-        counts
-            (c,) labels per class.
+            Everything ever asked of which the pool has the sample.
         """
         filled: dict[str, Any] = {}
-        items = _here(pool, items)
+        labels = Counter(item.label for item in items)
         targets = [-1 if i.label is None else i.label for i in items]
         if items and _ANCHORS & self._needs:
             raw = pool.load([item.uid for item in items])
@@ -238,14 +240,10 @@ class Predictor:
             kept = self._store.query_outcomes.all()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return ScoringContext(
-            counts=counts, targets=np.array(targets, dtype=np.int64), **filled
+            counts=np.array([labels[c] for c in range(self._task.num_classes)]),
+            targets=np.array(targets, dtype=np.int64),
+            **filled,
         )
-
-
-def _here(pool: Pool, items: Sequence[Item]) -> Sequence[Item]:
-    """Return the items whose samples were not dropped from the pool."""
-    dropped = pool.dropped
-    return [item for item in items if item.uid not in dropped] if dropped else items
 
 
 def _same(one: Arrays, two: Arrays | None) -> bool:

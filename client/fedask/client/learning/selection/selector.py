@@ -18,10 +18,12 @@ from fedask.client.learning.selection.first_questions import (
     first_by_hash,
     view_candidates,
 )
-from fedask.client.learning.selection.outcome_recorder import OutcomeRecorder
+from fedask.client.learning.selection.outcome_recording import (
+    record_outcomes,
+    record_questions,
+)
 from fedask.client.learning.selection.pool_rating import (
     ASKABLE_AGAIN,
-    class_counts,
     labels_left,
     present,
 )
@@ -42,7 +44,6 @@ class Selector:
         self._device_id = device_id
         self._pool = pool
         self._store = store
-        self._recorder = OutcomeRecorder(pool, store.query_outcomes)
 
     def apply(self, cut: Cut, run: RunContext) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
@@ -82,17 +83,17 @@ class Selector:
             items = present(self._pool, items)
             if run.scenario.ask.calibrate:
                 predictor.calibrate(self._pool, items)
-            context = predictor.scoring_context(
-                self._pool, items, class_counts(items, run.task)
-            )
-            self._recorder.asked(uids, cut.cycle, predictor, context)
+            context = predictor.scoring_context(self._pool, items)
+            store = self._store.query_outcomes
+            record_questions(self._pool, store, uids, cut.cycle, predictor, context)
         self._store.queue.add(cut.cycle, uids)
 
     def answered(self, items: Sequence[Item], cycle: int, run: RunContext) -> None:
         """Learn from answers that have come, before they are trained on."""
         if "history" in run.scorer.needs:
             here = present(self._pool, items)
-            self._recorder.answered(here, cycle, run.learner)
+            store = self._store.query_outcomes
+            record_outcomes(self._pool, store, here, cycle, run.learner)
 
     def _keep(self, cut: Cut, run: RunContext) -> None:
         """Keep the cut for samples that arrive under it; before it is applied.
@@ -159,9 +160,7 @@ class Selector:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
             items = present(self._pool, self._store.queue.items())
-            context = predictor.scoring_context(
-                self._pool, items, class_counts(items, run.task)
-            )
+            context = predictor.scoring_context(self._pool, items)
             fields["anchors"] = context.anchors if items else None
         if "local_probs" in needs:
             fields["local_probs"] = run.learner.softmax(view.local_logits)
