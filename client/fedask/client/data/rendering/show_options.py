@@ -66,7 +66,7 @@ def _show(root: Path, kind: str, options: Mapping[str, Any]) -> Show:
         if options.get("window"):
             show = Show(medium=Medium.SERIES, names=show.names)
     if "show" in options:
-        show = show.told(str(options["show"]))
+        show = show.overridden(str(options["show"]))
     if show.medium is Medium.AUDIO and not show.rate_hz:
         rate_hz = int(options.get("rate", 0)) or _rate_hz(root)
         show = Show(medium=Medium.AUDIO, rate_hz=rate_hz)

@@ -61,7 +61,7 @@ class Show:
     rate_hz: int = 0
     names: tuple[str, ...] = ()
 
-    def told(self, text: str) -> "Show":
+    def overridden(self, text: str) -> "Show":
         """Return this with the medium that the option ``show`` names.
 
         Raises
@@ -152,6 +152,13 @@ def medium_of(array: NDArray[Any]) -> Medium:
     Bytes in two or three dimensions are an image. A table of numbers is a window of
     readings if it is longer than wide with few columns, and an image otherwise. A row
     of a few numbers is best read; of many, best drawn.
+
+    Examples
+    --------
+    >>> medium_of(np.zeros((28, 28), dtype=np.uint8)).name
+    'IMAGE'
+    >>> medium_of(np.zeros((200, 3), dtype=np.float32)).name
+    'SERIES'
     """
     if array.dtype.kind not in "biuf":
         return Medium.TEXT

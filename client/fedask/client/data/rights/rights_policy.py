@@ -141,6 +141,20 @@ class RightsPolicy:
         ------
         ConfigError
             As ``load``, without the path.
+
+        Examples
+        --------
+        >>> policy = RightsPolicy.parse(b'''
+        ... [defaults]
+        ... consent = "yes"
+        ... [[rule]]
+        ... when = {licence = "cc-by-*", consent = "yes"}
+        ... may = ["score", "show", "train"]
+        ... ''')
+        >>> policy.rights(Provenance(licence="cc-by-4.0", consent="yes")) == ASK
+        True
+        >>> policy.rights(Provenance(licence="cc-by-4.0", consent="withdrawn"))
+        <Right.NONE: 0>
         """
         try:
             tables = tomllib.loads(data.decode())

@@ -99,7 +99,7 @@ class IndexedSource(DataSource):
         self._form, self._others = "", np.zeros(0, dtype=np.int64)
         forms = np.frombuffer(total.forms, dtype=np.int32)
         rows = self._of_one_form(forms)
-        self._uids = _spelt(total.uids, rows)
+        self._uids = _hex_uids(total.uids, rows)
         if len(rows) < len(forms):
             self._others = np.setdiff1d(np.arange(len(forms)), rows)
         self._rows = rows
@@ -237,12 +237,12 @@ def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:
     return min(counts, key=lambda form: (-counts[form], named.get(form, ""), form))
 
 
-def _spelt(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+def _hex_uids(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:
     """Return the uids of some rows as (m,) str of hex digits."""
     raw = np.frombuffer(uids, dtype=np.uint8).reshape(-1, 16)
-    spelt = np.empty(len(rows), dtype="<U32")
+    written = np.empty(len(rows), dtype="<U32")
     for start in range(0, len(rows), _PIECE):
         digits = raw[rows[start : start + _PIECE]].tobytes().hex().encode()
         wide = np.frombuffer(digits, dtype=np.uint8).astype("<u4")
-        spelt[start : start + _PIECE] = wide.view("<U32")
-    return spelt
+        written[start : start + _PIECE] = wide.view("<U32")
+    return written

@@ -57,7 +57,7 @@ class JoinedSource(DataSource):
         # By name: the order in which they were written is no part of a sample.
         self._parts = {name: parts[name] for name in sorted(parts)}
         keys = {name: part.keys() for name, part in self._parts.items()}
-        once = {name: _once(column) for name, column in keys.items()}
+        once = {name: _unique_keys(column) for name, column in keys.items()}
         common, *others = (found for found, _ in once.values())
         for found in others:
             common = np.intersect1d(common, found, assume_unique=True)
@@ -120,7 +120,9 @@ class JoinedSource(DataSource):
         return broken
 
 
-def _once(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _unique_keys(
+    keys: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the keys that occur once, ascending, and their rows."""
     found, at, counts = np.unique(keys, return_index=True, return_counts=True)
     return found[counts == 1], at[counts == 1]

@@ -96,7 +96,13 @@ def _mono(pcm: bytes, width: int, channels: int) -> NDArray[np.float32]:
 
 
 def fitted(sound: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Cut a sound to so many frames, or let it end in silence."""
+    """Cut a sound to so many frames, or let it end in silence.
+
+    Examples
+    --------
+    >>> fitted(np.ones(2, dtype=np.float32), 3)
+    array([1., 1., 0.], dtype=float32)
+    """
     sample = np.zeros(frames, dtype=np.float32)
     sample[: len(sound)] = sound[:frames]
     return sample

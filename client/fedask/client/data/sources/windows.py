@@ -43,6 +43,18 @@ class WindowReader(FormatReader):
         other; "" makes every row a window.
     id
         Column that names the sample, for joined sources; by default ``window``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fedask.client.base.regular_file import walk
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> log = "hand,x,y" + chr(10) + "1,0,0" + chr(10) + "1,0,1" + chr(10) + "2,5,5"
+    >>> written = (folder / "log.csv").write_text(log)
+    >>> (file,) = walk(folder, WindowReader.suffixes)
+    >>> [found.form for found in WindowReader(window="hand").scan(file)]
+    ['float32 2x2', 'float32 1x2']
     """
 
     columns: str = ""

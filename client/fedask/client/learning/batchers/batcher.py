@@ -182,6 +182,11 @@ def make_batcher(name: str) -> Batcher:
     ------
     ConfigError
         If the name is unknown (the nearest is named).
+
+    Examples
+    --------
+    >>> make_batcher("distinct+cluster").needs == {"features", "anchors"}
+    True
     """
     if name.startswith(DISTINCT):
         inner = make_batcher(name.removeprefix(DISTINCT))

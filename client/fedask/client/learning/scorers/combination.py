@@ -53,6 +53,11 @@ def parse(text: str) -> list[Term]:
     ConfigError
         If a part is empty, a number is not positive, a term has no scorer, or a scorer
         stands twice in one term.
+
+    Examples
+    --------
+    >>> parse("0.7 * margin + 0.3 * typicality ^ 2 * entropy")[1]
+    Term(weight=0.3, powers={'typicality': 2.0, 'entropy': 1.0})
     """
     terms = []
     for part in text.split("+"):

@@ -59,6 +59,14 @@ def consequence(probs: Reals, costs: Reals) -> Scores:
     ----------
     Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, section 1.
     Margineantu, "Active cost-sensitive learning", IJCAI 2005.
+
+    Examples
+    --------
+    To overlook a tumour costs ten times as much as a false alarm:
+
+    >>> costs = np.array([[0.0, 1.0], [10.0, 0.0]])  # [true, decided]
+    >>> consequence(np.array([[0.95, 0.05], [0.05, 0.95]]), costs).round(2)
+    array([0.5 , 0.05], dtype=float32)
     """
     classes = probs.shape[1]
     worst = _worst_of_most_cautious(costs, classes)

@@ -152,6 +152,12 @@ def coverage(features: Reals, sample: Reals, labelled: Reals, radius: float) -> 
     ----------
     Yehuda, Dekel, Hacohen and Weinshall, "Active learning through a covering lens",
     NeurIPS 2022, section 3 (ProbCover).
+
+    Examples
+    --------
+    >>> pool = np.array([[0.0], [0.1], [0.2], [9.0]])
+    >>> coverage(pool, pool, labelled=pool[3:], radius=0.5)
+    array([0.75, 0.75, 0.75, 0.  ], dtype=float32)
     """
     _check_positive("radius", radius)
     scores = np.zeros(len(features), dtype=np.float32)

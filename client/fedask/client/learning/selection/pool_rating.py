@@ -6,13 +6,11 @@ Writes scores and the models that scorers look through; never asks and never tra
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.scorer import (
-    PredictionView,
     ScoringContext,
 )
 from fedask.client.learning.selection.grouping import Grouper
@@ -115,10 +113,10 @@ class PoolRater:
             Says their groups; None: the predicted classes.
         """
         gone = {item.uid for item in items if item.state not in ASKABLE_AGAIN}
-        look, context = self._eyes(cycle, run, items, grouper)
-        return score_pool(samples, gone, look, run.scorer, context, keep=keep)
+        make_view, context = self._views_and_context(cycle, run, items, grouper)
+        return score_pool(samples, gone, make_view, run.scorer, context, keep=keep)
 
-    def _eyes(
+    def _views_and_context(
         self,
         cycle: int,
         run: RunContext,
@@ -134,12 +132,10 @@ class PoolRater:
         if run.scenario.ask.calibrate:
             predictor.calibrate(self._pool, items)
         context = predictor.scoring_context(self._pool, items)
-
-        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
-            view = predictor.view(uids, raw, context)
-            return view if grouper is None else grouper.grouped(view)
-
-        return look, context
+        view = partial(predictor.view, context=context)
+        if grouper is None:
+            return view, context
+        return (lambda uids, raw: grouper.grouped(view(uids, raw))), context
 
     def _waiting(
         self, scored: Scored, cycle: int, run: RunContext, items: Sequence[Item]
@@ -154,8 +150,8 @@ class PoolRater:
         if not uids and not similarity:
             return None
         part = self._pool.part(uids)
-        look, context = self._eyes(cycle, run, items)
-        again = score_pool(part, (), look, run.scorer, context, keep=len(part))
+        make_view, context = self._views_and_context(cycle, run, items)
+        again = score_pool(part, (), make_view, run.scorer, context, keep=len(part))
         pairs: list[tuple[Uid, Uid]] = []
         if similarity:
             both = [

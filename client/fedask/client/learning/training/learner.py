@@ -64,7 +64,7 @@ class Learner:
         self._loss = Loss(task, config.logit_shift)
         self._cohort = Cohort(self._model, self._loss, config, task.num_classes)
         self._encoder: list[torch.Tensor] | None = None  # what warm-up trains
-        self._loaded: Arrays | None = None
+        self.loaded: Arrays | None = None  # by ``load``
         self._moved = False  # whether training has left the loaded weights
 
     def load(self, arrays: Arrays) -> None:
@@ -72,15 +72,15 @@ class Learner:
 
         They must not change while they are loaded; the same object again costs nothing.
         """
-        self._moved = self._moved or arrays is not self._loaded
-        self._loaded = arrays
+        self._moved = self._moved or arrays is not self.loaded
+        self.loaded = arrays
         self._return()
 
     def _return(self) -> None:
         """Restore the loaded weights."""
-        if self._moved and self._loaded is not None:
+        if self._moved and self.loaded is not None:
             for name, view in self._views.items():
-                np.copyto(view, self._loaded[name])
+                np.copyto(view, self.loaded[name])
         self._moved = False
 
     @property
@@ -185,19 +185,14 @@ class Learner:
         self._return()
         rows = [i for i, each in enumerate(jobs) if isinstance(each, TrainingJob)]
         cold = [each for each in jobs if isinstance(each, TrainingJob)]
-        found = self._cohort.train(cold, self._alone)
-        return {rows[index]: trained for index, trained in found.items()}
+        results = self._cohort.train(cold, self._alone)
+        return {rows[index]: trained for index, trained in results.items()}
 
     def _alone(self, job: TrainingJob) -> TrainingResult:
         """Train one job, then restore the loaded weights for the next one."""
         trained = self.train(job)
         self._return()
         return trained
-
-    @property
-    def loaded(self) -> Arrays | None:
-        """The arrays that were loaded last."""
-        return self._loaded
 
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return class probabilities of a raw batch: (n, c) float32.
