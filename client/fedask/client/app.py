@@ -246,9 +246,10 @@ class _Handler:
 
             return open_device(task, scenario, context)
         if "partition-id" not in context.node_config:
-            msg = "the node has neither a site nor a partition-id: give the SuperNode "
-            msg += "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "the node has neither a site nor a partition-id: give the SuperNode "
+                "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
+            )
         return _simulated()(task, scenario, context)
 
 
@@ -262,8 +263,9 @@ def _simulated() -> OpenDevice:
     """Load what opens a device of a simulation, from the package that declares it."""
     fleets = declared(FLEETS)
     if SIMULATED not in fleets:
-        msg = "simulated devices are not installed: pip install 'fedask[simulation]'"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "simulated devices are not installed: pip install 'fedask[simulation]'"
+        )
     open_device: OpenDevice = load_attr(fleets[SIMULATED])
     return open_device
 

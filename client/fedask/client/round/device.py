@@ -156,8 +156,9 @@ class Device:
         config = run.scenario.train
         tick = config.tick(ask.cycle, ask.step)
         if self._present is not None and not self._present(tick):
-            msg = f"{self.device_id} misses round {tick + config.warmup + 1}"
-            raise UnavailableError(msg)
+            raise UnavailableError(
+                f"{self.device_id} misses round {tick + config.warmup + 1}"
+            )
         if ask.warms_up:
             return self._warm(run, ask.step, prox)
         self._note_accuracy(ask)
@@ -208,8 +209,9 @@ class Device:
         """
         config = run.scenario.train
         if step >= config.warmup:
-            msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
+            )
         plan = self._planner.plan_warmup(run, step, prox)
         items = self.store.queue.items()
         return BegunRound(

@@ -79,9 +79,10 @@ def train_offline(
         return None
     learner = run.learner
     if ArraySpec.of(models[-1]) != learner.spec:
-        msg = "the model in the store is not one of this task: if the app has a new "
-        msg += "model, the next round brings it; was the store made for another task?"
-        raise StoreError(msg)
+        raise StoreError(
+            "the model in the store is not one of this task: if the app has a new "
+            "model, the next round brings it; was the store made for another task?"
+        )
     learner.load(models[-1])
     begun = device.begin(run, Ask(cycle=cycle, step=0), prox=0.0)
     if not isinstance(begun.job, TrainingJob):  # it has nothing to train on
@@ -94,8 +95,9 @@ def train_offline(
         usable=arrays is not None,
     )
     if not device.store.local_model.put(record, arrays):
-        msg = "a sample was erased while the own model was trained on it"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            "a sample was erased while the own model was trained on it"
+        )
     return record
 
 

@@ -53,8 +53,9 @@ def shows_of(options: Mapping[str, Any]) -> dict[str, Show]:
     if kind != JOINED:
         return {ONLY: _show(root, kind, options)}
     if "show" in options:
-        msg = f"show = {options['show']!r:.40}: say it for each part, in {root}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"show = {options['show']!r:.40}: say it for each part, in {root}"
+        )
     # A part has no parts of its own.
     return {name: shows_of(part)[ONLY] for name, part in joined_parts(root).items()}
 

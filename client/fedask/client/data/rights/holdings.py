@@ -40,10 +40,11 @@ def read_rights(node: Mapping[str, object]) -> RightsPolicy | None:
         If it names none, or the policy cannot be used.
     """
     if "rights" not in node:
-        msg = "this device's --node-config has no rights: name a policy file, "
-        msg += 'rights="/srv/rights.toml", or say rights="open" if every sample may be '
-        msg += "scored, shown to people and trained on without end"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "this device's --node-config has no rights: name a policy file, "
+            'rights="/srv/rights.toml", or say rights="open" if every sample may be '
+            "scored, shown to people and trained on without end"
+        )
     rights = str(node["rights"])
     return None if rights == OPEN else RightsPolicy.load(Path(rights))
 

@@ -158,8 +158,7 @@ def _add_described(table: _ProvenanceTable, source: DataSource) -> None:
         return
     for name, column in source.described().items():
         if name not in FIELDS:
-            msg = f"the data brings a field {name!r}" + nearest(name, FIELDS)
-            raise DataError(msg)
+            raise DataError(f"the data brings a field {name!r}" + nearest(name, FIELDS))
         texts, which = np.unique(column, return_inverse=True)
         table.add([parse_fields({name: text}) for text in texts.tolist()], which)
 
@@ -245,11 +244,9 @@ def _read(path: Path, folder: str) -> _StatementFile:
             try:
                 _add_row(file, texts)
             except DataError as err:
-                msg = f"{path}, line {line}: {err}"
-                raise DataError(msg) from err
+                raise DataError(f"{path}, line {line}: {err}") from err
     except (OSError, BrokenSampleError) as err:
-        msg = f"cannot read {path}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read {path}: {err}") from err
     return file
 
 
@@ -265,16 +262,17 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     with closing(file):
         for name in columns:
             if name not in {*KEYS, *FIELDS}:
-                msg = f"{path}: no column {name!r}" + nearest(name, {*KEYS, *FIELDS})
-                raise DataError(msg)
+                raise DataError(
+                    f"{path}: no column {name!r}" + nearest(name, {*KEYS, *FIELDS})
+                )
         if not set(KEYS) & set(columns):
-            msg = f"{path}: needs a column file, id or uid, to say what rows are about"
-            raise DataError(msg)
+            raise DataError(
+                f"{path}: needs a column file, id or uid, to say what rows are about"
+            )
         for number, row in enumerate(csv_rows(file, len(columns))):
             if row.cells is None or number == MAX_ROWS:
                 reason = row.reason or f"is one of more than {MAX_ROWS}"
-                msg = f"{path}, line {row.line}: {reason}"
-                raise DataError(msg)
+                raise DataError(f"{path}, line {row.line}: {reason}")
             yield row.line, dict(zip(columns, row.cells, strict=True))
 
 
@@ -288,19 +286,16 @@ def _add_row(file: _StatementFile, texts: Mapping[str, str]) -> None:
     """
     place_of = {key: texts[key] for key in KEYS if texts.get(key)}
     if len(place_of) != 1:
-        msg = f"fill exactly one of the columns {', '.join(KEYS)}"
-        raise DataError(msg)
+        raise DataError(f"fill exactly one of the columns {', '.join(KEYS)}")
     ((key, name),) = place_of.items()
     stated = {n: text for n, text in texts.items() if n in FIELDS}
     if (key, name) == ("file", "*"):
         if file.folder_wide is not None:
-            msg = "* stands twice in this file"
-            raise DataError(msg)
+            raise DataError("* stands twice in this file")
         file.folder_wide = parse_fields(stated)
     elif name in file.place_of[key]:
         # Without the name: the message may leave the device.
-        msg = f"this {key} stands twice in this file"
-        raise DataError(msg)
+        raise DataError(f"this {key} stands twice in this file")
     else:
         code = file.codes.setdefault(tuple(stated.values()), len(file.statements))
         if code == len(file.statements):

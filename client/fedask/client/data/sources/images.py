@@ -52,15 +52,14 @@ class ImageReader(FileReader):
 
     def __post_init__(self) -> None:
         if self.mode not in {"", "grey", "rgb"}:
-            msg = f"mode = {self.mode!r} must be 'grey' or 'rgb'"
-            raise ConfigError(msg)
+            raise ConfigError(f"mode = {self.mode!r} must be 'grey' or 'rgb'")
         if min(self.width, self.height) < 0 or (self.width > 0) != (self.height > 0):
-            msg = f"width = {self.width} and height = {self.height} must be given "
-            msg += "together, in pixels"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"width = {self.width} and height = {self.height} must be given "
+                "together, in pixels"
+            )
         if self.width * self.height > MAX_PIXELS:
-            msg = f"width x height must be at most {MAX_PIXELS} pixels"
-            raise ConfigError(msg)
+            raise ConfigError(f"width x height must be at most {MAX_PIXELS} pixels")
 
     @override
     def decode(self, data: bytes, suffix: str) -> NDArray[Any]:
@@ -75,9 +74,10 @@ class ImageReader(FileReader):
         try:
             from PIL import Image, ImageOps  # noqa: PLC0415  (optional)
         except ImportError as err:
-            msg = "images other than .npy, .pgm and .ppm need Pillow: "
-            msg += "pip install 'fedask[images]'"
-            raise ConfigError(msg) from err
+            raise ConfigError(
+                "images other than .npy, .pgm and .ppm need Pillow: "
+                "pip install 'fedask[images]'"
+            ) from err
         try:
             with warnings.catch_warnings():
                 # Decompression bombs, above all; a damaged EXIF part does no harm.
@@ -94,23 +94,26 @@ class ImageReader(FileReader):
         except BrokenSampleError:
             raise
         except Exception as err:  # decoders raise anything
-            msg = f"is no image that can be decoded: {err!s:.200}"
-            raise BrokenSampleError(msg) from err
+            raise BrokenSampleError(
+                f"is no image that can be decoded: {err!s:.200}"
+            ) from err
         return channels_first(pixels.reshape(*pixels.shape[:2], -1))
 
     def _mode_of(self, mode: str) -> str:
         """Return Pillow's name of what an image in ``mode`` is turned into."""
         if mode.startswith(("I", "F")):  # Pillow would clip, not scale
-            msg = "has more than 8 bits per channel: turn it into 8 bits, or a .npy"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(
+                "has more than 8 bits per channel: turn it into 8 bits, or a .npy"
+            )
         grey = mode in _GREY if not self.mode else self.mode == "grey"
         return "L" if grey else "RGB"
 
 
 def _check_size(size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
-        msg = f"has {size[0]} x {size[1]} pixels, more than {MAX_PIXELS}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"has {size[0]} x {size[1]} pixels, more than {MAX_PIXELS}"
+        )
 
 
 def decode_pnm(data: bytes) -> NDArray[np.uint8]:
@@ -133,18 +136,17 @@ def decode_pnm(data: bytes) -> NDArray[np.uint8]:
     """
     header = _HEADER.match(data[:4096])
     if header is None:
-        msg = "is no binary PGM or PPM image"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("is no binary PGM or PPM image")
     kind, width, height, levels = (int(group) for group in header.groups())
     if not 0 < levels <= 255 or not width * height:  # noqa: PLR2004  (one byte a value)
-        msg = f"is an image of {width} x {height} with {levels} levels"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"is an image of {width} x {height} with {levels} levels"
+        )
     channels = 3 if kind == 6 else 1  # noqa: PLR2004  (P6)
     pixels = np.frombuffer(data, dtype=np.uint8, offset=header.end())
     count = width * height * channels
     if len(pixels) < count:
-        msg = "is cut short"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("is cut short")
     image = pixels[:count].reshape(height, width, channels)
     if levels != 255:  # noqa: PLR2004  (one byte a value)
         scaled = image.astype(np.uint32) * 255 // levels

@@ -163,8 +163,9 @@ class IndexedSource(DataSource):
         broken = self.broken()
         first = f": {broken[0].name} {broken[0].reason}" if broken else ""
         if not len(self._rows):
-            msg = f"no samples in {self._root}: {len(broken)} set aside{first}"
-            raise NoSamplesError(msg)
+            raise NoSamplesError(
+                f"no samples in {self._root}: {len(broken)} set aside{first}"
+            )
         if broken:
             _log.warning("%s: %d set aside%s", self._root, len(broken), first)
 
@@ -222,14 +223,14 @@ class IndexedSource(DataSource):
             read = self._reader.read(file, self._places[inner])
             for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
                 if found != uid:
-                    msg = f"holds another sample than {uid} by now"
-                    raise BrokenSampleError(msg)  # noqa: TRY301  (one way out for all)
+                    raise BrokenSampleError(f"holds another sample than {uid} by now")  # noqa: TRY301  (one way out for all)
                 yield sample
         except (BrokenSampleError, OSError) as err:
             self._look.index.forget(self._source, file.name)
-            msg = f"{self._root}: {file.name} has changed since it was looked at "
-            msg += f"({err}); it is looked at anew the next time"
-            raise DataError(msg) from err
+            raise DataError(
+                f"{self._root}: {file.name} has changed since it was looked at "
+                f"({err}); it is looked at anew the next time"
+            ) from err
 
 
 def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:

@@ -177,8 +177,7 @@ def check_finite(sample: NDArray[Any]) -> None:
         If a number is not finite.
     """
     if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
-        msg = "holds NaN or infinity"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("holds NaN or infinity")
 
 
 def identified(sample: Raw) -> tuple[Uid, Raw]:

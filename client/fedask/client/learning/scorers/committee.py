@@ -221,8 +221,9 @@ def _scaled(
     """Score some rows at a time: disagreement (t, r, c) -> (r,), over its bound."""
     members, samples, classes = draws.shape
     if members < _FEWEST_MEMBERS:
-        msg = f"a committee of {members} cannot disagree: keep two models or more"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"a committee of {members} cannot disagree: keep two models or more"
+        )
     scores = np.zeros(samples, dtype=np.float32)
     if classes == 1:
         return scores

@@ -219,8 +219,9 @@ def _by_columns(
         If the matrix has no column, or is none.
     """
     if rows.ndim != _MATRIX_AXES or rows.shape[1] == 0:
-        msg = f"predictions have shape {rows.shape}: they must be (samples, classes)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"predictions have shape {rows.shape}: they must be (samples, classes)"
+        )
     count, width = rows.shape
     result = np.empty(count, dtype=np.float32)
     step = max(1, _BLOCK_NUMBERS // width)

@@ -54,13 +54,15 @@ def check_given(needs: frozenset[str], task: Task, scenario: Scenario) -> None:
     """
     needs = with_experts(needs, scenario.ask.experts)
     if "costs" in needs and not scenario.ask.cost:
-        msg = "the scorer weighs costs, but ask.cost names no function that tells "
-        msg += "them: ask.cost = 'package.module:attr'"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "the scorer weighs costs, but ask.cost names no function that tells "
+            "them: ask.cost = 'package.module:attr'"
+        )
     if "consequences" in needs and task.consequences is None:
-        msg = "the task has no consequences: give Task(consequences=...), a matrix "
-        msg += "of what it costs to predict the column when the row is true"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "the task has no consequences: give Task(consequences=...), a matrix "
+            "of what it costs to predict the column when the row is true"
+        )
 
 
 class Predictor:
@@ -190,8 +192,9 @@ class Predictor:
     def _costs(self, raw: NDArray[Any]) -> Floats:
         costs = np.asarray(load_attr(self._cost_name)(raw), dtype=np.float32)
         if costs.shape != (len(raw),) or not (costs > 0).all():
-            msg = f"ask.cost must give a positive number per sample, not {costs!r:.80}"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"ask.cost must give a positive number per sample, not {costs!r:.80}"
+            )
         return costs / np.float32(self._cost_unit)
 
     def calibrate(self, pool: Pool, items: Sequence[Item]) -> None:

@@ -210,5 +210,6 @@ def check_label(uid: Uid, label: int, num_classes: int) -> None:
         With the sample and the label.
     """
     if not 0 <= label < num_classes:
-        msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
-        raise DataError(msg)
+        raise DataError(
+            f"sample {uid}: label {label} is not one of {num_classes} classes"
+        )

@@ -147,9 +147,10 @@ def vote(
         try:
             given = np.asarray(function(raw.copy()))
         except Exception as err:  # whatever a user's function may raise
-            msg = f"{who}: labelling function {name!r} failed on {len(raw)} samples: "
-            msg += f"{type(err).__name__}: {err}"
-            raise DataError(msg) from err
+            raise DataError(
+                f"{who}: labelling function {name!r} failed on {len(raw)} samples: "
+                f"{type(err).__name__}: {err}"
+            ) from err
         _check_votes(
             given, len(raw), num_classes, f"{who}: labelling function {name!r}"
         )
@@ -159,14 +160,16 @@ def vote(
 
 def _check_votes(given: NDArray[Any], count: int, num_classes: int, what: str) -> None:
     if given.shape != (count,) or given.dtype.kind not in "iu":
-        msg = f"{what} returned {said.dtype} of shape {said.shape} for {count} samples:"
-        msg += f" it must return integers of shape ({count},)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{what} returned {given.dtype} of shape {given.shape} for {count} samples:"
+            f" it must return integers of shape ({count},)"
+        )
     wrong = given[(given < ABSTAIN) | (given >= num_classes)]
     if len(wrong):
-        msg = f"{what} returned {int(wrong[0])}: it must return a class, 0 to "
-        msg += f"{num_classes - 1}, or {ABSTAIN} to abstain"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{what} returned {int(wrong[0])}: it must return a class, 0 to "
+            f"{num_classes - 1}, or {ABSTAIN} to abstain"
+        )
 
 
 def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -> Votes:

@@ -151,8 +151,9 @@ class Learner:
             pairs = zip(self._params, used, strict=True)
             self._encoder = [param for param, grad in pairs if grad is not None]
         if not self._encoder:
-            msg = "train.warmup: the model has nothing to train before its last layer"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "train.warmup: the model has nothing to train before its last layer"
+            )
         return self._encoder
 
     def _loss_of(
@@ -239,8 +240,7 @@ class Learner:
         checked: Floats = logits.float().numpy()
         # Minus infinity is a class that the model rules out; NaN fails the comparison.
         if not float(checked.max(initial=-inf)) < inf:
-            msg = "the global model gives NaN or infinity"
-            raise ProtocolError(msg)
+            raise ProtocolError("the global model gives NaN or infinity")
         return checked
 
     def to_inputs(self, raw: NDArray[Any]) -> torch.Tensor:
