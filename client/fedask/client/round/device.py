@@ -184,7 +184,7 @@ class Device:
             return self._warm(run, ask.step, prox)
         self._note_accuracy(ask)
         refused, counted = "", None
-        if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
+        if ask.cut is not None and ask.cut.cycle > self.store.cuts.last_cycle():
             refused = self._selector.apply(ask.cut, run)
         items = self._collect(run, ask.cycle, tick)
         self._selector.answered(items, ask.cycle, run)
@@ -208,8 +208,10 @@ class Device:
         """Keep how good the model of the last cycle was, if the server tells."""
         if ask.accuracy is None or self._clock is None:
             return
-        trained = sum(item.state is ItemState.TRAINED for item in self.store.items())
-        self.store.put_milestone(
+        trained = sum(
+            item.state is ItemState.TRAINED for item in self.store.queue.items()
+        )
+        self.store.milestones.put(
             Milestone(
                 cycle=ask.cycle - 1,
                 accuracy=ask.accuracy,
@@ -231,7 +233,7 @@ class Device:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
         plan = self._planner.plan_warmup(run, step, prox)
-        items = self.store.items()
+        items = self.store.queue.items()
         return BegunRound(
             items=items,
             labelled=self._usable(items),
@@ -273,7 +275,7 @@ class Device:
                 if item.state is ItemState.LABELLED and item.label is not None
             }
         if fresh or begun.training != self._recorded:
-            self.store.trained(fresh, begun.training)
+            self.store.queue.trained(fresh, begun.training)
             self._recorded = begun.training
 
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
@@ -285,7 +287,7 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = self._planner.not_dropped(self._usable(self.store.items()))
+        labelled = self._planner.not_dropped(self._usable(self.store.queue.items()))
         if not labelled:
             return 0.0, 0
         learner.load(arrays)
@@ -295,26 +297,26 @@ class Device:
 
     def _collect(self, run: RunContext, cycle: int, tick: int) -> list[Item]:
         """Expire what waited too long, take in new answers; returns the whole queue."""
-        items = self.store.items()
+        items = self.store.queue.items()
         waiting = [item for item in items if item.state in WAITING]
         if not waiting:
             return items
         patience = run.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
-            self.store.move(late, ItemState.EXPIRED, meanwhile=True)
+            self.store.queue.move(late, ItemState.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
         skipped = [uid for uid, answer in answers.items() if answer == SKIP]
-        self.store.move(skipped, ItemState.SKIPPED, meanwhile=True)
+        self.store.queue.move(skipped, ItemState.SKIPPED, meanwhile=True)
         classes = range(run.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
-            self.store.answer(good, self._oracle.name)
+            self.store.queue.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
                 check_label(uid, label, run.task.num_classes)
-        return self.store.items()
+        return self.store.queue.items()
 
     def _usable(self, items: Sequence[Item]) -> list[Item]:
         """Return what was answered and may be trained on."""
@@ -322,7 +324,7 @@ class Device:
         return self._planner.permitted(answered)
 
     def _report(self, begun: BegunRound, refused: str) -> Report:
-        items, cycle = begun.items, self.store.last_cycle()
+        items, cycle = begun.items, self.store.cuts.last_cycle()
         plain = begun.counted is None and not refused
         if plain and self._reported is not None:
             before, report = self._reported

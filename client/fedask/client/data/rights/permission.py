@@ -89,7 +89,7 @@ class SampleRights(Permits):
             self._narrow(said)
             self._idle += said.idle
         if policy.days is not None and len(uids):
-            ends = seen.seen(uids, now) + policy.days * DAY_S
+            ends = seen.first_seen(uids, now) + policy.days * DAY_S
             np.minimum(self._until, ends, out=self._until)
         self._unite(uids)
         self._past = self._until <= now.timestamp()

@@ -49,7 +49,7 @@ def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource"
     if look.payloads is None:
         msg = "data of kind 'sealed' is kept in a device's store: there is none here"
         raise ConfigError(msg)
-    listed = look.payloads.payloads()
+    listed = look.payloads.all()
     kinds = Counter(filter(None, (kind_of_suffix(each.suffix) for each in listed)))
     if not kinds:
         msg = f"no samples in the store: none of {len(listed)} payloads can be decoded"
@@ -114,7 +114,7 @@ class SealedSource(DataSource):
             return kept
         contents = FileContents()
         try:
-            data = self._store.payload(payload.uid)
+            data = self._store.content(payload.uid)
             sample = self._decode(data, payload.suffix)
             form = self._index.form(self._reader.form(sample, data))
             contents.add(FoundSample(payload.uid, (0, payload.size), ""), form)
@@ -158,7 +158,7 @@ class SealedSource(DataSource):
 
     def _sample(self, payload: Payload) -> NDArray[Any] | str:
         try:
-            return self._decode(self._store.payload(payload.uid), payload.suffix)
+            return self._decode(self._store.content(payload.uid), payload.suffix)
         except BrokenSampleError as err:
             msg = f"the payload of sample {payload.uid} cannot be decoded: {err}"
             raise DataError(msg) from err

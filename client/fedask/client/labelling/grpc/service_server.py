@@ -68,8 +68,8 @@ def desks(
     @contextmanager
     def open_desk() -> Iterator[Desk]:
         with closing(sealing.open(path, clock, "service")) as store:
-            store.keep_classes(classes)
-            turns = WriteLock(store, turn, BUSY_TIMEOUT_MS / 1e3)
+            store.classes.keep(classes)
+            turns = WriteLock(store.annotations, turn, BUSY_TIMEOUT_MS / 1e3)
             yield Desk(turns, clock, settings)
 
     return open_desk

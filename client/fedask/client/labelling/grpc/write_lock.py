@@ -41,18 +41,18 @@ class WriteLock(AnnotationStore):
 
     @contextmanager
     @override
-    def book(self) -> Iterator[SampleTransaction]:
+    def transaction(self) -> Iterator[SampleTransaction]:
         if not self._turn.acquire(timeout=self._wait_s):
             raise BusyStoreError
         try:
-            with self._store.book() as book:
-                yield book
+            with self._store.transaction() as transaction:
+                yield transaction
         finally:
             self._turn.release()
 
     @override
-    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
-        return self._store.annotations(limit, annotator)
+    def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+        return self._store.newest(limit, annotator)
 
     @override
     def progress(self, since: datetime) -> LabellingProgress:

@@ -70,11 +70,11 @@ def export_table(
     """
     said = [
         answer
-        for answer in reversed(store.annotations(_EVERY, None))
+        for answer in reversed(store.newest(_EVERY, None))
         if answer.undone is None and not answer.control
     ]
-    with store.book() as book:
-        may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
+    with store.transaction() as rows:
+        may = {uid: rows.may_show(uid, now) for uid in {v.uid for v in said}}
     usable = [answer for answer in said if may[answer.uid]]
     write_private(path, _lines(_row(answer, classes) for answer in usable))
     done = ExportedTable(answers=len(usable), aside=len(said) - len(usable))

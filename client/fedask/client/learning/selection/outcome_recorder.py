@@ -91,7 +91,7 @@ class OutcomeRecorder:
         fresh = {i.uid: i.label for i in items if i.state is ItemState.LABELLED}
         if not fresh:
             return
-        kept = self._store.query_records()
+        kept = self._store.all()
         waiting = [p.uid for p in kept if p.finding is None and p.uid in fresh]
         if not waiting:
             return
@@ -104,4 +104,4 @@ class OutcomeRecorder:
                 hit = int(row.argmax()) == label
                 found = QueryOutcome(cycle=cycle, truth=float(row[label]), hit=hit)
                 findings[uid] = found
-        self._store.put_findings(findings)
+        self._store.put_outcomes(findings)

@@ -86,13 +86,13 @@ class PoolRater:
             predictor = run.predictor(self._store, grouper.needs, ask.cycle)
             sums = grouper.tally(self._pool, predictor, present(self._pool, items))
         waiting = self._waiting(scored, ask.cycle, run, items)
-        self._store.put_scores(ask.score, scored, waiting)
+        self._store.scores.put(ask.score, scored, waiting)
         # One for samples that arrive and for the local model to begin from, and for the
         # committee as many as there were now.
         models = config.committee * (GLOBAL in run.kinds)
         models += run.scenario.stream.on or self._keeps_model
         if run.learner.loaded is not None and models:
-            self._store.put_model(GLOBAL, run.learner.loaded, keep=models)
+            self._store.models.put(GLOBAL, run.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))
         return ScoreCounts(run.policy.contribute(able, ask.cut), sums)
 
@@ -179,7 +179,7 @@ class PoolRater:
     def learned(self, trained: TrainingResult, run: RunContext) -> None:
         """Take note of an update, if scorer or batcher will look through it."""
         if LOCAL in run.kinds:
-            self._store.put_model(LOCAL, trained.arrays, keep=1)
+            self._store.models.put(LOCAL, trained.arrays, keep=1)
 
 
 def present(pool: Pool, items: Sequence[Item]) -> list[Item]:

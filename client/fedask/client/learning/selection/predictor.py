@@ -106,9 +106,9 @@ class Predictor:
         self._past: Sequence[Arrays] = ()
         kinds = model_kinds(self._needs)
         if LOCAL in kinds:
-            self._local = next(iter(store.models(LOCAL)), None)
+            self._local = next(iter(store.models.all(LOCAL)), None)
         if GLOBAL in kinds:
-            past = store.models(GLOBAL)
+            past = store.models.all(GLOBAL)
             # The newest is the loaded one itself if a round comes twice, or a sample
             # arrives after it.
             if past and _same(past[-1], learner.loaded):
@@ -235,7 +235,7 @@ class Predictor:
             filled["consequences"] = matrix
         if "history" in self._needs:
             experts, cycles = self.experts, self._scenario.ask.cycles
-            kept = self._store.query_records()
+            kept = self._store.query_outcomes.all()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return ScoringContext(
             counts=counts, targets=np.array(targets, dtype=np.int64), **filled

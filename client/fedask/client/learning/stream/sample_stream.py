@@ -144,17 +144,17 @@ class SampleStream:
             ends = self._permits.until([Uid(uid) for uid in uids.tolist()])
             here = np.array([end is not None for end in ends], dtype=np.bool_)
             uids, raw = uids[here], raw[here]
-        before, items = self._store.pace(), self._store.items()
+        before, items = self._store.arrivals.pace(), self._store.queue.items()
         pace = Pace.from_bytes(before)
-        gone = self._store.forgotten(uids.tolist())
+        gone = self._store.erasure.forgotten(uids.tolist())
         stays = ~np.isin(uids, sorted(gone))
         uids, raw = uids[stays], raw[stays]
         known = {*pace.last, *(item.uid for item in items)}
-        known |= self._store.taken([Uid(uid) for uid in uids.tolist()])
+        known |= self._store.arrivals.decided([Uid(uid) for uid in uids.tolist()])
         batch = _fresh(uids, raw, known)
         if not len(batch.uids):
             return []
-        cycle = self._store.last_cycle()
+        cycle = self._store.cuts.last_cycle()
         pace = self._up_to_date(pace, cycle, items, now)
         pace, controller, arrivals = self._meet(pace, batch, cycle, items)
         left = labels_left(self._run.scenario.ask, items)
@@ -166,7 +166,7 @@ class SampleStream:
                 asked[Uid(uid)] = origin
         pace = replace(pace, last=tuple(Uid(uid) for uid in uids.tolist()))
         kept, taken = pace.to_bytes(), [Uid(uid) for uid in batch.uids.tolist()]
-        queued = self._store.add_arrivals(cycle, asked, kept, before, taken)
+        queued = self._store.arrivals.add(cycle, asked, kept, before, taken)
         return [uid for uid in asked if uid in queued]
 
     def _up_to_date(
@@ -186,12 +186,12 @@ class SampleStream:
         draws = hash_uids(batch.uids, self._salt)
         utilities, over = np.zeros(len(draws)), np.zeros(len(draws), dtype=np.bool_)
         controller: Controller = FixedCut(self._config)
-        kept, models = self._store.scores(), self._store.models(GLOBAL)
+        kept, models = self._store.scores.last(), self._store.models.all(GLOBAL)
         if kept is not None and models:  # otherwise nothing is known: chance alone asks
             controller = self._controller
             self._load(models[-1])
             utilities, groups = self._scores(batch, cycle, items)
-            cut = self._store.cut()
+            cut = self._store.cuts.last()
             bars = self._bars(cut)
             if bars is not None:
                 utilities = utilities - bars[groups]

@@ -117,14 +117,14 @@ class AutoTier:
             (s for s in kept if s.control), key=lambda s: unit_hash("auto", seed, s.uid)
         )[:room]
         # Kept before they are asked: asked first, a kill would lose what was said.
-        self._store.put_sure([*(s for s in kept if not s.control), *controls])
-        pace = self._store.pace()
+        self._store.pseudo_labels.put([*(s for s in kept if not s.control), *controls])
+        pace = self._store.arrivals.pace()
         asked = {s.uid: QueryOrigin.CONTROL for s in controls}
-        self._store.add_arrivals(self._store.last_cycle(), asked, pace, pace)
+        self._store.arrivals.add(self._store.cuts.last_cycle(), asked, pace, pace)
 
     def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return the labels that count now, by uid: none while the tier is off."""
-        sure = self._store.sure()
+        sure = self._store.pseudo_labels.all()
         if not tier_quality(config, sure, items).on:
             return {}
         asked = {item.uid for item in items}

@@ -86,7 +86,7 @@ class TrainingPlanner:
         if not run.scenario.auto.on:
             return items
         self._tier.propose(run, items, cycle)
-        return self._store.items()
+        return self._store.queue.items()
 
     def plan(
         self,
