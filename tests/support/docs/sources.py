@@ -19,3 +19,14 @@ def trees() -> Mapping[str, ast.Module]:
             name = ".".join(part for part in parts if part != "__init__")
             found[name] = ast.parse(path.read_text(encoding="utf-8"))
     return found
+
+
+@cache
+def class_names() -> frozenset[str]:
+    """Return the name of every class."""
+    return frozenset(
+        node.name
+        for tree in trees().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    )

@@ -1,12 +1,11 @@
 """The glossary is the authority for words: the code and the glossary agree."""
 
-import ast
 import re
 from collections import Counter
 
 import pytest
 from tests.support.docs.blocks import DOCS
-from tests.support.docs.sources import trees
+from tests.support.docs.sources import class_names
 
 ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| ([^|]*) \|$", re.MULTILINE)
 # Words of an earlier vocabulary. What replaced each stands in the glossary.
@@ -21,15 +20,6 @@ def rows() -> list[tuple[str, str, str]]:
     text = (DOCS / "glossary.md").read_text(encoding="utf-8")
     found = [(a.strip(), b.strip(), c.strip()) for a, b, c in ROW.findall(text)]
     return [row for row in found if row[0] not in {"word", "---"}]
-
-
-def class_names() -> set[str]:
-    return {
-        node.name
-        for tree in trees().values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-    }
 
 
 def test_every_class_that_the_glossary_names_exists() -> None:
