@@ -20,12 +20,12 @@ from tests.support.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.audit import Audit
 from fedask.client.records.device_store import DeviceStore

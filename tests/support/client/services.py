@@ -119,8 +119,8 @@ class Place:
             return store.annotations.newest(100_000, None)[::-1]
 
     def leased(self, annotator: str) -> list[Uid]:
-        with closing(self.opened()) as store, store.annotations.transaction() as book:
-            return book.leased(annotator=Annotator(annotator))
+        with closing(self.opened()) as store, store.annotations.transaction() as rows:
+            return rows.leased(annotator=Annotator(annotator))
 
     @contextmanager
     def serving(

@@ -102,7 +102,7 @@ def train_offline(
 def _trained(
     device: Device, run: RunContext, job: TrainingJob, shared: Arrays
 ) -> Arrays | None:
-    """Train for as many rounds as a cycle has; None if it diverged."""
+    """Train for as many rounds as a cycle has; None if training diverged."""
     learner, config = run.learner, run.scenario.train
     arrays = shared
     for step in range(config.rounds):

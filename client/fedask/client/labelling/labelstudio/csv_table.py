@@ -73,8 +73,8 @@ def export_table(
         for answer in reversed(store.newest(_EVERY, None))
         if answer.undone is None and not answer.control
     ]
-    with store.transaction() as transaction:
-        may = {uid: transaction.may_show(uid, now) for uid in {v.uid for v in standing}}
+    with store.transaction() as rows:
+        may = {uid: rows.may_show(uid, now) for uid in {v.uid for v in standing}}
     usable = [answer for answer in standing if may[answer.uid]]
     write_private(path, _lines(_row(answer, classes) for answer in usable))
     done = ExportedTable(answers=len(usable), aside=len(standing) - len(usable))

@@ -85,20 +85,20 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
         ]
 
     @override
-    def sheet(self, uid: Uid) -> SampleRecord:
+    def read(self, uid: Uid) -> SampleRecord:
         return SampleRecord(
             item=self._tables.item(uid),
             annotations=tuple(
                 v for v in self._tables.annotations.values() if v.uid == uid
             ),
-            holds=self._tables.leases.get(uid, ()),
+            leases=self._tables.leases.get(uid, ()),
         )
 
     @override
-    def write(self, sheet: SampleRecord) -> None:
-        self._tables.items[sheet.item.uid] = sheet.item
-        self._tables.leases[sheet.item.uid] = sheet.holds
-        for annotation in sheet.annotations:
+    def write(self, sample: SampleRecord) -> None:
+        self._tables.items[sample.item.uid] = sample.item
+        self._tables.leases[sample.item.uid] = sample.leases
+        for annotation in sample.annotations:
             if annotation.number:
                 self._tables.annotations[annotation.number] = annotation
             else:
@@ -106,29 +106,29 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
 
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
-        def is_open(sheet: SampleRecord) -> bool:
-            has = any(v.annotator == annotator for v in sheet.opinions)
-            hold = sheet.hold_of(annotator)
-            holds = hold is not None and hold.until is not None
-            room = max(1, quorum - sheet.votes) - len(sheet.running)
-            return room > 0 and not has and not holds
+        def is_open(sample: SampleRecord) -> bool:
+            has = any(v.annotator == annotator for v in sample.opinions)
+            lease = sample.lease_of(annotator)
+            leases = lease is not None and lease.until is not None
+            room = max(1, quorum - sample.votes) - len(sample.running)
+            return room > 0 and not has and not leases
 
         waiting = self._in_order()
-        found = (item.uid for item in waiting if is_open(self.sheet(item.uid)))
+        found = (item.uid for item in waiting if is_open(self.read(item.uid)))
         return [uid for uid, _ in zip(found, range(limit), strict=False)]
 
     @override
     def control_for(
         self, annotator: Annotator, start: Uid, now: datetime
     ) -> Uid | None:
-        def is_new(sheet: SampleRecord) -> bool:
-            names = {v.annotator for v in sheet.annotations}
-            names |= {hold.annotator for hold in sheet.holds}
-            able = self.may_show(sheet.item.uid, now)
-            return sheet.known and annotator not in names and able
+        def is_new(sample: SampleRecord) -> bool:
+            names = {v.annotator for v in sample.annotations}
+            names |= {lease.annotator for lease in sample.leases}
+            able = self.may_show(sample.item.uid, now)
+            return sample.known and annotator not in names and able
 
         for uid in sorted(self._tables.items, key=lambda uid: (uid < start, uid)):
-            if is_new(self.sheet(uid)):
+            if is_new(self.read(uid)):
                 return uid
         return None
 
@@ -138,24 +138,24 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
         annotator: Annotator | None = None,
         outside: tuple[datetime, datetime] | None = None,
     ) -> list[Uid]:
-        def is_meant(hold: LeaseRecord) -> bool:
-            if hold.until is None:
+        def is_meant(lease: LeaseRecord) -> bool:
+            if lease.until is None:
                 return False
             if annotator is not None:
-                return hold.annotator == annotator
-            return outside is None or not outside[0] <= hold.until <= outside[1]
+                return lease.annotator == annotator
+            return outside is None or not outside[0] <= lease.until <= outside[1]
 
         return sorted(
             uid
-            for uid, holds in self._tables.leases.items()
-            if any(map(is_meant, holds))
+            for uid, leases in self._tables.leases.items()
+            if any(map(is_meant, leases))
         )
 
     @override
     def lapsed(self, now: datetime) -> list[Uid]:
         def on_screen(uid: Uid) -> bool:
             return any(
-                hold.until is not None for hold in self._tables.leases.get(uid, ())
+                lease.until is not None for lease in self._tables.leases.get(uid, ())
             )
 
         return sorted(

@@ -37,7 +37,7 @@ class MemoryRights(RightsStore):
         gone = []
         for uid, end in tables.right_until.items():
             if end == _NEVER:
-                sample = self._annotations.sheet(uid)
+                sample = self._annotations.read(uid)
                 self._annotations.write(sample.withdrawn())
                 gone += [uid] if sample.item.state in WAITING else []
         if self._policy != permits.digest:

@@ -202,9 +202,9 @@ def test_controls_are_never_exported() -> None:
     store = MemoryStore()
     store.queue.add(1, UIDS[:1])
     store.queue.answer({UIDS[0]: 1})
-    with store.annotations.transaction() as book:
-        sheet = book.sheet(UIDS[0])
-        (given,) = sheet.annotations
+    with store.annotations.transaction() as rows:
+        sample = rows.read(UIDS[0])
+        (given,) = sample.annotations
         control = [
             type(given)(
                 uid=UIDS[0],
@@ -215,7 +215,7 @@ def test_controls_are_never_exported() -> None:
                 control=True,
             )
         ]
-        book.write(type(sheet)(item=sheet.item, annotations=(given, *control)))
+        rows.write(type(sample)(item=sample.item, annotations=(given, *control)))
 
     found = tasks(TaskExport(store, Shown(), CLASSES))
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from tests.support.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     NEEDS,
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.learning.selection.predictor import SAMPLE, Predictor, model_kinds
 from fedask.client.learning.selection.run_context import RunContext
