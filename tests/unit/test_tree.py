@@ -1,4 +1,4 @@
-"""Where tests stand: tiers do not know each other, and unit tests mirror the tree."""
+"""The tree: tiers do not know each other, unit tests mirror it, names stand once."""
 
 import ast
 from collections.abc import Iterator
@@ -58,3 +58,15 @@ def test_unit_tests_stand_where_their_code_stands(folder: Path) -> None:
     role = folder.parts[0]
 
     assert (ROOT / role / "fedask" / role / Path(*folder.parts[1:])).is_dir()
+
+
+def test_no_public_class_name_stands_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for path in ROOT.glob("*/fedask/**/*.py"):
+        if path.name.endswith(("_pb2.py", "_pb2_grpc.py")):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -122,7 +122,7 @@ def right_ended(scene: Scene) -> None:
     """The policy is withdrawn while somebody looks at a sample."""
     (lease,) = scene.leases()
     with closing(scene.place.opened()) as store:
-        store.use_rights(Nothing(), scene.place.clock.now())
+        store.rights.apply(Nothing(), scene.place.clock.now())
     scene.submits(lease)
 
 

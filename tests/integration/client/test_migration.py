@@ -106,12 +106,13 @@ def files_of(path: Path) -> list[Path]:
 def test_all_that_a_file_of_the_fourth_schema_says_stays(path: Path) -> None:
     for _ in range(2):
         with closing(SqliteStore(path)) as store:
-            items = {item.uid: item for item in store.items()}
+            items = {item.uid: item for item in store.queue.items()}
             assert (items[A].state, items[A].label) == (ItemState.TRAINED, LABEL)
             assert (items[C].state, items[C].label) == (ItemState.QUEUED, None)
             assert len(items) == MANY + 3
             said = [
-                (v.number, v.uid, v.label, v.kind) for v in store.annotations(9, None)
+                (v.number, v.uid, v.label, v.kind)
+                for v in store.annotations.newest(9, None)
             ]
             assert said == [
                 (4, B, 1, Kind.LABEL),
@@ -119,19 +120,19 @@ def test_all_that_a_file_of_the_fourth_schema_says_stays(path: Path) -> None:
                 (2, A, LABEL, Kind.LABEL),
                 (1, A, 7, Kind.LABEL),
             ]
-            last = store.annotations(1, None)[0]
+            last = store.annotations.newest(1, None)[0]
             assert (last.annotator, last.key, last.token) == (WHO, f"{KEY}-2", TOKEN)
             assert (last.place, last.control) == (4, True)
-            (query_record,) = store.query_records()
+            (query_record,) = store.query_outcomes.all()
             assert query_record.finding is not None
             assert (query_record.finding.truth, query_record.finding.hit) == (
                 0.1237694,
                 True,
             )
-            kept = store.scores()
+            kept = store.scores.last()
             assert kept is not None
             assert kept[1].groups.tolist() == [LABEL, LABEL]
-            progress = store.progress(NOON)
+            progress = store.annotations.progress(NOON)
             assert progress.classes == {LABEL: MANY + 1, 0: 1}
             assert progress.annotators == {WHO: 2, "oracle": 1}
             assert progress.controls == {WHO: (0, 1)}
@@ -139,7 +140,7 @@ def test_all_that_a_file_of_the_fourth_schema_says_stays(path: Path) -> None:
 
 def test_an_answer_on_its_way_is_still_taken(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=9))
+        desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=9))
 
         receipt = desk.submit(WHO, C, TOKEN, Label(5), "a new key")
         again = desk.submit(WHO, C, TOKEN, Label(5), "a new key")
@@ -163,7 +164,7 @@ def test_nothing_of_it_is_left_in_clear(path: Path, *, killed: bool) -> None:
 
     with closing(SqliteStore(path)) as store:
         assert found_in(files_of(path), secrets()) == []
-        assert store.items()[-1].uid == C
+        assert store.queue.items()[-1].uid == C
 
     assert found_in(files_of(path), secrets()) == []
 
@@ -176,13 +177,13 @@ def test_while_another_process_reads_the_old_pages_stay_and_go_later(
     other.execute("SELECT count(*) FROM item").fetchone()
 
     with closing(_impatient(path)) as store:
-        assert store.progress(NOON).annotators == {WHO: 2, "oracle": 1}
+        assert store.annotations.progress(NOON).annotators == {WHO: 2, "oracle": 1}
     assert found_in(files_of(path), secrets())  # the other one needs it
     other.execute("COMMIT")
     other.close()
 
     with closing(SqliteStore(path)) as store:
-        assert not schema.is_unclean(store._db)
+        assert not schema.is_unclean(store.connection.db)
         assert found_in(files_of(path), secrets()) == []
 
 
@@ -211,4 +212,4 @@ def test_a_keyring_that_refuses_leaves_the_old_file(path: Path) -> None:
     assert db.execute("SELECT count(*) FROM annotation").fetchone()[0] == 4
     db.close()
     with closing(SqliteStore(path)) as store:
-        assert len(store.annotations(9, None)) == 4
+        assert len(store.annotations.newest(9, None)) == 4

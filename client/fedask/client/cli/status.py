@@ -47,7 +47,7 @@ def status_of(site: DeviceFolder) -> dict[str, Any]:
         samples = len(site.pool)
     except DataError as err:
         problem = str(err)
-    progress, kept = site.desk.progress(), site.store.scores()
+    progress, kept = site.desk.progress(), site.store.scores.last()
     return {
         "device": site.settings.device,
         "samples": samples,
@@ -58,7 +58,7 @@ def status_of(site: DeviceFolder) -> dict[str, Any]:
         },
         "people": dict(progress.annotators),
         "today": progress.today,
-        "cycle": site.store.last_cycle(),
+        "cycle": site.store.cuts.last_cycle(),
         "model": None if kept is None else kept[0],
         "accuracy": _accuracy(site),
         "own": _own(site),
@@ -72,7 +72,7 @@ def _accuracy(site: DeviceFolder) -> dict[str, Any] | None:
     Unlike the labelling page it tells of losses, and of what this device had no part
     in; "shown" says whether the page shows it.
     """
-    milestones = site.store.milestones()
+    milestones = site.store.milestones.all()
     if not milestones:
         return None
     last = milestones[-1]
@@ -109,7 +109,7 @@ def _day(text: str) -> str:
 
 def _own(site: DeviceFolder) -> dict[str, Any] | None:
     """Return how the own model came about; None before it was trained."""
-    record, shared = site.store.own(), site.store.models(GLOBAL)
+    record, shared = site.store.local_model.record(), site.store.models.all(GLOBAL)
     if record is None:
         return None
     return {

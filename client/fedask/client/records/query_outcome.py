@@ -117,11 +117,11 @@ class QueryOutcomeStore(Protocol):
         """
         ...
 
-    def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
+    def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
         """Complete query records; the first outcome stays, unknown uids are ignored."""
         ...
 
-    def query_records(self) -> list[QueryRecord]:
+    def all(self) -> list[QueryRecord]:
         """Return what is kept, by uid."""
         ...
 

@@ -94,11 +94,11 @@ def open_device(
         closing(Index(path.with_name(path.name + ".index"), store.index_key)) as index,
     ):
         try:
-            store.keep_classes(task.classes)
+            store.classes.keep(task.classes)
         except ConfigError as err:  # here the app is the server's
             raise ProtocolError(str(err)) from err
         now = clock.now()
-        look = ScanContext(index=index, now=now, payloads=store)
+        look = ScanContext(index=index, now=now, payloads=store.payloads)
         held = Holdings(open_source(options, look), policy, store, now)
         held.apply()
         yield Device(

@@ -96,7 +96,7 @@ class DeviceExhibit(Exhibit):
         path = self._store.with_name(self._store.name + ".index")
         index = self._open.enter_context(closing(Index(path, store.index_key)))
         self._looked_at = self._clock.now()
-        look = ScanContext(index=index, now=self._looked_at, payloads=store)
+        look = ScanContext(index=index, now=self._looked_at, payloads=store.payloads)
         source = open_source(self._options, look)
         held = Holdings(source, self._policy, store, self._looked_at)
         return Showcase(held.pool(Right.SHOW), self._shows)

@@ -128,7 +128,7 @@ class DeviceFolder:
         from fedask.client.learning.selection.run_context import RunContext  # noqa: PLC0415  (imports torch)
         from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
-        self.store.keep_classes(self.task.classes)
+        self.store.classes.keep(self.task.classes)
         learner = Learner(self.task, self.scenario.train)
         return RunContext(self.task, self.scenario, learner)
 
@@ -167,9 +167,9 @@ class DeviceFolder:
         ConfigError
             If a setting of the desk is wrong, or the labels are of other classes.
         """
-        store.keep_classes(self.task.classes)
+        store.classes.keep(self.task.classes)
         settings = self.settings.desk_settings(self.task.num_classes)
-        return Desk(store, self.clock, settings)
+        return Desk(store.annotations, self.clock, settings)
 
     @cached_property
     def index(self) -> Index:
@@ -196,7 +196,7 @@ class DeviceFolder:
             index=self.index,
             now=self.clock.now(),
             watch=watch,
-            payloads=self.store,
+            payloads=self.store.payloads,
         )
         try:
             return open_source(self.settings.data, look)

@@ -97,8 +97,8 @@ def page_of_device(
     @contextmanager
     def desk() -> Iterator[Desk]:
         with opened() as store:
-            store.keep_classes(settings.classes)
-            yield Desk(store, clock, desk_settings)
+            store.classes.keep(settings.classes)
+            yield Desk(store.annotations, clock, desk_settings)
 
     with desk():
         pass  # a store that cannot be used is told now, not by the server's log

@@ -131,16 +131,16 @@ class LocalTraining:
         store = self._site.store
         answers = {
             item.uid: item.label
-            for item in store.items()
+            for item in store.queue.items()
             if item.state in _ANSWERED and item.label is not None
         }
-        fresh = fresh_answers(answers, store.own())
+        fresh = fresh_answers(answers, store.local_model.record())
         if len(fresh) >= wanted:  # most looks do not come to asking the pool
             fresh = _permitted(fresh, held)
         if len(fresh) < wanted:
             why = f"{len(fresh)} new answers, [own] answers = {wanted} in device.toml"
             return Attempt(outcome=TrainingDecision.WAITS, why=why)
-        if not store.models(GLOBAL):
+        if not store.models.all(GLOBAL):
             why = "no global model yet: it comes with the scoring round of a cycle"
             return Attempt(outcome=TrainingDecision.NO_MODEL, why=why)
         return None

@@ -58,8 +58,12 @@ class ModelGuesses(Guesses):
 
 def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
     """Return the model to ask, and whether it is the device's own."""
-    shared = store.models(GLOBAL)
+    shared = store.models.all(GLOBAL)
     if not shared:
         return None
-    own = store.models(OWN) if is_newest(store.own(), shared[-1]) else []
+    own = (
+        store.models.all(OWN)
+        if is_newest(store.local_model.record(), shared[-1])
+        else []
+    )
     return (own[-1], True) if own else (shared[-1], False)

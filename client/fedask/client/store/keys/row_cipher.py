@@ -1,4 +1,4 @@
-"""What of each row is secret, and how it is written. Called by store, book and erasure.
+"""Seals and opens the secret columns of each row. Called by the parts of the store.
 
 A label is eight bytes whatever its class; what a person said is padded, so that the
 length of an envelope does not tell a name. An envelope is bound to what stands beside
@@ -125,12 +125,12 @@ class RowCipher:
             place=place or number,
         )
 
-    def seal_hold(self, uid: Uid, hold: LeaseRecord) -> bytes:
+    def seal_lease(self, uid: Uid, lease: LeaseRecord) -> bytes:
         """Return ``lease.held``: whose it is, and its token."""
-        place = _held_of(uid, self.who(hold.annotator))
-        return self._vault.seal(self._db, place, _packed(hold.annotator, hold.token))
+        place = _held_of(uid, self.who(lease.annotator))
+        return self._vault.seal(self._db, place, _packed(lease.annotator, lease.token))
 
-    def hold(self, uid: Uid, row: Sequence[Any]) -> LeaseRecord:
+    def lease(self, uid: Uid, row: Sequence[Any]) -> LeaseRecord:
         """Read a row of annotator, held, until, control."""
         who, held, until, control = row
         content = self._vault.unseal(self._db, _held_of(uid, who), held)

@@ -91,8 +91,8 @@ def _annotations(db: sqlite3.Connection, sealer: RowCipher) -> None:
 
 def _leases(db: sqlite3.Connection, sealer: RowCipher) -> None:
     for uid, annotator, token, until, control in db.execute(_LEASES):
-        hold = LeaseRecord(annotator=Annotator(annotator), token=token, until=None)
-        row = (uid, sealer.who(hold.annotator), sealer.seal_hold(uid, hold))
+        lease = LeaseRecord(annotator=Annotator(annotator), token=token, until=None)
+        row = (uid, sealer.who(lease.annotator), sealer.seal_lease(uid, lease))
         db.execute(_ADD_LEASE, (*row, until, control))
 
 

@@ -2,7 +2,7 @@
 
 Called by the store. A file that people's answers are in is never refused for its age,
 but brought up to date when it is opened. The tables themselves are in ``tables``; what
-the columns hold that are secret is the business of ``sealer``.
+the columns hold that are secret is the business of ``row_cipher``.
 """
 
 import sqlite3
@@ -13,7 +13,6 @@ from functools import lru_cache
 from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite.migration import drop_plain, seal_rows
-from fedask.client.store.sqlite.note import UNCLEAN, drop_note, note, put_note
 from fedask.client.store.sqlite.tables import STEPS
 
 COLUMNS = "uid, state, cycle, label, asked, expired, leased_until, origin, outcome"
@@ -22,6 +21,18 @@ QUERY_RECORD = "uid, cycle, experts, descriptors, levels, found, finding"  # its
 ANNOTATION = "number, uid, annotator, kind, at, key, said, undone, control, place"
 _SEALED = 5  # the version from which on secrets are sealed
 SCHEMA_VERSION = len(STEPS)
+
+# Names of notes: single small values.
+CLASSES = "classes"  # names of the classes that labels are indices of
+CUT = "cut"  # the last one
+MILESTONES = "milestones"  # how good the fleet's model became
+LOCAL_MODEL = "own"  # what the local model was trained on, sealed
+PACE = "pace"  # what a stream goes on from
+POLICY = "rights"  # digest of the site's policy; none, or "": no restrictions
+UNCLEAN = "unclean"  # erased rows may still stand in free pages
+_NOTE = "SELECT value FROM note WHERE name = ?"
+_PUT = "INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)"
+_DROP = "DELETE FROM note WHERE name = ?"
 
 
 def bring_up_to_date(
@@ -64,6 +75,22 @@ def _newest() -> tuple[str, ...]:
             "AND name NOT LIKE 'sqlite_%' ORDER BY type = 'table' DESC, rowid"
         )
         return tuple(sql for (sql,) in made)
+
+
+def note(db: sqlite3.Connection, name: str) -> bytes:
+    """Return the value under a name, or b"" if there is none."""
+    row = db.execute(_NOTE, (name,)).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+def put_note(db: sqlite3.Connection, name: str, value: bytes) -> None:
+    """Keep a value under a name, in place of the one before."""
+    db.execute(_PUT, (name, value))
+
+
+def drop_note(db: sqlite3.Connection, name: str) -> None:
+    """Delete the value under a name."""
+    db.execute(_DROP, (name,))
 
 
 def set_unclean(db: sqlite3.Connection, *, unclean: bool) -> None:

@@ -52,9 +52,9 @@ def write_database(path: Path, *statements: str) -> None:
 
 
 def test_an_answer_waits_for_the_disk(store: SqliteStore) -> None:
-    assert pragma(store._db, "synchronous") == FULL
-    assert pragma(store._db, "journal_mode") == "wal"
-    assert pragma(store._db, "busy_timeout") == module.BUSY_TIMEOUT_MS
+    assert pragma(store.connection.db, "synchronous") == FULL
+    assert pragma(store.connection.db, "journal_mode") == "wal"
+    assert pragma(store.connection.db, "busy_timeout") == module.BUSY_TIMEOUT_MS
 
 
 def test_the_file_names_its_schema(store: SqliteStore, path: Path) -> None:
@@ -64,29 +64,29 @@ def test_the_file_names_its_schema(store: SqliteStore, path: Path) -> None:
         assert pragma(other, "journal_mode") == "wal"
     finally:
         other.close()
-    assert store.items() == []
+    assert store.queue.items() == []
 
 
 def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> None:
     uids = [Uid(letter * 32) for letter in "abcde"]
-    store.add(4, uids)
-    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+    store.queue.add(4, uids)
+    desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=3))
     desk.lease("ann", 1)
-    store.answer({uids[1]: 0})
-    store.move([uids[2]], ItemState.SKIPPED)
-    store.move([uids[3]], ItemState.EXPIRED)
+    store.queue.answer({uids[1]: 0})
+    store.queue.move([uids[2]], ItemState.SKIPPED)
+    store.queue.move([uids[3]], ItemState.EXPIRED)
     scored = Scored(
         np.array(uids), np.linspace(1, 0, 5, dtype=np.float32), np.arange(5)
     )
-    store.put_scores("00ff", scored)
-    before = store.items()
+    store.scores.put("00ff", scored)
+    before = store.queue.items()
     store.close()
 
     again = SqliteStore(path)
     try:
-        assert again.items() == before
-        assert again.last_cycle() == 4
-        kept = again.scores()
+        assert again.queue.items() == before
+        assert again.cuts.last_cycle() == 4
+        kept = again.scores.last()
         assert kept is not None
         assert kept[1].scores.tolist() == scored.scores.tolist()
     finally:
@@ -96,15 +96,15 @@ def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> 
 def test_what_another_process_stores_is_seen_at_once(
     store: SqliteStore, path: Path
 ) -> None:
-    store.add(1, [A])
-    assert store.items()[0].state is ItemState.QUEUED  # kept from here on
+    store.queue.add(1, [A])
+    assert store.queue.items()[0].state is ItemState.QUEUED  # kept from here on
     other = SqliteStore(path)
 
-    other.answer({A: 2})
-    assert store.items() == other.items()
-    other.add(7, [])
+    other.queue.answer({A: 2})
+    assert store.queue.items() == other.queue.items()
+    other.queue.add(7, [])
 
-    assert store.last_cycle() == 7
+    assert store.cuts.last_cycle() == 7
     other.close()
 
 
@@ -119,7 +119,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
     )
     for _ in range(2):
         store = SqliteStore(path)
-        assert store.items() == [
+        assert store.queue.items() == [
             Item(
                 uid=A,
                 state=ItemState.LABELLED,
@@ -128,8 +128,12 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
                 outcome=ItemState.LABELLED,
             )
         ]
-        assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
-        assert pragma(store._db, "user_version") == SCHEMA_VERSION
+        assert (store.cuts.last_cycle(), store.cuts.last(), store.arrivals.pace()) == (
+            3,
+            None,
+            b"",
+        )
+        assert pragma(store.connection.db, "user_version") == SCHEMA_VERSION
         store.close()
 
 
@@ -147,10 +151,10 @@ def test_a_file_of_the_second_schema_gets_its_query_records(path: Path) -> None:
     )
     for before in ([], [query_record]):
         store = SqliteStore(path)
-        assert store.query_records() == before
-        assert [item.origin for item in store.items()] == [QueryOrigin.CHANCE]
-        store.put_asked([query_record])
-        assert pragma(store._db, "user_version") == SCHEMA_VERSION
+        assert store.query_outcomes.all() == before
+        assert [item.origin for item in store.queue.items()] == [QueryOrigin.CHANCE]
+        store.query_outcomes.put_asked([query_record])
+        assert pragma(store.connection.db, "user_version") == SCHEMA_VERSION
         store.close()
 
 
@@ -171,7 +175,7 @@ def test_a_file_of_the_third_schema_gets_a_annotation_for_every_answer(
     )
     for _ in range(2):
         store = SqliteStore(path)
-        trained, skipped, waiting = store.items()
+        trained, skipped, waiting = store.queue.items()
         assert (trained.state, trained.outcome) == (
             ItemState.TRAINED,
             ItemState.LABELLED,
@@ -181,21 +185,23 @@ def test_a_file_of_the_third_schema_gets_a_annotation_for_every_answer(
             ItemState.SKIPPED,
         )
         assert (waiting.state, waiting.leased_until) == (ItemState.QUEUED, None)
-        kept = [(v.uid[0], v.annotator, v.kind) for v in store.annotations(9, None)]
+        kept = [
+            (v.uid[0], v.annotator, v.kind) for v in store.annotations.newest(9, None)
+        ]
         assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
-        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+        desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=3))
         assert [lease.uid for lease in desk.lease("ann", 9)] == ["c" * 32]
         desk.release("ann")
-        assert totals(store.items()) == (3, 1, 1, 0)
+        assert totals(store.queue.items()) == (3, 1, 1, 0)
         store.close()
 
 
 def test_a_list_that_was_given_out_is_the_callers_own(store: SqliteStore) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
-    store.items().clear()
+    store.queue.items().clear()
 
-    assert len(store.items()) == 1
+    assert len(store.queue.items()) == 1
 
 
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
@@ -246,7 +252,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
 
 def test_a_damaged_page_is_reported_not_read(path: Path) -> None:
     store = SqliteStore(path)
-    store.add(1, [Uid(f"{i:032x}") for i in range(2000)])
+    store.queue.add(1, [Uid(f"{i:032x}") for i in range(2000)])
     store.close()
     size = int(np.frombuffer(path.read_bytes()[16:18], dtype=">u2")[0])
     with path.open("r+b") as file:
@@ -255,7 +261,7 @@ def test_a_damaged_page_is_reported_not_read(path: Path) -> None:
 
     def read() -> None:
         with closing(SqliteStore(path)) as again:
-            again.items()
+            again.queue.items()
 
     with pytest.raises(StoreError, match=f"{path}.*malformed"):
         read()
@@ -301,54 +307,56 @@ def test_a_refused_file_is_not_held_open(
 
 
 def test_a_full_disk_keeps_nothing_of_the_call_and_says_so(store: SqliteStore) -> None:
-    store.add(1, [A])
-    store._db.execute("PRAGMA max_page_count = 8")
+    store.queue.add(1, [A])
+    store.connection.db.execute("PRAGMA max_page_count = 8")
 
     with pytest.raises(StoreError, match="full"):
-        store.add(2, [Uid(f"{i:032x}") for i in range(20_000)])
+        store.queue.add(2, [Uid(f"{i:032x}") for i in range(20_000)])
 
-    assert [item.uid for item in store.items()] == [A]
-    assert store.last_cycle() == 1
-    store._db.execute("PRAGMA max_page_count = 100000")
-    assert store.add(2, [Uid("b" * 32)])
+    assert [item.uid for item in store.queue.items()] == [A]
+    assert store.cuts.last_cycle() == 1
+    store.connection.db.execute("PRAGMA max_page_count = 100000")
+    assert store.queue.add(2, [Uid("b" * 32)])
 
 
 def test_a_locked_file_is_reported_once_the_wait_is_over(
     store: SqliteStore, path: Path
 ) -> None:
-    store.add(1, [A])
-    store._db.execute("PRAGMA busy_timeout = 0")
+    store.queue.add(1, [A])
+    store.connection.db.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreError, match=f"{path}: database is locked"):
-        store.answer({A: 1})
+        store.queue.answer({A: 1})
 
-    assert store.items()[0].state is ItemState.QUEUED  # reading goes on beside a writer
+    assert (
+        store.queue.items()[0].state is ItemState.QUEUED
+    )  # reading goes on beside a writer
     other.execute("ROLLBACK")
     other.close()
-    assert store.answer({A: 1})
+    assert store.queue.answer({A: 1})
 
 
 def test_a_closed_store_refuses_everything(store: SqliteStore) -> None:
     store.close()
 
     with pytest.raises(StoreError, match="closed"):
-        store.items()
+        store.queue.items()
     with pytest.raises(StoreError, match="closed"):
-        store.add(1, [A])
+        store.queue.add(1, [A])
 
 
 def test_an_exception_inside_a_transition_undoes_it(store: SqliteStore) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
     def interrupted() -> None:
-        with store._transaction() as db:
+        with store.connection.transaction() as db:
             db.execute("DELETE FROM item")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    assert store.items()[0].state is ItemState.QUEUED
-    assert store.answer({A: 1})
+    assert store.queue.items()[0].state is ItemState.QUEUED
+    assert store.queue.answer({A: 1})
