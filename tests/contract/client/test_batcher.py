@@ -14,7 +14,6 @@ from fedask.client.learning.batchers.batcher import (
     Shortlist,
     make_batcher,
 )
-from fedask.client.learning.batchers.top_scores import top
 from fedask.common.errors import ConfigError
 
 SIZE = 30
@@ -197,7 +196,7 @@ def test_without_a_model_the_best_scores_are_picked(
     rows = pick(batcher, bare, 9)
 
     if name not in DRAWN_BY_SCORE:
-        assert rows == top(bare, 9).tolist()
+        assert rows == bare.top(9).tolist()
 
 
 def test_features_without_columns_give_k_rows(batcher: Batcher) -> None:

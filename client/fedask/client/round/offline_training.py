@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import TrainingJob, decayed
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import BegunRound, Device
 from fedask.common.arrays import Arrays, model_version
 from fedask.common.errors import StoreError, UnavailableError
@@ -102,7 +102,7 @@ def train_offline(
 def _trained(
     device: Device, run: RunContext, job: TrainingJob, shared: Arrays
 ) -> Arrays | None:
-    """Train for as many rounds as a cycle has; None if it diverged."""
+    """Train for as many rounds as a cycle has; None if training diverged."""
     learner, config = run.learner, run.scenario.train
     arrays = shared
     for step in range(config.rounds):

@@ -1,4 +1,4 @@
-"""The samples of a device as its owner lets them be used: one look, judged once.
+"""The samples of a device, and what its owner permits to be done with each.
 
 Called by the deployment, by the commands of a site and by what shows samples, so that
 all processes of a device keep to the same policy. What was erased is in no pool, though
@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from fedask.client.data.rights.permission import (
+    PermittedSource,
     RightsSummary,
     SampleRights,
     UnrestrictedPermits,
 )
 from fedask.client.data.rights.rights_policy import Right, RightsPolicy
-from fedask.client.data.sources.guarded_source import GuardedSource
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool
@@ -55,8 +57,6 @@ class Holdings:
         All of them, as they are now.
     policy
         Of the site; None: everything may be done with all of them.
-    store
-        The device's.
     now
         Aware.
 
@@ -88,7 +88,7 @@ class Holdings:
         return UnrestrictedPermits() if self._rights is None else self._rights
 
     def apply(self) -> list[Uid]:
-        """Let the store know; returns the questions that expired for it."""
+        """Tell the store what is permitted; returns the questions that expire by it."""
         gone = self._store.rights.apply(self.permits, self._now)
         summary = self.summary()
         if self._rights is not None:
@@ -116,7 +116,8 @@ class Holdings:
         """
         source = self.source(rights)
         if check is not None:
-            source = GuardedSource(source, check)
+            allowed = np.ones(len(source.uids()), dtype=np.bool_)
+            source = PermittedSource(source, allowed, check)
         return remaining(Pool(source), self._store.erasure)
 
     def training_pool(self, check: Callable[[], None] | None = None) -> Pool | None:

@@ -15,7 +15,12 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError
 from fedask.client.data.sources.file_contents import FileContents
-from fedask.client.data.sources.indexed_source import NoSamplesError, ScanContext
+from fedask.client.data.sources.indexed_source import (
+    OTHER_FORM,
+    NoSamplesError,
+    ScanContext,
+    commonest,
+)
 from fedask.client.data.sources.reader import (
     FileReader,
     FoundSample,
@@ -36,8 +41,6 @@ def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource"
     ----------
     options
         Of the kind of most payloads: ``images``, ``sounds`` or ``documents``.
-    look
-        With the store.
 
     Raises
     ------
@@ -67,12 +70,6 @@ class SealedSource(DataSource):
 
     Parameters
     ----------
-    store
-        Where they are.
-    listed
-        What it holds now.
-    reader
-        Decodes them.
     look
         With the index, which must stay open.
 
@@ -134,16 +131,12 @@ class SealedSource(DataSource):
 
     def _of_one_form(self, found: Sequence[tuple[Payload, int]]) -> list[Payload]:
         """Return the payloads of the commonest form; ties by its text."""
-        names = self._index.forms()
-        counts = Counter(form for _, form in found)
-        ranked = [(-n, names.get(form, ""), form) for form, n in counts.items()]
-        if not ranked:
+        if not found:
             return []
-        _, name, best = min(ranked)
-        for payload, form in found:
-            if form != best:
-                reason = f"is not {name} as most others are"
-                self._refused.append(Broken(payload.uid, reason))
+        named = self._index.forms()
+        best = commonest(Counter(form for _, form in found), named)
+        reason = f"is not {named.get(best, '')} {OTHER_FORM}"
+        self._refused = [Broken(p.uid, reason) for p, form in found if form != best]
         return [payload for payload, form in found if form == best]
 
     @override

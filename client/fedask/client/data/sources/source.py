@@ -103,7 +103,7 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
 
 
 def check_kind(kind: str) -> None:
-    """Do nothing if there is such a kind of data, or it is a user's own.
+    """Refuse a kind of data that is neither built in nor a user's own.
 
     Raises
     ------

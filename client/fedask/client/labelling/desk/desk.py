@@ -7,7 +7,7 @@ call is one transaction; what happens in it is the business of ``leasing``,
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
@@ -58,6 +58,8 @@ class Desk:
         Of the device.
     tokens
         Makes a new token.
+    write_lock
+        Entered around each transaction.
 
     Raises
     ------
@@ -73,10 +75,12 @@ class Desk:
         clock: Clock,
         settings: DeskSettings,
         tokens: Callable[[], str] = new_token,
+        write_lock: AbstractContextManager[object] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
+        self._write_lock = nullcontext() if write_lock is None else write_lock
         self._rule = AgreementRule.parse(settings.rule, settings.unsure)
         self._leases = LeaseTable(settings, self._rule, tokens)
 
@@ -358,6 +362,6 @@ class Desk:
     def _open(self) -> Iterator[tuple[SampleTransaction, datetime]]:
         """Begin a transaction in which no lease is over or too long."""
         now = self._clock.now()
-        with self._store.transaction() as rows:
+        with self._write_lock, self._store.transaction() as rows:
             self._leases.tidy(rows, now)
             yield rows, now

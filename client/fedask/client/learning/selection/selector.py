@@ -1,4 +1,4 @@
-"""Decides what one device asks: scores its pool, applies the cut, picks the batch.
+"""Selects the questions of one device: applies the cut, picks the batch.
 
 Called by the device, between the message and the training. Writes scores and questions
 to the store; never trains and never sees a label but to count it.
@@ -36,13 +36,7 @@ from fedask.common.records import OTHER_GROUPS, OTHER_MODEL
 
 
 class Selector:
-    """Chooses what one device asks.
-
-    Parameters
-    ----------
-    device_id, pool, store
-        The device's own.
-    """
+    """Chooses what one device asks."""
 
     def __init__(self, device_id: DeviceId, pool: Pool, store: DeviceStore) -> None:
         self._device_id = device_id
@@ -80,7 +74,7 @@ class Selector:
     def _queue(
         self, uids: list[Uid], cut: Cut, run: RunContext, items: Sequence[Item]
     ) -> None:
-        """Queue questions; before, record them if the scorer learns from answers."""
+        """Queue questions; first record them if the scorer learns from answers."""
         if "history" in run.scorer.needs:
             predictor = run.predictor(
                 self._store, frozenset({"descriptors"}), cut.cycle
