@@ -3,6 +3,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.questions import (
     MINUTE,
     NOON,
@@ -33,7 +34,6 @@ from fedask.client.records.refusal import (
     NotLastError,
     UnknownSampleError,
 )
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.audits import KEY, LOG_ID, checked
+from tests.support.client.clock import FakeClock
+from tests.support.client.memory_audit import MemoryAudit
 from typing_extensions import override
 
 from fedask.client.data.rights.permission import UnrestrictedPermits
@@ -20,7 +22,7 @@ from fedask.client.records.refusal import RightEndedError
 from fedask.client.records.rights import Permits
 from fedask.client.store.audit.audit_log import SqliteAudit, entries
 from fedask.client.store.audit.hash_chain import AuditEntry
-from fedask.client.store.memory import FakeClock, MemoryAudit, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored

@@ -4,6 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.questions import MINUTE, NOON, A, B, C, Store, only, states
 
 from fedask.client.labelling.desk.desk import Desk
@@ -11,7 +12,6 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.unleased_answer import AHEAD, MAX_KEY, Taken
 from fedask.client.records.annotation import Annotation, Kind, Label
 from fedask.client.records.label_queue import ItemState, totals
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid

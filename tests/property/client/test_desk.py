@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 from tests.support.client.clerk import LENGTH, Clerk
+from tests.support.client.clock import FakeClock
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
@@ -30,7 +31,7 @@ from fedask.client.records.annotation import (
 )
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.label_queue import ItemState, totals
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored

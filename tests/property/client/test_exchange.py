@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.client.clock import FakeClock
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
@@ -17,7 +18,7 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
 )
 from fedask.client.labelling.labelstudio.studio_file import parse
 from fedask.client.records.annotation import Annotation, Kind
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Annotator, Uid
 

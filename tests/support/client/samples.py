@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from tests.support.client.clock import FakeClock
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import SKIP, UNSURE, Label, Said
 from fedask.client.records.exhibit import Exhibit, Medium, Part
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
