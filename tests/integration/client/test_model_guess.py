@@ -8,8 +8,8 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.labelling.web.hints import Guess
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.model_guess import ModelGuesses
 from fedask.client.store.memory import FakeClock
 from fedask.common.arrays import Arrays, model_version
