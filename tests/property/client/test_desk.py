@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
@@ -174,15 +174,15 @@ class Office(RuleBasedStateMachine):
             at=self.clock.time - timedelta(seconds=ago),
             key=f"tool-{next(self.brought)}",
         )
-        one, two = (desk.take([brought]) for desk in self.both())
+        one, two = (desk.accept([brought]) for desk in self.both())
         assert one == two
-        assert (one == [Taken.UNKNOWN]) == (uid not in self.clerk.papers)
+        assert (one == [Acceptance.UNKNOWN]) == (uid not in self.clerk.papers)
         self.clerk.tick(self.clock.time)
-        if one == [Taken.KEPT]:
+        if one == [Acceptance.KEPT]:
             self.clerk.submit(who, uid, said, self.clock.time)
             self.kept.append(brought.key)
-        again = [Taken.KNOWN] if one == [Taken.KEPT] else one
-        assert [desk.take([brought]) for desk in self.both()] == [again, again]
+        again = [Acceptance.KNOWN] if one == [Acceptance.KEPT] else one
+        assert [desk.accept([brought]) for desk in self.both()] == [again, again]
 
     @rule(who=person)
     def undo(self, who: str) -> None:
