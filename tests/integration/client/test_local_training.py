@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
@@ -23,7 +24,6 @@ from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
 from fedask.client.site.local_training import Attempt, LocalTraining, TrainingDecision
 from fedask.client.store.audit.audit_check import latest, verify
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import ConfigError, StoreError, UnavailableError
 

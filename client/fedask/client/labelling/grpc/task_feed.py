@@ -117,7 +117,7 @@ class TaskFeed:
             self._last = now
         elif self._shown and now - self._last > self._length:
             raise IdleError
-        if not acted and not self._desk.lacks(self._annotator, self._window):
+        if not acted and not self._desk.has_new(self._annotator, self._window):
             return []
         held = self._desk.lease(self._annotator, self._window)
         shown = self._shown

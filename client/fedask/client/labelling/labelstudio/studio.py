@@ -186,7 +186,7 @@ class Studio:
         samples = [_sound(desk, answers, asides) for answers in samples]
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
-        back = desk.take_back(gone) if take_back else []
+        back = desk.retract(gone) if take_back else []
         account = bring_in(desk, samples, asides)
         return Pulled(
             kept=account.kept,
