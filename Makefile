@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo fast test test-one check docs proto bench clean
+.PHONY: demo fast test test-one check docs proto bench wheel wheels clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
 $(VENV)/.simulation: pyproject.toml constraints.txt
@@ -17,7 +17,7 @@ $(VENV)/.dev: $(VENV)/.simulation
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation,dev,docs]'
 	@touch $@
 
 # Extra options for the comparison, as in: make demo DEMO='--seeds 1'
@@ -74,5 +74,20 @@ B ?=
 bench: $(VENV)/.simulation
 	$(BIN)/$(if $(B),python -m tests.benchmarks $(B),fedask bench runtime)
 
+# In an environment of its own: twine asks for a newer `packaging` than flwr allows.
+.venv-build/.done:
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	@touch $@
+
+wheel: .venv-build/.done
+	rm -rf dist
+	.venv-build/bin/python -m build --outdir dist
+	.venv-build/bin/twine check --strict dist/*
+
+# Whether every dependency of a device has a wheel, per platform and version of Python.
+wheels: $(VENV)/.dev
+	UV=$(BIN)/uv .ci/wheels
+
 clean:
-	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-build runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

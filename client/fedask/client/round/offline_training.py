@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import TrainingJob, decayed
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import BegunRound, Device
 from fedask.common.arrays import Arrays, model_version
 from fedask.common.errors import StoreError, UnavailableError

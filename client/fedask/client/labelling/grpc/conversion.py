@@ -1,7 +1,7 @@
-"""Between the messages of ``fedask.labelling.v1`` and the words of the desk.
+"""Between the messages of ``fedask.labelling.v1`` and the records of the desk.
 
-Called by the gate, the front and the client. What comes in is of at most the size that
-the transport let through; what does not fit the message exactly is refused.
+Called by the RPC adapter, the servicer and the client. What comes in is of at most the
+size that the transport let through; what does not fit the message exactly is refused.
 """
 
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fedask.client.labelling.desk.unleased_answer import MAX_KEY
+from fedask.client.labelling.desk.answer import MAX_KEY
 from fedask.client.labelling.grpc.error_table import MalformedError
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    Choice,
     Kind,
     Label,
     Lease,
     Receipt,
-    Said,
 )
 from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import QueryOrigin
@@ -113,8 +113,8 @@ def to_parts(parts: Iterable[Part]) -> list[pb.Part]:
     ]
 
 
-def said(request: pb.SubmitRequest, classes: int) -> Said:
-    """Read what an annotator says.
+def from_submit(request: pb.SubmitRequest, classes: int) -> Choice:
+    """Read the annotation in a request.
 
     Raises
     ------

@@ -63,14 +63,13 @@ def desks(
     classes: Sequence[str],
 ) -> Callable[[], AbstractContextManager[Desk]]:
     """Return what opens a desk over a store, for the thread that calls it."""
-    turn = threading.Lock()
+    write_lock = WriteLock(BUSY_TIMEOUT_MS / 1e3)
 
     @contextmanager
     def open_desk() -> Iterator[Desk]:
         with closing(sealing.open(path, clock, "service")) as store:
             store.classes.keep(classes)
-            turns = WriteLock(store.annotations, turn, BUSY_TIMEOUT_MS / 1e3)
-            yield Desk(turns, clock, settings)
+            yield Desk(store.annotations, clock, settings, write_lock=write_lock)
 
     return open_desk
 
@@ -158,7 +157,7 @@ class LabellingService:
         """Listen; afterwards ``address`` is where."""
         with ExitStack() as stack:
             with self._open_desk():
-                pass  # a store that cannot be used is told now, not to the first caller
+                pass  # an unusable store is refused now, not at the first call
             token = self._settings.token
             access = Access(self._settings, None if token is None else token_at(token))
             adapter = RpcAdapter(access, self._limits)

@@ -1,8 +1,8 @@
 """Samples of the queue as tasks of Label Studio.
 
-Called by the export to a file and by the link to a server. Reads the device's store and
-shows its samples; changes neither. Controls are not told: an export never says which
-answers were a test of their annotator.
+Called by the export to a file and by the connection to a server. Reads the device's
+store and shows its samples; changes neither. Controls are left out: an export never
+says which answers were a test of their annotator.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class Which(StrEnum):
 
 
 class StudioPrediction(StrEnum):
-    """What people are told of the model's view of a sample."""
+    """What people see of the model's view of a sample."""
 
     NOTHING = "nothing"
     SCORE = "score"  # how much it is worth asking: no hint at a class
@@ -121,7 +121,7 @@ class TaskExport:
             If a file of a sample cannot be written.
         """
         items = {item.uid: item for item in self._store.queue.items()}
-        said = self._said() if annotated else {}
+        answers_of = self._standing() if annotated else {}
         guesses = self._guesses()
         first: tuple[Field, ...] = ()
         for uid in uids:
@@ -138,7 +138,7 @@ class TaskExport:
             task: dict[str, Any] = {"data": data, "meta": _meta(items[uid])}
             if uid in guesses:
                 task["predictions"] = [_prediction(*guesses[uid], to_name)]
-            if answers := said.get(uid):
+            if answers := answers_of.get(uid):
                 task["annotations"] = [
                     to_annotation(answer, self.classes, to_name) for answer in answers
                 ]
@@ -148,13 +148,13 @@ class TaskExport:
         """Return the labelling configuration for these fields."""
         return labelling_config(self.classes, fields)
 
-    def _said(self) -> dict[Uid, list[Annotation]]:
+    def _standing(self) -> dict[Uid, list[Annotation]]:
         """Return the answers that stand, oldest first; controls left out."""
-        said: dict[Uid, list[Annotation]] = {}
+        standing: dict[Uid, list[Annotation]] = {}
         for answer in reversed(self._store.annotations.newest(_EVERY, None)):
             if answer.undone is None and not answer.control:
-                said.setdefault(answer.uid, []).append(answer)
-        return said
+                standing.setdefault(answer.uid, []).append(answer)
+        return standing
 
     def _guesses(self) -> dict[Uid, tuple[str, float, str | None]]:
         """Return (model version, score, class) of what was scored."""

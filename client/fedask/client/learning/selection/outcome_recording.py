@@ -78,16 +78,16 @@ def record_outcomes(
     if not fresh:
         return
     kept = store.all()
-    waiting = [p.uid for p in kept if p.finding is None and p.uid in fresh]
+    waiting = [p.uid for p in kept if p.outcome is None and p.uid in fresh]
     if not waiting:
         return
     probs = learner.predict(pool.load(waiting))
-    findings = {}
+    outcomes = {}
     for uid, row in zip(waiting, probs, strict=True):
         label = fresh[uid]
         # Another process may have stored one of another task: training refuses it.
         if label is not None and 0 <= label < len(row):
             hit = int(row.argmax()) == label
-            found = QueryOutcome(cycle=cycle, truth=float(row[label]), hit=hit)
-            findings[uid] = found
-    store.put_outcomes(findings)
+            outcome = QueryOutcome(cycle=cycle, truth=float(row[label]), hit=hit)
+            outcomes[uid] = outcome
+    store.put_outcomes(outcomes)

@@ -18,9 +18,8 @@ from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_
 from fedask.client.learning.selection.pool_scoring import MakeView, score_pool
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import TrainingResult
-from fedask.client.records.device_store import DeviceStore, Waiting
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, ItemState
-from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
@@ -168,8 +167,8 @@ class PoolRater:
 
     def learned(self, trained: TrainingResult, run: RunContext) -> None:
         """Keep the trained model if scorer or batcher needs it."""
-        if LOCAL in run.kinds:
-            self._store.models.put(LOCAL, trained.arrays, keep=1)
+        if LAST_UPDATE in run.kinds:
+            self._store.models.put(LAST_UPDATE, trained.arrays, keep=1)
 
 
 def present(pool: Pool, items: Sequence[Item]) -> list[Item]:

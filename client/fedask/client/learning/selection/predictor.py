@@ -21,9 +21,8 @@ from fedask.client.learning.scorers.scorer import (
     ScoringContext,
 )
 from fedask.client.learning.training.learner import Learner
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore
 from fedask.client.records.label_queue import Item
-from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.query_outcome import history_of
 from fedask.common.arrays import Arrays
@@ -40,7 +39,7 @@ _ANCHORS = frozenset({"anchors", "anchor_logits", "anchor_local_logits"})
 
 def model_kinds(needs: Collection[str]) -> frozenset[str]:
     """Tell which models a store must keep between messages for these needs."""
-    kinds = {LOCAL} if _LOCAL & set(needs) else set()
+    kinds = {LAST_UPDATE} if _LOCAL & set(needs) else set()
     return frozenset(kinds | ({GLOBAL} if "draws" in needs else set()))
 
 
@@ -108,8 +107,8 @@ class Predictor:
         self._local: Arrays | None = None
         self._past: Sequence[Arrays] = ()
         kinds = model_kinds(self._needs)
-        if LOCAL in kinds:
-            self._local = next(iter(store.models.all(LOCAL)), None)
+        if LAST_UPDATE in kinds:
+            self._local = next(iter(store.models.all(LAST_UPDATE)), None)
         if GLOBAL in kinds:
             past = store.models.all(GLOBAL)
             # The newest is the loaded one itself if a round comes twice, or a sample

@@ -36,9 +36,8 @@ from fedask.client.learning.stream.controller import (
     make_controller,
 )
 from fedask.client.records.arrival_pace import Pace
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
 from fedask.common.arrays import Arrays

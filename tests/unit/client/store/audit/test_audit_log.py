@@ -17,6 +17,7 @@ from tests.support.client.audits import (
     rows,
     tampering,
 )
+from tests.support.client.clock import FakeClock
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
@@ -27,7 +28,6 @@ from fedask.client.store.audit.audit_check import latest
 from fedask.client.store.audit.audit_log import accept
 from fedask.client.store.audit.hash_chain import AuditKey, Head
 from fedask.client.store.audit.head_file import head_path
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 

@@ -1,4 +1,4 @@
-"""An audit log in memory. Passes the contract test of the one in the store's file."""
+"""An audit log in memory, with the same entries as the one in the store's file."""
 
 import sqlite3
 from collections.abc import Sequence
