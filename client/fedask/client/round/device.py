@@ -22,7 +22,11 @@ from fedask.client.learning.supervision.training_planner import (
     check_label,
 )
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
+from fedask.client.learning.training.training_step import (
+    TrainingJob,
+    TrainingResult,
+    WarmupJob,
+)
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ANSWERED, WAITING, Item, ItemState, totals

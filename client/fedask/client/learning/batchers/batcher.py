@@ -26,8 +26,8 @@ BATCHERS = {
     "logo": f"{_HERE}.clustering:Logo",
     "kmeans++": f"{_HERE}.k_means_plus_plus:KmeansPlusPlus",
     "k-center": f"{_HERE}.k_center:KCenter",
-    "facility-location": f"{_HERE}.facility_location:FacilityLocation",
-    "batch-bald": f"{_HERE}.batch_bald:BatchBald",
+    "facility-location": f"{_HERE}.greedy_batchers:FacilityLocation",
+    "batch-bald": f"{_HERE}.greedy_batchers:BatchBald",
 }
 
 DISTINCT = "distinct+"  # before any name: near-duplicates are left out first

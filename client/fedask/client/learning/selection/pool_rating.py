@@ -10,14 +10,14 @@ from functools import partial
 
 import numpy as np
 
+from fedask.client.learning.batchers.deduplication import NEAR_SAMPLES, near_pairs
 from fedask.client.learning.scorers.scorer import (
     ScoringContext,
 )
 from fedask.client.learning.selection.grouping import Grouper
-from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_pairs
 from fedask.client.learning.selection.pool_scoring import MakeView, score_pool
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.training.sgd import TrainingResult
+from fedask.client.learning.training.training_step import TrainingResult
 from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, ItemState
 from fedask.client.records.pool import Pool

@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.calibration import calibrated, fit_temperature
 from fedask.client.learning.scorers.density import scale_of
-from fedask.client.learning.scorers.experts import Experts, make_experts, with_experts
 from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     ScoringContext,
+)
+from fedask.client.learning.scorers.scorer_table import (
+    Experts,
+    make_experts,
+    with_experts,
 )
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore
@@ -101,8 +105,6 @@ class Predictor:
         self._scenario, self._store = scenario, store
         self._needs = with_experts(needs, scenario.ask.experts)
         self.salt = stable_seed("score", scenario.seed, cycle)
-        self._cost_name = scenario.ask.cost
-        self._cost_unit = scenario.ask.cost_unit
         self._temperature = 1.0
         self._local: Arrays | None = None
         self._past: Sequence[Arrays] = ()
@@ -189,12 +191,12 @@ class Predictor:
                 self._learner.load(here)
 
     def _costs(self, raw: NDArray[Any]) -> Floats:
-        costs = np.asarray(load_attr(self._cost_name)(raw), dtype=np.float32)
+        costs = np.asarray(load_attr(self._scenario.ask.cost)(raw), dtype=np.float32)
         if costs.shape != (len(raw),) or not (costs > 0).all():
             raise ConfigError(
                 f"ask.cost must give a positive number per sample, not {costs!r:.80}"
             )
-        return costs / np.float32(self._cost_unit)
+        return costs / np.float32(self._scenario.ask.cost_unit)
 
     def calibrate(self, pool: Pool, items: Sequence[Item]) -> None:
         """Find the temperature under which this device's labels are likeliest.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from fedask.client.learning.training.sgd import WarmupJob, batches
+from fedask.client.learning.training.training_step import WarmupJob, batches
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, hash_uids, stable_seed

@@ -3,18 +3,18 @@ import pytest
 from tests.support.client.views import rich
 from typing_extensions import override
 
-from fedask.client.learning.scorers.experts import (
-    MAX_EXPERTS,
-    make_experts,
-    with_experts,
-)
 from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer_table import make_scorer
+from fedask.client.learning.scorers.scorer_table import (
+    MAX_EXPERTS,
+    make_experts,
+    make_scorer,
+    with_experts,
+)
 from fedask.common.errors import ConfigError
 from fedask.common.sections import AskConfig
 
