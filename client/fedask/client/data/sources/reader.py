@@ -133,7 +133,6 @@ class FormatReader(Protocol):
         OSError
             If it cannot be read now.
         """
-        ...
 
     def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:
         """Yield uid and raw sample of each place, (m, 2) as found, in their order.
@@ -143,7 +142,6 @@ class FormatReader(Protocol):
         BrokenSampleError, OSError
             If there is no such sample any more.
         """
-        ...
 
 
 def form_of(sample: Raw) -> str:

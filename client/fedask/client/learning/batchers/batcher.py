@@ -131,7 +131,6 @@ class Batcher(Protocol):
 
         Empty: it asks what the cut accepted, and no longer shortlist need be made.
         """
-        ...
 
     def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         """Pick ``k`` different rows of the shortlist.
@@ -149,7 +148,6 @@ class Batcher(Protocol):
         ConfigError
             If ``k`` exceeds the shortlist, or a field it needs has NaN or infinity.
         """
-        ...
 
 
 class CheckedBatcher(Batcher):

@@ -32,7 +32,7 @@ from fedask.client.records.query_outcome import history_of
 from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
-from fedask.common.ids import Uid, hash_uids, stable_seed
+from fedask.common.ids import Uid, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
 
@@ -174,8 +174,8 @@ class Predictor:
 
     def drawn(self, pool: Pool) -> list[Uid]:
         """Draw a bounded sample of the pool by hash, in the order of its rows."""
-        order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
-        return [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
+        places = np.sort(pool.drawn(SAMPLE, self.salt))
+        return [Uid(uid) for uid in pool.uids[places].tolist()]
 
     def _through(
         self, arrays: Arrays | None, raw: NDArray[Any]

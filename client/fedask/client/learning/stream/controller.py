@@ -61,17 +61,14 @@ class Controller(Protocol):
 
         With a cut, the threshold begins at utility 0, which is the cut.
         """
-        ...
 
     def query(self, state: ControllerState, arrival: Arrival) -> bool:
         """Return whether to ask this sample."""
-        ...
 
     def update(
         self, state: ControllerState, arrival: Arrival, *, queried: bool
     ) -> ControllerState:
         """Return the state after a sample and the decision about it."""
-        ...
 
 
 class FixedCut(Controller):

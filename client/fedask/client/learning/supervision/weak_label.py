@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedask.client.records.label_queue import CLOSED, Item
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
-from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
+from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.sections import WeakConfig
 
@@ -80,9 +80,8 @@ class WeakLabels:
     def _draw(self, pool: Pool) -> tuple[Uid, ...]:
         """Draw the share of the pool by hash: the same on every call and machine."""
         if self._drawn is None:
-            uids = pool.uids
-            order = np.lexsort((uids, hash_uids(uids, self._salt)))
-            drawn = np.sort(uids[order[: self._config.samples]])
+            places = pool.drawn(self._config.samples, self._salt)
+            drawn = np.sort(pool.uids[places])
             self._drawn = tuple(Uid(uid) for uid in drawn.tolist())
         return self._drawn
 
