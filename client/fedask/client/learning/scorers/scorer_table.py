@@ -6,7 +6,6 @@ functions.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -200,50 +199,27 @@ LEARNING = frozenset({"descriptors", "history"})  # needs that take experts
 MAX_EXPERTS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experts:
-    """Scorers by name, in their order.
+def opinions_of(
+    experts: Mapping[str, Scorer], view: PredictionView, context: ScoringContext
+) -> Floats:
+    """Return the score of each sample by each expert: (n, q) float32 in [0, 1].
 
-    Parameters
-    ----------
-    scorers
-        At least one; none of them learns itself.
+    Raises
+    ------
+    ConfigError
+        If an expert gives NaN, a score outside [0, 1] or a wrong length.
     """
-
-    scorers: Mapping[str, Scorer]
-
-    @property
-    def text(self) -> str:
-        """The names of the experts, kept beside their scores."""
-        return ", ".join(self.scorers)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The fields that the experts need together."""
-        return frozenset[str]().union(*(s.needs for s in self.scorers.values()))
-
-    def describe(self, view: PredictionView, context: ScoringContext) -> Floats:
-        """Return the score of each sample by each expert: (n, q) float32 in [0, 1].
-
-        Raises
-        ------
-        ConfigError
-            If an expert gives NaN, a score outside [0, 1] or a wrong length.
-        """
-        columns = np.empty((len(view), len(self.scorers)), dtype=np.float32)
-        for column, (name, scorer) in enumerate(self.scorers.items()):
-            scores = np.asarray(scorer(view, context), dtype=np.float32)
-            check_scores(name, scores, len(view))
-            columns[:, column] = scores
-        return columns
-
-    def __len__(self) -> int:
-        return len(self.scorers)
+    columns = np.empty((len(view), len(experts)), dtype=np.float32)
+    for column, (name, scorer) in enumerate(experts.items()):
+        scores = np.asarray(scorer(view, context), dtype=np.float32)
+        check_scores(name, scores, len(view))
+        columns[:, column] = scores
+    return columns
 
 
 @lru_cache(maxsize=16)
-def make_experts(text: str) -> Experts:
-    """Read ``ask.experts``: scorers or expressions of them, with commas between.
+def make_experts(text: str) -> Mapping[str, Scorer]:
+    """Read ``ask.experts``: scorers, or expressions of them, by name and in order.
 
     Raises
     ------
@@ -266,7 +242,7 @@ def make_experts(text: str) -> Experts:
             raise ConfigError(
                 f"ask.experts: {name!r} learns from experts, it cannot be one"
             )
-    return Experts(scorers=scorers)
+    return scorers
 
 
 def with_experts(needs: frozenset[str], text: str) -> frozenset[str]:
@@ -277,4 +253,5 @@ def with_experts(needs: frozenset[str], text: str) -> frozenset[str]:
     ConfigError
         From ``make_experts``.
     """
-    return needs | make_experts(text).needs if needs & LEARNING else needs
+    experts = make_experts(text).values() if needs & LEARNING else ()
+    return needs.union(*(expert.needs for expert in experts))

@@ -5,7 +5,7 @@ Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward 
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,12 @@ from fedask.client.learning.scorers.density import scale_of
 from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
 from fedask.client.learning.scorers.scorer_table import (
-    Experts,
     make_experts,
+    opinions_of,
     with_experts,
 )
 from fedask.client.learning.training.learner import Learner
@@ -155,10 +156,10 @@ class Predictor:
         view = PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
         if context is None or "descriptors" not in self._needs:
             return view
-        return replace(view, descriptors=self.experts.describe(view, context))
+        return replace(view, descriptors=opinions_of(self.experts, view, context))
 
     @property
-    def experts(self) -> Experts:
+    def experts(self) -> Mapping[str, Scorer]:
         """The experts of the scenario."""
         return make_experts(self._scenario.ask.experts)
 
@@ -169,7 +170,7 @@ class Predictor:
         """
         chosen = self.drawn(pool)
         view = self.view(np.array(chosen, dtype=np.str_), pool.load(chosen))
-        means: Floats = self.experts.describe(view, context).mean(axis=0)
+        means: Floats = opinions_of(self.experts, view, context).mean(axis=0)
         return means
 
     def drawn(self, pool: Pool) -> list[Uid]:
@@ -242,7 +243,9 @@ class Predictor:
         if "history" in self._needs:
             experts, cycles = self.experts, self._scenario.ask.cycles
             kept = self._store.query_outcomes.all()
-            filled["history"] = history_of(kept, experts.text, len(experts), cycles)
+            filled["history"] = history_of(
+                kept, ", ".join(experts), len(experts), cycles
+            )
         return ScoringContext(
             counts=np.array([labels[c] for c in range(self._task.num_classes)]),
             targets=np.array(targets, dtype=np.int64),

@@ -65,7 +65,7 @@ def record_questions(
         QueryRecord(
             uid=uid,
             cycle=cycle,
-            experts=predictor.experts.text,
+            experts=", ".join(predictor.experts),
             descriptors=tuple(row),
             levels=levels,
         )

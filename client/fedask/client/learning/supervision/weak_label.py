@@ -203,8 +203,7 @@ def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -
         tally[rows, column[rows]] += weight
     most = tally.max(axis=1, keepdims=True)
     clear = (most[:, 0] > 0) & ((tally == most).sum(axis=1) == 1)
-    chosen: Votes = np.where(clear, tally.argmax(axis=1), ABSTAIN)
-    return chosen
+    return np.where(clear, tally.argmax(axis=1), ABSTAIN)
 
 
 def vote_weights(votes: Votes, truth: Votes, num_classes: int) -> NDArray[np.float64]:

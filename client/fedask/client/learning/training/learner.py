@@ -247,8 +247,7 @@ class Learner:
     @staticmethod
     def softmax(logits: Floats) -> Floats:
         """Return the probabilities that logits (n, c) stand for, rows sum to one."""
-        probs: Floats = functional.softmax(torch.from_numpy(logits), dim=1).numpy()
-        return probs
+        return functional.softmax(torch.from_numpy(logits), dim=1).numpy()
 
     def _checked(self, logits: torch.Tensor, count: int) -> Floats:
         check_logits(logits, count, self._task.num_classes)
