@@ -197,7 +197,7 @@ class Desk:
         with self._open() as (rows, now):
             if not rows.given(who, key):
                 near = self._store.near(uid) if also else []
-                copies = copies_of(rows, uid, also, near)
+                copies = copies_of(rows, uid, also, near) if also else []
                 samples = [leased(rows, who, uid, token), *copies]
                 for sample in samples:
                     check_right(rows, sample.item.uid, now)

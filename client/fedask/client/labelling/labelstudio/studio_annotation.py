@@ -26,7 +26,7 @@ from typing import Any
 
 from fedask.client.labelling.desk.answer import MAX_KEY
 from fedask.client.labelling.desk.imported_annotation import CLASSED
-from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TYPE
+from fedask.client.labelling.labelstudio.task_content import CONTROL, TYPE
 from fedask.client.records.annotation import Annotation, Kind
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator

@@ -13,9 +13,7 @@ from fedask.client.records.annotation import (
     Label,
     LabellingProgress,
     Lease,
-    Receipt,
 )
-from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import ItemState
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
@@ -122,21 +120,6 @@ def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
         "until": lease.until.isoformat(),
         "near": list(near[:MAX_NEAR]),
     }
-
-
-def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
-    """Write what was kept."""
-    return {
-        "uid": receipt.uid,
-        "kind": receipt.kind.value,
-        "label": receipt.label,
-        "shared": list(receipt.shared),
-    }
-
-
-def parts_to_json(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Write what a sample consists of, without its content."""
-    return [{"name": part.name, "medium": part.medium.value} for part in parts]
 
 
 def progress_to_json(progress: LabellingProgress, gain: Gain | None) -> dict[str, Any]:
