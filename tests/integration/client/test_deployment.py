@@ -298,7 +298,7 @@ def test_every_message_leaves_its_entries_in_the_log(
     rounds(node, 2)
 
     path = Path(node["store"])
-    found = verify(path, keys=StoreSettings.from_node(node).audit_keys(path))
+    found = verify(path, key=StoreSettings.from_node(node).audit_key_of(path))
     assert found.ok
     with open_store_of(node) as store:
         said = [entry.event for entry in entries(store.connection.db)]
@@ -344,9 +344,9 @@ def test_a_change_of_the_device_s_key_is_an_entry_and_the_log_goes_on(
         said = [entry.event for entry in entries(store.connection.db)]
     assert said.count("key rotated") == 1
     path = Path(node["store"])
-    assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
+    assert verify(path, key=StoreSettings.from_node(node).audit_key_of(path)).ok
     rounds(node)
-    assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
+    assert verify(path, key=StoreSettings.from_node(node).audit_key_of(path)).ok
 
 
 def test_a_process_without_the_log_s_key_can_only_read(node: dict[str, Any]) -> None:

@@ -122,8 +122,8 @@ def test_it_is_recorded_and_the_log_is_good(tmp_path: Path) -> None:
     assert [body["answers"] for body in bodies] == [2, 3]
     assert [len(body["samples"]) for body in bodies] == [32, 16]  # 16 a sample
     with ward.process(FIRST) as site:
-        keys = site.settings.store_settings().audit_keys(path)
-    assert verify(path, keys=keys).ok
+        key = site.settings.store_settings().audit_key_of(path)
+    assert verify(path, key=key).ok
 
 
 def test_without_a_global_model_there_is_nothing_to_begin_from(tmp_path: Path) -> None:
