@@ -8,10 +8,10 @@ from typing_extensions import override
 from fedask.client.records.audit_event import Event
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
+from fedask.client.records.record_queue import RecordQueue
 from fedask.client.store.memory.annotations import MemoryAnnotations
 from fedask.client.store.memory.rights import MemoryRights
 from fedask.client.store.memory.tables import MemoryTables
-from fedask.client.store.record_queue import RecordQueue
 from fedask.common.ids import Uid
 
 

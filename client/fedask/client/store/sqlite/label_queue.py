@@ -11,8 +11,8 @@ from typing_extensions import override
 from fedask.client.records.audit_event import Event
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import Item
+from fedask.client.records.record_queue import RecordQueue
 from fedask.client.records.sample_record import AnnotationStore
-from fedask.client.store.record_queue import RecordQueue
 from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.arrivals import SqliteCuts
 from fedask.client.store.sqlite.connection import Connection
