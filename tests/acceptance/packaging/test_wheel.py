@@ -144,7 +144,7 @@ def test_a_device_serves_its_page(python: Path, ward: Path) -> None:
     finally:
         page.send_signal(signal.SIGTERM)
         _, told = page.communicate(timeout=30)
-    assert page.returncode in {0, 143}
+    assert page.returncode in {0, -signal.SIGTERM}  # uvicorn ends, then raises it again
     assert f"http://127.0.0.1:{port}/" in told
 
 

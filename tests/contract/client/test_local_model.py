@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from tests.support.client.questions import NOON, A, B, C, Store
 
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.common.ids import ModelVersion
 
 ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -17,19 +17,19 @@ RECORD = LocalModelRecord(
 
 def kept(store: Store) -> list[float]:
     """Return what tells the kept own models apart."""
-    return [float(arrays["weight"].sum()) for arrays in store.models.all(OWN)]
+    return [float(arrays["weight"].sum()) for arrays in store.models.all(LOCAL_MODEL)]
 
 
 def test_before_the_first_training_there_is_none(store: Store) -> None:
     assert store.local_model.record() is None
-    assert store.models.all(OWN) == []
+    assert store.models.all(LOCAL_MODEL) == []
 
 
 def test_record_and_model_come_back_as_they_were(store: Store) -> None:
     assert store.local_model.put(RECORD, ARRAYS)
 
     assert store.local_model.record() == RECORD
-    (own,) = store.models.all(OWN)
+    (own,) = store.models.all(LOCAL_MODEL)
     np.testing.assert_array_equal(own["weight"], ARRAYS["weight"])
 
 

@@ -48,7 +48,7 @@ def test_a_finding_completes_a_query_record(store: Store, hit: bool) -> None:
 
     store.query_outcomes.put_outcomes({B: found(4, hit=hit)})
 
-    after = replace(asked(B), finding=found(4, hit=hit))
+    after = replace(asked(B), outcome=found(4, hit=hit))
     assert store.query_outcomes.all() == [asked(A), after]
 
 
@@ -59,7 +59,7 @@ def test_the_first_finding_is_kept(store: Store) -> None:
     store.query_outcomes.put_outcomes({A: found(3, 1.0, hit=True)})
 
     (kept,) = store.query_outcomes.all()
-    assert kept.finding == found(2)
+    assert kept.outcome == found(2)
 
 
 def test_a_finding_without_a_query_record_is_ignored(store: Store) -> None:
@@ -68,7 +68,7 @@ def test_a_finding_without_a_query_record_is_ignored(store: Store) -> None:
     store.query_outcomes.put_outcomes({B: found(), A: found(7)})
 
     assert [p.uid for p in store.query_outcomes.all()] == [A]
-    assert store.query_outcomes.all()[0].finding == found(7)
+    assert store.query_outcomes.all()[0].outcome == found(7)
 
 
 def test_a_question_asked_again_is_recorded_anew(store: Store) -> None:
@@ -90,7 +90,7 @@ def test_one_that_has_a_finding_is_left_alone(store: Store) -> None:
 
 
 def test_an_outcome_comes_from_put_outcomes_alone(store: Store) -> None:
-    store.query_outcomes.put_asked([replace(asked(A), finding=found())])
+    store.query_outcomes.put_asked([replace(asked(A), outcome=found())])
 
     assert store.query_outcomes.all() == [asked(A)]
 

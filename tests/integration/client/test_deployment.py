@@ -17,8 +17,8 @@ from tests.support.client.world import (
 )
 
 from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import Device
 from fedask.client.site.deployment import open_device
 from fedask.client.store.audit.audit_check import verify
@@ -298,7 +298,7 @@ def test_every_message_leaves_its_entries_in_the_log(
     rounds(node, 2)
 
     path = Path(node["store"])
-    found = verify(path, keys=StoreSettings.from_node(node).audit_keys(path))
+    found = verify(path, key=StoreSettings.from_node(node).audit_key_of(path))
     assert found.ok
     with open_store_of(node) as store:
         said = [entry.event for entry in entries(store.connection.db)]
@@ -320,7 +320,7 @@ def test_a_retention_forgets_with_the_sample_when_it_came(
     rounds(node)
     with open_store_of(node) as store:
         store.erasure.forget([UIDS[3]])
-        raw = store.connection.db.execute("SELECT uids FROM arrival").fetchall()
+        raw = store.connection.db.execute("SELECT uids FROM first_seen").fetchall()
         last = list(entries(store.connection.db))[-1]
     assert bytes.fromhex(UIDS[3]) not in b"".join(blob for (blob,) in raw)
     assert bytes.fromhex(UIDS[4]) in b"".join(blob for (blob,) in raw)
@@ -331,7 +331,7 @@ def test_a_retention_forgets_with_the_sample_when_it_came(
 
     assert not device.pool.has([UIDS[3]]).any()
     with open_store_of(node) as store:
-        raw = store.connection.db.execute("SELECT uids FROM arrival").fetchall()
+        raw = store.connection.db.execute("SELECT uids FROM first_seen").fetchall()
     assert bytes.fromhex(UIDS[3]) not in b"".join(blob for (blob,) in raw)
 
 
@@ -344,9 +344,9 @@ def test_a_change_of_the_device_s_key_is_an_entry_and_the_log_goes_on(
         said = [entry.event for entry in entries(store.connection.db)]
     assert said.count("key rotated") == 1
     path = Path(node["store"])
-    assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
+    assert verify(path, key=StoreSettings.from_node(node).audit_key_of(path)).ok
     rounds(node)
-    assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
+    assert verify(path, key=StoreSettings.from_node(node).audit_key_of(path)).ok
 
 
 def test_a_process_without_the_log_s_key_can_only_read(node: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.canary import forms_of, found_in
+from tests.support.client.clock import FakeClock
 from tests.support.client.places import INDEX_KEY
 
 from fedask.client.data.sources.index import Index
@@ -20,7 +21,6 @@ from fedask.client.records.device_store import Waiting
 from fedask.client.records.erasure import Training
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.pool import Pool
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite import connection
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import SealError
@@ -59,8 +59,8 @@ def traces_of(store: SqliteStore, uids: list[Uid]) -> list[tuple[str, bytes]]:
     for query in (
         "SELECT wrapped FROM sample_key WHERE uid = ?",
         "SELECT label FROM item WHERE uid = ?",
-        "SELECT said FROM annotation WHERE uid = ?",
-        "SELECT held FROM lease WHERE uid = ?",
+        "SELECT content FROM annotation WHERE uid = ?",
+        "SELECT content FROM lease WHERE uid = ?",
         "SELECT content FROM payload WHERE uid = ?",
     ):
         for uid in uids:
@@ -133,7 +133,7 @@ def test_a_row_that_is_put_back_from_a_copy_does_not_open(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [("item", "label"), ("annotation", "said"), ("payload", "content")],
+    [("item", "label"), ("annotation", "content"), ("payload", "content")],
 )
 def test_rows_cannot_be_given_what_belongs_to_others(
     tmp_path: Path, table: str, column: str
@@ -178,7 +178,11 @@ def test_the_length_of_what_was_said_tells_no_name(tmp_path: Path) -> None:
             (lease,) = desk.lease(name, 1)
             desk.submit(name, lease.uid, lease.token, Label(label), "k")
 
-        for query in ("said FROM annotation", "held FROM lease", "label FROM item"):
+        for query in (
+            "content FROM annotation",
+            "content FROM lease",
+            "label FROM item",
+        ):
             rows = store.connection.db.execute(f"SELECT {query}").fetchall()
             assert len({len(sealed) for (sealed,) in rows}) == 1
             assert len(rows) == 2
@@ -210,7 +214,7 @@ def test_an_index_forgets_a_sample_and_keeps_its_neighbours(tmp_path: Path) -> N
     store.close()
 
 
-@pytest.mark.parametrize("damage", ["another key", "damaged", "first version"])
+@pytest.mark.parametrize("damage", ["another key", "damaged", "another version"])
 def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "one.txt").write_text("first")
@@ -223,8 +227,8 @@ def test_an_index_that_is_not_ours_is_made_anew(tmp_path: Path, damage: str) -> 
         key = new_key()
     else:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            if damage == "first version":
-                db.execute("PRAGMA user_version = 1")
+            if damage == "another version":
+                db.execute("PRAGMA user_version = 99")
             else:
                 db.execute("UPDATE lock SET sealed = x'00'")
 

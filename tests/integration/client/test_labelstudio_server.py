@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.fake_studio import (
     LEGACY,
     PERSONAL,
@@ -27,7 +28,7 @@ from tests.support.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.labelstudio.studio import Pulled, Studio
+from fedask.client.labelling.labelstudio.studio import PullSummary, Studio
 from fedask.client.labelling.labelstudio.studio_address import (
     TOKEN_VARIABLE,
     StudioAddress,
@@ -46,7 +47,7 @@ from fedask.client.labelling.labelstudio.task_export import (
 from fedask.client.records.annotation import Kind, Label
 from fedask.client.records.exhibit import Medium
 from fedask.client.records.label_queue import ItemState
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
 from fedask.common.ids import Uid
@@ -80,7 +81,7 @@ class Site:
         *,
         ground_truth: bool = False,
         take_back: bool = False,
-    ) -> Pulled:
+    ) -> PullSummary:
         return self.studio.pull(
             desk(self.store),
             CLASSES,

@@ -28,9 +28,8 @@ from fedask.client.learning.scorers.scorer import (
 )
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.records.audit import Audit
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore
 from fedask.client.records.label_queue import Item, ItemState
-from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.query_outcome import (
     OutcomeHistory,
     QueryOutcome,
@@ -105,7 +104,7 @@ def message(world: World, number: int) -> None:
 
 def found_in(store: DeviceStore) -> dict[str, QueryOutcome]:
     return {
-        p.uid: p.finding for p in store.query_outcomes.all() if p.finding is not None
+        p.uid: p.outcome for p in store.query_outcomes.all() if p.outcome is not None
     }
 
 
@@ -127,7 +126,7 @@ def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) ->
         # Alone, a sample's probabilities may differ in a last bit.
         probs = world.learner.predict(SAMPLES[[UIDS.index(query_record.uid)]])[0]
         label = LABELS[query_record.uid]
-        found = query_record.finding
+        found = query_record.outcome
         assert found is not None
         assert found.cycle == 2
         assert found.truth == pytest.approx(float(probs[label]), abs=1e-6)
@@ -204,7 +203,7 @@ def test_models_are_kept_for_an_expert_that_looks_through_them(scorer: str) -> N
             message(world, number)
 
         assert len(world.store.models.all(GLOBAL)) == kept
-        assert len(world.store.models.all(LOCAL)) == bool(kept)
+        assert len(world.store.models.all(LAST_UPDATE)) == bool(kept)
 
 
 def test_a_sample_that_was_trained_on_meanwhile_shows_nothing_any_more() -> None:
@@ -262,7 +261,7 @@ def test_a_device_that_dies_at_any_transaction_learns_the_same(
     items, query_records = life(scorer, tmp_path / "unbroken.db", never)
     assert {item.state for item in items} == {ItemState.TRAINED}
     assert len(items) == len(query_records) > 10
-    assert all(query_record.finding is not None for query_record in query_records)
+    assert all(query_record.outcome is not None for query_record in query_records)
     transactions = -never.left
     assert transactions > 5 * CYCLES
 

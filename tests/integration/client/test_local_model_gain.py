@@ -17,7 +17,7 @@ from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import LabelledBatch, TrainingJob, decayed
-from fedask.client.records.model_kind import GLOBAL, OWN
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
@@ -97,7 +97,7 @@ class Fleet:
             )
             run = RunContext(self.task, self.scenario, self.learner)
             assert train_offline(device, run, NOON) is not None
-            (own,) = store.models.all(OWN)
+            (own,) = store.models.all(LOCAL_MODEL)
             rest = x[asked:], y[asked:]
             yield self._accuracy(self.model, *rest), self._accuracy(own, *rest)
 

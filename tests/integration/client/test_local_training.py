@@ -10,19 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
+from fedask.client.records.audit_event import Event
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site import local_training
 from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
 from fedask.client.site.local_training import Attempt, LocalTraining, TrainingDecision
 from fedask.client.store.audit.audit_check import latest, verify
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import ConfigError, StoreError, UnavailableError
 
@@ -82,7 +83,8 @@ def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None
         assert record.base == ward.version()
         assert record.answers == {i.uid: ward.truth[i.uid] for i in items}
         assert record.at == FIRST
-        (own,), (shared,) = site.store.models.all(OWN), site.store.models.all(GLOBAL)
+        (own,) = site.store.models.all(LOCAL_MODEL)
+        (shared,) = site.store.models.all(GLOBAL)
         assert any(not np.array_equal(own[name], shared[name]) for name in own)
         # The server is to learn of the last answer yet.
         assert ItemState.LABELLED in {item.state for item in items}
@@ -114,12 +116,14 @@ def test_it_is_recorded_and_the_log_is_good(tmp_path: Path) -> None:
     attempt(ward)
 
     path = tmp_path / "device.db"
-    bodies = [json.loads(e.body) for e in latest(path, 99) if e.event == "own trained"]
+    bodies = [
+        json.loads(e.body) for e in latest(path, 99) if e.event == Event.LOCAL_TRAINED
+    ]
     assert [body["answers"] for body in bodies] == [2, 3]
     assert [len(body["samples"]) for body in bodies] == [32, 16]  # 16 a sample
     with ward.process(FIRST) as site:
-        keys = site.settings.store_settings().audit_keys(path)
-    assert verify(path, keys=keys).ok
+        key = site.settings.store_settings().audit_key_of(path)
+    assert verify(path, key=key).ok
 
 
 def test_without_a_global_model_there_is_nothing_to_begin_from(tmp_path: Path) -> None:
@@ -181,7 +185,7 @@ def test_a_training_that_diverges_is_not_tried_again_and_again(
     assert attempt(ward).outcome is TrainingDecision.DIVERGED
     assert attempt(ward).outcome is TrainingDecision.WAITS
     with ward.process(FIRST) as site:
-        assert site.store.models.all(OWN) == []
+        assert site.store.models.all(LOCAL_MODEL) == []
 
 
 def test_outside_the_owner_s_hours_it_waits_and_says_so(tmp_path: Path) -> None:

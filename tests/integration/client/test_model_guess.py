@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.labelling.web.hints import Guess
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.model_guess import ModelGuesses
-from fedask.client.store.memory import FakeClock
 from fedask.common.arrays import Arrays, model_version
 from fedask.common.ids import Uid
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut, whole_cut
 
@@ -12,7 +13,6 @@ from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.local_training import LocalTraining, TrainingDecision
 from fedask.client.site.model_guess import ModelGuesses
-from fedask.client.store.memory import FakeClock
 
 PER_DAY, DAYS = 12, 30
 ANSWERS = 10  # new ones after which the own model is trained: the default

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.arrivals import MONDAY
+from tests.support.client.clock import FakeClock
 from tests.support.client.world import (
     LABELS,
     NAME,
@@ -28,13 +29,12 @@ from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
 from fedask.client.records.annotation import Label
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.arrays import model_version
 from fedask.common.errors import StoreError, UnavailableError
@@ -125,7 +125,7 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
             made = train_offline(world.device, run, now)
             assert made is not None
             assert len(made.answers) == len(store.queue.items())
-            own += store.models.all(OWN)
+            own += store.models.all(LOCAL_MODEL)
 
     with closing(SqliteStore(ward.path)) as store:
         asked = [i for i in store.queue.items() if i.origin is not QueryOrigin.CUT]
@@ -149,10 +149,10 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     items = store.queue.items()
 
     made = train_offline(world.device, run, MONDAY)
-    (first,) = store.models.all(OWN)
+    (first,) = store.models.all(LOCAL_MODEL)
     again = train_offline(world.device, run, MONDAY)
 
-    (kept,) = store.models.all(OWN)
+    (kept,) = store.models.all(LOCAL_MODEL)
     (shared,) = store.models.all(GLOBAL)
     assert again == made == store.local_model.record()
     assert made == LocalModelRecord(
@@ -186,7 +186,7 @@ def test_it_goes_on_for_a_cycle_and_stays_halfway(
 
     train_offline(world.device, run, MONDAY)
 
-    (own,), (shared,) = store.models.all(OWN), store.models.all(GLOBAL)
+    (own,), (shared,) = store.models.all(LOCAL_MODEL), store.models.all(GLOBAL)
     rounds = world.scenario.train.rounds
     assert len(jobs) == rounds == len({job.stream for job in jobs})
     assert [job.lr for job in jobs] == sorted((job.lr for job in jobs), reverse=True)
@@ -201,7 +201,7 @@ def test_a_device_that_was_never_connected_trains_nothing(
     run = RunContext(TASK, world.scenario, world.learner)
 
     assert train_offline(world.device, run, MONDAY) is None
-    assert store.models.all(OWN) == []
+    assert store.models.all(LOCAL_MODEL) == []
 
 
 def test_a_store_of_another_task_is_refused(ward: Ward, store: SqliteStore) -> None:
@@ -227,4 +227,4 @@ def test_a_guard_stops_it_and_nothing_is_kept(ward: Ward, store: SqliteStore) ->
             world.device, RunContext(TASK, world.scenario, world.learner), MONDAY
         )
 
-    assert store.models.all(OWN) == []
+    assert store.models.all(LOCAL_MODEL) == []

@@ -6,13 +6,13 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.site import free_port, running
 
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.exhibit import Medium
 from fedask.client.site.device_exhibit import DeviceExhibit
 from fedask.client.site.device_page import page_of_device
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import Uid, content_uid

@@ -115,7 +115,7 @@ def sealed_rows(path: Path) -> list[tuple[object, ...]]:
             for query in (
                 "SELECT uid, content FROM payload",
                 "SELECT uid, label FROM item ORDER BY uid",
-                "SELECT number, annotator, said FROM annotation ORDER BY number",
+                "SELECT number, annotator, content FROM annotation ORDER BY number",
             )
             for row in db.execute(query)
         ]
@@ -179,7 +179,7 @@ def test_a_process_that_dies_at_any_step_leaves_a_store_that_opens(
         assert len(left) == 1
         assert left[0].id != old.id
         with closing(sqlite3.connect(copy)) as db:
-            assert len(db.execute("SELECT * FROM vault").fetchall()) == 1
+            assert len(db.execute("SELECT * FROM device_key").fetchall()) == 1
             query = "SELECT count(DISTINCT generation) FROM sample_key"
             assert db.execute(query).fetchone() == (1,)
         if not died:

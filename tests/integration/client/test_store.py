@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.client.clock import FakeClock
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.label_queue import ItemState
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
@@ -30,7 +30,7 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
-desk = Desk(store, SystemClock(), DeskSettings(classes=7))
+desk = Desk(store.annotations, SystemClock(), DeskSettings(classes=7))
 print("ready", flush=True)
 for number, _ in enumerate(sys.stdin):
     leased = desk.lease(f"{sys.argv[2]}-{number}", 10)
@@ -60,7 +60,7 @@ from fedask.client.store.sqlite.store import SqliteStore
 from fedask.client.records.annotation import Label
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
-desk = Desk(store, SystemClock(), DeskSettings(classes=7))
+desk = Desk(store.annotations, SystemClock(), DeskSettings(classes=7))
 who = sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()

@@ -21,8 +21,8 @@ from tests.support.client.world import (
 
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState, QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.common.ids import Uid
 from fedask.common.records import OTHER_MODEL
 from fedask.server.ledger import Ledger

@@ -14,7 +14,7 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 from typer.testing import CliRunner
 
-from fedask.client.records.model_kind import GLOBAL
+from fedask.client.records.device_store import GLOBAL
 from fedask.common.command_line import app
 from fedask.common.errors import StoreError
 

@@ -21,9 +21,8 @@ from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.arrival_pace import Pace
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, DeviceStore
 from fedask.client.records.label_queue import QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.common.cut import Cut
 from fedask.common.grid import Scored

@@ -8,10 +8,10 @@ from typing import Any
 from fedask.client.cli.console import print_json, print_table
 from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.labelling.web.hints import gain_of
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import is_newest
 from fedask.client.records.milestone import recent_change
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError

@@ -25,6 +25,11 @@ from fedask.common.errors import ConfigError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 
+# Kinds of models that a store keeps.
+GLOBAL = "global"  # of the fleet, as the device last scored with it; oldest first
+LAST_UPDATE = "last update"  # of this device, for scorers that look through it
+LOCAL_MODEL = "local model"  # trained for this device alone; never sent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
@@ -65,7 +70,7 @@ class ScoreStore(Protocol):
 
 
 class ModelStore(Protocol):
-    """Keeps models by kind: see ``model_kind``."""
+    """Keeps models by kind: ``GLOBAL``, ``LAST_UPDATE`` or ``LOCAL_MODEL``."""
 
     def put(self, kind: str, arrays: Arrays, keep: int) -> None:
         """Keep a model as the newest of its kind; of older ones ``keep - 1`` stay.

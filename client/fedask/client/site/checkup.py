@@ -267,7 +267,7 @@ def _audit(site: DeviceFolder) -> Finding:
     """Whether the log is as it was written."""
     path = site.settings.store_path
     _ = site.store  # made if missing, and its log begun
-    found = verify(path, keys=site.settings.store_settings().audit_keys(path))
+    found = verify(path, key=site.settings.store_settings().audit_key_of(path))
     if not found.ok:
         return Finding(
             check="audit",

@@ -12,9 +12,9 @@ from enum import StrEnum
 from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
 from fedask.client.labelling.oracles.oracle import Nobody
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import LocalModelRecord, fresh_answers
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard

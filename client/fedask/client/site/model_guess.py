@@ -13,8 +13,8 @@ from pathlib import Path
 from typing_extensions import override
 
 from fedask.client.labelling.web.hints import Guess, Guesses
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.local_model import is_newest
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.arrays import Arrays
@@ -62,7 +62,7 @@ def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
     if not shared:
         return None
     own = (
-        store.models.all(OWN)
+        store.models.all(LOCAL_MODEL)
         if is_newest(store.local_model.record(), shared[-1])
         else []
     )

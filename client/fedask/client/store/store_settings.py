@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fedask.client.base.prefixed_settings import settings_under
+from fedask.client.base.private_file import read_private
 from fedask.client.records.payload import StoreQuota
-from fedask.client.store.audit.audit_key import file_key
 from fedask.client.store.audit.audit_log import SqliteAudit
+from fedask.client.store.audit.hash_chain import MIN_KEY_BYTES
 from fedask.client.store.keys.key_file import KeyFile, Passphrase, PassphraseFile
 from fedask.client.store.keys.keyring import Keyring, SystemKeyring
 from fedask.client.store.sqlite.connection import audit_key
@@ -17,6 +18,7 @@ from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError
 
 _PREFIX = "store-"
+_MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,18 +119,25 @@ class StoreSettings:
             If it cannot be opened, or its log is not what its head says.
         """
         quota = StoreQuota(max_bytes=self.quota_bytes)
-        key = file_key(Path(self.audit_key)) if self.audit_key else None
-        audit = SqliteAudit(path, key, clock, process=process)
+        audit = SqliteAudit(path, self._audit_key(), clock, process=process)
         return SqliteStore(path, self.keyring_of(path), quota, audit)
 
-    def audit_keys(self, path: Path) -> list[bytes]:
-        """Return what the log of a store is checked with, and open nothing.
+    def audit_key_of(self, path: Path) -> bytes:
+        """Return the key that the log of a store is checked with; open no store.
 
         Raises
         ------
         ConfigError, StoreError
             If it cannot be had.
         """
-        if self.audit_key:
-            return [file_key(Path(self.audit_key))]
-        return [audit_key(path, self.keyring_of(path))]
+        return self._audit_key() or audit_key(path, self.keyring_of(path))
+
+    def _audit_key(self) -> bytes | None:
+        """Return the key in the owner's file; None: there is no such file."""
+        if not self.audit_key:
+            return None
+        key = read_private(Path(self.audit_key), "the audit key", _MAX_KEY_BYTES)
+        if len(key) < MIN_KEY_BYTES:
+            msg = f"the audit key {self.audit_key} has {len(key)} bytes, not "
+            raise ConfigError(msg + f"{MIN_KEY_BYTES} or more")
+        return key

@@ -40,10 +40,11 @@ def read_rights(node: Mapping[str, object]) -> RightsPolicy | None:
         If it names none, or the policy cannot be used.
     """
     if "rights" not in node:
-        msg = "this device's --node-config has no rights: name a policy file, "
-        msg += 'rights="/srv/rights.toml", or say rights="open" if every sample may be '
-        msg += "scored, shown to people and trained on without end"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "this device's --node-config has no rights: name a policy file, "
+            'rights="/srv/rights.toml", or say rights="open" if every sample may be '
+            "scored, shown to people and trained on without end"
+        )
     rights = str(node["rights"])
     return None if rights == OPEN else RightsPolicy.load(Path(rights))
 
@@ -90,8 +91,8 @@ class Holdings:
     def apply(self) -> list[Uid]:
         """Tell the store what is permitted; returns the questions that expire by it."""
         gone = self._store.rights.apply(self.permits, self._now)
-        summary = self.summary()
         if self._rights is not None:
+            summary = self._rights.summary()
             _log.info(
                 "rights: %d samples, %d may be asked, %d trained on, %d past their "
                 "time",

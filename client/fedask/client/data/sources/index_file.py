@@ -16,7 +16,7 @@ from fedask.common.errors import SealError, StoreError
 from fedask.common.seal import Key, Place, new_key, seal, unseal
 
 BUSY_TIMEOUT_MS = 10_000
-_VERSION = 2  # an index of any other is emptied
+_VERSION = 1  # an index of any other is emptied
 
 _TABLES = (
     # What only the right key opens.
@@ -146,6 +146,7 @@ class IndexFile:
         try:
             yield
         except sqlite3.Error as err:
-            msg = f"cannot use the index {self._path}: {err}; it may be deleted, and "
-            msg += "is made anew"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"cannot use the index {self._path}: {err}; it may be deleted, and "
+                "is made anew"
+            ) from err

@@ -88,8 +88,7 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
     check_kind(kind)
     watch = options.get("watch", look.watch)
     if not isinstance(watch, bool):
-        msg = f"watch = {watch!r} must be true or false"
-        raise ConfigError(msg)
+        raise ConfigError(f"watch = {watch!r} must be true or false")
     look = dataclasses.replace(look, watch=watch)
     given = {key: value for key, value in options.items() if key not in OPTIONS}
     if kind == JOINED:
@@ -111,8 +110,7 @@ def check_kind(kind: str) -> None:
         With the nearest kind that there is.
     """
     if kind not in SOURCES and ":" not in kind:
-        msg = f"unknown kind of data {kind!r}" + nearest(kind, SOURCES)
-        raise DataError(msg)
+        raise DataError(f"unknown kind of data {kind!r}" + nearest(kind, SOURCES))
 
 
 def make_reader(kind: str, options: Mapping[str, Any]) -> FormatReader:
@@ -139,11 +137,14 @@ def _check_options(
 ) -> None:
     for name, value in options.items():
         if name not in known:
-            msg = f"{name!r} is no option of data of kind {kind!r}"
-            raise ConfigError(msg + nearest(name, {*known, *OPTIONS}))
+            raise ConfigError(
+                f"{name!r} is no option of data of kind {kind!r}"
+                + nearest(name, {*known, *OPTIONS})
+            )
         if type(value) is not known[name]:
-            msg = f"{name} = {value!r:.80} must be of type {known[name].__name__}"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{name} = {value!r:.80} must be of type {known[name].__name__}"
+            )
 
 
 def kind_of_suffix(suffix: str) -> str:
@@ -168,8 +169,9 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
     else:
         suffixes[suffix_of(root.name)] = 1
         if not root.exists():
-            msg = f"cannot read samples from {root}: there is no such file or folder"
-            raise DataError(msg)
+            raise DataError(
+                f"cannot read samples from {root}: there is no such file or folder"
+            )
     singles = {**_SINGLE, ".npy": "images" if root.is_dir() else "array"}
     for table in (singles, {**_MANY, ".toml": JOINED}):
         kinds = {table[suffix] for suffix in suffixes if suffix in table}
@@ -178,7 +180,11 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
         if len(kinds) == 1:
             return kinds.pop()
         if kinds:
-            msg = f"{root} holds data of several kinds: say kind= one of "
-            raise DataError(msg + ", ".join(sorted(kinds)))
-    msg = f"cannot tell the kind of data in {root}: say kind= one of "
-    raise DataError(msg + ", ".join(sorted(SOURCES)))
+            raise DataError(
+                f"{root} holds data of several kinds: say kind= one of "
+                + ", ".join(sorted(kinds))
+            )
+    raise DataError(
+        f"cannot tell the kind of data in {root}: say kind= one of "
+        + ", ".join(sorted(SOURCES))
+    )

@@ -1,4 +1,4 @@
-"""Between the messages of ``fedask.labelling.v1`` and the records of the desk.
+"""Converts messages of ``fedask.labelling.v1`` to records of the desk, and back.
 
 Called by the RPC adapter, the servicer and the client. What comes in is of at most the
 size that the transport let through; what does not fit the message exactly is refused.
@@ -11,17 +11,17 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fedask.client.labelling.desk.unleased_answer import MAX_KEY
+from fedask.client.labelling.desk.answer import MAX_KEY
 from fedask.client.labelling.grpc.error_table import MalformedError
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    Choice,
     Kind,
     Label,
     Lease,
     Receipt,
-    Said,
 )
 from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import QueryOrigin
@@ -59,7 +59,7 @@ def parse(kind: type[_Message], raw: bytes) -> _Message:
 
 
 def short(text: str) -> str:
-    """Check a uid or a token.
+    """Return a uid or a token, unless it is too long.
 
     Raises
     ------
@@ -106,14 +106,14 @@ def to_lease(lease: Lease, near: Iterable[Uid]) -> pb.Lease:
 
 
 def to_parts(parts: Iterable[Part]) -> list[pb.Part]:
-    """Write what a person is shown."""
+    """Write the parts of a sample."""
     return [
         pb.Part(name=part.name, medium=part.medium.value, content=part.content)
         for part in parts
     ]
 
 
-def from_submit(request: pb.SubmitRequest, classes: int) -> Said:
+def from_submit(request: pb.SubmitRequest, classes: int) -> Choice:
     """Read the annotation in a request.
 
     Raises

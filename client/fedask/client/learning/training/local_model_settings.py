@@ -30,8 +30,7 @@ class LocalModelSettings:
 
     def __post_init__(self) -> None:
         if self.answers < 0:
-            msg = f"{_ANSWERS} = {self.answers}: must be 0 (never) or more"
-            raise ConfigError(msg)
+            raise ConfigError(f"{_ANSWERS} = {self.answers}: must be 0 (never) or more")
 
     @property
     def on(self) -> bool:

@@ -6,8 +6,8 @@ from typing_extensions import override
 
 from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.audit_event import Event
+from fedask.client.records.device_store import LOCAL_MODEL
 from fedask.client.records.erasure import Erased, ErasureStore
-from fedask.client.records.model_kind import OWN
 from fedask.client.store.memory.scores import MemoryScores
 from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.ids import Uid
@@ -64,7 +64,7 @@ class MemoryErasure(ErasureStore):
         record = tables.local_model
         if record is not None and not gone.isdisjoint(record.answers):
             tables.local_model = None
-            tables.models.pop(OWN, None)
+            tables.models.pop(LOCAL_MODEL, None)
         pace = Pace.from_bytes(tables.pace)
         if not gone.isdisjoint(pace.last):
             tables.pace = pace.without(gone).to_bytes()

@@ -28,17 +28,17 @@ class MemoryQueryOutcomes(QueryOutcomeStore):
         merged = dict(self._tables.query_records)
         for query_record in query_records:
             before = merged.get(query_record.uid)
-            fresh = before is None or before.finding is None
+            fresh = before is None or before.outcome is None
             if fresh and query_record.uid not in self._tables.forgotten:
-                merged[query_record.uid] = replace(query_record, finding=None)
+                merged[query_record.uid] = replace(query_record, outcome=None)
         self._tables.query_records = {each.uid: each for each in kept(merged.values())}
 
     @override
     def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
         for uid, outcome in outcomes.items():
             before = self._tables.query_records.get(uid)
-            if before is not None and before.finding is None:
-                self._tables.query_records[uid] = replace(before, finding=outcome)
+            if before is not None and before.outcome is None:
+                self._tables.query_records[uid] = replace(before, outcome=outcome)
 
     @override
     def all(self) -> list[QueryRecord]:

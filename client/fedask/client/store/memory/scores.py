@@ -6,13 +6,17 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
-from fedask.client.records.device_store import ModelStore, ScoreStore, Waiting
+from fedask.client.records.device_store import (
+    LOCAL_MODEL,
+    ModelStore,
+    ScoreStore,
+    Waiting,
+)
 from fedask.client.records.local_model import (
     LocalModelRecord,
     LocalModelStore,
     fresh_answers,
 )
-from fedask.client.records.model_kind import OWN
 from fedask.client.records.pseudo_label import PseudoLabel, PseudoLabelStore
 from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.arrays import Arrays
@@ -80,11 +84,11 @@ class MemoryLocalModel(LocalModelStore):
             return False
         fresh = sorted(fresh_answers(record.answers, tables.local_model))
         tables.local_model = record
-        tables.models.pop(OWN, None)
+        tables.models.pop(LOCAL_MODEL, None)
         if arrays is not None:
-            tables.models[OWN] = [arrays]
+            tables.models[LOCAL_MODEL] = [arrays]
         answers = len(record.answers)
-        tables.record(Event.OWN_TRAINED, fresh, at=record.at, answers=answers)
+        tables.record(Event.LOCAL_TRAINED, fresh, at=record.at, answers=answers)
         return True
 
     @override

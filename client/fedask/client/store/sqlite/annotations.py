@@ -39,7 +39,7 @@ _LABELS = "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
 _PEOPLE = """SELECT max(number), count(*) FROM annotation WHERE undone IS NULL
     GROUP BY annotator"""
 _SINCE = "SELECT count(*) FROM annotation WHERE undone IS NULL AND at >= ?"
-_NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
+_NEAR = """SELECT other FROM near_duplicate AS near JOIN item ON item.uid = other
     WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
 _WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
     WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""

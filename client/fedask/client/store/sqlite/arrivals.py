@@ -22,8 +22,8 @@ from fedask.common.ids import Uid
 
 _ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
     VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""
-_DECIDE = "INSERT OR IGNORE INTO taken (uid) VALUES (?)"
-_DECIDED = "SELECT uid FROM taken WHERE uid IN (SELECT value FROM json_each(?))"
+_DECIDE = "INSERT OR IGNORE INTO decided (uid) VALUES (?)"
+_DECIDED = "SELECT uid FROM decided WHERE uid IN (SELECT value FROM json_each(?))"
 _LAST_CYCLE = "SELECT coalesce(max(cycle), 0) FROM cycle"
 
 

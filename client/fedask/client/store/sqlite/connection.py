@@ -76,11 +76,11 @@ class Connection:
 
     def _set_up(self) -> None:
         self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        version = int(self.db.execute("PRAGMA user_version").fetchone()[0])
+        version = schema.version_of(self.db)
         if version > schema.SCHEMA_VERSION:
             msg = f"{self._path} was written by a newer fedask (schema {version})"
             raise StoreError(msg)
-        if version == schema.SCHEMA_VERSION:
+        if version:
             self.vault.open(self.db)  # before anything is written
         self._use_wal()
         for setting in (
@@ -90,14 +90,18 @@ class Connection:
             "temp_store = MEMORY",
         ):
             self.db.execute(f"PRAGMA {setting}")
-        if version < schema.SCHEMA_VERSION or self.audit is not NO_AUDIT:
+        if not version or self.audit is not NO_AUDIT:
             with self.transaction() as db:
                 # Asks again, under the lock: another process may have been first.
-                schema.bring_up_to_date(db, self.vault, self.cipher)
+                if schema.version_of(db):
+                    self.vault.open(db)
+                else:
+                    schema.make_tables(db)
+                    self.vault.make(db)
                 self.audit.open(db, self.vault.key_for(AUDIT).secret)
         if self.vault.has_retired:  # a process was killed before the last step
             key_rotation.destroy_retired(self.vault, self.transaction)
-        if schema.is_unclean(self.db):
+        if schema.note(self.db, schema.UNCLEAN):
             self.clean()
         # What came before tidies up, with or without the log's key; no event is in it.
         self._ready = True
@@ -137,7 +141,7 @@ class Connection:
         finally:
             self.db.execute("PRAGMA temp_store = MEMORY")
         with self.transaction() as db:
-            schema.set_unclean(db, unclean=False)
+            schema.put_note(db, schema.UNCLEAN, b"")
         return True
 
     @contextmanager

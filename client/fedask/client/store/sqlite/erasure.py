@@ -29,16 +29,16 @@ _DELETE = (
             "lease",
             "item",
             "query_record",
-            "sure",
-            "taken",
+            "pseudo_label",
+            "decided",
             "payload",
         )
     ),
-    "DELETE FROM near WHERE uid = ?1 OR other = ?1",
+    "DELETE FROM near_duplicate WHERE uid = ?1 OR other = ?1",
 )
 _ANY = "SELECT EXISTS (SELECT 1 FROM forgotten)"
-_USED = "SELECT used FROM forgotten WHERE mark = ?"
-_BAR = "INSERT INTO forgotten (mark, used) VALUES (?, ?)"
+_USED = "SELECT cycles FROM forgotten WHERE mark = ?"
+_BAR = "INSERT INTO forgotten (mark, cycles) VALUES (?, ?)"
 _TRAINING = "SELECT cycle, uids FROM training ORDER BY cycle"
 _OF_CYCLE = "SELECT uids FROM training WHERE cycle = ?"
 _PUT_TRAINING = "INSERT OR REPLACE INTO training (cycle, uids) VALUES (?, ?)"
@@ -65,7 +65,7 @@ class SqliteErasure(ErasureStore):
                 audit.append(db, Event.FORGOTTEN, uids=sorted(fresh))
             found = {uid: used or () for uid, used in cycles.items()}
             models = [k for (k,) in db.execute(_KINDS)] if any(found.values()) else []
-            schema.set_unclean(db, unclean=True)
+            schema.put_note(db, schema.UNCLEAN, b"\x01")
         with self._connection.reading():
             clean = self._connection.clean()
         return Erased(cycles=found, models=tuple(models), clean=clean)
@@ -139,4 +139,4 @@ class SqliteErasure(ErasureStore):
 
 
 def _used_of(mark: bytes) -> Place:
-    return Place("forgotten", "used", mark.hex())
+    return Place("forgotten", "cycles", mark.hex())

@@ -31,8 +31,8 @@ from fedask.client.store.sqlite.scores import SqliteScores
 from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
-_ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
-_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (a constant)
+_ITEMS = f"SELECT {schema.ITEM} FROM item ORDER BY uid"  # noqa: S608  (a constant)
+_ITEM = f"SELECT {schema.ITEM} FROM item WHERE uid = ?"  # noqa: S608  (a constant)
 _ADD_CYCLE = "INSERT INTO cycle (cycle) VALUES (?)"
 _QUEUE = """INSERT INTO item (uid, state, cycle, right_until)
     VALUES (?, 'queued', ?, ?) ON CONFLICT (uid) DO UPDATE

@@ -12,21 +12,21 @@ from datetime import datetime
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
+from fedask.client.records.device_store import LOCAL_MODEL
 from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.local_model import (
     LocalModelRecord,
     LocalModelStore,
     fresh_answers,
 )
-from fedask.client.records.model_kind import OWN
 from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.sqlite.connection import Connection
-from fedask.client.store.sqlite.schema import LOCAL_MODEL, drop_note, note, put_note
+from fedask.client.store.sqlite.schema import note, put_note
 from fedask.common.arrays import Arrays, to_bytes
 from fedask.common.ids import ModelVersion, Uid
 from fedask.common.seal import Place, seal, unseal
 
-_KEY = "own"  # purpose of the key
+# The kind of the model, the note beside it, and the note's key have one name.
 _PLACE = Place("note", "value", LOCAL_MODEL)
 _DROP_MODEL = "DELETE FROM model WHERE kind = ?"
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
@@ -54,12 +54,12 @@ class SqliteLocalModel(LocalModelStore):
                 return False
             fresh = sorted(fresh_answers(record.answers, _record(db, vault)))
             _drop(db)
-            put_note(db, LOCAL_MODEL, seal(vault.key_for(_KEY), content, _PLACE))
+            put_note(db, LOCAL_MODEL, seal(vault.key_for(LOCAL_MODEL), content, _PLACE))
             if encoded is not None:
-                db.execute(_PUT_MODEL, (OWN, encoded))
+                db.execute(_PUT_MODEL, (LOCAL_MODEL, encoded))
             audit.append(
                 db,
-                Event.OWN_TRAINED,
+                Event.LOCAL_TRAINED,
                 uids=fresh,
                 at=record.at,
                 answers=len(record.answers),
@@ -83,7 +83,7 @@ def _record(db: sqlite3.Connection, vault: KeyVault) -> LocalModelRecord | None:
     sealed = note(db, LOCAL_MODEL)
     if not sealed:
         return None
-    fields = json.loads(unseal(vault.key_for(_KEY), sealed, _PLACE))
+    fields = json.loads(unseal(vault.key_for(LOCAL_MODEL), sealed, _PLACE))
     return LocalModelRecord(
         base=ModelVersion(fields["base"]),
         answers={Uid(uid): label for uid, label in fields["answers"].items()},
@@ -93,5 +93,5 @@ def _record(db: sqlite3.Connection, vault: KeyVault) -> LocalModelRecord | None:
 
 
 def _drop(db: sqlite3.Connection) -> None:
-    drop_note(db, LOCAL_MODEL)
-    db.execute(_DROP_MODEL, (OWN,))
+    put_note(db, LOCAL_MODEL, b"")
+    db.execute(_DROP_MODEL, (LOCAL_MODEL,))

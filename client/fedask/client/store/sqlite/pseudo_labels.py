@@ -8,10 +8,10 @@ from fedask.client.records.pseudo_label import PseudoLabel, PseudoLabelStore
 from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.connection import Connection
 
-_DROP = "DELETE FROM sure WHERE NOT control"
-_PUT = f"""INSERT INTO sure ({schema.SURE}) VALUES (?, ?, ?, ?, ?)
+_DROP = "DELETE FROM pseudo_label WHERE NOT control"
+_PUT = f"""INSERT INTO pseudo_label ({schema.PSEUDO_LABEL}) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING"""  # noqa: S608  (a constant)
-_ALL = f"SELECT {schema.SURE} FROM sure ORDER BY uid"  # noqa: S608  (a constant)
+_ALL = f"SELECT {schema.PSEUDO_LABEL} FROM pseudo_label ORDER BY uid"  # noqa: S608  (a constant)
 
 
 class SqlitePseudoLabels(PseudoLabelStore):
@@ -25,9 +25,11 @@ class SqlitePseudoLabels(PseudoLabelStore):
         with self._connection.transaction() as db:
             db.execute(_DROP)
             cipher = self._connection.cipher
-            db.executemany(_PUT, [cipher.from_sure(each) for each in labels])
+            db.executemany(_PUT, [cipher.seal_pseudo_label(each) for each in labels])
 
     @override
     def all(self) -> list[PseudoLabel]:
         with self._connection.reading() as db:
-            return [self._connection.cipher.sure(row) for row in db.execute(_ALL)]
+            return [
+                self._connection.cipher.pseudo_label(row) for row in db.execute(_ALL)
+            ]

@@ -20,11 +20,11 @@ _PUT_ASKED = """INSERT INTO query_record (uid, cycle, experts, descriptors, leve
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE
     SET cycle = excluded.cycle, experts = excluded.experts,
         descriptors = excluded.descriptors, levels = excluded.levels
-    WHERE found IS NULL"""
+    WHERE outcome_cycle IS NULL"""
 _DROP = """DELETE FROM query_record WHERE uid IN
     (SELECT uid FROM query_record ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
-_UNFOUND = "SELECT 1 FROM query_record WHERE uid = ? AND found IS NULL"
-_PUT_OUTCOME = "UPDATE query_record SET found = ?, finding = ? WHERE uid = ?"
+_UNFOUND = "SELECT 1 FROM query_record WHERE uid = ? AND outcome_cycle IS NULL"
+_PUT_OUTCOME = "UPDATE query_record SET outcome_cycle = ?, outcome = ? WHERE uid = ?"
 _ALL = f"SELECT {schema.QUERY_RECORD} FROM query_record ORDER BY uid"  # noqa: S608  (a constant)
 
 
@@ -52,7 +52,7 @@ class SqliteQueryOutcomes(QueryOutcomeStore):
             for uid, found in outcomes.items():
                 if db.execute(_UNFOUND, (uid,)).fetchone():
                     cipher = self._connection.cipher
-                    sealed = cipher.seal_finding(uid, found.truth, hit=found.hit)
+                    sealed = cipher.seal_outcome(uid, found.truth, hit=found.hit)
                     db.execute(_PUT_OUTCOME, (found.cycle, sealed, uid))
 
     @override

@@ -31,14 +31,14 @@ _END = "UPDATE item SET right_until = ?1 WHERE uid = ?2 AND right_until IS NOT ?
 _OPEN = "UPDATE item SET right_until = NULL WHERE right_until IS NOT NULL"
 _GONE = """SELECT uid FROM item WHERE right_until = ?
     AND state IN ('queued', 'leased') ORDER BY uid"""
-_EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL, taken = 0,
+_EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL, leases = 0,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
 _END_HOLDS = "UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL"
-_SEEN = "SELECT at, uids FROM arrival ORDER BY number"
-_ADD_SEEN = "INSERT INTO arrival (at, uids) VALUES (?, ?)"
-_SEEN_BLOBS = "SELECT number, uids FROM arrival"
-_PUT_SEEN = "UPDATE arrival SET uids = ? WHERE number = ?"
-_NOT_LATER = "UPDATE arrival SET at = ?1 WHERE at > ?1"
+_SEEN = "SELECT at, uids FROM first_seen ORDER BY number"
+_ADD_SEEN = "INSERT INTO first_seen (at, uids) VALUES (?, ?)"
+_SEEN_BLOBS = "SELECT number, uids FROM first_seen"
+_PUT_SEEN = "UPDATE first_seen SET uids = ? WHERE number = ?"
+_NOT_LATER = "UPDATE first_seen SET at = ?1 WHERE at > ?1"
 
 
 class SqliteRights(RightsStore):

@@ -23,8 +23,8 @@ from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import schema
 from fedask.common.ids import Annotator, Uid
 
-_LABEL = schema.COLUMNS.split(", ").index("label")
-_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
+_LABEL = schema.ITEM.split(", ").index("label")
+_ITEM = f"SELECT {schema.ITEM} FROM item WHERE uid = ?"  # noqa: S608  (constants)
 _OF = f"SELECT {schema.ANNOTATION} FROM annotation WHERE uid = ? ORDER BY number"  # noqa: S608  (a constant)
 _BY_KEY = (
     f"SELECT {schema.ANNOTATION} FROM annotation INDEXED BY annotation_key "  # noqa: S608  (a constant)
@@ -35,21 +35,21 @@ _STANDING = """SELECT key FROM annotation WHERE annotator = ? AND undone IS NULL
         WHERE lease.uid = annotation.uid AND lease.annotator = annotation.annotator
         AND until IS NOT NULL)
     ORDER BY number DESC LIMIT 1"""
-_LEASES = "SELECT annotator, held, until, control FROM lease WHERE uid = ?"
+_LEASES = "SELECT annotator, content, until, control FROM lease WHERE uid = ?"
 _PUT_ITEM = """UPDATE item SET state = ?, label = ?, asked = ?, expired = ?,
-    leased_until = ?, outcome = ?, taken = ?, votes = ?, known = ? WHERE uid = ?"""
-_PUT_LEASE = """INSERT OR REPLACE INTO lease (uid, annotator, held, until, control)
+    leased_until = ?, outcome = ?, leases = ?, votes = ?, known = ? WHERE uid = ?"""
+_PUT_LEASE = """INSERT OR REPLACE INTO lease (uid, annotator, content, until, control)
     VALUES (?, ?, ?, ?, ?)"""
 _MOVE_LEASE = """UPDATE lease SET until = ?, control = ?
     WHERE uid = ? AND annotator = ?"""
 _ADD_ANNOTATION = """INSERT INTO annotation
-    (uid, annotator, kind, at, key, said, undone, control, place)
-    VALUES (:uid, :annotator, :kind, :at, :key, :said, :undone, :control, :place)"""
+    (uid, annotator, kind, at, key, content, undone, control, place)
+    VALUES (:uid, :annotator, :kind, :at, :key, :content, :undone, :control, :place)"""
 _TAKE_BACK = "UPDATE annotation SET undone = ? WHERE number = ? AND undone IS NULL"
 # INDEXED BY: what SQLite guesses without statistics reads the whole queue.
 _OPEN = """SELECT uid FROM item INDEXED BY item_waiting
     WHERE state IN ('queued', 'leased')
-    AND taken < max(1, ?1 - votes)
+    AND leases < max(1, ?1 - votes)
     AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid
         AND annotator = ?2 AND until IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM annotation WHERE annotation.uid = item.uid
@@ -61,7 +61,7 @@ _CONTROL = """SELECT uid FROM item WHERE known = 1 AND uid >= ?1
     AND NOT EXISTS (SELECT 1 FROM annotation WHERE annotation.uid = item.uid
         AND annotator = ?2)
     ORDER BY uid LIMIT 1"""
-_HELD = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
+_LEASED = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
     ORDER BY uid"""
 _OVER = """SELECT uid FROM lease INDEXED BY lease_until
     WHERE until < ?1 AND until IS NOT NULL
@@ -74,10 +74,10 @@ _LAPSED = """SELECT uid FROM item INDEXED BY item_right
     WHERE lease.until > '' AND item.uid = lease.uid
     AND item.right_until <= ?1 ORDER BY 1"""
 _MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
-_ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
+_ALL_LEASED = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
 _END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
     AND control = 0"""
-_CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
+_CLEAR_LEASES = "UPDATE item SET leases = 0 WHERE uid = ?"
 
 
 class SqliteSampleTransaction(SampleTransaction):
@@ -177,11 +177,11 @@ class SqliteSampleTransaction(SampleTransaction):
         outside: tuple[datetime, datetime] | None = None,
     ) -> list[Uid]:
         if annotator is not None:
-            rows = self._db.execute(_HELD, (self._cipher.who(annotator),))
+            rows = self._db.execute(_LEASED, (self._cipher.who(annotator),))
         elif outside is not None:
             rows = self._db.execute(_OVER, [schema.to_text(time) for time in outside])
         else:
-            rows = self._db.execute(_ALL_HELD)
+            rows = self._db.execute(_ALL_LEASED)
         return [Uid(uid) for (uid,) in rows]
 
     @override
@@ -212,7 +212,7 @@ class SqliteSampleTransaction(SampleTransaction):
         row = self._db.execute(_STANDING, (who,)).fetchone()
         if row is None:
             return []
-        held = {uid for (uid,) in self._db.execute(_HELD, (who,))}
+        held = {uid for (uid,) in self._db.execute(_LEASED, (who,))}
         return [
             annotation
             for annotation in self._by_key(who, row[0])
@@ -226,7 +226,7 @@ class SqliteSampleTransaction(SampleTransaction):
 def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
     """End all leases, but controls, of a sample that the device moves."""
     db.execute(_END_LEASES, (uid,))
-    db.execute(_CLEAR_TAKEN, (uid,))
+    db.execute(_CLEAR_LEASES, (uid,))
 
 
 def add_annotation(

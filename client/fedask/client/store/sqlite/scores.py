@@ -17,8 +17,10 @@ _SCORES = "SELECT model_version, uids, scores, groups FROM scoring"
 _PUT_SCORES = """INSERT OR REPLACE INTO scoring
     (one, model_version, uids, scores, groups) VALUES (1, ?, ?, ?, ?)"""
 _RANK = "UPDATE item SET priority = ? WHERE uid = ? AND priority <> ?1"
-_DROP_NEAR = "DELETE FROM near"
-_ADD_NEAR = "INSERT OR IGNORE INTO near (uid, other) VALUES (?1, ?2), (?2, ?1)"
+_DROP_NEAR = "DELETE FROM near_duplicate"
+_ADD_NEAR = (
+    "INSERT OR IGNORE INTO near_duplicate (uid, other) VALUES (?1, ?2), (?2, ?1)"
+)
 _MODELS = "SELECT arrays FROM model WHERE kind = ? ORDER BY number"
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 _DROP_MODELS = """DELETE FROM model WHERE kind = ?1 AND number NOT IN

@@ -22,7 +22,7 @@ from fedask.client.learning.selection.predictor import SAMPLE, Predictor, model_
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
-from fedask.client.records.model_kind import GLOBAL, LOCAL
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE
 from fedask.common.errors import ConfigError
 from fedask.common.ids import content_uid
 
@@ -84,7 +84,7 @@ def test_a_scorer_sees_the_committee_oldest_first_and_its_own_update_last(
     for draw, model in zip(view.draws, versions[1:], strict=False):
         np.testing.assert_array_equal(draw, predictions(model, samples))
     np.testing.assert_array_equal(view.probs, view.draws[2])
-    own = world.store.models.all(LOCAL)[0]
+    own = world.store.models.all(LAST_UPDATE)[0]
     assert not np.array_equal(view.draws[3], view.draws[2])
     assert len(world.store.models.all(GLOBAL)) == 2
     assert set(own) == set(world.model)
@@ -143,7 +143,7 @@ def test_a_scorer_that_needs_no_model_but_the_global_one_keeps_none(name: str) -
 
     kinds = model_kinds(make_scorer(name).needs)
     assert bool(world.store.models.all(GLOBAL)) == (GLOBAL in kinds)
-    assert bool(world.store.models.all(LOCAL)) == (LOCAL in kinds)
+    assert bool(world.store.models.all(LAST_UPDATE)) == (LAST_UPDATE in kinds)
 
 
 class Greedy(Watching):

@@ -25,8 +25,8 @@ from tests.support.client.arrivals import (
 from tests.support.client.world import NAME
 from typing_extensions import override
 
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState, QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
 from fedask.client.store.memory import MemoryStore

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
             ("2026",),
             "lease USING COVERING INDEX lease_until",
         ),
-        (sample_transaction._HELD, (ANN,), "lease USING INDEX lease_held"),
+        (sample_transaction._LEASED, (ANN,), "lease USING INDEX lease_running"),
         (
             sample_transaction._OVER,
             ("a", "b"),
@@ -60,7 +60,7 @@ def test_no_call_of_the_desk_reads_a_whole_table(
     "change",
     [
         "DELETE FROM annotation",
-        "UPDATE annotation SET said = x'00'",
+        "UPDATE annotation SET content = x'00'",
         "UPDATE annotation SET annotator = x'00'",
         "UPDATE annotation SET undone = NULL",
     ],

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
+from tests.support.client.keyring import MemoryKeyring
+from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.records.annotation import Kind
-from fedask.client.records.label_queue import Item, ItemState, QueryOrigin, totals
-from fedask.client.records.query_outcome import QueryRecord
-from fedask.client.store.memory import FakeClock
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.sqlite import connection as module
 from fedask.client.store.sqlite.schema import SCHEMA_VERSION
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.client.store.sqlite.tables import STEPS
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.seal import Key
 
 A = Uid("a" * 32)
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -108,92 +108,20 @@ def test_what_another_process_stores_is_seen_at_once(
     other.close()
 
 
-def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
-    write_database(
-        path,
-        *STEPS[0],
-        "PRAGMA user_version = 1",
-        f"INSERT INTO item (uid, state, cycle, label) "  # noqa: S608  (a constant)
-        f"VALUES ('{A}', 'labelled', 3, 1)",
-        "INSERT INTO cycle VALUES (3)",
-    )
-    for _ in range(2):
-        store = SqliteStore(path)
-        assert store.queue.items() == [
-            Item(
-                uid=A,
-                state=ItemState.LABELLED,
-                cycle=3,
-                label=1,
-                outcome=ItemState.LABELLED,
-            )
-        ]
-        assert (store.cuts.last_cycle(), store.cuts.last(), store.arrivals.pace()) == (
-            3,
-            None,
-            b"",
-        )
-        assert pragma(store.connection.db, "user_version") == SCHEMA_VERSION
-        store.close()
+def test_a_keyring_that_refuses_leaves_a_file_without_tables(path: Path) -> None:
+    class Broken(MemoryKeyring):
+        @override
+        def add(self, key: Key) -> None:
+            msg = "the disk is full"
+            raise StoreError(msg)
 
+    with pytest.raises(StoreError, match="the disk is full"):
+        SqliteStore(path, Broken())
 
-def test_a_file_of_the_second_schema_gets_its_query_records(path: Path) -> None:
-    write_database(
-        path,
-        *STEPS[0],
-        *STEPS[1],
-        "PRAGMA user_version = 2",
-        f"INSERT INTO item (uid, state, cycle, label, origin) "  # noqa: S608
-        f"VALUES ('{A}', 'trained', 3, 1, 'chance')",
-    )
-    query_record = QueryRecord(
-        uid=A, cycle=4, experts="margin", descriptors=(0.5,), levels=(0.25,)
-    )
-    for before in ([], [query_record]):
-        store = SqliteStore(path)
-        assert store.query_outcomes.all() == before
-        assert [item.origin for item in store.queue.items()] == [QueryOrigin.CHANCE]
-        store.query_outcomes.put_asked([query_record])
-        assert pragma(store.connection.db, "user_version") == SCHEMA_VERSION
-        store.close()
-
-
-def test_a_file_of_the_third_schema_gets_a_annotation_for_every_answer(
-    path: Path,
-) -> None:
-    rows = {"a": ("trained", 1), "b": ("skipped", None), "c": ("leased", None)}
-    values = ", ".join(
-        f"('{letter * 32}', '{state}', 3, {'NULL' if label is None else label}, "
-        f"{repr('2026-03-01T12:00:00+00:00') if state == 'leased' else 'NULL'})"
-        for letter, (state, label) in rows.items()
-    )
-    write_database(
-        path,
-        *(statement for step in STEPS[:3] for statement in step),
-        "PRAGMA user_version = 3",
-        f"INSERT INTO item (uid, state, cycle, label, leased_until) VALUES {values}",  # noqa: S608
-    )
-    for _ in range(2):
-        store = SqliteStore(path)
-        trained, skipped, waiting = store.queue.items()
-        assert (trained.state, trained.outcome) == (
-            ItemState.TRAINED,
-            ItemState.LABELLED,
-        )
-        assert (skipped.state, skipped.outcome) == (
-            ItemState.SKIPPED,
-            ItemState.SKIPPED,
-        )
-        assert (waiting.state, waiting.leased_until) == (ItemState.QUEUED, None)
-        kept = [
-            (v.uid[0], v.annotator, v.kind) for v in store.annotations.newest(9, None)
-        ]
-        assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
-        desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=3))
-        assert [lease.uid for lease in desk.lease("ann", 9)] == ["c" * 32]
-        desk.release("ann")
-        assert totals(store.queue.items()) == (3, 1, 1, 0)
-        store.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert pragma(db, "user_version") == 0
+        assert db.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    SqliteStore(path).close()
 
 
 def test_a_list_that_was_given_out_is_the_callers_own(store: SqliteStore) -> None:

@@ -1,4 +1,4 @@
-"""What an import did, and how answers from another tool reach the desk.
+"""Brings answers from another tool to the desk, and counts what became of them.
 
 Called by the readers of files and by the connection to a labelling server. Never
 parses.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import Annotation
 from fedask.common.errors import StoreError
 
@@ -26,9 +26,10 @@ _log = logging.getLogger(__name__)
 MOST_NAMED = 100  # of what is set aside: the rest is only counted
 _TOGETHER = 200  # answers of a transaction: some 0.1 s, in which others wait
 
-NOT_QUEUED = "the sample was never asked on this device"
-BARRED = "the sample may not be used any more: its right to be has ended"
-_ASIDE = {Taken.UNKNOWN: NOT_QUEUED, Taken.BARRED: BARRED}
+_ASIDE = {
+    Acceptance.UNKNOWN: "the sample was never asked on this device",
+    Acceptance.BARRED: "the sample may not be used any more: its right to be has ended",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,26 +50,24 @@ class Aside:
 
 @dataclass(slots=True)
 class Asides:
-    """Collects what is set aside: the first ones by name, all of them by number."""
+    """The entries that were left out: the first ones by name, all of them by number."""
 
     named: list[Aside] = field(default_factory=list)
     count: int = 0
 
     def add(self, where: str, reason: str) -> None:
-        """Set one aside."""
+        """Leave out an entry."""
         self.count += 1
         if len(self.named) < MOST_NAMED:
             self.named.append(Aside(where=where[:80], reason=reason))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What became of every entry of an import.
+class ImportSummary:
+    """How many entries of an import were kept, known, too late or left out.
 
     Parameters
     ----------
-    kept
-        Answers that stand now.
     known
         Those that came before: nothing changed.
     late
@@ -88,7 +87,7 @@ class Account:
 
 def bring_in(
     desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
-) -> Account:
+) -> ImportSummary:
     """Keep answers that were read and checked before.
 
     Parameters
@@ -103,15 +102,15 @@ def bring_in(
     StoreError
         If the disk refuses: says how many answers are kept.
     """
-    counts: Counter[Taken] = Counter()
+    counts: Counter[Acceptance] = Counter()
     for batch in _batches(samples):
         try:
-            outcomes = desk.take(batch)
+            outcomes = desk.accept(batch)
         except StoreError as err:
             msg = (
-                f"{err}; {counts[Taken.KEPT]} answers were kept before that: mend the "
+                f"{err}; {counts[Acceptance.KEPT]} answers were kept before that: "
+                "mend the disk and import the same again, what is kept is known"
             )
-            msg += "disk and import the same again, what is kept is known"
             raise StoreError(msg) from err
         counts.update(outcomes)
         for answer, outcome in zip(batch, outcomes, strict=True):
@@ -119,17 +118,17 @@ def bring_in(
                 asides.add(answer.uid, _ASIDE[outcome])
     numbers = {outcome.value: number for outcome, number in counts.items()}
     _log.info("annotations_imported", extra={**numbers, "aside": asides.count})
-    return Account(
-        kept=counts[Taken.KEPT],
-        known=counts[Taken.KNOWN],
-        late=counts[Taken.LATE],
+    return ImportSummary(
+        kept=counts[Acceptance.KEPT],
+        known=counts[Acceptance.KNOWN],
+        late=counts[Acceptance.LATE],
         aside=asides.count,
         asides=tuple(asides.named),
     )
 
 
 def _batches(samples: Iterable[Sequence[Annotation]]) -> Iterator[list[Annotation]]:
-    """Put answers together, never parting those of one sample."""
+    """Put answers together in batches that keep those of one sample together."""
     held: list[Sequence[Annotation]] = []
     for answers in samples:
         held.append(answers)
