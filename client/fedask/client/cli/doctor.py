@@ -10,7 +10,6 @@ from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.site.checkup import examine
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Grade
-from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 
 _MARKS = {
@@ -27,7 +26,7 @@ def doctor_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device doctor --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         findings = []
         for finding in examine(opened):
             findings.append(finding)
