@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs proto bench clean
+.PHONY: demo fast test test-one check docs proto bench wheel wheels clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
 $(VENV)/.simulation: pyproject.toml constraints.txt
@@ -28,10 +28,20 @@ demo: $(VENV)/.simulation
 	@echo
 	@echo "table above; plot: runs/demo/curves.svg; page: runs/demo/report.html"
 
+# Within a minute on two cores: units, and properties on few examples.
+FAST := -m "not slow and not flower" --hypothesis-profile=fast
+fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(FAST) tests/unit tests/property
+
+# make test-one T=tests/unit/common, or T="tests/unit -k grid"
+test-one: $(VENV)/.dev
+	$(BIN)/python -m pytest $(T)
+
 # A process per core; what starts SuperLinks and Ray has several, so two files at a time.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower"
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m flower
+	$(BIN)/python -m pytest -q --doctest-modules client common server simulations
 
 # What protoc makes of the labelling service, below the folder $(1).
 PROTO := fedask/client/labelling/grpc/v1/labelling.proto
@@ -64,5 +74,20 @@ B ?=
 bench: $(VENV)/.simulation
 	$(BIN)/$(if $(B),python -m tests.benchmarks $(B),fedask bench runtime)
 
+# In an environment of its own: twine asks for a newer `packaging` than flwr allows.
+.venv-build/.done:
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	@touch $@
+
+wheel: .venv-build/.done
+	rm -rf dist
+	.venv-build/bin/python -m build --outdir dist
+	.venv-build/bin/twine check --strict dist/*
+
+# Whether every dependency of a device has a wheel, per platform and version of Python.
+wheels: $(VENV)/.dev
+	UV=$(BIN)/uv .ci/wheels
+
 clean:
-	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-build runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

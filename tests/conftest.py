@@ -7,6 +7,7 @@ from hypothesis import settings
 
 # The same examples in every run of a pipeline; a developer's machine looks further.
 settings.register_profile("ci", derandomize=True, max_examples=60)
+settings.register_profile("fast", derandomize=True, max_examples=15)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 

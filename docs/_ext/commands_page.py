@@ -10,8 +10,8 @@ from typing import get_args, get_type_hints
 
 import click
 import typer.main
-from fedask.simulations.cli.main import app
 
+from fedask.common.command_line import app
 from names_page import plain
 
 _EXAMPLE = re.compile(r"^Example: (.*)$", re.MULTILINE)

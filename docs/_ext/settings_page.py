@@ -43,14 +43,15 @@ def settings(argument: str) -> str:
 def _sections(cls: type[Any], table: str, level: int) -> Iterator[str]:
     hints = get_type_hints(cls)
     told = described(cls)
-    simple = [f for f in dataclasses.fields(cls) if not _is_section(hints[f.name])]
+    fields = [f for f in dataclasses.fields(cls) if f.metadata.get("in_file", True)]
+    simple = [each for each in fields if not _is_section(hints[each.name])]
     if table:
         yield f"{'#' * level} `[{table}]`\n"
         yield _prose(inspect.getdoc(cls) or "") + "\n"
     yield _HEAD + "".join(
         _row(cls, each, hints[each.name], told.get(each.name, "")) for each in simple
     )
-    for each in dataclasses.fields(cls):
+    for each in fields:
         if _is_section(hints[each.name]):
             name = f"{table}.{each.name}" if table else each.name
             yield from _sections(hints[each.name], name, level)

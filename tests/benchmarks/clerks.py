@@ -103,7 +103,9 @@ class Ward:
     def desk(self) -> Iterator[Desk]:
         """Open a desk, for one thread."""
         with closing(self.open()) as store:
-            yield Desk(store, SystemClock(), DeskSettings(classes=len(CLASSES)))
+            yield Desk(
+                store.annotations, SystemClock(), DeskSettings(classes=len(CLASSES))
+            )
 
 
 def label_of(uid: Uid) -> int:

@@ -125,7 +125,7 @@ def _run(folder: Path, victim: str, at: int, tally: Tally, *, cut: bool) -> int:
     ward = Ward(folder=folder / "ward", rows=uids[-ANSWERS:])
     ward.folder.mkdir(mode=0o700)
     with closing(ward.open()) as store:
-        store.add(1, uids)
+        store.queue.add(1, uids)
     copied, promised = folder / "copy", list[AcknowledgedAnswer]()
 
     def strike(pid: int) -> None:
@@ -229,8 +229,8 @@ def _look(
             if problem := store.problem():
                 tally.broken += 1
                 tally.problems.append(problem)
-            annotations = store.annotations(10 * SAMPLES, None)
-            labels = {item.uid: item.label for item in store.items()}
+            annotations = store.annotations.newest(10 * SAMPLES, None)
+            labels = {item.uid: item.label for item in store.queue.items()}
     except Exception as err:  # noqa: BLE001  (whatever it is, it is a finding)
         tally.broken += 1
         tally.problems.append(f"{type(err).__name__}: {err}")

@@ -96,19 +96,21 @@ def _fill(path: Path, queued: int) -> None:
             count = min(_CHUNK, queued - start)
             words = rng.integers(0, 2**63, (count, 2)).tolist()
             uids = [Uid(f"{high:016x}{low:016x}") for high, low in words]
-            store.add(cycle, uids)
+            store.queue.add(cycle, uids)
             scores = rng.random(count, dtype=np.float32).tolist()
             nothing = Scored(
                 np.zeros(0, np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64)
             )
             known = dict(zip(uids, scores, strict=True))
-            store.put_scores("bench", nothing, Waiting(scores=known))
+            store.scores.put("bench", nothing, Waiting(scores=known))
     finally:
         store.close()
 
 
 def _work(store: SqliteStore, rule: str, calls: int) -> dict[str, Any]:
-    desk = Desk(store, SystemClock(), DeskSettings(classes=CLASSES, rule=rule))
+    desk = Desk(
+        store.annotations, SystemClock(), DeskSettings(classes=CLASSES, rule=rule)
+    )
     leases: list[float] = []
     submits: list[float] = []
     for number in range(calls):

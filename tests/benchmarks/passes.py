@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.benchmarks.contenders import mib, reset_peak
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     PredictionView,
     ScoringContext,
 )

@@ -70,7 +70,7 @@ def _measure(place: Path, samples: int, clients: int, window: int) -> dict[str, 
     store = place / "device.db"
     uids = [Uid(f"{number:032x}") for number in range(samples)]
     with closing(StoreSettings().open(store, SystemClock(), "bench")) as filled:
-        filled.add(1, uids)
+        filled.queue.add(1, uids)
     leases: list[float] = []
     submits: list[float] = []
     acknowledged: Counter[Uid] = Counter()
@@ -124,8 +124,8 @@ def _work(
 def _kept(store: Path, samples: int) -> Counter[Uid]:
     """Count the answers to each sample that stand in the store, and are right."""
     with closing(StoreSettings().open(store, SystemClock(), "bench")) as opened:
-        annotations = opened.annotations(2 * samples, None)
-        labels = {item.uid: item.label for item in opened.items()}
+        annotations = opened.annotations.newest(2 * samples, None)
+        labels = {item.uid: item.label for item in opened.queue.items()}
     return Counter(
         annotation.uid
         for annotation in annotations

@@ -60,7 +60,7 @@ _log = logging.getLogger(__name__)
 
 
 class DeviceApp(ClientApp):
-    """A ClientApp whose devices may train together, where several share a process.
+    """A ClientApp that can train several devices of one process together.
 
     Whoever holds many train messages at once (the inline runtime) gives them to
     ``train_together``; each reply is the one that calling the app would give.
@@ -112,7 +112,7 @@ def _guard(
     message: Message,
     context: Context,
 ) -> Message:
-    """Turn our errors into error replies; a device never dies of a message."""
+    """Answer a message; an error becomes an error reply and never ends the device."""
     try:
         content = handle(message, context)
     except FedaskError as err:
@@ -125,7 +125,7 @@ def _guard(
 
 
 def _failed(message: Message, context: Context, err: Exception) -> Message:
-    """Reply with what went wrong; of a real device nothing that may quote its data."""
+    """Reply with the error; a real device leaves out all that may quote its data."""
     reason = f"{type(err).__name__}: {err}"
     if _is_real(context) and not isinstance(err, _TOLD):
         _log.error("no reply to a message: %s", reason, exc_info=err)
@@ -139,7 +139,7 @@ def _is_real(context: Context) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """One device's round, begun and not yet trained."""
+    """A round of one device between its beginning and its training."""
 
     device: "Device"
     begun: "BegunRound"
@@ -156,7 +156,7 @@ class _Turn:
 
 
 class _Handler:
-    """Answers messages; keeps what the devices of one process can share."""
+    """Answers messages and keeps what the devices of one process share."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class _Handler:
     def batches(
         self, given: Iterable[tuple[Message, Context]]
     ) -> Iterator[list[tuple[Message, Context]]]:
-        """Part the messages where their content changes, and where enough are held."""
+        """Split the messages into batches of one content and of bounded size."""
         for _, group in groupby(given, key=lambda pair: pair[0].content):
             for first in group:
                 most = self._prepare(first[1]).learner.most_together
@@ -311,7 +311,7 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
 
 
 def _train(turns: Sequence[_Turn]) -> "list[TrainingResult | None]":
-    """Train what goes together; None = still to be trained, or without a label."""
+    """Train together what can be; None for a device that is still to be trained."""
     jobs = [(i, t.begun.job) for i, t in enumerate(turns) if t.begun.job]
     trained: list[TrainingResult | None] = [None] * len(turns)
     if jobs:

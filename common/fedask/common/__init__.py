@@ -5,14 +5,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fedask.common.task import Task
 
-__all__ = ["Task"]
+    __version__: str
+
+__all__ = ["Task", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    """Import ``Task``, and with it numpy, when somebody asks for it."""
+    """Import ``Task``, and with it numpy, or read the version, when it is asked for."""
     if name == "Task":
         from fedask.common.task import Task  # noqa: PLC0415  (imports numpy)
 
         return Task
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  (reads files)
+
+        return version("fedask")
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -93,7 +93,7 @@ def test_what_may_not_be_shown_any_more_leaves_the_screen_and_does_not_come_back
         nurse.kept()
         shown = nurse.ready()
         with closing(SqliteStore(site.path)) as store:
-            store.use_rights(Nothing(), NOON)
+            store.rights.apply(Nothing(), NOON)
 
         nurse.tab.run("document.dispatchEvent(new Event('visibilitychange'))")
 
@@ -292,7 +292,7 @@ def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
     told = [(monday, 0.80, 0), (NOON - timedelta(hours=1), 0.83, 9)]
     with closing(SqliteStore(site.path)) as store:
         for cycle, (at, accuracy, trained) in enumerate(told, start=1):
-            store.put_milestone(
+            store.milestones.put(
                 Milestone(cycle=cycle, accuracy=accuracy, at=at, trained=trained)
             )
         site.hints = Hints(
@@ -305,7 +305,7 @@ def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
             chip = "document.querySelector('#gain').innerText"
             assert nurse.tab.run(chip) == "Accuracy +3 points since April 27"
             # A round takes place while somebody labels.
-            store.put_milestone(Milestone(cycle=3, accuracy=0.79, at=NOON, trained=12))
+            store.milestones.put(Milestone(cycle=3, accuracy=0.79, at=NOON, trained=12))
             nurse.answer("1")
             nurse.tab.wait("document.querySelector('#gain').hidden")
             nurse.check()

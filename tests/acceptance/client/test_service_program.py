@@ -58,7 +58,7 @@ def test_an_owner_starts_the_service_an_app_answers_and_the_log_names_nobody(
     tmp_path: Path,
 ) -> None:
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        store.add(1, [UID])
+        store.queue.add(1, [UID])
     with started(tmp_path) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -76,7 +76,7 @@ def test_an_owner_starts_the_service_an_app_answers_and_the_log_names_nobody(
     for secret in (UID, sample.token, "a-key", "ann", "dog", "token"):
         assert secret not in log
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        assert store.annotations(9, None)[0].number == receipt.number
+        assert store.annotations.newest(9, None)[0].number == receipt.number
 
 
 def test_wrong_settings_are_told_in_one_line(tmp_path: Path) -> None:

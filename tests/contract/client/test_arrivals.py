@@ -23,16 +23,16 @@ CUTS = [
 
 
 def test_a_new_store_has_neither_cut_nor_pace(store: Store) -> None:
-    assert store.cut() is None
-    assert store.pace() == b""
+    assert store.cuts.last() is None
+    assert store.arrivals.pace() == b""
 
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_cut_comes_back_exactly(store: Store, cut: Cut) -> None:
-    store.put_cut(CUTS[0])
-    store.put_cut(cut)
+    store.cuts.put(CUTS[0])
+    store.cuts.put(cut)
 
-    assert store.cut() == cut
+    assert store.cuts.last() == cut
 
 
 def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
@@ -40,49 +40,49 @@ def test_arrivals_are_queued_with_their_origin_and_the_pace_is_kept(
 ) -> None:
     asked = {B: QueryOrigin.SCORE, A: QueryOrigin.CHANCE}
 
-    assert store.add_arrivals(3, asked, b"\x00pace\xff", b"") == {A, B}
+    assert store.arrivals.add(3, asked, b"\x00pace\xff", b"") == {A, B}
 
-    assert store.items() == [
+    assert store.queue.items() == [
         Item(uid=A, state=ItemState.QUEUED, cycle=3, origin=QueryOrigin.CHANCE),
         Item(uid=B, state=ItemState.QUEUED, cycle=3, origin=QueryOrigin.SCORE),
     ]
-    assert store.pace() == b"\x00pace\xff"
-    assert store.last_cycle() == 0  # that cycle's cut is still welcome
-    assert store.add(3, [C])
+    assert store.arrivals.pace() == b"\x00pace\xff"
+    assert store.cuts.last_cycle() == 0  # that cycle's cut is still welcome
+    assert store.queue.add(3, [C])
 
 
 def test_a_cycle_has_any_number_of_arrivals(store: Store) -> None:
-    store.add(2, [A])
+    store.queue.add(2, [A])
 
-    store.add_arrivals(2, {B: QueryOrigin.SCORE}, b"1", b"")
-    store.add_arrivals(2, {C: QueryOrigin.SCORE}, b"2", b"1")
-    store.add_arrivals(2, {}, b"3", b"2")
+    store.arrivals.add(2, {B: QueryOrigin.SCORE}, b"1", b"")
+    store.arrivals.add(2, {C: QueryOrigin.SCORE}, b"2", b"1")
+    store.arrivals.add(2, {}, b"3", b"2")
 
     assert states(store) == dict.fromkeys((A, B, C), ItemState.QUEUED)
-    assert [item.origin for item in store.items()] == [
+    assert [item.origin for item in store.queue.items()] == [
         QueryOrigin.CUT,
         QueryOrigin.SCORE,
         QueryOrigin.SCORE,
     ]
-    assert store.pace() == b"3"
+    assert store.arrivals.pace() == b"3"
 
 
 @pytest.mark.parametrize("state", ItemState)
 def test_an_arrival_in_the_queue_is_left_alone(store: Store, state: ItemState) -> None:
     before = bring(store, A, state)
 
-    fresh = store.add_arrivals(
+    fresh = store.arrivals.add(
         2, {A: QueryOrigin.SCORE, B: QueryOrigin.SCORE}, b"", b""
     )
 
     assert fresh == {B}
-    assert store.items()[0] == before
+    assert store.queue.items()[0] == before
 
 
 def test_an_arrival_added_twice_is_asked_once(store: Store) -> None:
-    store.add_arrivals(1, {A: QueryOrigin.CHANCE}, b"1", b"")
+    store.arrivals.add(1, {A: QueryOrigin.CHANCE}, b"1", b"")
 
-    assert store.add_arrivals(2, {A: QueryOrigin.SCORE}, b"2", b"1") == frozenset()
+    assert store.arrivals.add(2, {A: QueryOrigin.SCORE}, b"2", b"1") == frozenset()
 
     assert only(store) == Item(
         uid=A, state=ItemState.QUEUED, cycle=1, origin=QueryOrigin.CHANCE
@@ -92,10 +92,10 @@ def test_an_arrival_added_twice_is_asked_once(store: Store) -> None:
 def test_an_expired_arrival_that_a_cut_asks_again_is_the_cuts(
     store: Store,
 ) -> None:
-    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"", b"")
-    store.move([A], ItemState.EXPIRED)
+    store.arrivals.add(1, {A: QueryOrigin.SCORE}, b"", b"")
+    store.queue.move([A], ItemState.EXPIRED)
 
-    store.add(2, [A])
+    store.queue.add(2, [A])
 
     again = Item(uid=A, state=ItemState.QUEUED, cycle=2, asked=2, expired=1)
     assert only(store) == again
@@ -103,36 +103,36 @@ def test_an_expired_arrival_that_a_cut_asks_again_is_the_cuts(
 
 @pytest.mark.parametrize("before", [b"", b"0", b"2"])
 def test_a_batch_on_another_pace_is_refused_whole(store: Store, before: bytes) -> None:
-    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"1", b"")
+    store.arrivals.add(1, {A: QueryOrigin.SCORE}, b"1", b"")
 
     with pytest.raises(StoreError, match="give this batch again"):
-        store.add_arrivals(1, {B: QueryOrigin.SCORE}, b"3", before)
+        store.arrivals.add(1, {B: QueryOrigin.SCORE}, b"3", before)
 
     assert states(store) == {A: ItemState.QUEUED}
-    assert store.pace() == b"1"
+    assert store.arrivals.pace() == b"1"
 
 
 def test_an_arrival_is_answered_like_any_other(store: Store) -> None:
-    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"", b"")
+    store.arrivals.add(1, {A: QueryOrigin.SCORE}, b"", b"")
 
-    assert store.answer({A: 2}) == {A}
+    assert store.queue.answer({A: 2}) == {A}
 
     item = only(store)
     assert (item.label, item.origin) == (2, QueryOrigin.SCORE)
 
 
 def test_what_was_decided_about_is_known_until_it_is_forgotten(store: Store) -> None:
-    store.add_arrivals(1, {A: QueryOrigin.SCORE}, b"", b"", [A, B])
-    store.add_arrivals(1, {}, b"", b"", [B, C])
+    store.arrivals.add(1, {A: QueryOrigin.SCORE}, b"", b"", [A, B])
+    store.arrivals.add(1, {}, b"", b"", [B, C])
 
-    assert store.taken([A, B, C, Uid("d" * 32)]) == {A, B, C}
-    assert store.taken([]) == frozenset()
-    store.forget([B])
-    assert store.taken([A, B, C]) == {A, C}
+    assert store.arrivals.decided([A, B, C, Uid("d" * 32)]) == {A, B, C}
+    assert store.arrivals.decided([]) == frozenset()
+    store.erasure.forget([B])
+    assert store.arrivals.decided([A, B, C]) == {A, C}
 
 
 def test_a_batch_that_is_refused_is_not_taken(store: Store) -> None:
     with pytest.raises(StoreError):
-        store.add_arrivals(1, {}, b"1", b"another", [A])
+        store.arrivals.add(1, {}, b"1", b"another", [A])
 
-    assert store.taken([A]) == frozenset()
+    assert store.arrivals.decided([A]) == frozenset()

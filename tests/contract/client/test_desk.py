@@ -51,7 +51,7 @@ class Office:
     def under(self, rule: str, *, unsure: int = 2, controls: float = 0.0) -> Desk:
         tokens = count()
         self.desk = Desk(
-            self.store,
+            self.store.annotations,
             self.clock,
             DeskSettings(
                 classes=5, rule=rule, lease_s=60.0, unsure=unsure, controls=controls
@@ -83,7 +83,7 @@ def office(store: Store) -> Office:
 def test_people_never_hold_the_same_sample_under_the_rule_of_one(
     office: Office,
 ) -> None:
-    office.store.add(1, [A, B, C])
+    office.store.queue.add(1, [A, B, C])
 
     assert office.takes("ann", 2) == [A, B]
     assert office.takes("bob", 2) == [C]
@@ -92,7 +92,7 @@ def test_people_never_hold_the_same_sample_under_the_rule_of_one(
 
 
 def test_who_asks_again_gets_the_same_leases_for_a_full_length(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     (first,) = office.desk.lease("ann", 1)
     office.clock.time += MINUTE / 2
 
@@ -107,11 +107,11 @@ def test_the_newest_score_goes_first_then_the_oldest_cycle_then_the_uid(
     office: Office,
 ) -> None:
     store = office.store
-    store.add(1, [D, C])
-    store.add(2, [B, A])
+    store.queue.add(1, [D, C])
+    store.queue.add(2, [B, A])
     scores = np.array([0.75, 0.5], np.float32)
     scored = Scored(np.array([D, A]), scores, np.zeros(2, np.int64))
-    store.put_scores("v", scored, Waiting(scores={A: 0.5, B: 0.25, C: 0.5, D: 0.75}))
+    store.scores.put("v", scored, Waiting(scores={A: 0.5, B: 0.25, C: 0.5, D: 0.75}))
 
     assert office.takes("ann", 4) == [D, C, A, B]
 
@@ -119,15 +119,15 @@ def test_the_newest_score_goes_first_then_the_oldest_cycle_then_the_uid(
 def test_a_sample_is_queued_with_the_score_it_was_chosen_for(office: Office) -> None:
     scores = np.array([0.75, 0.5], np.float32)
     scored = Scored(np.array([B, A]), scores, np.zeros(2, np.int64))
-    office.store.put_scores("v", scored)
-    office.store.add(1, [A, B])
-    office.store.add(2, [C])  # nothing is known of it: it does not wait
+    office.store.scores.put("v", scored)
+    office.store.queue.add(1, [A, B])
+    office.store.queue.add(2, [C])  # nothing is known of it: it does not wait
 
     assert office.takes("ann", 3) == [C, B, A]
 
 
 def test_an_answer_is_kept_and_labels_the_sample(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
 
     receipt = office.says("ann", 3)
 
@@ -146,7 +146,7 @@ def test_an_answer_is_kept_and_labels_the_sample(office: Office) -> None:
 def test_the_same_key_gives_the_same_receipt_and_counts_once(
     office: Office, late: timedelta
 ) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     (lease,) = office.desk.lease("ann", 1)
     said = ("ann", A, lease.token, Label(3), "k")
     first = office.desk.submit(*said)
@@ -157,7 +157,7 @@ def test_the_same_key_gives_the_same_receipt_and_counts_once(
 
 
 def test_a_key_of_another_sample_is_refused(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     one, two = office.desk.lease("ann", 2)
     office.desk.submit("ann", A, one.token, Label(3), "k")
 
@@ -168,7 +168,7 @@ def test_a_key_of_another_sample_is_refused(office: Office) -> None:
 
 
 def test_two_people_may_use_the_same_key(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     for who in ("ann", "bob"):
         (lease,) = office.desk.lease(who, 1)
         office.desk.submit(who, lease.uid, lease.token, Label(1), "1")
@@ -177,7 +177,7 @@ def test_two_people_may_use_the_same_key(office: Office) -> None:
 
 
 def test_a_token_is_bound_to_annotator_and_sample(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     one, two = office.desk.lease("ann", 2)
 
     for who, uid, token in (
@@ -208,7 +208,7 @@ def test_a_token_is_bound_to_annotator_and_sample(office: Office) -> None:
 def test_what_no_client_should_send_is_refused(
     office: Office, change: dict[str, object], message: str
 ) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     lease = office.desk.lease("ann", 2)[0]
     said: dict[str, object] = {
         "annotator": "ann",
@@ -236,7 +236,7 @@ def test_an_unknown_sample_is_refused(office: Office) -> None:
 
 
 def test_a_lease_that_is_over_goes_to_somebody_else(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.takes("ann")
     office.clock.time += MINUTE
     assert office.takes("bob") == []
@@ -247,7 +247,7 @@ def test_a_lease_that_is_over_goes_to_somebody_else(office: Office) -> None:
 
 
 def test_a_late_answer_counts_if_nobody_else_answered(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     (late,) = office.desk.lease("ann", 1)
     office.clock.time += 2 * MINUTE
     (held,) = office.desk.lease("bob", 1)
@@ -262,9 +262,9 @@ def test_a_late_answer_counts_if_nobody_else_answered(office: Office) -> None:
 
 
 def test_an_answer_to_a_question_that_ran_out_of_time_counts(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     (late,) = office.desk.lease("ann", 1)
-    office.store.move([A], ItemState.EXPIRED)
+    office.store.queue.move([A], ItemState.EXPIRED)
 
     office.answers("ann", 1, late)
 
@@ -276,7 +276,7 @@ def test_an_answer_to_a_question_that_ran_out_of_time_counts(office: Office) -> 
 def test_a_clock_that_jumps_back_neither_doubles_nor_prolongs_a_lease(
     office: Office,
 ) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.takes("ann")
     office.clock.time -= timedelta(days=365)
 
@@ -290,20 +290,20 @@ def test_a_clock_that_jumps_back_neither_doubles_nor_prolongs_a_lease(
 def test_what_is_released_goes_to_the_next_and_may_still_be_answered(
     office: Office,
 ) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     first, _ = office.desk.lease("ann", 2)
     office.desk.release("ann")
     assert set(states(office.store).values()) == {ItemState.QUEUED}
 
     assert office.takes("bob", 2) == [A, B]
     office.answers("ann", 4, first)
-    assert {i.uid: i.label for i in office.store.items()} == {A: 4, B: None}
+    assert {i.uid: i.label for i in office.store.queue.items()} == {A: 4, B: None}
 
 
 @pytest.mark.parametrize("rule", ["two", "majority:3"])
 def test_two_who_agree_settle_a_sample(office: Office, rule: str) -> None:
     office.under(rule)
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     assert office.takes("ann") == office.takes("bob") == [A]
     assert office.takes("cyd") == []
 
@@ -322,7 +322,7 @@ def test_two_who_agree_settle_a_sample(office: Office, rule: str) -> None:
 
 def test_where_two_disagree_a_third_person_is_asked(office: Office) -> None:
     office.under("two")
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.says("ann", 1)
     office.says("bob", 2)
     assert office.takes("ann") == office.takes("bob") == []
@@ -337,7 +337,7 @@ def test_where_two_disagree_a_third_person_is_asked(office: Office) -> None:
 
 def test_three_who_all_differ_give_a_sample_up(office: Office) -> None:
     office.under("two")
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     for label, who in enumerate(("ann", "bob", "cyd")):
         office.says(who, label)
 
@@ -349,7 +349,7 @@ def test_three_who_all_differ_give_a_sample_up(office: Office) -> None:
 
 def test_a_majority_of_five_is_three(office: Office) -> None:
     office.under("majority:5")
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     for who, label in (("ann", 1), ("bob", 2), ("cyd", 1), ("dan", 2)):
         office.says(who, label)
         assert only(office.store).label is None
@@ -360,7 +360,7 @@ def test_a_majority_of_five_is_three(office: Office) -> None:
 
 
 def test_unsure_is_an_opinion_without_a_class(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.says("ann", UNSURE)
     assert only(office.store).state is ItemState.QUEUED
     assert office.takes("ann") == []
@@ -372,7 +372,7 @@ def test_unsure_is_an_opinion_without_a_class(office: Office) -> None:
 
 def test_one_skip_ends_the_question(office: Office) -> None:
     office.under("two")
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
 
     office.says("ann", SKIP)
 
@@ -384,7 +384,7 @@ def test_one_skip_ends_the_question(office: Office) -> None:
 
 @pytest.mark.parametrize("said", [Label(1), SKIP, UNSURE])
 def test_an_answer_is_taken_back_and_asked_again(office: Office, said: Said) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     office.says("ann", said)
 
     assert office.desk.undo("ann") == A
@@ -392,13 +392,13 @@ def test_an_answer_is_taken_back_and_asked_again(office: Office, said: Said) -> 
     assert states(office.store) == {A: ItemState.LEASED, B: ItemState.QUEUED}
     assert office.takes("ann") == [A]
     office.says("ann", 4)
-    assert {i.uid: i.label for i in office.store.items()} == {A: 4, B: None}
+    assert {i.uid: i.label for i in office.store.queue.items()} == {A: 4, B: None}
     newest, oldest = office.desk.history(9)
     assert (newest.undone, oldest.undone) == (None, NOON)
 
 
 def test_answers_are_taken_back_one_by_one_and_only_ones_own(office: Office) -> None:
-    office.store.add(1, [A, B, C])
+    office.store.queue.add(1, [A, B, C])
     for who in ("ann", "bob", "ann"):
         office.says(who, 1)
 
@@ -412,9 +412,9 @@ def test_answers_are_taken_back_one_by_one_and_only_ones_own(office: Office) -> 
 def test_what_a_model_was_trained_on_stands_until_it_is_corrected(
     office: Office,
 ) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.says("ann", 1)
-    office.store.trained({A: 1})
+    office.store.queue.trained({A: 1})
 
     assert office.desk.undo("ann") == A
     assert office.desk.undo("ann") is None  # it is on its way already
@@ -431,9 +431,9 @@ def test_what_a_model_was_trained_on_stands_until_it_is_corrected(
 
 
 def test_a_correction_that_nobody_gives_changes_nothing(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.says("ann", 1)
-    office.store.trained({A: 1})
+    office.store.queue.trained({A: 1})
     office.desk.undo("ann")
     office.clock.time += 2 * MINUTE
 
@@ -446,7 +446,7 @@ def test_a_correction_that_nobody_gives_changes_nothing(office: Office) -> None:
 
 
 def test_a_correction_counts_where_the_corrected_answer_did(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     (lease,) = office.desk.lease("ann", 1)
     office.clock.time += 2 * MINUTE
     (other,) = office.desk.lease("bob", 1)
@@ -459,9 +459,9 @@ def test_a_correction_counts_where_the_corrected_answer_did(office: Office) -> N
 
 
 def test_a_skip_in_place_of_a_label_is_no_label(office: Office) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.says("ann", 1)
-    office.store.trained({A: 1})
+    office.store.queue.trained({A: 1})
     office.desk.undo("ann")
 
     office.says("ann", SKIP)
@@ -473,11 +473,11 @@ def test_a_skip_in_place_of_a_label_is_no_label(office: Office) -> None:
 
 def test_an_oracles_answer_is_a_annotation_that_settles(office: Office) -> None:
     office.under("two")
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     office.takes("ann", 1)
 
-    office.store.answer({A: 2})
-    office.store.move([B], ItemState.SKIPPED)
+    office.store.queue.answer({A: 2})
+    office.store.queue.move([B], ItemState.SKIPPED)
 
     assert {(v.uid, v.annotator, v.kind) for v in office.desk.history(9)} == {
         (A, "oracle", Kind.GIVEN),
@@ -489,10 +489,10 @@ def test_an_oracles_answer_is_a_annotation_that_settles(office: Office) -> None:
 
 def test_controls_come_hidden_and_never_change_the_sample(office: Office) -> None:
     known = [Uid(f"{i:032x}") for i in range(8)]
-    office.store.add(1, [*known, A, B])
-    office.store.answer(dict.fromkeys(known, 3))
+    office.store.queue.add(1, [*known, A, B])
+    office.store.queue.answer(dict.fromkeys(known, 3))
     office.under("one", controls=0.999999)
-    before = office.store.items()
+    before = office.store.queue.items()
     given = office.desk.lease("ann", 2)
     assert {lease.uid for lease in given} <= set(known)
     right, wrong = given
@@ -500,18 +500,18 @@ def test_controls_come_hidden_and_never_change_the_sample(office: Office) -> Non
     office.answers("ann", 3, right)
     office.answers("ann", 1, wrong)
 
-    assert office.store.items() == before
+    assert office.store.queue.items() == before
     assert office.desk.progress().controls == {"ann": (1, 2)}
     assert [v.control for v in office.desk.history(2)] == [True, True]
     assert office.desk.progress("ann").controls == {}
     assert [v.control for v in office.desk.history(2, "ann")] == [False, False]
     assert office.desk.undo("ann") == wrong.uid
-    assert office.store.items() == before
+    assert office.store.queue.items() == before
 
 
 def test_there_are_no_controls_without_a_question_beside_them(office: Office) -> None:
-    office.store.add(1, [A])
-    office.store.answer({A: 1})
+    office.store.queue.add(1, [A])
+    office.store.queue.answer({A: 1})
     office.under("one", controls=0.999999)
 
     assert office.takes("ann", 5) == []
@@ -519,8 +519,8 @@ def test_there_are_no_controls_without_a_question_beside_them(office: Office) ->
 
 def test_a_share_of_leases_are_controls(office: Office) -> None:
     uids = [Uid(f"{i:032x}") for i in range(400)]
-    office.store.add(1, uids)
-    office.store.answer(dict.fromkeys(uids[:100], 1))
+    office.store.queue.add(1, uids)
+    office.store.queue.answer(dict.fromkeys(uids[:100], 1))
     office.under("one", controls=0.2)
 
     given = office.takes("ann", 200)
@@ -531,7 +531,7 @@ def test_a_share_of_leases_are_controls(office: Office) -> None:
 
 
 def test_a_person_is_no_control_of_their_own(office: Office) -> None:
-    office.store.add(1, [A, B, C])
+    office.store.queue.add(1, [A, B, C])
     office.under("two")
     for who in ("ann", "bob"):
         office.says(who, 1)
@@ -543,10 +543,10 @@ def test_a_person_is_no_control_of_their_own(office: Office) -> None:
 
 def test_near_duplicates_share_an_answer_if_the_person_agrees(office: Office) -> None:
     store = office.store
-    store.add(1, [A, B, C])
+    store.queue.add(1, [A, B, C])
     nothing = Scored(np.array([], np.str_), np.zeros(0, np.float32), np.zeros(0, int))
     pairs = [(A, B), (C, A)]
-    store.put_scores("v", nothing, Waiting(scores={}, near=pairs))
+    store.scores.put("v", nothing, Waiting(scores={}, near=pairs))
     (lease,) = office.desk.lease("ann", 1)
     assert office.desk.near(A) == [B, C]
     assert office.desk.near(B) == [A]
@@ -556,14 +556,14 @@ def test_near_duplicates_share_an_answer_if_the_person_agrees(office: Office) ->
     assert receipt.shared == (C,)
     kinds = {v.uid: v.kind for v in office.desk.history(9)}
     assert kinds == {A: Kind.LABEL, C: Kind.SHARED}
-    assert {i.uid: i.label for i in store.items()} == {A: 1, B: None, C: 1}
+    assert {i.uid: i.label for i in store.queue.items()} == {A: 1, B: None, C: 1}
     assert office.desk.near(A) == [B]
     assert office.desk.undo("ann") == A
     assert office.takes("ann", 0) == [A, C]
 
 
 def test_progress_counts_states_classes_people_and_today(office: Office) -> None:
-    office.store.add(1, [A, B, C, D])
+    office.store.queue.add(1, [A, B, C, D])
     office.says("ann", 1)
     office.clock.time += timedelta(days=1)
     office.says("bob", 1)
@@ -583,7 +583,7 @@ def test_progress_counts_states_classes_people_and_today(office: Office) -> None
 
 
 def test_history_is_the_newest_first_of_all_or_of_one(office: Office) -> None:
-    office.store.add(1, [A, B, C])
+    office.store.queue.add(1, [A, B, C])
     for who in ("ann", "bob", "ann"):
         office.says(who, 1)
 
@@ -593,16 +593,19 @@ def test_history_is_the_newest_first_of_all_or_of_one(office: Office) -> None:
 
 
 def test_an_error_within_a_call_leaves_everything_as_it_was(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     office.desk = Desk(
-        office.store, office.clock, DeskSettings(classes=5), tokens=Tokens(1)
+        office.store.annotations,
+        office.clock,
+        DeskSettings(classes=5),
+        tokens=Tokens(1),
     )
-    before = office.store.items()
+    before = office.store.queue.items()
 
     with pytest.raises(KeyboardInterrupt):
         office.desk.lease("ann", 2)
 
-    assert office.store.items() == before
+    assert office.store.queue.items() == before
 
 
 class Tokens:
@@ -643,23 +646,23 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
 def test_an_answer_that_was_paid_for_and_taken_back_does_not_run_out(
     office: Office,
 ) -> None:
-    office.store.add(1, [A])
+    office.store.queue.add(1, [A])
     office.says("ann", 1)
     office.desk.undo("ann")
 
-    office.store.move([A], ItemState.EXPIRED)
+    office.store.queue.move([A], ItemState.EXPIRED)
 
     assert only(office.store).state is ItemState.EXPIRED
-    assert totals(office.store.items()) == (1, 1, 0, 0)
-    office.store.add(2, [A])
+    assert totals(office.store.queue.items()) == (1, 1, 0, 0)
+    office.store.queue.add(2, [A])
     office.says("ann", 2)
-    assert totals(office.store.items()) == (2, 1, 0, 0)
+    assert totals(office.store.queue.items()) == (2, 1, 0, 0)
 
 
 def test_the_desk_tells_whether_a_lease_would_give_more_and_changes_nothing(
     office: Office,
 ) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     assert office.desk.lacks("ann", 1)
     (lease,) = office.desk.lease("ann", 1)
     office.clock.time += MINUTE / 2
@@ -677,7 +680,7 @@ def test_the_desk_tells_whether_a_lease_would_give_more_and_changes_nothing(
 
 
 def test_a_lease_is_checked_by_sample_annotator_and_token(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     one, two = office.desk.lease("ann", 2)
     office.clock.time += 2 * MINUTE
 
@@ -690,7 +693,7 @@ def test_a_lease_is_checked_by_sample_annotator_and_token(office: Office) -> Non
 
 
 def test_undo_by_key_takes_back_that_answer_once(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     one, two = office.desk.lease("ann", 2)
     office.desk.submit("ann", A, one.token, Label(1), "a")
     office.desk.submit("ann", B, two.token, Label(1), "b")
@@ -706,11 +709,11 @@ def test_undo_by_key_takes_back_that_answer_once(office: Office) -> None:
 
 
 def test_undo_by_key_of_a_trained_sample_may_be_repeated(office: Office) -> None:
-    office.store.add(1, [A, B])
+    office.store.queue.add(1, [A, B])
     one, two = office.desk.lease("ann", 2)
     office.desk.submit("ann", B, two.token, Label(1), "b")
     office.desk.submit("ann", A, one.token, Label(1), "a")
-    office.store.trained({A: 1})
+    office.store.queue.trained({A: 1})
 
     assert [office.desk.undo("ann", "a") for _ in range(3)] == [A, A, A]
     assert states(office.store)[B] is ItemState.LABELLED

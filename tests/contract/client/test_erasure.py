@@ -35,117 +35,120 @@ def pace_of(*uids: Uid) -> bytes:
 
 def fill(store: Store) -> None:
     """Bring A and B into every corner of a store."""
-    store.add(1, [A, B])
-    store.add_arrivals(1, {C: QueryOrigin.CHANCE}, pace_of(A, B, C), b"")
+    store.queue.add(1, [A, B])
+    store.arrivals.add(1, {C: QueryOrigin.CHANCE}, pace_of(A, B, C), b"")
     waiting = Waiting(scores={A: 0.9, B: 0.8, C: 0.7}, near=[(A, B), (B, C)])
-    store.put_scores("v", scored_of(A, B, C, D), waiting)
-    store.put_asked([query_record_of(A), query_record_of(B)])
-    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=5))
+    store.scores.put("v", scored_of(A, B, C, D), waiting)
+    store.query_outcomes.put_asked([query_record_of(A), query_record_of(B)])
+    desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=5))
     for number, given in enumerate(desk.lease("ann", 2)):
         desk.submit("ann", given.uid, given.token, Label(number), f"{number}")
     desk.lease("bob", 1)
     found = QueryOutcome(cycle=1, truth=0.25, hit=False)
-    store.put_findings({A: found, B: found})
-    store.put_model("local", {"w": np.zeros(2, np.float32)}, 1)
-    store.trained({A: 0, B: 1}, Training(cycle=1, uids=frozenset({A, B})))
-    store.trained({}, Training(cycle=3, uids=frozenset({A})))
+    store.query_outcomes.put_outcomes({A: found, B: found})
+    store.models.put("local", {"w": np.zeros(2, np.float32)}, 1)
+    store.queue.trained({A: 0, B: 1}, Training(cycle=1, uids=frozenset({A, B})))
+    store.queue.trained({}, Training(cycle=3, uids=frozenset({A})))
 
 
 def test_nothing_of_an_erased_sample_is_there_and_others_are(store: Store) -> None:
     fill(store)
-    others = [item for item in store.items() if item.uid != A]
+    others = [item for item in store.queue.items() if item.uid != A]
 
-    store.forget([A])
+    store.erasure.forget([A])
 
-    assert store.items() == others
-    assert [v.uid for v in store.annotations(9, None)] == [B]
-    assert [p.uid for p in store.query_records()] == [B]
-    kept = store.scores()
+    assert store.queue.items() == others
+    assert [v.uid for v in store.annotations.newest(9, None)] == [B]
+    assert [p.uid for p in store.query_outcomes.all()] == [B]
+    kept = store.scores.last()
     assert kept is not None
     assert kept[1].uids.tolist() == [B, C, D]
     assert kept[1].scores.tolist() == pytest.approx([2 / 3, 1 / 3, 0])
     assert kept[1].groups.tolist() == [1, 2, 3]
-    assert (store.near(A), store.near(B)) == ([], [C])
-    assert Pace.from_bytes(store.pace()).last == (B, C)
-    progress = store.progress(NOON - timedelta(days=1))
+    assert (store.annotations.near(A), store.annotations.near(B)) == ([], [C])
+    assert Pace.from_bytes(store.arrivals.pace()).last == (B, C)
+    progress = store.annotations.progress(NOON - timedelta(days=1))
     assert progress.classes == {1: 1}
     assert progress.annotators == {"ann": 1}
     with pytest.raises(StoreError, match="not in the queue"):
-        store.answer({A: 1})
+        store.queue.answer({A: 1})
 
 
 def test_it_is_said_which_models_learnt_from_it(store: Store) -> None:
     fill(store)
 
-    erased = store.forget([A, B, C, D])
+    erased = store.erasure.forget([A, B, C, D])
 
     assert erased.cycles == {A: (1, 3), B: (1,), C: (), D: ()}
     assert erased.models == ("local",)
     assert erased.clean
-    again = store.forget([A])
+    again = store.erasure.forget([A])
     assert again.cycles == {A: (1, 3)}
 
 
 def test_what_was_never_trained_on_touched_no_model(store: Store) -> None:
     fill(store)
 
-    erased = store.forget([C])
+    erased = store.erasure.forget([C])
 
     assert (erased.cycles, erased.models) == ({C: ()}, ())
 
 
 def test_an_erased_sample_never_comes_back(store: Store) -> None:
     fill(store)
-    store.forget([A])
+    store.erasure.forget([A])
 
-    assert store.add(2, [A, D])
-    assert store.add_arrivals(2, {A: QueryOrigin.SCORE}, b"", store.pace()) == set()
-    store.put_scores("w", scored_of(D, A), Waiting(scores={A: 1.0}, near=[(A, D)]))
-    store.put_asked([query_record_of(A)])
-    store.trained({A: 0}, Training(cycle=4, uids=frozenset({A, D})))
+    assert store.queue.add(2, [A, D])
+    assert (
+        store.arrivals.add(2, {A: QueryOrigin.SCORE}, b"", store.arrivals.pace())
+        == set()
+    )
+    store.scores.put("w", scored_of(D, A), Waiting(scores={A: 1.0}, near=[(A, D)]))
+    store.query_outcomes.put_asked([query_record_of(A)])
+    store.queue.trained({A: 0}, Training(cycle=4, uids=frozenset({A, D})))
 
-    assert A not in {item.uid for item in store.items()}
-    assert D in {item.uid for item in store.items()}
-    kept = store.scores()
+    assert A not in {item.uid for item in store.queue.items()}
+    assert D in {item.uid for item in store.queue.items()}
+    kept = store.scores.last()
     assert kept is not None
     assert kept[1].uids.tolist() == [D]
-    assert store.near(D) == []
-    assert A not in {p.uid for p in store.query_records()}
+    assert store.annotations.near(D) == []
+    assert A not in {p.uid for p in store.query_outcomes.all()}
     assert A not in {given.uid for given in lease(store, 9, "cyd")}
-    assert store.forgotten([A, B, D]) == {A}
-    assert store.forget([A]).cycles == {A: (1, 3)}
-    assert store.forget([D]).cycles == {D: (4,)}
+    assert store.erasure.forgotten([A, B, D]) == {A}
+    assert store.erasure.forget([A]).cycles == {A: (1, 3)}
+    assert store.erasure.forget([D]).cycles == {D: (4,)}
 
 
 def test_a_sample_may_be_barred_before_it_arrives(store: Store) -> None:
-    assert store.forget([A]).cycles == {A: ()}
+    assert store.erasure.forget([A]).cycles == {A: ()}
 
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
-    assert store.items() == []
+    assert store.queue.items() == []
 
 
 def test_numbers_of_annotations_are_not_given_twice(store: Store) -> None:
-    store.add(1, [A, B])
-    store.answer({A: 1})
-    (first,) = store.annotations(9, None)
-    store.forget([A])
+    store.queue.add(1, [A, B])
+    store.queue.answer({A: 1})
+    (first,) = store.annotations.newest(9, None)
+    store.erasure.forget([A])
 
-    store.answer({B: 1})
+    store.queue.answer({B: 1})
 
-    assert [v.number for v in store.annotations(9, None)] == [first.number + 1]
+    assert [v.number for v in store.annotations.newest(9, None)] == [first.number + 1]
 
 
 def test_a_correction_of_what_was_trained_on_is_recorded_once(store: Store) -> None:
-    store.add(1, [A, B])
-    store.answer({A: 1})
+    store.queue.add(1, [A, B])
+    store.queue.answer({A: 1})
     for _ in range(2):
-        store.trained({A: 1}, Training(cycle=1, uids=frozenset({A})))
-    store.trained({}, Training(cycle=1, uids=frozenset({B})))
-    store.trained({}, Training(cycle=0, uids=frozenset({B})))
+        store.queue.trained({A: 1}, Training(cycle=1, uids=frozenset({A})))
+    store.queue.trained({}, Training(cycle=1, uids=frozenset({B})))
+    store.queue.trained({}, Training(cycle=0, uids=frozenset({B})))
 
-    assert [item.state for item in store.items()] == [
+    assert [item.state for item in store.queue.items()] == [
         ItemState.TRAINED,
         ItemState.QUEUED,
     ]
-    assert store.forget([A, B]).cycles == {A: (1,), B: (0, 1)}
+    assert store.erasure.forget([A, B]).cycles == {A: (1,), B: (0, 1)}

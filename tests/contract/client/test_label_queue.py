@@ -17,11 +17,11 @@ def test_every_move_of_the_table_is_possible(
     if to is ItemState.LEASED:
         lease(store)
     elif to is ItemState.LABELLED:
-        store.answer({A: 1})
+        store.queue.answer({A: 1})
     elif start is ItemState.EXPIRED:
-        store.add(2, [A])
+        store.queue.add(2, [A])
     else:
-        store.move([A], to)
+        store.queue.move([A], to)
 
     item = only(store)
     assert item.state is to
@@ -37,7 +37,7 @@ def test_every_other_move_is_refused(
     before = bring(store, A, start)
 
     with pytest.raises(StoreError, match=f"{A} is {start}, it cannot become {to}"):
-        store.move([A], to)
+        store.queue.move([A], to)
 
     assert only(store) == before
 
@@ -57,7 +57,7 @@ def test_a_move_that_needs_a_time_a_label_or_a_cycle_has_its_own_method(
     before = bring(store, A, start)
 
     with pytest.raises(StoreError, match=f"{A} becomes {to} by {method}"):
-        store.move([A], to)
+        store.queue.move([A], to)
 
     assert only(store) == before
 
@@ -68,54 +68,54 @@ def test_a_move_to_the_same_state_changes_nothing(
 ) -> None:
     before = bring(store, A, state)
 
-    store.move([A], state)
+    store.queue.move([A], state)
 
     assert only(store) == before
 
 
 @pytest.mark.parametrize("order", [(A, B, C), (C, B, A), (B, A, C)])
 def test_a_failing_move_moves_nothing(store: Store, order: tuple[Uid, ...]) -> None:
-    store.add(1, [A, B, C])
-    store.answer({B: 1})
-    before = store.items()
+    store.queue.add(1, [A, B, C])
+    store.queue.answer({B: 1})
+    before = store.queue.items()
 
     with pytest.raises(StoreError, match=B):
-        store.move(order, ItemState.EXPIRED)
+        store.queue.move(order, ItemState.EXPIRED)
 
-    assert store.items() == before
+    assert store.queue.items() == before
 
 
 def test_a_move_of_an_unknown_sample_moves_nothing(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
     with pytest.raises(StoreError, match=f"{B} is not in the queue"):
-        store.move([A, B], ItemState.SKIPPED)
+        store.queue.move([A, B], ItemState.SKIPPED)
 
     assert states(store) == {A: ItemState.QUEUED}
 
 
 def test_a_sample_named_twice_in_a_move_expires_once(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
-    store.move(iter([A, A]), ItemState.EXPIRED)
+    store.queue.move(iter([A, A]), ItemState.EXPIRED)
 
     assert only(store).expired == 1
 
 
 def test_what_may_not_move_any_more_is_left_alone_on_request(store: Store) -> None:
-    store.add(1, [A, B])
-    store.answer({B: 1})
+    store.queue.add(1, [A, B])
+    store.queue.answer({B: 1})
 
-    store.move([A, B], ItemState.EXPIRED, meanwhile=True)
+    store.queue.move([A, B], ItemState.EXPIRED, meanwhile=True)
 
     assert states(store) == {A: ItemState.EXPIRED, B: ItemState.LABELLED}
 
 
 def test_only_a_label_that_still_stands_was_trained_on(store: Store) -> None:
-    store.add(1, [A, B, C])
-    store.answer({A: 1, B: 2})
+    store.queue.add(1, [A, B, C])
+    store.queue.answer({A: 1, B: 2})
 
-    store.trained({A: 1, B: 0, C: 1})
+    store.queue.trained({A: 1, B: 0, C: 1})
 
     expected = {A: ItemState.TRAINED, B: ItemState.LABELLED, C: ItemState.QUEUED}
     assert states(store) == expected

@@ -15,32 +15,32 @@ def milestone(cycle: int, accuracy: float = 1 / 3, trained: int = 0) -> Mileston
 
 
 def test_before_the_first_there_is_none(store: Store) -> None:
-    assert store.milestones() == []
+    assert store.milestones.all() == []
 
 
 def test_it_comes_back_exactly_in_the_order_it_came(store: Store) -> None:
     told = [milestone(7, 0.1), milestone(8, 1.0, trained=12), milestone(9, 0.0)]
     for each in told:
-        store.put_milestone(each)
+        store.milestones.put(each)
 
-    assert store.milestones() == told
+    assert store.milestones.all() == told
 
 
 def test_the_same_told_again_changes_nothing(store: Store) -> None:
-    store.put_milestone(milestone(7))
+    store.milestones.put(milestone(7))
 
-    store.put_milestone(milestone(7, trained=3))
+    store.milestones.put(milestone(7, trained=3))
 
-    assert store.milestones() == [milestone(7)]
+    assert store.milestones.all() == [milestone(7)]
 
 
 def test_old_ones_are_thinned(store: Store) -> None:
     expected: list[Milestone] = []
     for cycle in range(1, 60):
-        store.put_milestone(milestone(cycle))
+        store.milestones.put(milestone(cycle))
         expected = with_milestone(expected, milestone(cycle))
 
-    assert store.milestones() == expected
+    assert store.milestones.all() == expected
     assert len(expected) < 59
 
 
@@ -48,17 +48,17 @@ def test_another_time_zone_is_another_way_to_write_the_same(store: Store) -> Non
     zone = timezone(timedelta(hours=-5))
     there = Milestone(cycle=1, accuracy=0.5, at=NOON.astimezone(zone), trained=0)
 
-    store.put_milestone(there)
+    store.milestones.put(there)
 
-    assert store.milestones() == [there]
+    assert store.milestones.all() == [there]
 
 
 def test_what_is_asked_answered_and_forgotten_leaves_it_alone(store: Store) -> None:
-    store.put_milestone(milestone(7, trained=1))
+    store.milestones.put(milestone(7, trained=1))
 
-    store.add(8, [A, B])
-    store.answer({A: 1})
-    store.forget([A])
+    store.queue.add(8, [A, B])
+    store.queue.answer({A: 1})
+    store.erasure.forget([A])
 
-    assert store.milestones() == [milestone(7, trained=1)]
-    assert [item.uid for item in store.items()] == [B]
+    assert store.milestones.all() == [milestone(7, trained=1)]
+    assert [item.uid for item in store.queue.items()] == [B]

@@ -42,7 +42,7 @@ def put(store: Store, *numbers: int) -> list[Uid]:
     """Keep payloads; return what went for the last one."""
     gone: list[Uid] = []
     for number in numbers:
-        gone = store.put_payload(uid(number), ".bin", content(number))
+        gone = store.payloads.put(uid(number), ".bin", content(number))
     return gone
 
 
@@ -52,18 +52,18 @@ def uid(number: int) -> Uid:
 
 def test_a_payload_is_returned_as_it_was(make: Maker) -> None:
     store = make(ROOM)
-    assert store.put_payload(uid(1), ".png", content(1)) == []
+    assert store.payloads.put(uid(1), ".png", content(1)) == []
 
-    assert store.payload(uid(1)) == content(1)
-    assert store.payloads() == [Payload(uid(1), ".png", SIZE)]
+    assert store.payloads.content(uid(1)) == content(1)
+    assert store.payloads.all() == [Payload(uid(1), ".png", SIZE)]
     assert put(store, 1) == []  # it stays as it is
-    assert store.payloads() == [Payload(uid(1), ".png", SIZE)]
-    assert store.dropped() == frozenset()
+    assert store.payloads.all() == [Payload(uid(1), ".png", SIZE)]
+    assert store.payloads.dropped() == frozenset()
 
 
 def test_what_is_not_there_is_named(make: Maker) -> None:
     with pytest.raises(DataError, match=f"sample {uid(1)} is not in the store"):
-        make(ROOM).payload(uid(1))
+        make(ROOM).payloads.content(uid(1))
 
 
 @pytest.mark.parametrize(
@@ -74,56 +74,56 @@ def test_a_wrong_payload_is_refused(make: Maker, name: Uid, suffix: str) -> None
     store = make(ROOM)
 
     with pytest.raises(DataError, match=f"payload {name}"):
-        store.put_payload(name, suffix, content(1))
+        store.payloads.put(name, suffix, content(1))
 
-    assert store.payloads() == []
+    assert store.payloads.all() == []
 
 
 def test_what_is_of_least_use_goes_first(make: Maker) -> None:
     trained, skipped, expired, never, low, high, leased, labelled = map(uid, range(8))
     store = make(8)
     put(store, *range(8))
-    store.add(1, [skipped])
-    store.move([skipped], ItemState.SKIPPED)
-    store.add(2, [trained, expired, low, high, labelled])
-    store.answer({trained: 1, labelled: 2})
-    store.trained({trained: 1})
-    store.move([expired], ItemState.EXPIRED)
+    store.queue.add(1, [skipped])
+    store.queue.move([skipped], ItemState.SKIPPED)
+    store.queue.add(2, [trained, expired, low, high, labelled])
+    store.queue.answer({trained: 1, labelled: 2})
+    store.queue.trained({trained: 1})
+    store.queue.move([expired], ItemState.EXPIRED)
     scored = Scored(
         np.array([never]), np.array([0.5], np.float32), np.zeros(1, np.int64)
     )
-    store.put_scores("v", scored, Waiting(scores={low: 0.1, high: 0.2}))
-    store.add(3, [leased])
+    store.scores.put("v", scored, Waiting(scores={low: 0.1, high: 0.2}))
+    store.queue.add(3, [leased])
     lease(store)  # what has no score yet comes first
 
     went = [gone for number in range(10, 16) for gone in put(store, number)]
 
     assert went == [skipped, trained, expired, never, uid(10), uid(11)]
-    kept = store.scores()
+    kept = store.scores.last()
     assert kept is not None
     assert never not in kept[1].uids.tolist()
-    assert store.dropped() == set(went)
+    assert store.payloads.dropped() == set(went)
     for number in range(12, 16):  # these must not go first
-        store.add(number, [uid(number)])
-    store.put_scores(
+        store.queue.add(number, [uid(number)])
+    store.scores.put(
         "w",
         scored,
         Waiting(scores={low: 0.1, high: 0.2, **{uid(n): 0.9 for n in range(12, 16)}}),
     )
     assert put(store, 16) == [low]
-    store.add(17, [uid(16)])
-    store.answer({uid(n): 1 for n in range(12, 17)})
+    store.queue.add(17, [uid(16)])
+    store.queue.answer({uid(n): 1 for n in range(12, 17)})
     assert put(store, 17) == [high]
     assert states(store)[low] is ItemState.EXPIRED
-    assert [item.expired for item in store.items() if item.uid == low] == [1]
-    store.add(18, [uid(17)])
-    store.answer({uid(17): 1})
-    before = store.payloads()
+    assert [item.expired for item in store.queue.items() if item.uid == low] == [1]
+    store.queue.add(18, [uid(17)])
+    store.queue.answer({uid(17): 1})
+    before = store.payloads.all()
     with pytest.raises(StoreError, match="must stay until they are trained on"):
         put(store, 18)
-    assert store.payloads() == before
+    assert store.payloads.all() == before
     assert {leased, labelled} <= {each.uid for each in before}
-    assert store.payload(labelled) == content(7)
+    assert store.payloads.content(labelled) == content(7)
 
 
 def test_one_that_needs_much_room_lets_several_go(make: Maker) -> None:
@@ -131,30 +131,34 @@ def test_one_that_needs_much_room_lets_several_go(make: Maker) -> None:
     put(store, 1, 2, 3, 4, 5)
     large = content(6, 3 * SIZE)
 
-    assert store.put_payload(bytes_uid(large), ".bin", large) == [
+    assert store.payloads.put(bytes_uid(large), ".bin", large) == [
         uid(1),
         uid(2),
         uid(3),
     ]
 
-    assert {each.uid for each in store.payloads()} == {uid(4), uid(5), bytes_uid(large)}
+    assert {each.uid for each in store.payloads.all()} == {
+        uid(4),
+        uid(5),
+        bytes_uid(large),
+    }
     with pytest.raises(StoreError, match="no room"):
-        store.put_payload(bytes_uid(content(7, 9 * SIZE)), ".x", content(7, 9 * SIZE))
+        store.payloads.put(bytes_uid(content(7, 9 * SIZE)), ".x", content(7, 9 * SIZE))
     with pytest.raises(DataError, match="not in the store"):
-        store.payload(uid(1))
+        store.payloads.content(uid(1))
     assert put(store, 1) == [uid(4)]  # it may come again
-    assert store.dropped() == {uid(2), uid(3), uid(4)}
+    assert store.payloads.dropped() == {uid(2), uid(3), uid(4)}
 
 
 def test_an_erased_sample_has_no_payload_and_gets_none(make: Maker) -> None:
     store = make(ROOM)
     put(store, 1, 2)
 
-    store.forget([uid(1)])
+    store.erasure.forget([uid(1)])
 
-    assert [each.uid for each in store.payloads()] == [uid(2)]
+    assert [each.uid for each in store.payloads.all()] == [uid(2)]
     with pytest.raises(DataError, match="not in the store"):
-        store.payload(uid(1))
+        store.payloads.content(uid(1))
     with pytest.raises(StoreError, match="was erased"):
         put(store, 1)
 

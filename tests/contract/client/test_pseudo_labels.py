@@ -17,24 +17,24 @@ def sure(
 
 
 def test_it_comes_back_exactly_by_uid(store: Store) -> None:
-    store.put_sure([sure(B, 2), sure(A, control=True)])
+    store.pseudo_labels.put([sure(B, 2), sure(A, control=True)])
 
-    assert store.sure() == [sure(A, control=True), sure(B, 2)]
+    assert store.pseudo_labels.all() == [sure(A, control=True), sure(B, 2)]
 
 
 def test_labels_follow_the_newest_model(store: Store) -> None:
-    store.put_sure([sure(A), sure(B)])
+    store.pseudo_labels.put([sure(A), sure(B)])
 
-    store.put_sure([sure(B, 2, cycle=2), sure(C, cycle=2)])
+    store.pseudo_labels.put([sure(B, 2, cycle=2), sure(C, cycle=2)])
 
-    assert store.sure() == [sure(B, 2, cycle=2), sure(C, cycle=2)]
+    assert store.pseudo_labels.all() == [sure(B, 2, cycle=2), sure(C, cycle=2)]
 
 
 def test_a_control_stays_as_it_was_asked(store: Store) -> None:
     control = sure(A, 1, control=True)
-    store.put_sure([control])
+    store.pseudo_labels.put([control])
 
-    store.put_sure([replace(control, label=2, cycle=2), sure(B)])
-    store.put_sure([sure(A, 2, cycle=3)])
+    store.pseudo_labels.put([replace(control, label=2, cycle=2), sure(B)])
+    store.pseudo_labels.put([sure(A, 2, cycle=3)])
 
-    assert store.sure() == [control]
+    assert store.pseudo_labels.all() == [control]

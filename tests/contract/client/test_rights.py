@@ -52,10 +52,10 @@ class Office:
     def __init__(self, store: Store, clock: FakeClock, controls: float) -> None:
         self.store, self.clock = store, clock
         settings = DeskSettings(classes=7, controls=controls)
-        self.desk = Desk(store, clock, settings)
+        self.desk = Desk(store.annotations, clock, settings)
 
     def states(self) -> dict[Uid, ItemState]:
-        return {item.uid: item.state for item in self.store.items()}
+        return {item.uid: item.state for item in self.store.queue.items()}
 
     def says(self, who: str, label: int = 3) -> Uid:
         (lease,) = self.desk.lease(who, 1)
@@ -64,9 +64,9 @@ class Office:
 
     def log(self) -> list[AuditEntry]:
         if isinstance(self.store, MemoryStore):
-            assert isinstance(self.store._audit, MemoryAudit)
-            return self.store._audit.entries
-        return list(entries(self.store._db))
+            assert isinstance(self.store.tables.audit, MemoryAudit)
+            return self.store.tables.audit.entries
+        return list(entries(self.store.connection.db))
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -92,8 +92,8 @@ def make(kind: str, folder: Path, controls: float = 0.0) -> Office:
 
 
 def test_a_question_whose_right_ends_is_given_to_nobody(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR, B: NOON + 2 * HOUR}), NOON)
-    office.store.add(1, [A, B])
+    office.store.rights.apply(Until({A: NOON + HOUR, B: NOON + 2 * HOUR}), NOON)
+    office.store.queue.add(1, [A, B])
     assert len(office.desk.lease("ann", 2)) == 2
 
     office.clock.time = NOON + HOUR  # the end itself is over
@@ -105,8 +105,8 @@ def test_a_question_whose_right_ends_is_given_to_nobody(office: Office) -> None:
 
 
 def test_a_annotation_on_what_may_not_be_used_is_refused(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
-    office.store.add(1, [A])
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
+    office.store.queue.add(1, [A])
     (lease,) = office.desk.lease("ann", 1)
     office.clock.time += 2 * HOUR
 
@@ -118,8 +118,8 @@ def test_a_annotation_on_what_may_not_be_used_is_refused(office: Office) -> None
 
 
 def test_what_is_on_a_screen_is_shown_until_its_right_ends(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR, B: NOON + 2 * HOUR}), NOON)
-    office.store.add(1, [A, B])
+    office.store.rights.apply(Until({A: NOON + HOUR, B: NOON + 2 * HOUR}), NOON)
+    office.store.queue.add(1, [A, B])
     leases = {lease.uid: lease.token for lease in office.desk.lease("ann", 2)}
     for uid, token in leases.items():
         office.desk.check_lease("ann", uid, token)
@@ -132,14 +132,14 @@ def test_what_is_on_a_screen_is_shown_until_its_right_ends(office: Office) -> No
     with pytest.raises(RightEndedError):
         office.desk.check_right(A)
     office.desk.check_lease("ann", B, leases[B])
-    office.store.use_rights(Until({}, "e" * 64), NOON)  # withdrawn
+    office.store.rights.apply(Until({}, "e" * 64), NOON)  # withdrawn
     with pytest.raises(RightEndedError):
         office.desk.check_lease("ann", B, leases[B])
 
 
 def test_a_receipt_is_given_again_after_the_right_ended(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
-    office.store.add(1, [A])
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
+    office.store.queue.add(1, [A])
     (lease,) = office.desk.lease("ann", 1)
     first = office.desk.submit("ann", A, lease.token, Label(3), "k")
     office.clock.time += 2 * HOUR
@@ -148,8 +148,8 @@ def test_a_receipt_is_given_again_after_the_right_ended(office: Office) -> None:
 
 
 def test_an_answer_is_taken_back_but_not_shown_again(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
-    office.store.add(1, [A])
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
+    office.store.queue.add(1, [A])
     office.says("ann")
     office.clock.time += 2 * HOUR
 
@@ -157,7 +157,7 @@ def test_an_answer_is_taken_back_but_not_shown_again(office: Office) -> None:
 
     assert office.states() == {A: ItemState.EXPIRED}
     assert office.desk.lease("ann", 1) == []
-    (item,) = office.store.items()
+    (item,) = office.store.queue.items()
     assert (item.label, item.expired) == (None, 0)  # it was paid for once
 
 
@@ -167,9 +167,9 @@ def test_a_control_is_shown_only_while_it_may_be(
 ) -> None:
     office = make(kind, tmp_path, controls=0.999_999)
     permits = Until({A: NOON + HOUR, B: NOON + 9 * HOUR, C: NOON + 9 * HOUR})
-    office.store.use_rights(permits, NOON)
-    office.store.add(1, [A, B, C])
-    office.store.answer({A: 3})
+    office.store.rights.apply(permits, NOON)
+    office.store.queue.add(1, [A, B, C])
+    office.store.queue.answer({A: 3})
     office.clock.time += 2 * HOUR * ended
 
     given = [lease.uid for lease in office.desk.lease("ann", 1)]
@@ -182,12 +182,12 @@ def test_a_control_is_shown_only_while_it_may_be(
 
 
 def test_a_changed_policy_takes_questions_from_screens(office: Office) -> None:
-    office.store.use_rights(Until(dict.fromkeys([A, B, C], NOON + HOUR)), NOON)
-    office.store.add(1, [A, B, C])
-    office.store.answer({A: 3})
+    office.store.rights.apply(Until(dict.fromkeys([A, B, C], NOON + HOUR)), NOON)
+    office.store.queue.add(1, [A, B, C])
+    office.store.queue.answer({A: 3})
     office.desk.lease("ann", 1)
 
-    gone = office.store.use_rights(Until({C: NOON + HOUR}, "e" * 64), NOON)
+    gone = office.store.rights.apply(Until({C: NOON + HOUR}, "e" * 64), NOON)
 
     assert gone == [B]
     assert office.states() == {
@@ -201,36 +201,36 @@ def test_a_changed_policy_takes_questions_from_screens(office: Office) -> None:
 def test_a_right_that_comes_again_lets_a_question_be_asked_again(
     office: Office,
 ) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
-    office.store.add(1, [A])
-    office.store.use_rights(Until({}, "e" * 64), NOON)
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
+    office.store.queue.add(1, [A])
+    office.store.rights.apply(Until({}, "e" * 64), NOON)
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
 
-    office.store.add(2, [A])
+    office.store.queue.add(2, [A])
 
     assert office.states() == {A: ItemState.QUEUED}
-    (item,) = office.store.items()
+    (item,) = office.store.queue.items()
     assert (item.asked, item.expired) == (2, 1)
     assert [lease.uid for lease in office.desk.lease("ann", 1)] == [A]
 
 
 def test_what_has_no_right_cannot_be_queued(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
 
     with pytest.raises(PrivacyError, match=f"{B} may not be asked"):
-        office.store.add(1, [A, B])
+        office.store.queue.add(1, [A, B])
     with pytest.raises(PrivacyError, match=f"{B} may not be asked"):
-        office.store.add_arrivals(0, {B: QueryOrigin.CHANCE}, b"p", b"")
+        office.store.arrivals.add(0, {B: QueryOrigin.CHANCE}, b"p", b"")
 
     assert office.states() == {}
-    assert (office.store.last_cycle(), office.store.pace()) == (0, b"")
+    assert (office.store.cuts.last_cycle(), office.store.arrivals.pace()) == (0, b"")
 
 
 def test_without_restrictions_nothing_ends(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR}), NOON)
-    office.store.add(1, [A])
-    office.store.use_rights(UnrestrictedPermits(), NOON)
-    office.store.add(2, [B])
+    office.store.rights.apply(Until({A: NOON + HOUR}), NOON)
+    office.store.queue.add(1, [A])
+    office.store.rights.apply(UnrestrictedPermits(), NOON)
+    office.store.queue.add(2, [B])
     office.clock.time += 10**5 * HOUR
 
     assert sorted(lease.uid for lease in office.desk.lease("ann", 9)) == [A, B]
@@ -239,13 +239,13 @@ def test_without_restrictions_nothing_ends(office: Office) -> None:
 def test_a_process_with_another_policy_queues_nothing(tmp_path: Path) -> None:
     one = make("sqlite", tmp_path)
     two = make("sqlite", tmp_path)
-    two.store.use_rights(Until({A: NOON + HOUR}), NOON)
+    two.store.rights.apply(Until({A: NOON + HOUR}), NOON)
 
     with pytest.raises(StoreError, match="open the device again"):
-        one.store.add(1, [A])
-    one.store.use_rights(UnrestrictedPermits(), NOON)
+        one.store.queue.add(1, [A])
+    one.store.rights.apply(UnrestrictedPermits(), NOON)
     with pytest.raises(StoreError, match="open the device again"):
-        two.store.add(1, [A])
+        two.store.queue.add(1, [A])
     one.store.close()
     two.store.close()
 
@@ -253,46 +253,50 @@ def test_a_process_with_another_policy_queues_nothing(tmp_path: Path) -> None:
 def test_a_sample_is_as_old_as_its_first_sight(office: Office) -> None:
     start = int(NOON.timestamp())
     uids = np.array([B, A, B])
-    assert office.store.seen(uids, NOON).tolist() == [start] * 3
+    assert office.store.rights.first_seen(uids, NOON).tolist() == [start] * 3
 
-    later = office.store.seen(np.array([C, A]), NOON + HOUR)
+    later = office.store.rights.first_seen(np.array([C, A]), NOON + HOUR)
     assert later.tolist() == [start + 3600, start]
     # What was away is not new when it comes again.
-    assert office.store.seen(np.array([B]), NOON + 9 * HOUR).tolist() == [start]
+    assert office.store.rights.first_seen(np.array([B]), NOON + 9 * HOUR).tolist() == [
+        start
+    ]
 
 
 def test_a_clock_that_was_ahead_gives_no_sample_a_longer_life(office: Office) -> None:
-    office.store.seen(np.array([A]), NOON + 10**5 * HOUR)
+    office.store.rights.first_seen(np.array([A]), NOON + 10**5 * HOUR)
     start = int(NOON.timestamp())
 
-    assert office.store.seen(np.array([A]), NOON).tolist() == [start]
-    assert office.store.seen(np.array([A]), NOON + HOUR).tolist() == [start]
+    assert office.store.rights.first_seen(np.array([A]), NOON).tolist() == [start]
+    assert office.store.rights.first_seen(np.array([A]), NOON + HOUR).tolist() == [
+        start
+    ]
 
 
 def test_an_erased_sample_is_recorded_and_comes_back_as_nothing(
     office: Office,
 ) -> None:
-    office.store.use_rights(Until(dict.fromkeys([A, B], NOON + HOUR)), NOON)
-    office.store.add(1, [A, B])
+    office.store.rights.apply(Until(dict.fromkeys([A, B], NOON + HOUR)), NOON)
+    office.store.queue.add(1, [A, B])
     start = int(NOON.timestamp())
-    office.store.seen(np.array([A, B]), NOON)
+    office.store.rights.first_seen(np.array([A, B]), NOON)
 
-    office.store.forget([A, A])
-    office.store.forget([A])
+    office.store.erasure.forget([A, A])
+    office.store.erasure.forget([A])
 
     said = [json.loads(e.body) for e in office.log() if e.event == "forgotten"]
     assert [body["count"] for body in said] == [1]
     assert A not in str(said)
     # Nothing is kept of when it came: it comes now, whenever that is.
-    later = office.store.seen(np.array([A, B]), NOON + HOUR).tolist()
+    later = office.store.rights.first_seen(np.array([A, B]), NOON + HOUR).tolist()
     assert later == [start + 3600, start]
-    assert office.store.add(2, [A])  # barred, not refused, though it has no right
+    assert office.store.queue.add(2, [A])  # barred, not refused, though it has no right
     assert set(office.states()) == {B}
 
 
 def test_what_comes_from_another_tool_is_recorded_and_judged(office: Office) -> None:
-    office.store.use_rights(Until({A: NOON + HOUR, B: NOON + 3 * HOUR}), NOON)
-    office.store.add(1, [A, B])
+    office.store.rights.apply(Until({A: NOON + HOUR, B: NOON + 3 * HOUR}), NOON)
+    office.store.queue.add(1, [A, B])
     office.clock.time += 2 * HOUR
 
     said = [
@@ -340,11 +344,11 @@ def _worked(office: Office) -> list[AuditEntry]:
     """Do a little of everything."""
     store, desk = office.store, office.desk
     others = [Uid(f"{n:032x}") for n in range(9)]
-    store.use_rights(Until(dict.fromkeys([A, B, C, *others], NOON + 9 * HOUR)), NOON)
-    store.put_scores(
+    store.rights.apply(Until(dict.fromkeys([A, B, C, *others], NOON + 9 * HOUR)), NOON)
+    store.scores.put(
         "v", Scored(np.array([A]), np.ones(1, np.float32), np.zeros(1, int))
     )
-    store.add(1, [A, B, C])
+    store.queue.add(1, [A, B, C])
     office.clock.time += HOUR
     office.says("ann")
     for said in (UNSURE, SKIP):
@@ -355,12 +359,12 @@ def _worked(office: Office) -> list[AuditEntry]:
     desk.undo("bob")
     desk.release("bob")
     desk.release("bob")  # nothing more
-    store.add_arrivals(1, dict.fromkeys(others[:3], QueryOrigin.SCORE), b"p", b"")
-    store.answer({others[0]: 2})
-    store.move([others[1]], ItemState.EXPIRED)
-    store.move([others[2]], ItemState.SKIPPED)
-    store.trained({others[0]: 2, A: 3})
-    store.add(2, [others[1], *others[3:]])
+    store.arrivals.add(1, dict.fromkeys(others[:3], QueryOrigin.SCORE), b"p", b"")
+    store.queue.answer({others[0]: 2})
+    store.queue.move([others[1]], ItemState.EXPIRED)
+    store.queue.move([others[2]], ItemState.SKIPPED)
+    store.queue.trained({others[0]: 2, A: 3})
+    store.queue.add(2, [others[1], *others[3:]])
     office.clock.time += 9 * HOUR
     desk.lease("ann", 1)
     log = office.log()

@@ -17,7 +17,6 @@ from fedask.client.learning.scorers.committee import (
     vote_entropy,
 )
 from fedask.client.learning.scorers.consequence import consequence
-from fedask.client.learning.scorers.cost import per_cost
 from fedask.client.learning.scorers.density import (
     center_distance,
     coverage,
@@ -31,7 +30,7 @@ from fedask.client.learning.scorers.gradient import (
     expected_gradient_length,
     gradient_norm,
 )
-from fedask.client.learning.scorers.label_value import fit_value, predict_value
+from fedask.client.learning.scorers.learned_scorer import fit_value, predict_value
 from fedask.client.learning.scorers.row_blocks import Reals, Scores
 
 MEMBERS = 4
@@ -69,11 +68,6 @@ def probs_and_features(n: int, c: int) -> list[Reals]:
 
 def draws(n: int, c: int) -> list[Reals]:
     return [softmax(normal(MEMBERS * n, c, 1).reshape(MEMBERS, n, c))]
-
-
-def scores_and_costs(n: int, c: int) -> list[Reals]:
-    rng = np.random.default_rng(c)
-    return [rng.random(n), rng.uniform(0.1, 4, n)]
 
 
 def features(n: int, c: int) -> list[Reals]:
@@ -132,7 +126,6 @@ CASES = {
     "kafal": Case(with_counts, two_logits),
     "disagreement": Case(disagreement, two_probs),
     "consequence": Case(with_costs, one_probs),
-    "per_cost": Case(lambda s, c: per_cost(s, c, 1.0), scores_and_costs, classes=False),
     "typicality": Case(
         with_sample(lambda x, s: typicality(x, s, scale_of(s), 7)),
         features,
@@ -302,9 +295,7 @@ def test_exact_zeros_and_ones_are_fine(name: str) -> None:
     assert_scores(case.score(*single(hard)), 60)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(CASES) - {"per_cost"})
-)  # that refuses the row
+@every
 def test_nan_is_not_hidden_and_stays_in_its_row(name: str) -> None:
     case = CASES[name]
     arrays = single(case.inputs(40, 4))
@@ -319,6 +310,7 @@ def test_nan_is_not_hidden_and_stays_in_its_row(name: str) -> None:
     assert np.array_equal(np.delete(after, 7), np.delete(scores, 7))
 
 
+@pytest.mark.slow
 @every
 def test_a_million_rows_need_a_few_mebibytes(name: str) -> None:
     case = CASES[name]

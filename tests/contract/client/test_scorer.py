@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from tests.support.client.views import ARRAYS, rich, rows_of
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     NEEDS,
     PredictionView,
+    Scorer,
     ScoringContext,
+    check_scores,
 )
-from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.records.query_outcome import OutcomeHistory
 

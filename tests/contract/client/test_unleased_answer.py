@@ -21,7 +21,7 @@ ANN, BOB, CYD = Annotator("ann"), Annotator("bob"), Annotator("cyd")
 
 def desk(store: Store, rule: str = "one") -> Desk:
     settings = DeskSettings(classes=5, rule=rule, lease_s=60.0)
-    return Desk(store, FakeClock(NOON), settings)
+    return Desk(store.annotations, FakeClock(NOON), settings)
 
 
 def said(
@@ -37,11 +37,13 @@ def said(
 
 
 def standing(store: Store) -> list[Annotation]:
-    return [v for v in reversed(store.annotations(100, None)) if v.undone is None]
+    return [
+        v for v in reversed(store.annotations.newest(100, None)) if v.undone is None
+    ]
 
 
 def test_a_annotation_without_a_lease_is_kept_as_it_was_given(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
     assert desk(store).take([said(3)]) == [Taken.KEPT]
 
@@ -51,26 +53,26 @@ def test_a_annotation_without_a_lease_is_kept_as_it_was_given(store: Store) -> N
 
 
 def test_the_same_key_again_changes_nothing(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
     desk(store).take([said(3)])
-    before = store.items(), store.annotations(9, None)
+    before = store.queue.items(), store.annotations.newest(9, None)
 
     assert desk(store).take([said(4)]) == [Taken.KNOWN]
-    assert (store.items(), store.annotations(9, None)) == before
+    assert (store.queue.items(), store.annotations.newest(9, None)) == before
 
 
 def test_the_same_act_under_another_key_changes_nothing(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     desk(store).take([said(3), said(2, uid=B, key="l", at=None)])
 
     again = [said(3, key="other"), said(2, uid=B, key="another", at=None)]
 
     assert desk(store).take(again) == [Taken.KNOWN] * 2
-    assert len(store.annotations(9, None)) == 2
+    assert len(store.annotations.newest(9, None)) == 2
 
 
 def test_what_was_taken_back_here_does_not_come_back(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
     desk(store).take([said(3)])
     desk(store).undo("ann")
 
@@ -80,7 +82,7 @@ def test_what_was_taken_back_here_does_not_come_back(store: Store) -> None:
 
 
 def test_what_was_taken_back_elsewhere_waits_again(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     desk(store).take([said(3), said(3, uid=B, who=BOB), said(2, uid=B, who=CYD)])
     mine, his, _ = standing(store)
 
@@ -89,31 +91,31 @@ def test_what_was_taken_back_elsewhere_waits_again(store: Store) -> None:
     assert back == [mine, his]
     assert [v.annotator for v in standing(store)] == [CYD]
     assert states(store) == {A: ItemState.QUEUED, B: ItemState.LABELLED}
-    assert next(item.label for item in store.items() if item.uid == B) == 2
+    assert next(item.label for item in store.queue.items() if item.uid == B) == 2
     assert desk(store).take([said(3)]) == [Taken.KNOWN]
     assert desk(store).lease("ann", 2)[0].uid == A
 
 
 def test_what_does_not_stand_is_not_taken_back(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     office = desk(store)
     office.take([said(3), said(3, uid=B, key="l")])
     first, trained = standing(store)
     office.take([said(2, key="m", at=NOON)])
-    store.trained({B: 3})
-    before = store.items(), store.annotations(9, None)
+    store.queue.trained({B: 3})
+    before = store.queue.items(), store.annotations.newest(9, None)
 
     never = said(1, key="never", uid=B)
     assert office.take_back([first, trained, never]) == []
 
-    assert (store.items(), store.annotations(9, None)) == before
+    assert (store.queue.items(), store.annotations.newest(9, None)) == before
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_the_newest_of_an_annotator_stands_in_whatever_order_they_come(
     store: Store, order: tuple[int, ...]
 ) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
     all_of_it = [
         said(label, key=f"k{label}", at=None if label == 0 else NOON + label * MINUTE)
         for label in range(3)
@@ -127,7 +129,7 @@ def test_the_newest_of_an_annotator_stands_in_whatever_order_they_come(
 
 
 def test_an_older_annotation_is_late(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
     office = desk(store)
     (lease,) = office.lease("ann", 1)
     office.submit("ann", A, lease.token, Label(2), "page")
@@ -141,25 +143,25 @@ def test_an_older_annotation_is_late(store: Store) -> None:
 def test_a_sample_that_is_not_in_the_queue_is_named_and_the_rest_is_kept(
     store: Store,
 ) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
     assert desk(store).take([said(uid=C), said()]) == [Taken.UNKNOWN, Taken.KEPT]
 
 
 def test_one_wrong_annotation_keeps_all_of_them_out(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
 
     with pytest.raises(ProtocolError, match="label 5 is not one of 5 classes"):
         desk(store).take([said(), said(5, uid=B)])
 
-    assert store.annotations(9, None) == []
+    assert store.annotations.newest(9, None) == []
     assert set(states(store).values()) == {ItemState.QUEUED}
 
 
 def test_labels_from_elsewhere_are_opinions_and_given_ones_are_not(
     store: Store,
 ) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     office = desk(store, "two")
 
     office.take([said(1), said(1, uid=B, kind=Kind.GIVEN)])
@@ -170,7 +172,7 @@ def test_labels_from_elsewhere_are_opinions_and_given_ones_are_not(
 
 
 def test_skips_and_doubts_count_as_at_the_desk(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     office = desk(store)
 
     office.take([said(None, kind=Kind.SKIP), said(None, uid=B, kind=Kind.UNSURE)])
@@ -181,7 +183,7 @@ def test_skips_and_doubts_count_as_at_the_desk(store: Store) -> None:
 
 
 def test_leases_of_a_sample_settled_elsewhere_end(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
     office = desk(store)
     (lease,) = office.lease("bob", 1)
 
@@ -194,9 +196,9 @@ def test_leases_of_a_sample_settled_elsewhere_end(store: Store) -> None:
 
 
 def test_a_correction_of_what_was_trained_on_is_trained_on_again(store: Store) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
     desk(store).take([said(3)])
-    store.trained({A: 3})
+    store.queue.trained({A: 3})
 
     desk(store).take([said(3, key="l", at=NOON)])
     assert only(store).state is ItemState.TRAINED
@@ -206,16 +208,16 @@ def test_a_correction_of_what_was_trained_on_is_trained_on_again(store: Store) -
 
 
 def test_an_expired_question_counts_as_asked_once_more(store: Store) -> None:
-    store.add(1, [A])
-    store.move([A], ItemState.EXPIRED)
+    store.queue.add(1, [A])
+    store.queue.move([A], ItemState.EXPIRED)
 
     desk(store).take([said(3)])
 
-    assert totals(store.items()) == (2, 1, 0, 1)
+    assert totals(store.queue.items()) == (2, 1, 0, 1)
 
 
 def test_a_key_shared_by_near_duplicates_is_kept_for_each(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     pair = [said(1), said(1, uid=B, kind=Kind.SHARED)]
 
     assert desk(store).take(pair) == [Taken.KEPT] * 2
@@ -242,17 +244,17 @@ def test_a_key_shared_by_near_duplicates_is_kept_for_each(store: Store) -> None:
 def test_what_no_person_may_have_said_is_refused(
     store: Store, wrong: Annotation, reason: str
 ) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
     with pytest.raises(ProtocolError, match=reason):
         desk(store).take([wrong])
 
 
 def test_a_running_control_lease_outlives_an_import(store: Store) -> None:
-    store.add(1, [A, B])
+    store.queue.add(1, [A, B])
     desk(store).take([said(3, kind=Kind.GIVEN, who=CYD)])
     settings = DeskSettings(classes=5, controls=0.99, lease_s=60.0)
-    office = Desk(store, FakeClock(NOON), settings, tokens=lambda: "t")
+    office = Desk(store.annotations, FakeClock(NOON), settings, tokens=lambda: "t")
     (lease,) = office.lease("ann", 1)
     assert lease.uid == A
 
@@ -265,9 +267,9 @@ def test_a_running_control_lease_outlives_an_import(store: Store) -> None:
 def test_what_waits_is_listed_in_the_order_it_is_given_out(store: Store) -> None:
     uids = np.array([B, C], dtype=np.str_)
     scored = Scored(uids, np.array([0.5, 0.25], dtype=np.float32), np.zeros(2, int))
-    store.put_scores("m", scored)
-    store.add(1, [A, B, C])
+    store.scores.put("m", scored)
+    store.queue.add(1, [A, B, C])
     desk(store).take([said(uid=C)])
 
-    assert store.waiting() == [(A, 1.0), (B, 0.5)]
+    assert store.annotations.waiting() == [(A, 1.0), (B, 0.5)]
     assert [lease.uid for lease in desk(store).lease("bob", 9)] == [A, B]

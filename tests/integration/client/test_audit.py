@@ -38,9 +38,9 @@ from fedask.common.clock import SystemClock
 path = Path(sys.argv[1])
 store = SqliteStore(
     path, audit=log.SqliteAudit(path, bytes(range(32)), SystemClock()))
-store.add(1, ["a" * 32])
+store.queue.add(1, ["a" * 32])
 log.write_head = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
-store.add(2, ["b" * 32])
+store.queue.add(2, ["b" * 32])
 """
 KILLS = 6
 
@@ -67,7 +67,7 @@ def test_an_entry_newer_than_the_head_is_no_tampering(tmp_path: Path) -> None:
 
     assert (found.ok, found.entries, found.newer) == (True, 3, 1)
     with opened(path) as store:  # goes on, and the head is the log's again
-        assert len(store.items()) == 2
+        assert len(store.queue.items()) == 2
     found = checked(path)
     assert (found.ok, found.entries, found.newer) == (True, 4, 0)
 

@@ -71,7 +71,7 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
     (data / f"broken-{NAME}").write_bytes(TEXT.encode() * 2000)  # too long
     store = SqliteStore(folder / "device.db")
     index = Index(folder / "device.db.index", store.index_key)
-    look = ScanContext(index=index, now=NOON, payloads=store)
+    look = ScanContext(index=index, now=NOON, payloads=store.payloads)
     source = open_source({"data": str(data)}, look)
     text = Uid(str(source.uids()[0]))
     numbers = np.array(NUMBERS, dtype=np.float32)
@@ -83,17 +83,17 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
         (TEXT.encode(), numbers.tobytes(), packed),
         strict=True,
     ):
-        store.put_payload(uid, suffix, content)
-    store.add(1, uids)
+        store.payloads.put(uid, suffix, content)
+    store.queue.add(1, uids)
     scores = np.array([0.5, 0.25, 0.125], dtype=np.float32)
     groups = np.full(3, LABEL)
     scored = Scored(np.array(uids), scores, groups)
-    store.put_scores("v", scored, Waiting(scores=dict.fromkeys(uids, 0.5)))
-    store.put_asked(
+    store.scores.put("v", scored, Waiting(scores=dict.fromkeys(uids, 0.5)))
+    store.query_outcomes.put_asked(
         [QueryRecord(uid=text, cycle=1, experts="m", descriptors=(1.0,), levels=(0.5,))]
     )
     desk = Desk(
-        store,
+        store.annotations,
         FakeClock(NOON),
         DeskSettings(classes=CLASSES, rule="one"),
         tokens=lambda: TOKEN,
@@ -102,14 +102,16 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
         desk.submit(ANNOTATOR, lease.uid, lease.token, Label(LABEL), f"{KEY}-{number}")
     (last,) = desk.lease(ANNOTATOR, 1)
     desk.submit(ANNOTATOR, last.uid, last.token, UNSURE, f"{KEY}-last")
-    store.put_findings({text: QueryOutcome(cycle=2, truth=TRUTH, hit=True)})
-    store.trained(dict.fromkeys(uids, LABEL))
+    store.query_outcomes.put_outcomes(
+        {text: QueryOutcome(cycle=2, truth=TRUTH, hit=True)}
+    )
+    store.queue.trained(dict.fromkeys(uids, LABEL))
     answers = dict.fromkeys(uids, LABEL)
-    store.put_own(
+    store.local_model.put(
         LocalModelRecord(base=ModelVersion("b"), answers=answers, at=NOON), {}
     )
     assert desk.progress(None).classes == {LABEL: 2}
-    assert {item.state for item in store.items()} >= {ItemState.TRAINED}
+    assert {item.state for item in store.queue.items()} >= {ItemState.TRAINED}
     if close:
         store.close()
         index.close()
@@ -236,4 +238,4 @@ def test_without_the_key_a_store_cannot_be_opened_and_is_not_changed(
 
     key.write_bytes(hidden)
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        assert store.progress(NOON).classes == {LABEL: 2}
+        assert store.annotations.progress(NOON).classes == {LABEL: 2}

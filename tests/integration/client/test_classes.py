@@ -18,10 +18,10 @@ from fedask.common.task import Task
 
 def use(path: Path, classes: Sequence[str], label: int | None = None) -> None:
     with closing(SqliteStore(path)) as store:
-        store.keep_classes(classes)
+        store.classes.keep(classes)
         if label is not None:
-            store.add(1, [UIDS[0]])
-            store.answer({UIDS[0]: label})
+            store.queue.add(1, [UIDS[0]])
+            store.queue.answer({UIDS[0]: label})
 
 
 def test_classes_in_another_order_are_refused_and_the_first_ones_stay(

@@ -17,8 +17,8 @@ from tests.support.client.world import (
 )
 
 from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import Device
 from fedask.client.site.deployment import open_device
 from fedask.client.store.audit.audit_check import verify
@@ -61,7 +61,7 @@ def rounds(node: dict[str, Any], count: int = 1) -> list[Device]:
 def stored(node: dict[str, Any]) -> list[tuple[ItemState, int | None]]:
     store = SqliteStore(Path(node["store"]))
     try:
-        return [(item.state, item.label) for item in store.items()]
+        return [(item.state, item.label) for item in store.queue.items()]
     finally:
         store.close()
 
@@ -85,14 +85,14 @@ def test_it_keeps_the_global_model_for_an_own_one_if_the_owner_wants(
     world = World()
     with open_device(TASK, SCENARIO, context(node)) as world.device:
         world.round(1, 2, score=world.version)
-        assert len(world.device.store.models(GLOBAL)) == kept
+        assert len(world.device.store.models.all(GLOBAL)) == kept
 
 
 def test_the_store_is_closed_after_the_message(node: dict[str, Any]) -> None:
     (device,) = rounds(node)
 
     with pytest.raises(StoreError, match="closed"):
-        device.store.items()
+        device.store.queue.items()
 
 
 def test_the_store_is_closed_when_the_message_fails(node: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ def test_the_store_is_closed_when_the_message_fails(node: dict[str, Any]) -> Non
     with pytest.raises(DataError, match="anything"):
         fail()
     with pytest.raises(StoreError, match="closed"):
-        opened[0].store.items()
+        opened[0].store.queue.items()
 
 
 def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ def test_without_labels_people_answer_in_another_process(node: dict[str, Any]) -
     rounds(node)
     assert [state for state, _ in stored(node)] == [ItemState.QUEUED] * 2
     with open_store_of(node) as store:
-        store.answer({store.items()[0].uid: 1})
+        store.queue.answer({store.queue.items()[0].uid: 1})
 
     rounds(node)
 
@@ -245,7 +245,7 @@ def test_a_device_asks_only_what_its_site_permits(node: dict[str, Any]) -> None:
 
     assert sorted(device.pool.uids.tolist()) == sorted([UIDS[3], UIDS[5]])
     with open_store_of(node) as store:
-        assert {item.uid for item in store.items()} == {UIDS[3], UIDS[5]}
+        assert {item.uid for item in store.queue.items()} == {UIDS[3], UIDS[5]}
 
 
 def test_a_withdrawn_consent_takes_a_sample_out_of_everything(
@@ -301,7 +301,7 @@ def test_every_message_leaves_its_entries_in_the_log(
     found = verify(path, keys=StoreSettings.from_node(node).audit_keys(path))
     assert found.ok
     with open_store_of(node) as store:
-        said = [entry.event for entry in entries(store._db)]
+        said = [entry.event for entry in entries(store.connection.db)]
     assert said[:3] == ["opened", "rights changed", "queued"]
     assert {"labelled", "trained"} <= set(said)
     assert "60 samples, 2 may be asked, 2 trained on, 0 past" in caplog.text
@@ -319,9 +319,9 @@ def test_a_retention_forgets_with_the_sample_when_it_came(
     node["rights"] = str(policy)
     rounds(node)
     with open_store_of(node) as store:
-        store.forget([UIDS[3]])
-        raw = store._db.execute("SELECT uids FROM arrival").fetchall()
-        last = list(entries(store._db))[-1]
+        store.erasure.forget([UIDS[3]])
+        raw = store.connection.db.execute("SELECT uids FROM first_seen").fetchall()
+        last = list(entries(store.connection.db))[-1]
     assert bytes.fromhex(UIDS[3]) not in b"".join(blob for (blob,) in raw)
     assert bytes.fromhex(UIDS[4]) in b"".join(blob for (blob,) in raw)
     assert last.event == "forgotten"
@@ -331,7 +331,7 @@ def test_a_retention_forgets_with_the_sample_when_it_came(
 
     assert not device.pool.has([UIDS[3]]).any()
     with open_store_of(node) as store:
-        raw = store._db.execute("SELECT uids FROM arrival").fetchall()
+        raw = store.connection.db.execute("SELECT uids FROM first_seen").fetchall()
     assert bytes.fromhex(UIDS[3]) not in b"".join(blob for (blob,) in raw)
 
 
@@ -341,7 +341,7 @@ def test_a_change_of_the_device_s_key_is_an_entry_and_the_log_goes_on(
     rounds(node)
     with open_store_of(node) as store:
         store.rotate()
-        said = [entry.event for entry in entries(store._db)]
+        said = [entry.event for entry in entries(store.connection.db)]
     assert said.count("key rotated") == 1
     path = Path(node["store"])
     assert verify(path, keys=StoreSettings.from_node(node).audit_keys(path)).ok
@@ -352,9 +352,9 @@ def test_a_change_of_the_device_s_key_is_an_entry_and_the_log_goes_on(
 def test_a_process_without_the_log_s_key_can_only_read(node: dict[str, Any]) -> None:
     rounds(node)
     with closing(SqliteStore(Path(node["store"]))) as store:
-        assert len(store.items()) == 2
+        assert len(store.queue.items()) == 2
         with pytest.raises(StoreError, match="without its key"):
-            store.add(9, [UIDS[0]])
+            store.queue.add(9, [UIDS[0]])
 
 
 def test_a_key_that_others_may_read_is_refused(

@@ -67,8 +67,8 @@ def test_a_device_reopened_for_every_message_does_what_one_kept_open_does(
             two = run_round(
                 reopened.made(store), reopened.scenario, reopened.learner, ask, model
             )
-            assert store.items() == kept.store.items()
+            assert store.queue.items() == kept.store.queue.items()
             store.close()
             assert_same(one, two)
-    labels = [item.label for item in kept.store.items() if item.label is not None]
+    labels = [item.label for item in kept.store.queue.items() if item.label is not None]
     assert len(labels) > CYCLES  # the cuts bought something

@@ -27,12 +27,12 @@ from fedask.common.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, room = Path(sys.argv[1]), int(sys.argv[2])
 with closing(SqliteStore(path)) as store:
-    uids = [item.uid for item in store.items()]
+    uids = [item.uid for item in store.queue.items()]
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     kept = 0
     try:
         for uid in uids:
-            store.answer({uid: 1})
+            store.queue.answer({uid: 1})
             kept += 1
     except StoreError as err:
         print(kept, "StoreError:", err)
@@ -48,7 +48,7 @@ if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    SqliteStore(Path(sys.argv[1])).answer({"0" * 32: 1})
+    SqliteStore(Path(sys.argv[1])).queue.answer({"0" * 32: 1})
 except StoreError as err:
     print("StoreError:", err)
 """
@@ -78,7 +78,7 @@ def folder() -> Iterator[Path]:
 def filled(folder: Path) -> Path:
     path = folder / "device.db"
     with closing(SqliteStore(path)) as store:
-        store.add(1, UIDS)
+        store.queue.add(1, UIDS)
     return path
 
 
@@ -93,12 +93,12 @@ def test_a_full_disk_loses_no_answer_that_was_acknowledged(
     assert str(path) in told
     with closing(SqliteStore(path)) as store:
         assert store.problem() == ""
-        labelled = [i for i in store.items() if i.state is ItemState.LABELLED]
+        labelled = [i for i in store.queue.items() if i.state is ItemState.LABELLED]
         assert len(labelled) == kept < len(UIDS)
         # With room again, everything goes on.
-        rest = [item.uid for item in store.items() if item.label is None]
-        store.answer(dict.fromkeys(rest, 1))
-        assert len(store.annotations(1000, None)) == len(UIDS)
+        rest = [item.uid for item in store.queue.items() if item.label is None]
+        store.queue.answer(dict.fromkeys(rest, 1))
+        assert len(store.annotations.newest(1000, None)) == len(UIDS)
 
 
 def test_a_read_only_disk_is_told_and_changes_nothing(folder: Path) -> None:

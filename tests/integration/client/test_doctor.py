@@ -140,9 +140,9 @@ def test_who_may_change_the_folder_may_run_code_here(ward: Path, name: str) -> N
 
 def test_an_app_with_other_classes_than_the_labels_is_found(ward: Path) -> None:
     with DeviceFolder.at(ward, SystemClock()) as site:
-        site.store.keep_classes(["dog", "cat"])
-        site.store.add(1, [UIDS[0]])
-        site.store.answer({UIDS[0]: 1})
+        site.store.classes.keep(["dog", "cat"])
+        site.store.queue.add(1, [UIDS[0]])
+        site.store.queue.answer({UIDS[0]: 1})
 
     found = wrong(ward)
 

@@ -122,7 +122,7 @@ class Device:
     def states(self) -> set[ItemState]:
         store = SqliteStore(Path(self.node["store"]))
         try:
-            return {item.state for item in store.items()}
+            return {item.state for item in store.queue.items()}
         finally:
             store.close()
 

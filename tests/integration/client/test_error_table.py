@@ -47,7 +47,7 @@ from fedask.common.ids import Annotator
 SECRET = "ann-said-cat"  # noqa: S105   # what an inner error may quote
 CHECK = "/grpc.health.v1.Health/Check"
 FUZZ = 60  # inputs per method
-DOCUMENT = Path(__file__).parents[3] / "docs" / "labelling-service.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "device" / "labelling-service.md"
 METHODS = [
     method.name for method in pb.DESCRIPTOR.services_by_name["Labelling"].methods
 ]
@@ -122,7 +122,7 @@ def right_ended(scene: Scene) -> None:
     """The policy is withdrawn while somebody looks at a sample."""
     (lease,) = scene.leases()
     with closing(scene.place.opened()) as store:
-        store.use_rights(Nothing(), scene.place.clock.now())
+        store.rights.apply(Nothing(), scene.place.clock.now())
     scene.submits(lease)
 
 

@@ -101,8 +101,8 @@ def test_every_device_keeps_what_the_server_measured_but_for_the_last_cycle(
     fleet, rows = history
     for index in range(DEVICES):
         with closing(SqliteStore(fleet.path(index))) as store:
-            told = store.milestones()
-            answered = sum(i.state is ItemState.TRAINED for i in store.items())
+            told = store.milestones.all()
+            answered = sum(i.state is ItemState.TRAINED for i in store.queue.items())
         assert [(m.cycle, m.accuracy) for m in told] == [
             (row["cycle"], row["accuracy"]) for row in rows[:-1]
         ]
@@ -121,7 +121,7 @@ def test_the_page_shows_what_was_gained_since_the_model_of_a_week_ago(
     clock = FakeClock(START + 12 * DAY)
     for index in range(DEVICES):
         with closing(SqliteStore(fleet.path(index))) as store:
-            first, _, last = (m.trained for m in store.milestones())
+            first, _, last = (m.trained for m in store.milestones.all())
         with StoreGains(partial(opened, fleet.path(index)), clock) as gains:
             shown = gains.gain()
         if last - first < 5:
@@ -139,7 +139,7 @@ def kept(path: Path, *accuracies: tuple[timedelta, float, int]) -> None:
     """Let a store hold milestones: (after FIRST, accuracy, trained)."""
     with closing(SqliteStore(path)) as store:
         for number, (after, accuracy, trained) in enumerate(accuracies, start=1):
-            store.put_milestone(
+            store.milestones.put(
                 Milestone(
                     cycle=number, accuracy=accuracy, at=FIRST + after, trained=trained
                 )
@@ -198,7 +198,7 @@ def test_a_deployed_device_keeps_what_it_is_told_and_status_says_so(
 
     with ward.process(before + DAY) as site:
         told = status_of(site)["accuracy"]
-        milestones = site.store.milestones()
+        milestones = site.store.milestones.all()
 
     assert [m.trained for m in milestones] == [0, CAPACITY]
     assert before <= milestones[0].at <= milestones[1].at

@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
         content = b"P6 4 4 255\n" + pixels.tobytes()
         (tmp_path / "photos" / f"{number}.ppm").write_bytes(content)
     with DeviceFolder(read_device_settings(tmp_path), FakeClock(NOON)) as site:
-        site.store.add(1, site.pool.uids.tolist())
+        site.store.queue.add(1, site.pool.uids.tolist())
     return tmp_path
 
 

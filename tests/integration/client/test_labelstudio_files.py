@@ -30,6 +30,7 @@ from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.label_queue import ItemState
 from fedask.client.store.memory import MemoryStore
+from fedask.client.store.memory.annotations import MemoryAnnotations
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError, StoreError
 from fedask.common.ids import Uid
@@ -44,7 +45,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Stor
     if request.param == "sqlite":
         made = [SqliteStore(tmp_path / f"{name}.db") for name in "ab"]
     busy(made[0])
-    made[1].add(1, UIDS)
+    made[1].queue.add(1, UIDS)
     yield made
     for store in made:
         store.close()
@@ -54,7 +55,7 @@ def acts(store: Store, *, keys: bool = True) -> list[Annotation]:
     """Return what stands, as people said it, whatever its number in the store."""
     said = [
         replace(v, number=0, place=0, token="", key=v.key if keys else "")
-        for v in store.annotations(99, None)
+        for v in store.annotations.newest(99, None)
         if v.undone is None
     ]
     return sorted(said, key=lambda v: (v.uid, v.annotator))
@@ -87,8 +88,8 @@ def test_annotations_survive_a_round_through_another_device(
     assert annotations(two) == annotations(one)
     assert acts(there)[:-1] == acts(here)[:-1]
     assert replace(acts(there)[-1], key="") == acts(here)[-1]  # an oracle has no keys
-    assert [(i.uid, i.state, i.label) for i in there.items()] == [
-        (i.uid, i.state, i.label) for i in here.items()
+    assert [(i.uid, i.state, i.label) for i in there.queue.items()] == [
+        (i.uid, i.state, i.label) for i in here.queue.items()
     ]
 
 
@@ -99,12 +100,12 @@ def test_the_same_file_again_changes_nothing(
     path = tmp_path / "tasks.json"
     export_tasks(shelf(here), Which.ALL, path)
     import_annotations(desk(there), path, READING)
-    before = there.items(), there.annotations(99, None)
+    before = there.queue.items(), there.annotations.newest(99, None)
 
     for store in stores:
         account = import_annotations(desk(store), path, READING)
         assert (account.kept, account.known, account.aside) == (0, 10, 0)
-    assert (there.items(), there.annotations(99, None)) == before
+    assert (there.queue.items(), there.annotations.newest(99, None)) == before
 
 
 def test_tables_survive_a_round_through_another_device(
@@ -113,9 +114,9 @@ def test_tables_survive_a_round_through_another_device(
     here, there = stores
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
 
-    assert export_table(here, CLASSES, one, NOON) == (10, 0)
+    assert export_table(here.annotations, CLASSES, one, NOON) == (10, 0)
     assert import_table(desk(there), one, READING).kept == 10
-    export_table(there, CLASSES, two, NOON)
+    export_table(there.annotations, CLASSES, two, NOON)
 
     assert two.read_bytes() == one.read_bytes()
     assert acts(there, keys=False) == acts(here, keys=False)
@@ -127,7 +128,7 @@ def test_a_table_and_a_json_file_of_the_same_annotations_count_once(
     stores: list[Store], tmp_path: Path
 ) -> None:
     here, there = stores
-    export_table(here, CLASSES, tmp_path / "a.csv", NOON)
+    export_table(here.annotations, CLASSES, tmp_path / "a.csv", NOON)
     export_tasks(shelf(here), Which.ALL, tmp_path / "a.json")
 
     import_table(desk(there), tmp_path / "a.csv", READING)
@@ -139,7 +140,7 @@ def test_a_table_and_a_json_file_of_the_same_annotations_count_once(
 @pytest.fixture
 def store() -> Store:
     made = MemoryStore()
-    made.add(1, UIDS)
+    made.queue.add(1, UIDS)
     return made
 
 
@@ -207,7 +208,7 @@ def test_a_mark_of_ground_truth_is_an_opinion_unless_it_is_to_be_believed(
     assert import_annotations(desk(store), path, READING).kept == 1
 
     assert acts(store)[0].kind.value == "label"
-    assert store.items()[0].state is ItemState.QUEUED  # two must agree
+    assert store.queue.items()[0].state is ItemState.QUEUED  # two must agree
 
 
 def test_an_annotation_that_was_changed_is_a_correction(
@@ -286,7 +287,7 @@ def test_one_wrong_annotation_keeps_the_whole_file_out(
     with pytest.raises(DataError, match=reason):
         import_annotations(desk(store), path, READING)
 
-    assert store.annotations(9, None) == []
+    assert store.annotations.newest(9, None) == []
 
 
 @pytest.mark.parametrize("uid", [None, 3, "x", "A" * 32, ["a"]])
@@ -317,7 +318,8 @@ def test_an_unknown_sample_is_set_aside_and_the_rest_kept(
     assert account.asides[0].where == "f" * 32
     assert "never asked" in account.asides[0].reason
     assert (
-        next(i for i in store.items() if i.uid == UIDS[1]).state is ItemState.LABELLED
+        next(i for i in store.queue.items() if i.uid == UIDS[1]).state
+        is ItemState.LABELLED
     )
 
 
@@ -354,33 +356,34 @@ def test_a_missing_file_and_a_folder_are_refused(store: Store, tmp_path: Path) -
             import_table(desk(store), path, READING)
 
 
-class Failing(MemoryStore):
-    """A store whose disk is full after some transactions."""
+class Failing(MemoryAnnotations):
+    """Annotations on a disk that is full after some transactions."""
 
     left = 1
 
     @override
-    def book(self) -> Any:
+    def transaction(self) -> Any:
         if not self.left:
             msg = "the disk is full"
             raise StoreError(msg)
         self.left -= 1
-        return super().book()
+        return super().transaction()
 
 
 def test_a_full_disk_in_between_says_what_is_kept_and_can_be_finished(
     tmp_path: Path,
 ) -> None:
     uids = [Uid(f"{number:032x}") for number in range(300)]
-    store = Failing()
-    store.add(1, uids)
+    store = MemoryStore()
+    store.annotations = failing = Failing(store.tables)
+    store.queue.add(1, uids)
     path = tmp_path / "a.csv"
     rows = "".join(f"{uid},cat,ann\n{uid},cat,bob\n" for uid in uids)
     path.write_text("uid,label,annotator\n" + rows)
 
     with pytest.raises(StoreError, match=r"200 answers were kept .* import the same"):
         import_table(desk(store), path, READING)
-    store.left = 99
+    failing.left = 99
 
     account = import_table(desk(store), path, READING)
     assert (account.kept, account.known) == (400, 200)
@@ -415,7 +418,7 @@ def test_one_wrong_line_keeps_the_whole_table_out(
     with pytest.raises(DataError, match=reason):
         import_table(desk(store), path, READING)
 
-    assert store.annotations(9, None) == []
+    assert store.annotations.newest(9, None) == []
 
 
 @pytest.mark.parametrize(
@@ -460,7 +463,7 @@ def test_no_cell_of_a_table_begins_like_a_formula(
     stores: list[Store], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
-    export_table(stores[0], CLASSES, path, NOON)
+    export_table(stores[0].annotations, CLASSES, path, NOON)
 
     with path.open(newline="", encoding="utf-8-sig") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
@@ -472,9 +475,9 @@ def test_what_is_said_of_what_may_not_be_used_is_not_written(
     stores: list[Store], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
-    stores[0].use_rights(Nothing(), NOON)
+    stores[0].rights.apply(Nothing(), NOON)
 
-    assert export_table(stores[0], CLASSES, path, NOON) == (0, 10)
+    assert export_table(stores[0].annotations, CLASSES, path, NOON) == (0, 10)
 
     assert path.read_text(encoding="utf-8-sig").splitlines() == [
         "uid,label,annotator,at,kind"
@@ -482,7 +485,7 @@ def test_what_is_said_of_what_may_not_be_used_is_not_written(
 
 
 def test_an_export_is_for_its_owner_alone(stores: list[Store], tmp_path: Path) -> None:
-    export_table(stores[0], CLASSES, tmp_path / "a.csv", NOON)
+    export_table(stores[0].annotations, CLASSES, tmp_path / "a.csv", NOON)
     export_tasks(shelf(stores[0]), Which.ALL, tmp_path / "a.json")
 
     for name in ("a.csv", "a.json", "a.xml"):

@@ -63,7 +63,7 @@ class Site:
 
     def __init__(self, fake: FakeStudio, token: str = PERSONAL, **options: Any) -> None:  # noqa: ANN401
         self.store = MemoryStore()
-        self.store.add(1, UIDS)
+        self.store.queue.add(1, UIDS)
         self.waited: list[float] = []
         address = StudioAddress(url=fake.url, token=token)
         self.link = StudioConnection(
@@ -137,7 +137,7 @@ def test_every_medium_and_guess_is_taken_by_the_server(
 
 
 def test_pages_are_followed_to_the_last(fake: FakeStudio, site: Site) -> None:
-    site.store.add(2, [Uid(f"{number:032x}") for number in range(100, 250)])
+    site.store.queue.add(2, [Uid(f"{number:032x}") for number in range(100, 250)])
 
     assert site.studio.push(site.shelf()).pushed == 158
     assert site.studio.push(site.shelf()).pushed == 0
@@ -157,7 +157,9 @@ def test_annotations_come_back_once(fake: FakeStudio, site: Site) -> None:
     account = site.pull({"admin@site.org": "ann"})
 
     assert (account.kept, account.aside) == (4, 0)
-    said = {(v.annotator, v.uid, v.label) for v in site.store.annotations(9, None)}
+    said = {
+        (v.annotator, v.uid, v.label) for v in site.store.annotations.newest(9, None)
+    }
     assert said == {
         ("ann", UIDS[0], 0),
         ("bob@site.org", UIDS[0], 0),
@@ -168,7 +170,7 @@ def test_annotations_come_back_once(fake: FakeStudio, site: Site) -> None:
 
 
 def standing(site: Site) -> set[tuple[str, Uid]]:
-    said = site.store.annotations(99, None)
+    said = site.store.annotations.newest(99, None)
     return {(v.annotator, v.uid) for v in said if v.undone is None}
 
 
@@ -192,7 +194,7 @@ def test_what_was_deleted_there_stands_until_it_is_to_be_taken_back(
     told = site.pull(take_back=True)
     assert (told.known, told.deleted, told.taken_back) == (1, 0, 1)
     assert standing(site) == before - {("admin@site.org", UIDS[0])}
-    assert site.store.items()[0].state is ItemState.QUEUED  # two must agree
+    assert site.store.queue.items()[0].state is ItemState.QUEUED  # two must agree
     assert site.pull(take_back=True).taken_back == 0
 
 
@@ -206,7 +208,7 @@ def test_what_was_deleted_and_said_anew_counts(fake: FakeStudio, site: Site) -> 
     told = site.pull(take_back=True)
 
     assert (told.kept, told.taken_back) == (1, 1)
-    (stands,) = [v for v in site.store.annotations(9, None) if v.undone is None]
+    (stands,) = [v for v in site.store.annotations.newest(9, None) if v.undone is None]
     assert stands.label == 1
 
 
@@ -232,13 +234,13 @@ def test_what_a_model_was_trained_on_is_not_taken_back(
     site.studio.push(site.shelf())
     fake.annotate(UIDS[0], result=chosen("cat"), ground_truth=True, **at(1))
     site.pull(ground_truth=True)
-    site.store.trained({UIDS[0]: 0})
+    site.store.queue.trained({UIDS[0]: 0})
     fake.tasks[1]["annotations"].clear()
 
     told = site.pull(take_back=True)
 
     assert (told.deleted, told.taken_back) == (1, 0)
-    assert site.store.items()[0].state is ItemState.TRAINED
+    assert site.store.queue.items()[0].state is ItemState.TRAINED
 
 
 def test_an_annotation_that_was_changed_is_a_correction(
@@ -251,7 +253,7 @@ def test_an_annotation_that_was_changed_is_a_correction(
     fake.tasks[1]["annotations"][0] |= {"result": chosen("=dog"), **at(2)}
 
     assert site.pull(ground_truth=True).kept == 1
-    assert next(i.label for i in site.store.items()) == 1
+    assert next(i.label for i in site.store.queue.items()) == 1
 
 
 def test_one_wrong_annotation_is_set_aside_and_the_rest_is_kept(
@@ -281,7 +283,10 @@ def test_stubs_of_annotations_are_asked_for_in_full(
     fake.stubs = True
 
     assert site.pull().kept == 2
-    assert {v.kind for v in site.store.annotations(9, None)} == {Kind.LABEL, Kind.SKIP}
+    assert {v.kind for v in site.store.annotations.newest(9, None)} == {
+        Kind.LABEL,
+        Kind.SKIP,
+    }
 
 
 def test_tasks_that_are_not_ours_are_set_aside(fake: FakeStudio, site: Site) -> None:
@@ -428,7 +433,7 @@ def test_a_new_project_asks_as_many_people_as_must_agree(
     assert fake.overlap == 2
 
     fake.overlap = 3  # somebody's choice
-    site.store.add(2, [Uid(f"{99:032x}")])
+    site.store.queue.add(2, [Uid(f"{99:032x}")])
     assert site.studio.push(site.shelf(), quorum=2).pushed == 1
     assert fake.overlap == 3
 

@@ -1,10 +1,11 @@
 """Scorers that learn, on a device: what is recorded, when, and what a crash costs."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from sqlite3 import Connection
 
 import numpy as np
 import pytest
@@ -19,21 +20,23 @@ from tests.support.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.audit import Audit
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore
 from fedask.client.records.label_queue import Item, ItemState
-from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.query_outcome import (
     OutcomeHistory,
     QueryOutcome,
     QueryRecord,
 )
+from fedask.client.store.keys.keyring import Keyring
+from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.cut import Cut
 
@@ -62,20 +65,22 @@ class Fate:
     committed: bool
 
 
-class Mortal(SqliteStore):
+class Mortal(Connection):
     """Dies at a transaction, before it begins or after it is on the disk."""
 
-    def __init__(self, path: Path, fate: Fate) -> None:
+    def __init__(
+        self, fate: Fate, path: Path, keyring: Keyring | None, audit: Audit
+    ) -> None:
         self._fate = fate
-        super().__init__(path)
+        super().__init__(path, keyring, audit)
 
     @contextmanager
     @override
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         self._fate.left -= 1
         if self._fate.left == 0 and not self._fate.committed:
             raise Killed
-        with super()._transaction() as db:
+        with super().transaction() as db:
             yield db
         if self._fate.left == 0:
             raise Killed
@@ -92,13 +97,15 @@ def message(world: World, number: int) -> None:
     world.model = {k: v * (1 + 0.1 * number) for k, v in model().items()}
     cut: Cut | None = None
     if not last:
-        kept = world.store.scores()
+        kept = world.store.scores.last()
         cut = first_cut(take=4) if kept is None else whole_cut(cycle, kept[0])
     world.round(cycle, 2 * last, cut=cut, score=world.version if last else "")
 
 
 def found_in(store: DeviceStore) -> dict[str, QueryOutcome]:
-    return {p.uid: p.finding for p in store.query_records() if p.finding is not None}
+    return {
+        p.uid: p.outcome for p in store.query_outcomes.all() if p.outcome is not None
+    }
 
 
 @pytest.mark.parametrize("scorer", LEARNING)
@@ -106,8 +113,8 @@ def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) ->
     world = world_of(scorer)
     world.people.willing = False
     world.round(1, 0, cut=first_cut(take=4))
-    before = {p.uid: p for p in world.store.query_records()}
-    assert before.keys() == {item.uid for item in world.store.items()}
+    before = {p.uid: p for p in world.store.query_outcomes.all()}
+    assert before.keys() == {item.uid for item in world.store.queue.items()}
     assert found_in(world.store) == {}
     world.people.willing = True
     world.model = {name: array * 2 for name, array in world.model.items()}
@@ -115,17 +122,17 @@ def test_what_a_question_showed_is_found_before_it_is_trained_on(scorer: str) ->
     world.round(2, 1)
 
     world.learner.load(world.model)
-    for query_record in world.store.query_records():
+    for query_record in world.store.query_outcomes.all():
         # Alone, a sample's probabilities may differ in a last bit.
         probs = world.learner.predict(SAMPLES[[UIDS.index(query_record.uid)]])[0]
         label = LABELS[query_record.uid]
-        found = query_record.finding
+        found = query_record.outcome
         assert found is not None
         assert found.cycle == 2
         assert found.truth == pytest.approx(float(probs[label]), abs=1e-6)
         assert found.hit == (probs.argmax() == label)
         assert query_record.descriptors == before[query_record.uid].descriptors
-    assert {item.state for item in world.store.items()} == {ItemState.TRAINED}
+    assert {item.state for item in world.store.queue.items()} == {ItemState.TRAINED}
 
 
 def test_experts_describe_a_question_as_they_would_score_it() -> None:
@@ -135,7 +142,7 @@ def test_experts_describe_a_question_as_they_would_score_it() -> None:
     world.round(1, 0, cut=first_cut(take=4))
 
     world.learner.load(world.model)
-    for query_record in world.store.query_records():
+    for query_record in world.store.query_outcomes.all():
         raw = SAMPLES[[UIDS.index(query_record.uid)]]
         view = PredictionView(
             uids=np.array([query_record.uid]), salt=0, probs=world.learner.predict(raw)
@@ -185,7 +192,7 @@ def test_a_scorer_that_does_not_learn_records_nothing(scorer: str) -> None:
     for number in range(2 * CYCLES):
         message(world, number)
 
-    assert world.store.query_records() == []
+    assert world.store.query_outcomes.all() == []
 
 
 @pytest.mark.parametrize("scorer", LEARNING)
@@ -195,8 +202,8 @@ def test_models_are_kept_for_an_expert_that_looks_through_them(scorer: str) -> N
         for number in range(2 * CYCLES):
             message(world, number)
 
-        assert len(world.store.models(GLOBAL)) == kept
-        assert len(world.store.models(LOCAL)) == bool(kept)
+        assert len(world.store.models.all(GLOBAL)) == kept
+        assert len(world.store.models.all(LAST_UPDATE)) == bool(kept)
 
 
 def test_a_sample_that_was_trained_on_meanwhile_shows_nothing_any_more() -> None:
@@ -205,11 +212,11 @@ def test_a_sample_that_was_trained_on_meanwhile_shows_nothing_any_more() -> None
     learning.round(1, 0, cut=first_cut(take=4))
     plain = World({"ask.scorer": "margin"}, learning.store)
     plain.round(1, 1)
-    assert {item.state for item in learning.store.items()} == {ItemState.TRAINED}
+    assert {item.state for item in learning.store.queue.items()} == {ItemState.TRAINED}
 
     learning.round(1, 2, score=learning.version)
 
-    assert len(learning.store.query_records()) == 4
+    assert len(learning.store.query_outcomes.all()) == 4
     assert found_in(learning.store) == {}
 
 
@@ -217,8 +224,8 @@ def test_a_label_of_another_task_is_refused_and_shows_nothing() -> None:
     world = world_of("learned")
     world.people.willing = False
     world.round(1, 0, cut=first_cut(take=2))
-    first, second = (item.uid for item in world.store.items())
-    world.store.answer({first: 3, second: 1})
+    first, second = (item.uid for item in world.store.queue.items())
+    world.store.queue.answer({first: 3, second: 1})
 
     with pytest.raises(Exception, match="label 3 is not one of 3 classes"):
         world.round(1, 1)
@@ -232,7 +239,7 @@ def life(scorer: str, path: Path, fate: Fate) -> tuple[list[Item], list[QueryRec
     for number in range(2 * CYCLES):
         while True:
             try:
-                world.store = Mortal(path, fate)
+                world.store = SqliteStore(path, connect=partial(Mortal, fate))
                 world.device = world.made(world.store)
                 message(world, number)
             except Killed:
@@ -241,7 +248,7 @@ def life(scorer: str, path: Path, fate: Fate) -> tuple[list[Item], list[QueryRec
                 world.store.close()
             break
     with closing(SqliteStore(path)) as store:
-        return store.items(), store.query_records()
+        return store.queue.items(), store.query_outcomes.all()
 
 
 @pytest.mark.slow
@@ -254,7 +261,7 @@ def test_a_device_that_dies_at_any_transaction_learns_the_same(
     items, query_records = life(scorer, tmp_path / "unbroken.db", never)
     assert {item.state for item in items} == {ItemState.TRAINED}
     assert len(items) == len(query_records) > 10
-    assert all(query_record.finding is not None for query_record in query_records)
+    assert all(query_record.outcome is not None for query_record in query_records)
     transactions = -never.left
     assert transactions > 5 * CYCLES
 

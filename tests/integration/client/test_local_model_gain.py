@@ -17,7 +17,7 @@ from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import LabelledBatch, TrainingJob, decayed
-from fedask.client.records.model_kind import GLOBAL, OWN
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
@@ -86,9 +86,9 @@ class Fleet:
             store = MemoryStore()
             source = ArraySource(x)
             uids = [Uid(uid) for uid in source.uids()[:asked].tolist()]
-            store.add(1, uids)
-            store.answer(dict(zip(uids, y[:asked].tolist(), strict=True)))
-            store.put_model(GLOBAL, self.model, keep=1)
+            store.queue.add(1, uids)
+            store.queue.answer(dict(zip(uids, y[:asked].tolist(), strict=True)))
+            store.models.put(GLOBAL, self.model, keep=1)
             device = Device(
                 device_id=DeviceId(f"device-{number}"),
                 pool=Pool(source),
@@ -97,7 +97,7 @@ class Fleet:
             )
             run = RunContext(self.task, self.scenario, self.learner)
             assert train_offline(device, run, NOON) is not None
-            (own,) = store.models(OWN)
+            (own,) = store.models.all(LOCAL_MODEL)
             rest = x[asked:], y[asked:]
             yield self._accuracy(self.model, *rest), self._accuracy(own, *rest)
 

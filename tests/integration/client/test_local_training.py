@@ -15,8 +15,9 @@ from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
+from fedask.client.records.audit_event import Event
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site import local_training
 from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
@@ -76,13 +77,14 @@ def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None
     assert made.told == "own model trained on 3 answers"
     assert again.outcome is TrainingDecision.WAITS
     with ward.process(FIRST) as site:
-        record = site.store.own()
-        items = site.store.items()
+        record = site.store.local_model.record()
+        items = site.store.queue.items()
         assert record is not None
         assert record.base == ward.version()
         assert record.answers == {i.uid: ward.truth[i.uid] for i in items}
         assert record.at == FIRST
-        (own,), (shared,) = site.store.models(OWN), site.store.models(GLOBAL)
+        (own,) = site.store.models.all(LOCAL_MODEL)
+        (shared,) = site.store.models.all(GLOBAL)
         assert any(not np.array_equal(own[name], shared[name]) for name in own)
         # The server is to learn of the last answer yet.
         assert ItemState.LABELLED in {item.state for item in items}
@@ -114,7 +116,9 @@ def test_it_is_recorded_and_the_log_is_good(tmp_path: Path) -> None:
     attempt(ward)
 
     path = tmp_path / "device.db"
-    bodies = [json.loads(e.body) for e in latest(path, 99) if e.event == "own trained"]
+    bodies = [
+        json.loads(e.body) for e in latest(path, 99) if e.event == Event.LOCAL_TRAINED
+    ]
     assert [body["answers"] for body in bodies] == [2, 3]
     assert [len(body["samples"]) for body in bodies] == [32, 16]  # 16 a sample
     with ward.process(FIRST) as site:
@@ -137,22 +141,22 @@ def test_an_owner_who_wants_none_gets_none_and_keeps_no_model(tmp_path: Path) ->
 
     assert attempt(ward).outcome is TrainingDecision.OFF
     with ward.process(FIRST) as site:
-        assert site.store.models(GLOBAL) == []
-        assert site.store.own() is None
+        assert site.store.models.all(GLOBAL) == []
+        assert site.store.local_model.record() is None
 
 
 def test_with_a_stream_the_store_keeps_one_global_model(tmp_path: Path) -> None:
     ward = ward_of(tmp_path, stream="biqf")
     ward.round(2, 1, score=True)
     with ward.process(FIRST) as site:
-        assert len(site.store.models(GLOBAL)) == 1
+        assert len(site.store.models.all(GLOBAL)) == 1
 
 
 def test_answers_to_files_that_are_gone_do_not_count(tmp_path: Path) -> None:
     ward = ward_of(tmp_path)
     ward.people(FIRST, 1)
     with ward.process(FIRST) as site:
-        gone = site.store.items()[0].uid
+        gone = site.store.queue.items()[0].uid
     number = list(ward.truth).index(gone)
     (ward.photos / f"{number}.ppm").unlink()
 
@@ -181,7 +185,7 @@ def test_a_training_that_diverges_is_not_tried_again_and_again(
     assert attempt(ward).outcome is TrainingDecision.DIVERGED
     assert attempt(ward).outcome is TrainingDecision.WAITS
     with ward.process(FIRST) as site:
-        assert site.store.models(OWN) == []
+        assert site.store.models.all(LOCAL_MODEL) == []
 
 
 def test_outside_the_owner_s_hours_it_waits_and_says_so(tmp_path: Path) -> None:
@@ -245,23 +249,23 @@ def test_who_is_told_to_stop_stops_and_the_next_look_trains(tmp_path: Path) -> N
 def test_a_sample_that_is_erased_meanwhile_is_not_learnt(tmp_path: Path) -> None:
     ward = ward_of(tmp_path, "[own]\nanswers = 2\n")
     with ward.process(FIRST) as other:
-        (first, *_) = (i.uid for i in other.store.items() if i.label is not None)
+        (first, *_) = (i.uid for i in other.store.queue.items() if i.label is not None)
 
         def erase() -> None:
-            other.store.forget([first])
+            other.store.erasure.forget([first])
 
         ended = attempt(ward, proceed=erase)
 
     assert ended.why == "a sample was erased while the own model was trained on it"
     with ward.process(FIRST) as site:
-        assert site.store.own() is None
+        assert site.store.local_model.record() is None
 
 
 def test_a_store_of_another_task_is_refused(tmp_path: Path) -> None:
     ward = ward_of(tmp_path)
     ward.people(FIRST, 1)
     with ward.process(FIRST) as site:
-        site.store.put_model(GLOBAL, {"weight": np.zeros((2, 2), np.float32)}, keep=1)
+        site.store.models.put(GLOBAL, {"weight": np.zeros((2, 2), np.float32)}, keep=1)
 
     with pytest.raises(StoreError, match="not one of this task"):
         attempt(ward)

@@ -8,8 +8,8 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.labelling.web.hints import Guess
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.model_guess import ModelGuesses
 from fedask.client.store.memory import FakeClock
 from fedask.common.arrays import Arrays, model_version
@@ -57,19 +57,19 @@ def test_the_own_model_is_asked_while_no_newer_global_one_is_there(ward: Ward) -
     ward.round(1, 1, score=True)
     asked, (uid, *_) = guesses(ward), ward.truth
     with ward.process(FIRST) as site:
-        (shared,) = site.store.models(GLOBAL)
+        (shared,) = site.store.models.all(GLOBAL)
         record = LocalModelRecord(
             base=model_version(shared), answers={uid: 0}, at=FIRST
         )
         for label in (0, 1):
-            site.store.put_own(record, always(label, shared))
+            site.store.local_model.put(record, always(label, shared))
             assert asked.guess(uid) == Guess(label=label, own=True)
 
-        site.store.put_model(GLOBAL, always(1, shared), keep=1)
-        site.store.put_own(record, always(0, shared))
+        site.store.models.put(GLOBAL, always(1, shared), keep=1)
+        site.store.local_model.put(record, always(0, shared))
         assert asked.guess(uid) == Guess(label=1, own=False)
 
-        site.store.forget([uid])
+        site.store.erasure.forget([uid])
         other = next(each for each in ward.truth if each != uid)
         assert asked.guess(other) == Guess(label=1, own=False)
 

@@ -38,7 +38,7 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     ward.round(1, 1, score=True)
     ward.round(2, 0, whole_cut(2, ward.version(), groups=2))
     with ward.process(FIRST) as site:
-        before = {item.uid for item in site.store.items()}
+        before = {item.uid for item in site.store.queue.items()}
     asked: list[int] = []
     trained: list[int] = []
     for day in range(1, DAYS + 1):
@@ -64,7 +64,7 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     assert max(asked) <= CAPACITY
     assert sum(asked) >= DAYS  # a budget is there to be used
     with ward.process(FIRST + timedelta(days=DAYS)) as site:
-        items = site.store.items()
+        items = site.store.queue.items()
     alone = [item for item in items if item.uid not in before]
     assert len(alone) == sum(asked)
     assert {item.origin for item in alone} <= {QueryOrigin.SCORE, QueryOrigin.CHANCE}
@@ -76,7 +76,7 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     assert report.asked == len(items)
     assert report.answered == answered == sum(report.class_counts)
     with ward.process(FIRST + timedelta(days=DAYS)) as site:
-        states = Counter(item.state for item in site.store.items())
-        right = [i for i in site.store.items() if i.label is not None]
+        states = Counter(item.state for item in site.store.queue.items())
+        right = [i for i in site.store.queue.items() if i.label is not None]
     assert states[ItemState.TRAINED] == answered
     assert all(item.label == ward.truth[item.uid] for item in right)

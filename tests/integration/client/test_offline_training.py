@@ -28,9 +28,9 @@ from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
 from fedask.client.records.annotation import Label
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
@@ -89,7 +89,7 @@ class Ward:
 
     def labels(self, store: SqliteStore, now: datetime) -> int:
         """Let a person answer all that waits."""
-        desk = Desk(store, FakeClock(now), DeskSettings(classes=3))
+        desk = Desk(store.annotations, FakeClock(now), DeskSettings(classes=3))
         leases = desk.lease("ann", 100)
         for lease in leases:
             said = Label(LABELS[lease.uid])
@@ -111,7 +111,7 @@ def store(ward: Ward) -> Iterator[SqliteStore]:
 def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
     with closing(SqliteStore(ward.path)) as store:
         ward.connected(store)
-        before = len(store.items())
+        before = len(store.queue.items())
 
     answered, own = 0, []
     for day in range(DAYS):
@@ -124,11 +124,11 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
             run = RunContext(TASK, world.scenario, world.learner)
             made = train_offline(world.device, run, now)
             assert made is not None
-            assert len(made.answers) == len(store.items())
-            own += store.models(OWN)
+            assert len(made.answers) == len(store.queue.items())
+            own += store.models.all(LOCAL_MODEL)
 
     with closing(SqliteStore(ward.path)) as store:
-        asked = [i for i in store.items() if i.origin is not QueryOrigin.CUT]
+        asked = [i for i in store.queue.items() if i.origin is not QueryOrigin.CUT]
         assert len(asked) >= DAYS // 3
         assert answered >= len(asked)
         assert any(not np.array_equal(own[0][name], own[-1][name]) for name in own[0])
@@ -136,8 +136,8 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
         report = ward.opened(store).round(2, 1).report
 
         assert report.asked == before + len(asked)
-        assert report.answered == len(store.items())
-        assert {item.state for item in store.items()} == {ItemState.TRAINED}
+        assert report.answered == len(store.queue.items())
+        assert {item.state for item in store.queue.items()} == {ItemState.TRAINED}
 
 
 def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
@@ -146,15 +146,15 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     world = ward.connected(store)
     run = RunContext(TASK, world.scenario, world.learner)
     ward.labels(store, MONDAY)
-    items = store.items()
+    items = store.queue.items()
 
     made = train_offline(world.device, run, MONDAY)
-    (first,) = store.models(OWN)
+    (first,) = store.models.all(LOCAL_MODEL)
     again = train_offline(world.device, run, MONDAY)
 
-    (kept,) = store.models(OWN)
-    (shared,) = store.models(GLOBAL)
-    assert again == made == store.own()
+    (kept,) = store.models.all(LOCAL_MODEL)
+    (shared,) = store.models.all(GLOBAL)
+    assert again == made == store.local_model.record()
     assert made == LocalModelRecord(
         base=model_version(shared),
         answers={item.uid: LABELS[item.uid] for item in items},
@@ -163,7 +163,7 @@ def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     for name, array in first.items():
         np.testing.assert_array_equal(kept[name], array)
     assert any(not np.array_equal(kept[name], shared[name]) for name in shared)
-    assert store.items() == items
+    assert store.queue.items() == items
     accuracy, count = world.device.evaluate(world.learner, kept)
     assert count == len(items)
     assert accuracy > world.device.evaluate(world.learner, shared)[0]
@@ -186,7 +186,7 @@ def test_it_goes_on_for_a_cycle_and_stays_halfway(
 
     train_offline(world.device, run, MONDAY)
 
-    (own,), (shared,) = store.models(OWN), store.models(GLOBAL)
+    (own,), (shared,) = store.models.all(LOCAL_MODEL), store.models.all(GLOBAL)
     rounds = world.scenario.train.rounds
     assert len(jobs) == rounds == len({job.stream for job in jobs})
     assert [job.lr for job in jobs] == sorted((job.lr for job in jobs), reverse=True)
@@ -201,12 +201,12 @@ def test_a_device_that_was_never_connected_trains_nothing(
     run = RunContext(TASK, world.scenario, world.learner)
 
     assert train_offline(world.device, run, MONDAY) is None
-    assert store.models(OWN) == []
+    assert store.models.all(LOCAL_MODEL) == []
 
 
 def test_a_store_of_another_task_is_refused(ward: Ward, store: SqliteStore) -> None:
     world = ward.connected(store)
-    store.put_model(GLOBAL, {"weight": np.zeros((2, 2), np.float32)}, keep=1)
+    store.models.put(GLOBAL, {"weight": np.zeros((2, 2), np.float32)}, keep=1)
 
     with pytest.raises(StoreError, match="not one of this task"):
         train_offline(
@@ -227,4 +227,4 @@ def test_a_guard_stops_it_and_nothing_is_kept(ward: Ward, store: SqliteStore) ->
             world.device, RunContext(TASK, world.scenario, world.learner), MONDAY
         )
 
-    assert store.models(OWN) == []
+    assert store.models.all(LOCAL_MODEL) == []

@@ -287,7 +287,7 @@ def test_an_answer_to_what_may_not_be_used_any_more_is_refused_for_good(
     first, second, *_ = caller.lease(4)
     caller.answer(first, 1, "key-1")
     with closing(SqliteStore(site.path)) as store:
-        store.use_rights(Nothing(), site.clock.now())
+        store.rights.apply(Nothing(), site.clock.now())
 
     reply = caller.answer(second, 1, "key-2")
 
@@ -308,7 +308,7 @@ def test_what_may_not_be_shown_any_more_is_not_shown_to_who_had_it_on_the_screen
     assert all(caller.http.get(path).status_code == 200 for path in paths + near)
 
     with closing(SqliteStore(site.path)) as store:
-        store.use_rights(Nothing(), site.clock.now())
+        store.rights.apply(Nothing(), site.clock.now())
 
     for path in (*paths, *near, f"/api/guess/{lease['uid']}"):
         reply = caller.http.get(path)

@@ -45,7 +45,7 @@ def test_a_page_over_the_files_of_a_device_shows_and_keeps(
 ) -> None:
     uid = put_image(tmp_path / "scans", "a.pgm", 7)
     store = SqliteStore(tmp_path / "device.db")
-    store.add(1, [uid])
+    store.queue.add(1, [uid])
     store.close()
     settings = PageSettings.from_node(node, ["cat", "dog"])
     tokens: list[str] = []

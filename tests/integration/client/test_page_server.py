@@ -167,7 +167,7 @@ def test_a_signal_ends_the_page_and_what_was_acknowledged_is_kept(
             process.kill()
     assert not list(tmp_path.glob("device.db-wal"))  # closed, not cut off
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        (annotation,) = store.annotations(9, None)
+        (annotation,) = store.annotations.newest(9, None)
     assert (annotation.uid, annotation.label) == (lease["uid"], 1)
 
 

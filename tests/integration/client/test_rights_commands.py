@@ -67,7 +67,7 @@ def audit(folder: Path, *args: object) -> str:
 def made(folder: Path) -> None:
     with DeviceFolder(read_device_settings(folder), FakeClock(NOON)) as site:
         _ = site.pool
-        site.store.add(1, [UIDS[3]])
+        site.store.queue.add(1, [UIDS[3]])
 
 
 def test_the_last_entries_are_listed_and_a_good_log_is_good(folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_samples_past_their_time_are_erased_at_a_word(folder: Path) -> None:
     again = json.loads(run("forget", "--expired", "--json", "--site", folder)[2:])
     assert again["cycles"] == {}
     with DeviceFolder.at(folder, FakeClock(NOON)) as site:
-        assert site.store.forgotten([UIDS[3]]) == {UIDS[3]}
+        assert site.store.erasure.forgotten([UIDS[3]]) == {UIDS[3]}
     for wrong in ([], [UIDS[0], "--expired"]):
         with pytest.raises(ConfigError, match="one of the two"):
             run("forget", "--site", folder, *wrong)
@@ -205,11 +205,11 @@ def test_every_look_judges_anew(folder: Path) -> None:
         lookout = DataWatcher(site)
         first = lookout.look()
         assert (first.samples, first.new) == (2, 2)
-        site.store.add(1, [UIDS[3], UIDS[5]])
+        site.store.queue.add(1, [UIDS[3], UIDS[5]])
         say(folder, {5: "yes", 7: "yes"})
         looked = lookout.look()
         assert (looked.samples, looked.new) == (2, 1)
-        states = {item.uid: item.state.value for item in site.store.items()}
+        states = {item.uid: item.state.value for item in site.store.queue.items()}
         assert states == {UIDS[3]: "expired", UIDS[5]: "queued"}
         clock.time += timedelta(days=31)
         assert lookout.look().samples == 0

@@ -4,14 +4,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
+from fedask.client.records.audit import Audit
 from fedask.client.store.keys.key_file import KeyFile
 from fedask.client.store.keys.keyring import FixedKeyring, Keyring
 from fedask.client.store.sqlite import key_rotation
+from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid, bytes_uid
@@ -61,20 +64,27 @@ class MortalKeyring(Keyring):
         self._fate.step()
 
 
-class Mortal(SqliteStore):
+class MortalConnection(Connection):
     """Dies before or after a transaction is on the disk."""
 
-    def __init__(self, path: Path, fate: Fate) -> None:
+    def __init__(
+        self, fate: Fate, path: Path, keyring: Keyring | None, audit: Audit
+    ) -> None:
         self._fate = fate
-        super().__init__(path, MortalKeyring(KeyFile(key_of(path)), fate))
+        super().__init__(path, keyring, audit)
 
     @contextmanager
     @override
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         self._fate.step()
-        with super()._transaction() as db:
+        with super().transaction() as db:
             yield db
         self._fate.step()
+
+
+def mortal(path: Path, fate: Fate) -> SqliteStore:
+    keyring = MortalKeyring(KeyFile(key_of(path)), fate)
+    return SqliteStore(path, keyring, connect=partial(MortalConnection, fate))
 
 
 def key_of(path: Path) -> Path:
@@ -83,17 +93,19 @@ def key_of(path: Path) -> Path:
 
 def fill(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        store.add(1, UIDS)
-        store.answer({uid: int(uid, 16) for uid in UIDS}, Annotator("ann"))
-        store.put_payload(PAYLOAD, ".bin", CONTENT)
+        store.queue.add(1, UIDS)
+        store.queue.answer({uid: int(uid, 16) for uid in UIDS}, Annotator("ann"))
+        store.payloads.put(PAYLOAD, ".bin", CONTENT)
 
 
 def check(store: SqliteStore) -> None:
-    assert [(i.uid, i.label) for i in store.items()] == [
+    assert [(i.uid, i.label) for i in store.queue.items()] == [
         (uid, int(uid, 16)) for uid in UIDS
     ]
-    assert len(store.annotations(99, Annotator("ann"))) == len(UIDS)  # names still meet
-    assert store.payload(PAYLOAD) == CONTENT
+    assert len(store.annotations.newest(99, Annotator("ann"))) == len(
+        UIDS
+    )  # names still meet
+    assert store.payloads.content(PAYLOAD) == CONTENT
 
 
 def sealed_rows(path: Path) -> list[tuple[object, ...]]:
@@ -103,7 +115,7 @@ def sealed_rows(path: Path) -> list[tuple[object, ...]]:
             for query in (
                 "SELECT uid, content FROM payload",
                 "SELECT uid, label FROM item ORDER BY uid",
-                "SELECT number, annotator, said FROM annotation ORDER BY number",
+                "SELECT number, annotator, content FROM annotation ORDER BY number",
             )
             for row in db.execute(query)
         ]
@@ -150,7 +162,7 @@ def test_a_process_that_dies_at_any_step_leaves_a_store_that_opens(
         fate = Fate(steps)
         died = False
         try:
-            with closing(Mortal(copy, fate)) as store:
+            with closing(mortal(copy, fate)) as store:
                 store.rotate()
         except KilledError:
             died = True
@@ -158,16 +170,16 @@ def test_a_process_that_dies_at_any_step_leaves_a_store_that_opens(
         for _ in range(2):  # work goes on, before the change is finished
             with closing(SqliteStore(copy)) as store:
                 check(store)
-                store.put_payload(bytes_uid(b"new"), ".bin", b"new")
+                store.payloads.put(bytes_uid(b"new"), ".bin", b"new")
         with closing(SqliteStore(copy)) as store:
             store.rotate()
             check(store)
-            assert store.payload(bytes_uid(b"new")) == b"new"
+            assert store.payloads.content(bytes_uid(b"new")) == b"new"
         left = KeyFile(key_of(copy)).read()
         assert len(left) == 1
         assert left[0].id != old.id
         with closing(sqlite3.connect(copy)) as db:
-            assert len(db.execute("SELECT * FROM vault").fetchall()) == 1
+            assert len(db.execute("SELECT * FROM device_key").fetchall()) == 1
             query = "SELECT count(DISTINCT generation) FROM sample_key"
             assert db.execute(query).fetchone() == (1,)
         if not died:
@@ -184,12 +196,12 @@ def test_a_process_that_was_open_meanwhile_goes_on(path: Path) -> None:
         store.rotate()
 
         fresh = bytes_uid(b"fresh")
-        other.put_payload(fresh, ".bin", b"fresh")  # under the key of now
-        assert store.payload(fresh) == b"fresh"
+        other.payloads.put(fresh, ".bin", b"fresh")  # under the key of now
+        assert store.payloads.content(fresh) == b"fresh"
         check(other)
     with closing(SqliteStore(path)) as again:
         check(again)
-        assert again.payload(fresh) == b"fresh"
+        assert again.payloads.content(fresh) == b"fresh"
 
 
 def test_a_killed_change_is_finished_by_the_next_opening_where_only_a_key_is_left(
@@ -220,8 +232,8 @@ def test_a_key_of_several_stores_is_not_changed(tmp_path: Path) -> None:
     ):
         with pytest.raises(StoreError, match="shared by several stores"):
             one.rotate()
-        two.add(1, UIDS)
-        two.answer({UIDS[0]: 1})
+        two.queue.add(1, UIDS)
+        two.queue.answer({UIDS[0]: 1})
 
     with closing(SqliteStore(tmp_path / "two.db", fleet)) as two:
-        assert two.items()[0].label == 1
+        assert two.queue.items()[0].label == 1

@@ -26,6 +26,7 @@ from fedask.client.store.keys.key_file import (
     PassphraseFile,
     Scrypt,
 )
+from fedask.client.store.sqlite.payloads import SqlitePayloads
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
@@ -55,7 +56,7 @@ def wav(number: int) -> bytes:
 
 def put(store: SqliteStore, suffix: str, *contents: bytes) -> list[Uid]:
     for content in contents:
-        store.put_payload(bytes_uid(content), suffix, content)
+        store.payloads.put(bytes_uid(content), suffix, content)
     return [bytes_uid(content) for content in contents]
 
 
@@ -66,7 +67,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def look(store: SqliteStore) -> ScanContext:
-    return ScanContext(index=Index(None, store.index_key), now=NOON, payloads=store)
+    return ScanContext(
+        index=Index(None, store.index_key), now=NOON, payloads=store.payloads
+    )
 
 
 def options(**more: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -101,13 +104,13 @@ def test_a_payload_is_decoded_once_until_it_is_used(
 ) -> None:
     put(store, ".npy", npy(1), npy(2))
     here, opened = look(store), []
-    real = SqliteStore.payload
+    real = SqlitePayloads.content
 
-    def watched(self: SqliteStore, uid: Uid) -> bytes:
+    def watched(self: SqlitePayloads, uid: Uid) -> bytes:
         opened.append(uid)
         return real(self, uid)
 
-    monkeypatch.setattr(SqliteStore, "payload", watched)
+    monkeypatch.setattr(SqlitePayloads, "content", watched)
 
     for _ in range(2):
         assert len(open_source(options(), here).uids()) == 2
@@ -187,9 +190,9 @@ def test_a_device_asks_and_trains_from_its_store_alone(tmp_path: Path) -> None:
     ward.round(2, 0)
 
     with ward.open() as store:
-        trained = [i.uid for i in store.items() if i.state is ItemState.TRAINED]
+        trained = [i.uid for i in store.queue.items() if i.state is ItemState.TRAINED]
         assert len(trained) == 2
-        cycles = store.forget([*trained, ward.uids[0]]).cycles
+        cycles = store.erasure.forget([*trained, ward.uids[0]]).cycles
     assert {cycles[uid] for uid in trained} == {(1, 2)}
 
 
@@ -209,7 +212,7 @@ def test_an_erased_sample_is_in_no_pool_though_its_file_is_there(
     }
     context = Context(1, 2, dict(node), RecordDict(), {})
     with closing(SqliteStore(tmp_path / "device.db")) as store:
-        store.forget([bytes_uid(contents[1])])
+        store.erasure.forget([bytes_uid(contents[1])])
 
     with open_device(TASK, SCENARIO, context) as device:
         uids = set(device.pool.uids.tolist())
@@ -222,17 +225,17 @@ def test_what_was_trained_on_may_leave_for_new_samples(tmp_path: Path) -> None:
     ward = Ward(tmp_path, 6, **{"store-quota-bytes": 6 * size})
     ward.round(1, 0, cut=first_cut())
     with ward.open() as store:
-        trained = {i.uid for i in store.items() if i.state is ItemState.TRAINED}
+        trained = {i.uid for i in store.queue.items() if i.state is ItemState.TRAINED}
         gone = set()
         for number in (90, 91):
-            gone.update(store.put_payload(bytes_uid(npy(number)), ".npy", npy(number)))
+            gone.update(store.payloads.put(bytes_uid(npy(number)), ".npy", npy(number)))
         assert gone == trained
 
     ward.round(1, 1)  # there is nothing left to train on, and that is no error
 
     with ward.open() as store:
-        assert {i.uid for i in store.items() if i.label is not None} == trained
-        assert store.progress(NOON).classes
+        assert {i.uid for i in store.queue.items() if i.label is not None} == trained
+        assert store.annotations.progress(NOON).classes
 
 
 @pytest.mark.parametrize(
@@ -253,7 +256,7 @@ def test_the_owner_says_where_the_key_is(tmp_path: Path) -> None:
     key, word = tmp_path / "usb.key", tmp_path / "word"
     plain = StoreSettings.from_node({"store-key": str(key)})
     with closing(plain.open(tmp_path / "one.db", SystemClock(), "test")) as store:
-        store.add(1, [Uid("a" * 32)])
+        store.queue.add(1, [Uid("a" * 32)])
     assert len(KeyFile(key).read()) == 1
     assert not (tmp_path / "one.db.key").exists()
 
@@ -264,11 +267,11 @@ def test_the_owner_says_where_the_key_is(tmp_path: Path) -> None:
         tmp_path / "two.key", Passphrase(b"correct horse"), Scrypt(n=1024)
     )
     with closing(SqliteStore(tmp_path / "two.db", sealed, StoreQuota())) as store:
-        store.add(1, [Uid("a" * 32)])
+        store.queue.add(1, [Uid("a" * 32)])
     with closing(
         StoreSettings.from_node(node).open(tmp_path / "two.db", SystemClock(), "test")
     ) as store:
-        assert len(store.items()) == 1
+        assert len(store.queue.items()) == 1
     word.write_text("wrong horse battery\n")
     with pytest.raises(StoreError, match="passphrase does not open"):
         StoreSettings.from_node(node).open(tmp_path / "two.db", SystemClock(), "test")

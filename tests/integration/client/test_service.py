@@ -135,7 +135,7 @@ def test_what_may_not_be_shown_any_more_is_not_shown_to_its_holder(
         (sample,) = client.lease(1)
         assert client.show(sample)[0].content == b"one"
         with closing(place.opened()) as store:
-            store.use_rights(Nothing(), place.clock.now())
+            store.rights.apply(Nothing(), place.clock.now())
 
         with pytest.raises(RightEndedError):
             client.show(sample)

@@ -89,7 +89,7 @@ class Deployed:
     def queue(self) -> dict[str, ItemState]:
         store = SqliteStore(self.store)
         try:
-            return {item.uid: item.state for item in store.items()}
+            return {item.uid: item.state for item in store.queue.items()}
         finally:
             store.close()
 

@@ -30,7 +30,7 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
-desk = Desk(store, SystemClock(), DeskSettings(classes=7))
+desk = Desk(store.annotations, SystemClock(), DeskSettings(classes=7))
 print("ready", flush=True)
 for number, _ in enumerate(sys.stdin):
     leased = desk.lease(f"{sys.argv[2]}-{number}", 10)
@@ -39,14 +39,14 @@ for number, _ in enumerate(sys.stdin):
 ANSWERER = """
 import sys
 from pathlib import Path
-from fedask.client.records.label_queue import State
+from fedask.client.records.label_queue import ItemState
 from fedask.client.store.sqlite.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
-open_questions = [i.uid for i in store.items() if i.state is State.QUEUED]
+open_questions = [i.uid for i in store.queue.items() if i.state is ItemState.QUEUED]
 print("ready", flush=True)
 sys.stdin.readline()
 for uid in open_questions:
-    if store.answer({uid: int(uid, 16) % 7}):
+    if store.queue.answer({uid: int(uid, 16) % 7}):
         print(uid, flush=True)
 """
 
@@ -60,7 +60,7 @@ from fedask.client.store.sqlite.store import SqliteStore
 from fedask.client.records.annotation import Label
 from fedask.common.clock import SystemClock
 store = SqliteStore(Path(sys.argv[1]))
-desk = Desk(store, SystemClock(), DeskSettings(classes=7))
+desk = Desk(store.annotations, SystemClock(), DeskSettings(classes=7))
 who = sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -99,7 +99,7 @@ def begin(process: subprocess.Popen[str]) -> None:
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "device.db"
     store = SqliteStore(path)
-    store.add(1, UIDS)
+    store.queue.add(1, UIDS)
     store.close()
     return path
 
@@ -125,7 +125,7 @@ def test_two_processes_never_lease_the_same_sample(path: Path) -> None:
 def test_four_processes_label_every_sample_once(tmp_path: Path) -> None:
     path, uids = tmp_path / "device.db", [Uid(f"{i:032x}") for i in range(500)]
     store = SqliteStore(path)
-    store.add(1, uids)
+    store.queue.add(1, uids)
     with ExitStack() as running:
         people = {
             name: running.enter_context(child(LABELLER, str(path), name))
@@ -137,7 +137,7 @@ def test_four_processes_label_every_sample_once(tmp_path: Path) -> None:
         shares = {name: each.communicate()[0].split() for name, each in people.items()}
 
     assert sorted(uid for share in shares.values() for uid in share) == uids
-    items, annotations = store.items(), store.annotations(10**6, None)
+    items, annotations = store.queue.items(), store.annotations.newest(10**6, None)
     store.close()
     assert [(i.state, i.label) for i in items] == [
         (ItemState.LABELLED, int(uid, 16) % 7) for uid in uids
@@ -155,7 +155,7 @@ def test_threads_with_their_own_connections_never_lease_the_same_sample(
 
     def work(name: str) -> None:
         store = SqliteStore(path)
-        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=7))
+        desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=7))
         start.wait()
         while len(leased := desk.lease(name, len(shares[name]) + 7)) > len(
             shares[name]
@@ -197,7 +197,7 @@ def open_new(
     start.wait()
     try:
         store = SqliteStore(path)
-        added.append(store.add(1, UIDS[:5]))
+        added.append(store.queue.add(1, UIDS[:5]))
         store.close()
     except BaseException as err:  # noqa: BLE001  (for the test to see)
         failures.append(err)
@@ -222,7 +222,7 @@ def test_no_acknowledged_answer_is_lost_by_kill_9(path: Path) -> None:
             acknowledged.update(rest)
 
         store = SqliteStore(path)
-        items = store.items()
+        items = store.queue.items()
         store.close()
         kept = {item.uid: item.label for item in items if item.label is not None}
         assert acknowledged <= set(kept)

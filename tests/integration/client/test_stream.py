@@ -95,10 +95,10 @@ def test_a_month_without_the_server(controller: str) -> None:
 
     picks = live(store, batches, {**VALUES, "stream.controller": controller})
 
-    told = {item.uid: item.origin for item in store.items()}
+    told = {item.uid: item.origin for item in store.queue.items()}
     flat = [uid for uids in picks for uid in uids]
     assert sorted(flat) == sorted(told)  # nothing twice, nothing lost
-    assert all(item.asked == 1 for item in store.items())
+    assert all(item.asked == 1 for item in store.queue.items())
     assert max(per_day(picks)) <= CAPACITY
     arrived = sum(len(batch) for _, batch in batches)
     assert 5500 < arrived < 6500
@@ -165,8 +165,8 @@ def test_a_device_that_restarts_for_every_batch_asks_the_same(
         assert live(store, [one], values) == [[]]  # nobody knew that it was taken
 
     assert picks == expected
-    assert store.items() == smooth.items()
-    assert store.pace() == smooth.pace()
+    assert store.queue.items() == smooth.queue.items()
+    assert store.arrivals.pace() == smooth.arrivals.pace()
     store.close()
 
 
@@ -235,6 +235,6 @@ def test_kill_9_neither_loses_nor_repeats_nor_changes_a_question(
     assert done == len(expected)
     assert len({n for n in taken if n < len(expected)}) >= KILLS // 2
     store = SqliteStore(path)
-    assert store.items() == smooth.items()
-    assert store.pace() == smooth.pace()
+    assert store.queue.items() == smooth.queue.items()
+    assert store.arrivals.pace() == smooth.arrivals.pace()
     store.close()

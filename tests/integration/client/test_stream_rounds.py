@@ -21,8 +21,8 @@ from tests.support.client.world import (
 
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState, QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.common.ids import Uid
 from fedask.common.records import OTHER_MODEL
 from fedask.server.ledger import Ledger
@@ -41,16 +41,16 @@ def rows(uids: list[Uid]) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
 def test_a_device_keeps_cut_and_model_only_for_a_stream(controller: str) -> None:
     world = World({"stream.controller": controller})
     world.scored()
-    first = world.store.cut()
+    first = world.store.cuts.last()
 
     world.round(2, 0, cut=whole_cut(2, world.version))
 
-    kept = world.store.models(GLOBAL)
+    kept = world.store.models.all(GLOBAL)
     if controller == "off":
-        assert (first, world.store.cut(), kept) == (None, None, [])
+        assert (first, world.store.cuts.last(), kept) == (None, None, [])
     else:
         assert first == first_cut()
-        assert world.store.cut() == whole_cut(2, world.version)
+        assert world.store.cuts.last() == whole_cut(2, world.version)
         assert len(kept) == 1
         for name, array in kept[0].items():
             np.testing.assert_array_equal(array, world.model[name])
@@ -63,14 +63,14 @@ def test_a_cut_that_is_refused_is_not_kept() -> None:
     refused = world.round(2, 0, cut=whole_cut(2, "f" * 16)).report.refused
 
     assert refused == OTHER_MODEL
-    assert world.store.cut() == first_cut()
+    assert world.store.cuts.last() == first_cut()
 
 
 def test_an_arrival_has_the_score_that_the_pool_gives_it() -> None:
     world = World({"stream.controller": "biqf", "ask.scorer": "entropy"})
     world.people.willing = False
     world.scored()
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
     uids = [Uid(uid) for uid in kept[1].uids.tolist()]
 
@@ -97,7 +97,7 @@ def test_what_arrived_is_answered_trained_on_and_paid_from_the_next_grant() -> N
     assert len(queued) == 5 - 5  # people are busy with what the cut asked
     queued = stream_of(world).take(*rows(new[20:]), tuesday)
     assert len(queued) == 5
-    assert Counter(i.origin for i in world.store.items())[QueryOrigin.CUT] == 7
+    assert Counter(i.origin for i in world.store.queue.items())[QueryOrigin.CUT] == 7
 
     report = world.round(2, 1).report  # the first word of it to the server
     assert (report.asked, report.answered, report.cut_cycle) == (12, 7, 2)

@@ -14,7 +14,7 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 from typer.testing import CliRunner
 
-from fedask.client.records.model_kind import GLOBAL
+from fedask.client.records.device_store import GLOBAL
 from fedask.common.command_line import app
 from fedask.common.errors import StoreError
 
@@ -79,18 +79,18 @@ def test_killed_while_it_trains_nothing_is_lost_and_the_next_run_trains(
     ward: Ward,
 ) -> None:
     with ward.process(FIRST) as site:
-        before = site.store.items()
+        before = site.store.queue.items()
     with begun(ward, "run-once") as process:
         in_training(process)
         process.kill()
     with ward.process(FIRST) as site:
-        assert site.store.items() == before
-        assert site.store.own() is None
+        assert site.store.queue.items() == before
+        assert site.store.local_model.record() is None
         assert site.store.problem() == ""
 
     assert "own model trained on 3 answers" in run(ward, "run-once").stderr
     with ward.process(FIRST) as site:
-        assert site.store.own() is not None
+        assert site.store.local_model.record() is not None
 
 
 def test_run_once_and_status_tell_it_for_machines(ward: Ward) -> None:
@@ -108,9 +108,9 @@ def test_run_once_and_status_tell_it_for_machines(ward: Ward) -> None:
     assert (own["answers"], own["newest"], own["diverged"]) == (3, True, False)
     assert "on 3 answers" in run(ward, "status").stdout
     with ward.process(FIRST) as site:
-        (shared,) = site.store.models(GLOBAL)
+        (shared,) = site.store.models.all(GLOBAL)
         newer = {name: array + 1 for name, array in shared.items()}
-        site.store.put_model(GLOBAL, newer, keep=1)
+        site.store.models.put(GLOBAL, newer, keep=1)
     assert not told("status")["own"]["newest"]
     assert "older than the global model" in run(ward, "status").stdout
 
@@ -132,14 +132,14 @@ def test_watch_ends_its_training_when_it_is_told_to_stop(ward: Ward) -> None:
     assert process.returncode == 0
     assert "own model not trained: told to stop" in err
     with ward.process(FIRST) as site:
-        assert site.store.own() is None
+        assert site.store.local_model.record() is None
 
 
 def test_a_store_of_another_task_is_refused(ward: Ward) -> None:
     with ward.process(FIRST) as site:
-        (model,) = site.store.models(GLOBAL)
+        (model,) = site.store.models.all(GLOBAL)
         other = {name: array[:1] for name, array in model.items()}
-        site.store.put_model(GLOBAL, other, keep=1)
+        site.store.models.put(GLOBAL, other, keep=1)
 
     with pytest.raises(StoreError, match="was the store made for another"):
         run(ward, "run-once")

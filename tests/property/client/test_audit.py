@@ -29,7 +29,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("good") / "device.db"
     with opened(path) as store:
         for number, uid in enumerate(UIDS[: ENTRIES - 1], start=1):
-            store.add(number, [uid])
+            store.queue.add(number, [uid])
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = DELETE")  # one file, to be copied
     assert checked(path).entries == ENTRIES

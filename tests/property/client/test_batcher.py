@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.batchers import greedy_choice, k_center
 from fedask.client.learning.batchers.batcher import BATCHERS, Shortlist, make_batcher
+from fedask.client.learning.batchers.clustering import in_turn, kmeans
 from fedask.client.learning.batchers.deduplication import distinct
 from fedask.client.learning.batchers.greedy_choice import lazy_greedy
 from fedask.client.learning.batchers.k_center import farthest_first
-from fedask.client.learning.batchers.k_means import in_turn, kmeans
 
 Points = NDArray[np.float64]
 Flags = NDArray[np.bool_]

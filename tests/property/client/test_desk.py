@@ -91,7 +91,7 @@ class Office(RuleBasedStateMachine):
     def both(self) -> list[Desk]:
         """The desk over either store."""
         return [
-            Desk(store, self.clock, self.settings, tokens=token_of(counter))
+            Desk(store.annotations, self.clock, self.settings, tokens=token_of(counter))
             for store, counter in zip(self.stores[:2], self.counters, strict=True)
         ]
 
@@ -99,7 +99,7 @@ class Office(RuleBasedStateMachine):
     def add(self, uids: list[Uid]) -> None:
         self.cycle += 1
         for store in self.stores[:2]:
-            assert store.add(self.cycle, uids)
+            assert store.queue.add(self.cycle, uids)
         self.clerk.add(self.cycle, uids, self.scores)
 
     @rule(scores=st.dictionaries(one_uid, st.sampled_from([0.0, 0.25, 0.5])))
@@ -109,7 +109,7 @@ class Office(RuleBasedStateMachine):
         values = np.array(list(scores.values()), dtype=np.float32)
         scored = Scored.ranked(uids, values, np.zeros(len(scores), np.int64))
         for store in self.stores[:2]:
-            store.put_scores("v", scored, Waiting(scores=scores))
+            store.scores.put("v", scored, Waiting(scores=scores))
         for uid in scores.keys() & self.clerk.papers.keys():
             self.clerk.papers[uid].score = scores[uid]
 
@@ -200,7 +200,7 @@ class Office(RuleBasedStateMachine):
         uids = [uid for uid in some if uid in self.clerk.papers]
         self.clerk.expire(uids)
         for store in self.stores[:2]:
-            store.move(uids, ItemState.EXPIRED, meanwhile=True)
+            store.queue.move(uids, ItemState.EXPIRED, meanwhile=True)
 
     @rule(uid=one_uid, label=st.integers(0, 2))
     def an_oracle_answers(self, uid: Uid, label: int) -> None:
@@ -210,7 +210,7 @@ class Office(RuleBasedStateMachine):
             first = None
         for store in self.stores[:2]:
             try:
-                assert bool(store.answer({uid: label})) == first
+                assert bool(store.queue.answer({uid: label})) == first
             except StoreError:
                 assert first is None
 
@@ -219,7 +219,7 @@ class Office(RuleBasedStateMachine):
         """Train on what is labelled; ``stale``: on labels that are others by now."""
         papers = {u: p for u, p in self.clerk.papers.items() if p.label is not None}
         for store in self.stores[:2]:
-            store.trained({u: (p.label or 0) + stale for u, p in papers.items()})
+            store.queue.trained({u: (p.label or 0) + stale for u, p in papers.items()})
         for paper in () if stale else papers.values():
             paper.state = "trained"
 
@@ -238,11 +238,11 @@ class Office(RuleBasedStateMachine):
         papers = self.clerk.papers
         expected = [papers[uid].item(uid) for uid in sorted(papers)]
         for store in self.stores:
-            assert store.items() == expected
+            assert store.queue.items() == expected
 
     @invariant()
     def no_annotation_is_lost_and_none_counts_twice(self) -> None:
-        kept = [store.annotations(10**6, None) for store in self.stores]
+        kept = [store.annotations.newest(10**6, None) for store in self.stores]
         assert kept[0] == kept[1] == kept[2]
         tools = [v.key for v in reversed(kept[0]) if v.key.startswith("tool")]
         assert tools == self.kept
@@ -260,11 +260,11 @@ class Office(RuleBasedStateMachine):
     @invariant()
     def the_ledger_neither_shrinks_nor_counts_more_than_was_asked(self) -> None:
         for store in self.stores:
-            now = totals(store.items())
+            now = totals(store.queue.items())
             assert all(n >= b for n, b in zip(now, self.before, strict=True))
             asked, answered, skipped, expired = now
             assert answered + skipped + expired <= asked
-        self.before = totals(self.stores[0].items())
+        self.before = totals(self.stores[0].queue.items())
 
     @override
     def teardown(self) -> None:

@@ -104,7 +104,9 @@ def test_any_bytes_are_json_or_refused(content: bytes) -> None:
 
 
 def desk(store: MemoryStore) -> Desk:
-    return Desk(store, FakeClock(NOW), DeskSettings(classes=3, rule="majority:5"))
+    return Desk(
+        store.annotations, FakeClock(NOW), DeskSettings(classes=3, rule="majority:5")
+    )
 
 
 @settings(max_examples=40)
@@ -114,18 +116,18 @@ def test_a_table_brings_the_same_elsewhere(
 ) -> None:
     here, there = MemoryStore(), MemoryStore()
     for store in (here, there):
-        store.add(1, UIDS)
+        store.queue.add(1, UIDS)
     desk(here).take(said)
     with TemporaryDirectory() as folder:
         one, two = Path(folder, "one.csv"), Path(folder, "two.csv")
-        export_table(here, classes, one, NOW)
+        export_table(here.annotations, classes, one, NOW)
         account = import_table(desk(there), one, Reading(classes=classes, source="x"))
-        export_table(there, classes, two, NOW)
+        export_table(there.annotations, classes, two, NOW)
 
         assert two.read_bytes() == one.read_bytes()
     assert account.late == account.aside == 0
-    assert [(i.uid, i.state, i.label) for i in there.items()] == [
-        (i.uid, i.state, i.label) for i in here.items()
+    assert [(i.uid, i.state, i.label) for i in there.queue.items()] == [
+        (i.uid, i.state, i.label) for i in here.queue.items()
     ]
 
 
@@ -134,7 +136,7 @@ def test_a_table_brings_the_same_elsewhere(
 def test_taking_twice_and_backwards_leaves_the_newest(said: list[Annotation]) -> None:
     one, two = MemoryStore(), MemoryStore()
     for store in (one, two):
-        store.add(1, UIDS)
+        store.queue.add(1, UIDS)
     desk(one).take(said)
     again = desk(one).take(said)
     desk(two).take(said[::-1])
@@ -145,7 +147,7 @@ def test_taking_twice_and_backwards_leaves_the_newest(said: list[Annotation]) ->
 
 def newest(store: MemoryStore) -> set[tuple[Uid, Annotator, datetime | None]]:
     """Return what stands, one of every annotator and sample."""
-    standing = [v for v in store.annotations(99, None) if v.undone is None]
+    standing = [v for v in store.annotations.newest(99, None) if v.undone is None]
     found = {(v.uid, v.annotator, v.at) for v in standing}
     assert len(found) == len(standing)
     return found

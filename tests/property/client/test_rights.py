@@ -183,7 +183,7 @@ class Site(RuleBasedStateMachine):
         self.clock = FakeClock(START)
         self.said, self.law = list(said), law
         settings_ = DeskSettings(classes=3, controls=0.5)
-        self.desk = Desk(self.store, self.clock, settings_)
+        self.desk = Desk(self.store.annotations, self.clock, settings_)
         self.numbers = count(1)
         self.people = Script(LABELS)
         self.seen: dict[Uid, datetime] = {}
@@ -214,8 +214,8 @@ class Site(RuleBasedStateMachine):
                 self.seen.setdefault(uid, now)
         self.judged = (self.law, list(self.said), present)
         policy = RightsPolicy.parse(self.law.toml())
-        rights = SampleRights(Told(self.said, rows), policy, self.store, now)
-        self.store.use_rights(rights, now)
+        rights = SampleRights(Told(self.said, rows), policy, self.store.rights, now)
+        self.store.rights.apply(rights, now)
 
         def check(need: set[str]) -> Callable[[list[str]], None]:
             def note(uids: list[str]) -> None:
@@ -261,12 +261,12 @@ class Site(RuleBasedStateMachine):
         ask = Ask(cycle=self.cycle, step=0, cut=cuts.get(kind), score=score)
         run_round(device, SCENARIO, LEARNER, ask, MODEL)
         assert all("train" in self.may(uid) for uid in self.trained() - before)
-        for item in self.store.items():
+        for item in self.store.queue.items():
             waits = item.state in {ItemState.QUEUED, ItemState.LEASED}
             assert not waits or self.may(item.uid) >= EVERYTHING
 
     def trained(self) -> set[Uid]:
-        return {i.uid for i in self.store.items() if i.state is ItemState.TRAINED}
+        return {i.uid for i in self.store.queue.items() if i.state is ItemState.TRAINED}
 
     @rule(
         who=st.sampled_from(["ann", "bob"]),
@@ -294,7 +294,7 @@ class Site(RuleBasedStateMachine):
     @rule(who=st.sampled_from(["ann", "bob"]))
     def undo(self, who: str) -> None:
         self.desk.undo(who)
-        for item in self.store.items():
+        for item in self.store.queue.items():
             if item.state is ItemState.LEASED:
                 assert self.may(item.uid) >= EVERYTHING
 
@@ -317,10 +317,10 @@ def test_rights_are_those_of_the_obvious_reference(
 ) -> None:
     store, now = MemoryStore(), START + days * DAY
     source = Told(said, np.arange(len(said)))
-    store.seen(source.uids(), START)
+    store.rights.first_seen(source.uids(), START)
     policy = RightsPolicy.parse(law.toml())
 
-    rights = SampleRights(source, policy, store, now)
+    rights = SampleRights(source, policy, store.rights, now)
 
     may = [law.allows(each, START, now) for each in said]
     for right in (Right.SCORE, Right.SHOW, Right.TRAIN):

@@ -62,7 +62,7 @@ class Queue(RuleBasedStateMachine):
         cycle = max(1, self.last_cycle + step)
         fresh = cycle > self.last_cycle
         for store in self.both():
-            assert store.add(cycle, uids) == fresh
+            assert store.queue.add(cycle, uids) == fresh
         if not fresh:
             return
         self.last_cycle = cycle
@@ -87,7 +87,7 @@ class Queue(RuleBasedStateMachine):
         for store in self.both():
             try:
                 before = after if stale else self.pace
-                assert store.add_arrivals(9, asked, after, before) == fresh
+                assert store.arrivals.add(9, asked, after, before) == fresh
                 assert not stale
             except StoreError:
                 assert stale
@@ -105,7 +105,7 @@ class Queue(RuleBasedStateMachine):
         legal = item is not None and ItemState.LABELLED in MOVES[item.state]
         for store in self.both():
             try:
-                assert bool(store.answer({uid: label})) == first
+                assert bool(store.queue.answer({uid: label})) == first
                 assert legal or not first
             except StoreError:
                 assert item is None or (first and not legal)
@@ -127,7 +127,7 @@ class Queue(RuleBasedStateMachine):
         )
         for store in self.both():
             try:
-                store.move(uids, to)
+                store.queue.move(uids, to)
                 assert legal
             except StoreError:
                 assert not legal
@@ -150,7 +150,7 @@ class Queue(RuleBasedStateMachine):
         )
         self.version = version
         for store in self.both():
-            store.put_scores(version, scored)
+            store.scores.put(version, scored)
 
     @rule()
     def the_other_process_goes_on(self) -> None:
@@ -172,12 +172,12 @@ class Queue(RuleBasedStateMachine):
     def stores_agree_with_the_model(self) -> None:
         expected = [self.model[uid] for uid in sorted(self.model)]
         for store in (*self.both(), self.other):
-            assert store.items() == expected
-            assert store.last_cycle() == self.last_cycle
-            assert store.pace() == self.pace
-            kept = store.scores()
+            assert store.queue.items() == expected
+            assert store.cuts.last_cycle() == self.last_cycle
+            assert store.arrivals.pace() == self.pace
+            kept = store.scores.last()
             assert (None if kept is None else kept[0]) == self.version
-        one, two = self.memory.scores(), self.sqlite.scores()
+        one, two = self.memory.scores.last(), self.sqlite.scores.last()
         if one is not None and two is not None:
             for name in ("uids", "scores", "groups"):
                 assert np.array_equal(getattr(one[1], name), getattr(two[1], name))
@@ -185,7 +185,7 @@ class Queue(RuleBasedStateMachine):
     @invariant()
     def labels_are_neither_lost_nor_counted_twice(self) -> None:
         for store in (*self.both(), self.other):
-            items = store.items()
+            items = store.queue.items()
             labels = {i.uid: i.label for i in items if i.state in ANSWERED}
             assert labels == self.first_answers
             for item in items:

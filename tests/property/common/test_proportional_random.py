@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from tests.support.client.views import scored
 from tests.support.common.fleets import Fleet, fleets, run_cycle, uids_of
 
-from fedask.client.learning.scorers.random_score import Random
+from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId
 from fedask.common.sections import AskConfig
@@ -39,7 +39,7 @@ def test_each_device_asks_in_proportion_to_its_pool() -> None:
             uids = np.array(uids_of(index, size), dtype=np.str_)
             groups = np.arange(size) % 2
             devices[device] = Scored.ranked(
-                uids, scored(Random(), none, uids, salt), groups
+                uids, scored(make_scorer("random"), none, uids, salt), groups
             )
         bought = run_cycle(
             Fleet(

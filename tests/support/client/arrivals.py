@@ -11,19 +11,18 @@ from tests.support.client.world import SAMPLES, SCENARIO, TASK, model
 from typing_extensions import override
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.arrival_pace import Pace
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, DeviceStore
 from fedask.client.records.label_queue import QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.common.cut import Cut
 from fedask.common.grid import Scored
@@ -118,16 +117,16 @@ def cut_at(*theta: int, cycle: int = 2, version: str = VERSION) -> Cut:
 def scored(store: DeviceStore, cut: Cut | None = None, version: str = VERSION) -> None:
     """Leave behind what a scoring round and a cut leave."""
     nothing = np.zeros(0)
-    store.put_model(GLOBAL, honest_model(), keep=1)
-    store.put_scores(
+    store.models.put(GLOBAL, honest_model(), keep=1)
+    store.scores.put(
         version,
         Scored(
             nothing.astype(np.str_), nothing.astype(np.float32), nothing.astype(int)
         ),
     )
     if cut is not None:
-        store.put_cut(cut)
-        store.add(cut.cycle, [])
+        store.cuts.put(cut)
+        store.queue.add(cut.cycle, [])
 
 
 def make_stream(
@@ -158,8 +157,8 @@ def draws_of(uids: NDArray[np.str_]) -> NDArray[np.float64]:
 
 
 def pace_of(store: DeviceStore) -> Pace:
-    return Pace.from_bytes(store.pace())
+    return Pace.from_bytes(store.arrivals.pace())
 
 
 def origins(store: DeviceStore) -> dict[Uid, QueryOrigin]:
-    return {item.uid: item.origin for item in store.items()}
+    return {item.uid: item.origin for item in store.queue.items()}

@@ -19,28 +19,28 @@ MINUTE = timedelta(minutes=1)
 
 def bring(store: Store, uid: Uid, state: ItemState, cycle: int = 1) -> Item:
     """Put a new sample into a state by the ordinary way."""
-    store.add(cycle, [uid])
+    store.queue.add(cycle, [uid])
     if state is ItemState.LEASED:
         lease(store)
     if state in {ItemState.LABELLED, ItemState.TRAINED}:
-        store.answer({uid: 2})
+        store.queue.answer({uid: 2})
     if state in {ItemState.TRAINED, ItemState.SKIPPED, ItemState.EXPIRED}:
-        store.move([uid], state)
+        store.queue.move([uid], state)
     item = only(store)
     assert item.state is state
     return item
 
 
 def only(store: Store) -> Item:
-    (item,) = store.items()
+    (item,) = store.queue.items()
     return item
 
 
 def states(store: Store) -> dict[Uid, ItemState]:
-    return {item.uid: item.state for item in store.items()}
+    return {item.uid: item.state for item in store.queue.items()}
 
 
 def lease(store: Store, limit: int = 1, who: str = "ann") -> list[Lease]:
     """Give samples to somebody at noon, for a minute."""
     settings = DeskSettings(classes=10, lease_s=MINUTE.total_seconds())
-    return Desk(store, FakeClock(NOON), settings).lease(who, limit)
+    return Desk(store.annotations, FakeClock(NOON), settings).lease(who, limit)

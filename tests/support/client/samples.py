@@ -59,21 +59,23 @@ def desk(store: Store, rule: str = "two") -> Desk:
     clock = FakeClock(NOON + timedelta(hours=1))
     tokens = count()
     settings = DeskSettings(classes=len(CLASSES), rule=rule)
-    return Desk(store, clock, settings, tokens=lambda: f"token-{next(tokens)}")
+    return Desk(
+        store.annotations, clock, settings, tokens=lambda: f"token-{next(tokens)}"
+    )
 
 
 def busy(store: Store) -> Store:
     """Queue all samples, and let people and an oracle say something of six of them."""
-    store.add(1, UIDS)
+    store.queue.add(1, UIDS)
     settings = DeskSettings(classes=len(CLASSES), rule="two")
     for minute, who in enumerate(("ann", "bob@site.org")):
         clock = FakeClock(NOON + timedelta(minutes=minute))
-        office = Desk(store, clock, settings)
+        office = Desk(store.annotations, clock, settings)
         sayings: list[Said] = [Label(0), Label(minute), Label(2), UNSURE, SKIP]
         leases = {lease.uid: lease for lease in office.lease(who, 5)}
         for number, (uid, said) in enumerate(zip(UIDS, sayings, strict=False)):
             if uid in leases:
                 token = leases[uid].token
                 office.submit(who, uid, token, said, f"{who}-{number}")
-    store.answer({UIDS[5]: 1})
+    store.queue.answer({UIDS[5]: 1})
     return store

@@ -109,18 +109,18 @@ class Place:
         """Let another process, as it were, queue samples."""
         self.cycle += 1
         with closing(self.opened()) as store:
-            store.add(self.cycle, [uid(number) for number in numbers])
+            store.queue.add(self.cycle, [uid(number) for number in numbers])
             if near:
                 pairs = [(uid(one), uid(other)) for one, other in near]
-                store.put_scores("v", NOTHING, Waiting(scores={}, near=pairs))
+                store.scores.put("v", NOTHING, Waiting(scores={}, near=pairs))
 
     def annotations(self) -> list[Annotation]:
         with closing(self.opened()) as store:
-            return store.annotations(100_000, None)[::-1]
+            return store.annotations.newest(100_000, None)[::-1]
 
     def leased(self, annotator: str) -> list[Uid]:
-        with closing(self.opened()) as store, store.book() as book:
-            return book.leased(annotator=Annotator(annotator))
+        with closing(self.opened()) as store, store.annotations.transaction() as rows:
+            return rows.leased(annotator=Annotator(annotator))
 
     @contextmanager
     def serving(

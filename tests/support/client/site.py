@@ -62,13 +62,13 @@ class Site:
         )
         self.uids = [Uid(uid) for uid in self.pool.uids.tolist()]
         store = SqliteStore(self.path)
-        store.add(1, self.uids)
+        store.queue.add(1, self.uids)
         step = 1.0 / (2 * len(self.uids))
         scores = {uid: 1.0 - step * at for at, uid in enumerate(self.uids)}
         pairs = [(self.uids[a], self.uids[b]) for a, b in near]
         kept = np.array(self.uids, dtype=np.str_)
         none = Scored(kept[:0], np.zeros(0, np.float32), np.zeros(0, np.int64))
-        store.put_scores("0" * 16, none, Waiting(scores=scores, near=pairs))
+        store.scores.put("0" * 16, none, Waiting(scores=scores, near=pairs))
         store.close()
         self._open = ExitStack()
 
@@ -77,7 +77,9 @@ class Site:
         store = SqliteStore(self.path)
         try:
             yield Desk(
-                store, self.clock, DeskSettings(classes=len(self.settings.classes))
+                store.annotations,
+                self.clock,
+                DeskSettings(classes=len(self.settings.classes)),
             )
         finally:
             store.close()

@@ -146,7 +146,7 @@ class World:
         return self.round(cycle, 2, score=self.version)
 
     def items(self) -> dict[Uid, Item]:
-        return {item.uid: item for item in self.store.items()}
+        return {item.uid: item for item in self.store.queue.items()}
 
     def queued_in(self, cycle: int) -> list[Uid]:
-        return [item.uid for item in self.store.items() if item.cycle == cycle]
+        return [item.uid for item in self.store.queue.items() if item.cycle == cycle]

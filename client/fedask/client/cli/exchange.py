@@ -78,10 +78,12 @@ def export_command(
     Example: fedask device export tasks.json --site ward-3
     """
     with DeviceFolder.open(site) as opened:
-        opened.store.keep_classes(opened.task.classes)
+        opened.store.classes.keep(opened.task.classes)
         if path.suffix == _TABLE:
             now = opened.clock.now()
-            said = export_table(opened.store, opened.task.classes, path, now)
+            said = export_table(
+                opened.store.annotations, opened.task.classes, path, now
+            )
             opened.store.record(
                 Event.EXPORTED, at=None, to="table", annotations=said.answers
             )
@@ -135,7 +137,7 @@ def task_export_of(
 ) -> TaskExport:
     """Return the samples of a site, as tasks."""
     classes = site.task.classes
-    site.store.keep_classes(classes)
+    site.store.classes.keep(classes)
     return TaskExport(site.store, site.exhibit, classes, contents=contents, guess=guess)
 
 

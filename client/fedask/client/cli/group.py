@@ -5,7 +5,7 @@ from typing import ClassVar
 from fedask.common.command_line import CommandTable
 
 
-class Device(CommandTable):
+class DeviceCommands(CommandTable):
     """Set up and look after the device that holds the data: its queue, its labels.
 
     Every command works on the folder in --site, and any number of them may run at once,

@@ -8,10 +8,10 @@ from typing import Any
 from fedask.client.cli.console import print_json, print_table
 from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.labelling.web.hints import gain_of
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import is_newest
 from fedask.client.records.milestone import recent_change
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.errors import DataError
 
@@ -46,7 +46,7 @@ def status_of(site: DeviceFolder) -> dict[str, Any]:
         samples = len(site.pool)
     except DataError as err:
         problem = str(err)
-    progress, kept = site.desk.progress(), site.store.scores()
+    progress, kept = site.desk.progress(), site.store.scores.last()
     return {
         "device": site.settings.device,
         "samples": samples,
@@ -57,7 +57,7 @@ def status_of(site: DeviceFolder) -> dict[str, Any]:
         },
         "people": dict(progress.annotators),
         "today": progress.today,
-        "cycle": site.store.last_cycle(),
+        "cycle": site.store.cuts.last_cycle(),
         "model": None if kept is None else kept[0],
         "accuracy": _accuracy(site),
         "own": _own(site),
@@ -71,7 +71,7 @@ def _accuracy(site: DeviceFolder) -> dict[str, Any] | None:
     Unlike the labelling page it tells of losses, and of what this device had no part
     in; "shown" says whether the page shows it.
     """
-    milestones = site.store.milestones()
+    milestones = site.store.milestones.all()
     if not milestones:
         return None
     last = milestones[-1]
@@ -108,7 +108,7 @@ def _day(text: str) -> str:
 
 def _own(site: DeviceFolder) -> dict[str, Any] | None:
     """Return how the own model came about; None before it was trained."""
-    record, shared = site.store.own(), site.store.models(GLOBAL)
+    record, shared = site.store.local_model.record(), site.store.models.all(GLOBAL)
     if record is None:
         return None
     return {

@@ -45,7 +45,7 @@ def add_command(
             except (OSError, BrokenSampleError) as err:
                 msg = f"cannot read {path}: {err}"
                 raise DataError(msg) from err
-            opened.store.put_payload(bytes_uid(content), suffix, content)
+            opened.store.payloads.put(bytes_uid(content), suffix, content)
             if remove:
                 path.unlink()
     stderr().print(f"{len(files)} kept")
@@ -85,7 +85,7 @@ def forget_command(
         wanted = [Uid(uid) for uid in named]
         if expired:
             wanted = opened.held.expired()
-        erased = opened.store.forget(wanted)
+        erased = opened.store.erasure.forget(wanted)
     if json:
         told = {uid: list(cycles) for uid, cycles in erased.cycles.items()}
         print_json({"cycles": told, "models": erased.models, "clean": erased.clean})

@@ -1,7 +1,8 @@
-"""What people say about a sample, and when that settles it. Pure: no store, no clock.
+"""What people say about a sample, and the rule that settles it.
 
-Called by ``sheet`` and the desk. An *opinion* is an annotation that still stands and
-was asked for its own sake: not taken back, not a control.
+Used by ``sample_record`` and the desk; needs neither a store nor a clock. An *opinion*
+is an annotation that still stands and was asked for its own sake: not taken back, not a
+control.
 """
 
 import math

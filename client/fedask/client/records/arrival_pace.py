@@ -5,6 +5,7 @@ questions. Time is counted in periods: whole numbers since 1970.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 
 from fedask.common.errors import StoreError
@@ -99,6 +100,10 @@ class Pace:
         if not self.usual:
             return most or FIRST_BUDGET
         return min(most or 1.0, capacity / self.usual)
+
+    def without(self, uids: Collection[Uid]) -> "Pace":
+        """Take samples that were erased out of the last batch."""
+        return replace(self, last=tuple(uid for uid in self.last if uid not in uids))
 
     def to_bytes(self) -> bytes:
         """Return what ``from_bytes`` reads."""

@@ -19,7 +19,7 @@ class Event(StrEnum):
     UNDONE = "undone"  # an answer was taken back
     EXPIRED = "expired"  # a question ended without an answer
     TRAINED = "trained"  # labels went into an update
-    OWN_TRAINED = "own trained"  # labels went into the device's own model
+    LOCAL_TRAINED = "local model trained"  # labels went into the local model
     FORGOTTEN = "forgotten"  # samples were erased
     EXPORTED = "exported"
     IMPORTED = "imported"

@@ -1,7 +1,7 @@
 """Erasing a sample: what it means, and the seam that does it.
 
-Called by whoever answers to a person's wish to be forgotten; kept by ``eraser`` in the
-store's file and by ``testing.MemoryStore``. What a model has learnt from it is not
+Called by the device and its commands; kept by ``sqlite.erasure`` and
+``memory.erasure``. What a model has learnt from it is not
 undone here: the cycles that are returned say which models it went into.
 """
 

@@ -139,7 +139,7 @@ def totals(items: Iterable[Item]) -> tuple[int, int, int, int]:
     )
 
 
-class LabelStore(Protocol):
+class LabelQueue(Protocol):
     """Keeps the queue. Every call is one transaction: all of it happens, or nothing."""
 
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:

@@ -38,7 +38,7 @@ class LocalModelRecord:
 class LocalModelStore(Protocol):
     """Keeps the own model, one at a time."""
 
-    def put_own(self, record: LocalModelRecord, arrays: "Arrays | None") -> bool:
+    def put(self, record: LocalModelRecord, arrays: "Arrays | None") -> bool:
         """Replace record and model, in one transaction.
 
         Parameters
@@ -54,7 +54,7 @@ class LocalModelStore(Protocol):
         """
         ...
 
-    def own(self) -> LocalModelRecord | None:
+    def record(self) -> LocalModelRecord | None:
         """Return the record; None before the first training.
 
         It is gone with its model when a sample that it was trained on is erased. The

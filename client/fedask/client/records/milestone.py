@@ -40,14 +40,14 @@ class Milestone:
 class MilestoneStore(Protocol):
     """Keeps how the model became better, or worse."""
 
-    def put_milestone(self, milestone: Milestone) -> None:
+    def put(self, milestone: Milestone) -> None:
         """Keep the newest milestone; see ``with_milestone`` for what stays of others.
 
         One that is told again, in a message that was repeated, changes nothing.
         """
         ...
 
-    def milestones(self) -> list[Milestone]:
+    def all(self) -> list[Milestone]:
         """Return what is kept, in the order in which it came."""
         ...
 

@@ -1,6 +1,6 @@
 """Samples kept in the device's own file, so that their originals may be deleted.
 
-The seam and its words; kept by ``sqlite.payload_table``, read by
+The seam and its words; kept by ``sqlite.payloads``, read by
 ``sources.sealed_source``. A payload is the content of one file, sealed by its
 sample's key.
 """
@@ -63,7 +63,7 @@ class Payload(NamedTuple):
 class PayloadStore(Protocol):
     """Keeps payloads within a quota. Every call is one transaction."""
 
-    def put_payload(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
+    def put(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
         """Keep a payload; return those that had to go for it, in order.
 
         One that is there already is left as it is.
@@ -77,7 +77,7 @@ class PayloadStore(Protocol):
         """
         ...
 
-    def payload(self, uid: Uid) -> bytes:
+    def content(self, uid: Uid) -> bytes:
         """Return the content.
 
         Raises
@@ -89,7 +89,7 @@ class PayloadStore(Protocol):
         """
         ...
 
-    def payloads(self) -> list[Payload]:
+    def all(self) -> list[Payload]:
         """Return what is there, by uid."""
         ...
 

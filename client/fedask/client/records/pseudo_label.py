@@ -33,13 +33,13 @@ class PseudoLabel:
 class PseudoLabelStore(Protocol):
     """Keeps what the model was sure of."""
 
-    def put_sure(self, sure: Sequence[PseudoLabel]) -> None:
+    def put(self, labels: Sequence[PseudoLabel]) -> None:
         """Add controls, and replace everything else. One transaction.
 
         A control that is kept already stays as it is.
         """
         ...
 
-    def sure(self) -> list[PseudoLabel]:
+    def all(self) -> list[PseudoLabel]:
         """Return what is kept, by uid."""
         ...

@@ -67,7 +67,7 @@ class QueryRecord:
     experts: str
     descriptors: tuple[float, ...]
     levels: tuple[float, ...]
-    finding: QueryOutcome | None = None
+    outcome: QueryOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +117,11 @@ class QueryOutcomeStore(Protocol):
         """
         ...
 
-    def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
+    def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
         """Complete query records; the first outcome stays, unknown uids are ignored."""
         ...
 
-    def query_records(self) -> list[QueryRecord]:
+    def all(self) -> list[QueryRecord]:
         """Return what is kept, by uid."""
         ...
 
@@ -144,9 +144,9 @@ def history_of(
         Cycles of the run.
     """
     known = [
-        (p.finding.cycle, p.uid, p, p.finding)
+        (p.outcome.cycle, p.uid, p, p.outcome)
         for p in query_records
-        if p.finding is not None and p.experts == experts
+        if p.outcome is not None and p.experts == experts
     ]
     known.sort(key=lambda row: row[:2])
     shape = (len(known), width)

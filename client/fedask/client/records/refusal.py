@@ -1,6 +1,6 @@
 """What the desk refuses, by reason, for callers that must tell one from another.
 
-Raised by the desk and its books; read by whatever turns errors into answers for a
+Raised by the desk and the store; read by the code that turns errors into answers for a
 client. Each is a child of the class that says who must act.
 """
 

@@ -30,7 +30,7 @@ class Permits(Protocol):
 class SeenStore(Protocol):
     """Keeps when this device first saw each sample."""
 
-    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+    def first_seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
         """Return when each was seen first, and keep that new ones are seen now.
 
         A time later than ``now`` is put right: a clock that was ahead once gives no
@@ -54,7 +54,7 @@ class SeenStore(Protocol):
 class RightsStore(SeenStore, Protocol):
     """Keeps until when each question may be asked, so that the desk lets go of it."""
 
-    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
+    def apply(self, permits: Permits, now: datetime) -> list[Uid]:
         """Apply permits to all that was ever asked, and to what is asked from now on.
 
         Questions that are not permitted any more expire, whoever has them on the

@@ -51,13 +51,13 @@ class SampleRecord:
     ----------
     annotations
         All of them, by number; those without a number last.
-    holds
+    leases
         All leases ever, by annotator.
     """
 
     item: Item
     annotations: tuple[Annotation, ...] = ()
-    holds: tuple[LeaseRecord, ...] = ()
+    leases: tuple[LeaseRecord, ...] = ()
 
     @property
     def opinions(self) -> list[Annotation]:
@@ -67,7 +67,7 @@ class SampleRecord:
     @property
     def running(self) -> list[LeaseRecord]:
         """Leases that are not over and not controls."""
-        return [h for h in self.holds if h.until is not None and not h.control]
+        return [h for h in self.leases if h.until is not None and not h.control]
 
     @property
     def votes(self) -> int:
@@ -83,15 +83,15 @@ class SampleRecord:
         same = [v for v in self.opinions if v.label == self.item.label]
         return len(same) > 1 or any(v.kind is Kind.GIVEN for v in same)
 
-    def hold_of(self, annotator: Annotator) -> LeaseRecord | None:
+    def lease_of(self, annotator: Annotator) -> LeaseRecord | None:
         """Return their lease, running or over."""
-        return next((h for h in self.holds if h.annotator == annotator), None)
+        return next((h for h in self.leases if h.annotator == annotator), None)
 
-    def with_hold(self, hold: LeaseRecord) -> "SampleRecord":
+    def with_lease(self, lease: LeaseRecord) -> "SampleRecord":
         """Replace, or add, one annotator's lease."""
-        others = [h for h in self.holds if h.annotator != hold.annotator]
-        holds = sorted([*others, hold], key=lambda h: h.annotator)
-        return replace(self, holds=tuple(holds))
+        others = [h for h in self.leases if h.annotator != lease.annotator]
+        leases = sorted([*others, lease], key=lambda h: h.annotator)
+        return replace(self, leases=tuple(leases))
 
     def without(self, gone: Annotation, at: datetime) -> "SampleRecord":
         """Take an annotation back; it stays in the list."""
@@ -111,20 +111,20 @@ class SampleRecord:
         at
             When: the one before is taken back then.
         """
-        sheet, hold = self, self.hold_of(fresh.annotator)
-        if hold is not None and hold.control == fresh.control:
-            sheet = sheet.with_hold(replace(hold, until=None))
-        for before in sheet.annotations:
+        sample, lease = self, self.lease_of(fresh.annotator)
+        if lease is not None and lease.control == fresh.control:
+            sample = sample.with_lease(replace(lease, until=None))
+        for before in sample.annotations:
             mine = before.annotator == fresh.annotator and before.undone is None
             if mine and before.control == fresh.control:
                 fresh = replace(fresh, place=before.place)
-                sheet = sheet.without(before, at)
-        return replace(sheet, annotations=(*sheet.annotations, fresh))
+                sample = sample.without(before, at)
+        return replace(sample, annotations=(*sample.annotations, fresh))
 
     def withdrawn(self) -> "SampleRecord":
         """End all leases, and the question if it waits: it may not be shown now."""
-        item, holds = self.item, self.holds
-        holds = tuple(replace(hold, until=None) for hold in holds)
+        item, leases = self.item, self.leases
+        leases = tuple(replace(lease, until=None) for lease in leases)
         if item.state in WAITING:
             item = replace(
                 item,
@@ -132,7 +132,7 @@ class SampleRecord:
                 expired=item.expired + (item.outcome is None),
                 leased_until=None,
             )
-        return replace(self, item=item, holds=holds)
+        return replace(self, item=item, leases=leases)
 
     def settled(self, rule: AgreementRule) -> "SampleRecord":
         """Bring the item in line with its annotations and leases.
@@ -140,11 +140,11 @@ class SampleRecord:
         When the item is closed by this, leases of others end: their answers are still
         taken, but no longer waited for.
         """
-        item, holds = self.item, self.holds
+        item, leases = self.item, self.leases
         state, label = rule.settle(self.opinions)
         if state is not None and item.state not in CLOSED:
-            holds = tuple(h if h.control else replace(h, until=None) for h in holds)
-        ends = [h.until for h in holds if h.until is not None and not h.control]
+            leases = tuple(h if h.control else replace(h, until=None) for h in leases)
+        ends = [h.until for h in leases if h.until is not None and not h.control]
         if state is None:
             state = ItemState.LEASED if ends else ItemState.QUEUED
             if item.state is ItemState.EXPIRED and not ends:
@@ -162,13 +162,13 @@ class SampleRecord:
             leased_until=max(ends) if state is ItemState.LEASED else None,
             outcome=item.outcome or closed,
         )
-        return replace(self, item=item, holds=holds)
+        return replace(self, item=item, leases=leases)
 
 
 class SampleTransaction(Protocol):
     """The desk's rows, within one transaction."""
 
-    def sheet(self, uid: Uid) -> SampleRecord:
+    def read(self, uid: Uid) -> SampleRecord:
         """Return what is known of a sample.
 
         Raises
@@ -178,8 +178,8 @@ class SampleTransaction(Protocol):
         """
         ...
 
-    def write(self, sheet: SampleRecord) -> None:
-        """Keep a changed sheet. Annotations without a number get the next one."""
+    def write(self, sample: SampleRecord) -> None:
+        """Keep a changed record. Annotations without a number get the next one."""
         ...
 
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
@@ -246,11 +246,11 @@ class SampleTransaction(Protocol):
 class AnnotationStore(Protocol):
     """Keeps what the desk knows. Every call is one transaction."""
 
-    def book(self) -> AbstractContextManager[SampleTransaction]:
+    def transaction(self) -> AbstractContextManager[SampleTransaction]:
         """Open the rows: all changes happen when the block ends, or none."""
         ...
 
-    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+    def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         """Return the last annotations, newest first; of one annotator, or of all."""
         ...
 

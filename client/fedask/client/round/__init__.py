@@ -1,1 +1,1 @@
-"""One train message on one device: ask, score, train, report."""
+"""A round on one device: ask, score, train, report."""

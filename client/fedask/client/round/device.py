@@ -1,4 +1,4 @@
-"""One device: what it does with one train message. Called by the ClientApp.
+"""One device: carries out a train message. Called by the ClientApp.
 
 The order within a round is fixed: apply the cut, ask, score, train, report. Whatever
 was queued or answered is in the store before the reply exists, so a lost reply, a
@@ -37,12 +37,10 @@ from fedask.common.records import DIVERGED, Ask, Report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundOutcome:
-    """What a round leaves to be sent.
+    """What a device sends at the end of a round.
 
     Parameters
     ----------
-    report
-        For the server.
     arrays
         The trained model; None without a label, or if training diverged.
     loss
@@ -60,7 +58,7 @@ class RoundOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunRound:
-    """A round up to its training.
+    """A round of a device up to its training.
 
     Parameters
     ----------
@@ -77,8 +75,6 @@ class BegunRound:
     weight
         What an update counts as: people's labels, and weak ones at their weight, the
         sum rounded up; in a warm-up its samples.
-    run
-        Of the message.
     training
         The samples of the job, to be recorded.
     """
@@ -93,28 +89,16 @@ class BegunRound:
     training: Training
 
 
-def never_interrupt() -> None:
-    """Go on: nothing stops a device that nobody guards."""
-
-
 def always_present(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
-    """Answer every round: the presence of a real device is not ours to decide."""
+    """Take part in every round."""
     return True
 
 
 class Device:
-    """A pool, a store, and people who answer.
+    """A device of a fleet: a pool, a store, and people who answer.
 
     Parameters
     ----------
-    device_id
-        Its pseudonym.
-    pool
-        Its samples.
-    store
-        What it remembers.
-    oracle
-        Who answers.
     present
         Whether it takes part in round ``tick``; simulations let devices miss rounds.
     proceed
@@ -138,7 +122,7 @@ class Device:
         store: DeviceStore,
         oracle: Oracle,
         present: Callable[[int], bool] = always_present,
-        proceed: Callable[[], None] = never_interrupt,
+        proceed: Callable[[], None] = lambda: None,
         training_pool: Pool | None = None,
         clock: Clock | None = None,
         keeps_model: bool = False,
@@ -157,14 +141,12 @@ class Device:
         self._recorded: Training | None = None
 
     def begin(self, run: RunContext, ask: Ask, prox: float) -> BegunRound:
-        """Do everything of a round before training: cut, answers, scores.
+        """Apply the cut, collect answers, score: all of a round before training.
 
         Parameters
         ----------
         run
             With the message's model loaded.
-        ask
-            From the message.
         prox
             Weight of the FedProx term, from the message.
 
@@ -184,7 +166,7 @@ class Device:
             return self._warm(run, ask.step, prox)
         self._note_accuracy(ask)
         refused, counted = "", None
-        if ask.cut is not None and ask.cut.cycle > self.store.last_cycle():
+        if ask.cut is not None and ask.cut.cycle > self.store.cuts.last_cycle():
             refused = self._selector.apply(ask.cut, run)
         items = self._collect(run, ask.cycle, tick)
         self._selector.answered(items, ask.cycle, run)
@@ -205,11 +187,13 @@ class Device:
         )
 
     def _note_accuracy(self, ask: Ask) -> None:
-        """Keep how good the model of the last cycle was, if the server tells."""
+        """Store the accuracy of the last model, if the server sent it."""
         if ask.accuracy is None or self._clock is None:
             return
-        trained = sum(item.state is ItemState.TRAINED for item in self.store.items())
-        self.store.put_milestone(
+        trained = sum(
+            item.state is ItemState.TRAINED for item in self.store.queue.items()
+        )
+        self.store.milestones.put(
             Milestone(
                 cycle=ask.cycle - 1,
                 accuracy=ask.accuracy,
@@ -219,7 +203,7 @@ class Device:
         )
 
     def _warm(self, run: RunContext, step: int, prox: float) -> BegunRound:
-        """Begin a round of warm-up: nothing is asked, scored or taken in.
+        """Begin a round of warm-up, which neither asks nor scores.
 
         Raises
         ------
@@ -231,7 +215,7 @@ class Device:
             msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
             raise ProtocolError(msg)
         plan = self._planner.plan_warmup(run, step, prox)
-        items = self.store.items()
+        items = self.store.queue.items()
         return BegunRound(
             items=items,
             labelled=self._usable(items),
@@ -244,7 +228,7 @@ class Device:
         )
 
     def finish(self, begun: BegunRound, trained: TrainingResult | None) -> RoundOutcome:
-        """Take in what training gave (None without a label) and report."""
+        """Store the result of training (None without a label) and report."""
         refused = begun.refused
         if trained is not None and not trained.usable:
             # The update is worthless, the account of the labels is not.
@@ -264,7 +248,7 @@ class Device:
         )
 
     def _record(self, begun: BegunRound) -> None:
-        """Note what a model was trained on now."""
+        """Record which samples a model was trained on."""
         fresh = {}
         if isinstance(begun.job, TrainingJob):
             fresh = {
@@ -273,7 +257,7 @@ class Device:
                 if item.state is ItemState.LABELLED and item.label is not None
             }
         if fresh or begun.training != self._recorded:
-            self.store.trained(fresh, begun.training)
+            self.store.queue.trained(fresh, begun.training)
             self._recorded = begun.training
 
     def evaluate(self, learner: Learner, arrays: Arrays) -> tuple[float, int]:
@@ -285,7 +269,7 @@ class Device:
             Accuracy in [0, 1] and number of labels; 0 and 0 without a label. These
             samples may have been trained on: it is a check of health, not a test.
         """
-        labelled = self._planner.not_dropped(self._usable(self.store.items()))
+        labelled = self._planner.not_dropped(self._usable(self.store.queue.items()))
         if not labelled:
             return 0.0, 0
         learner.load(arrays)
@@ -294,35 +278,35 @@ class Device:
         return float((probs.argmax(axis=1) == truth).mean()), len(labelled)
 
     def _collect(self, run: RunContext, cycle: int, tick: int) -> list[Item]:
-        """Expire what waited too long, take in new answers; returns the whole queue."""
-        items = self.store.items()
+        """Expire old questions and store new answers; returns the whole queue."""
+        items = self.store.queue.items()
         waiting = [item for item in items if item.state in WAITING]
         if not waiting:
             return items
         patience = run.scenario.ask.patience
         if patience:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
-            self.store.move(late, ItemState.EXPIRED, meanwhile=True)
+            self.store.queue.move(late, ItemState.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
         answers = self._oracle.answer(waiting, tick)
         skipped = [uid for uid, answer in answers.items() if answer == SKIP]
-        self.store.move(skipped, ItemState.SKIPPED, meanwhile=True)
+        self.store.queue.move(skipped, ItemState.SKIPPED, meanwhile=True)
         classes = range(run.task.num_classes)
         good = {u: n for u, n in answers.items() if n in classes}
         if good:  # kept, whatever stands beside it
-            self.store.answer(good, self._oracle.name)
+            self.store.queue.answer(good, self._oracle.name)
         for uid, label in answers.items():
             if label != SKIP:
                 check_label(uid, label, run.task.num_classes)
-        return self.store.items()
+        return self.store.queue.items()
 
     def _usable(self, items: Sequence[Item]) -> list[Item]:
-        """Return what was answered and may be trained on."""
+        """Return the answered items that may be trained on."""
         answered = [item for item in items if item.state in ANSWERED]
         return self._planner.permitted(answered)
 
     def _report(self, begun: BegunRound, refused: str) -> Report:
-        items, cycle = begun.items, self.store.last_cycle()
+        items, cycle = begun.items, self.store.cuts.last_cycle()
         plain = begun.counted is None and not refused
         if plain and self._reported is not None:
             before, report = self._reported

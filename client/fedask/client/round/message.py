@@ -1,4 +1,4 @@
-"""What a train message holds, and how its reply is put together. Called by the app.
+"""Reads a train message and writes its reply. Called by the ClientApp.
 
 Reads what came from the server: everything is checked here or by the records
 themselves. Never touches a store.
@@ -22,7 +22,7 @@ _MAX_PROX = 2.0**127  # float32 holds no more
 
 @dataclass(frozen=True, slots=True)
 class TrainMessage:
-    """A train message, read.
+    """The content of a train message.
 
     Parameters
     ----------

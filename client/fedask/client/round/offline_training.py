@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import TrainingJob, decayed
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.round.device import BegunRound, Device
 from fedask.common.arrays import Arrays, model_version
 from fedask.common.errors import StoreError, UnavailableError
@@ -74,7 +74,7 @@ def train_offline(
     FedaskError
         As ``Device.begin``.
     """
-    cycle, models = device.store.last_cycle(), device.store.models(GLOBAL)
+    cycle, models = device.store.cuts.last_cycle(), device.store.models.all(GLOBAL)
     if not models or not cycle:
         return None
     learner = run.learner
@@ -93,7 +93,7 @@ def train_offline(
         at=now,
         usable=arrays is not None,
     )
-    if not device.store.put_own(record, arrays):
+    if not device.store.local_model.put(record, arrays):
         msg = "a sample was erased while the own model was trained on it"
         raise UnavailableError(msg)
     return record
@@ -102,7 +102,7 @@ def train_offline(
 def _trained(
     device: Device, run: RunContext, job: TrainingJob, shared: Arrays
 ) -> Arrays | None:
-    """Train for as many rounds as a cycle has; None if it diverged."""
+    """Train for as many rounds as a cycle has; None if training diverged."""
     learner, config = run.learner, run.scenario.train
     arrays = shared
     for step in range(config.rounds):

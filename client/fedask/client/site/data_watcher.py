@@ -76,8 +76,8 @@ class DataWatcher:
     def _taken(self, uids: list[Uid]) -> frozenset[Uid]:
         """Return what need not be loaded: decided about before, or in the queue."""
         store = self._folder.store
-        asked = {item.uid for item in store.items()}
-        return store.taken(uids) | asked.intersection(uids)
+        asked = {item.uid for item in store.queue.items()}
+        return store.arrivals.decided(uids) | asked.intersection(uids)
 
     def _open_data(self) -> DataSource:
         """Look at the data, and judge anew what may be done with it.

@@ -41,7 +41,7 @@ def open_device(folder: DeviceFolder, task: Task) -> Iterator[Device]:
     settings, _ = folder.settings, folder.rights
     with folder.guard() as guard:
         try:
-            folder.store.keep_classes(task.classes)
+            folder.store.classes.keep(task.classes)
         except ConfigError as err:  # here the app is the server's
             raise ProtocolError(str(err)) from err
         held, labels = folder.held, settings.labels

@@ -159,7 +159,7 @@ class DeviceFolder:
         from fedask.client.learning.selection.run_context import RunContext  # noqa: PLC0415  (imports torch)
         from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
-        self.store.keep_classes(self.task.classes)
+        self.store.classes.keep(self.task.classes)
         learner = Learner(self.task, self.scenario.train)
         return RunContext(self.task, self.scenario, learner)
 
@@ -198,9 +198,9 @@ class DeviceFolder:
         ConfigError
             If the labels are of other classes.
         """
-        self.store.keep_classes(self.task.classes)
+        self.store.classes.keep(self.task.classes)
         settings = replace(self.settings.desk, classes=self.task.num_classes)
-        return Desk(self.store, self.clock, settings)
+        return Desk(self.store.annotations, self.clock, settings)
 
     def open_data(self, *, watch: bool = False) -> DataSource:
         """Look at the device's data as it is now.
@@ -216,7 +216,10 @@ class DeviceFolder:
             As ``open_source``.
         """
         look = ScanContext(
-            index=self.index, now=self.clock.now(), watch=watch, payloads=self.store
+            index=self.index,
+            now=self.clock.now(),
+            watch=watch,
+            payloads=self.store.payloads,
         )
         try:
             return open_source(self.settings.data, look)

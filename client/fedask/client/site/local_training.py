@@ -12,9 +12,9 @@ from enum import StrEnum
 from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
 from fedask.client.labelling.oracles.oracle import Nobody
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import LocalModelRecord, fresh_answers
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.claim import claimed
@@ -123,16 +123,16 @@ class LocalTraining:
         store = self._folder.store
         answers = {
             item.uid: item.label
-            for item in store.items()
+            for item in store.queue.items()
             if item.state in _ANSWERED and item.label is not None
         }
-        fresh = fresh_answers(answers, store.own())
+        fresh = fresh_answers(answers, store.local_model.record())
         if len(fresh) >= wanted:  # most looks do not come to asking the pool
             fresh = _permitted(fresh, held)
         if len(fresh) < wanted:
             why = f"{len(fresh)} new answers, [local_model] answers = {wanted}"
             return Attempt(outcome=TrainingDecision.WAITS, why=why)
-        if not store.models(GLOBAL):
+        if not store.models.all(GLOBAL):
             why = "no global model yet: it comes with the scoring round of a cycle"
             return Attempt(outcome=TrainingDecision.NO_MODEL, why=why)
         return None

@@ -11,8 +11,8 @@ too: who got a guess for some samples only could tell which ones the site knows 
 from typing_extensions import override
 
 from fedask.client.labelling.web.hints import Guess, Guesses
+from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.local_model import is_newest
-from fedask.client.records.model_kind import GLOBAL, OWN
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.arrays import Arrays
@@ -50,8 +50,12 @@ class ModelGuesses(Guesses):
 
 def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
     """Return the model to ask, and whether it is the device's own."""
-    shared = store.models(GLOBAL)
+    shared = store.models.all(GLOBAL)
     if not shared:
         return None
-    own = store.models(OWN) if is_newest(store.own(), shared[-1]) else []
+    own = (
+        store.models.all(LOCAL_MODEL)
+        if is_newest(store.local_model.record(), shared[-1])
+        else []
+    )
     return (own[-1], True) if own else (shared[-1], False)

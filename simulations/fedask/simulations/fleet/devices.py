@@ -201,4 +201,4 @@ def asked(scenario: Scenario) -> dict[DeviceId, list[tuple[int, Uid]]]:
 
 def asked_in(store: DeviceStore) -> list[tuple[int, Uid]]:
     """List (cycle, uid) of everything a device was ever asked, sorted."""
-    return sorted((item.cycle, item.uid) for item in store.items())
+    return sorted((item.cycle, item.uid) for item in store.queue.items())

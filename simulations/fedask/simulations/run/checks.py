@@ -75,7 +75,7 @@ def check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
         job = TrainingJob(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
         usable = learner.train(job).usable
         if scenario.train.warmup:
-            inputs = learner.prepare_warmup(some)
+            inputs = learner.to_inputs(some)
             warm = WarmupJob(inputs=inputs, lr=0.1, prox=0.0, stream=("check",))
             learner.train(warm)
     except FedaskError:

@@ -70,13 +70,13 @@ def test_a_label_is_trained_on_once_it_was_in_an_update() -> None:
     outcome = world.round(1, 0, cut=first_cut())
     assert outcome.arrays is None
     assert outcome.loss == 0.0
-    assert {item.state for item in world.store.items()} == {ItemState.QUEUED}
+    assert {item.state for item in world.store.queue.items()} == {ItemState.QUEUED}
 
     world.people.willing = True
     outcome = world.round(1, 1)
 
     assert outcome.arrays is not None
-    assert {item.state for item in world.store.items()} == {ItemState.TRAINED}
+    assert {item.state for item in world.store.queue.items()} == {ItemState.TRAINED}
     assert not np.array_equal(outcome.arrays["1.weight"], world.model["1.weight"])
 
 
@@ -90,7 +90,7 @@ def test_a_device_without_labels_still_scores() -> None:
     assert outcome.report.grid is not None
     assert outcome.report.grid.shape == (3, 16)
     assert outcome.report.grid.sum() == 5  # capacity
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
     assert kept[0] == world.version
 
@@ -104,7 +104,7 @@ def test_what_is_in_the_queue_is_not_scored(policy: str) -> None:
 
     world.round(1, 2, score=world.version)
 
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
     assert set(kept[1].uids.tolist()) == set(UIDS) - set(done)
 
@@ -113,7 +113,7 @@ def test_scores_are_those_of_the_model_in_the_message() -> None:
     world = World({"ask.capacity": 60})
     world.scored()
 
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
     world.learner.load(model())
     rows = [UIDS.index(Uid(uid)) for uid in kept[1].uids.tolist()]
@@ -133,7 +133,7 @@ def test_skipped_samples_are_counted_and_never_asked_again() -> None:
 
     assert report.skipped == report.asked == 60
     assert report.answered == 0
-    assert [i.asked for i in world.store.items()] == [1] * 60
+    assert [i.asked for i in world.store.queue.items()] == [1] * 60
     assert {world.items()[uid].state for uid in skipped} == {ItemState.SKIPPED}
 
 
@@ -146,7 +146,7 @@ def test_patience_returns_the_quota() -> None:
     report = world.round(2, 0).report
 
     assert (report.asked, report.expired) == (2, 2)
-    assert {item.state for item in world.store.items()} == {ItemState.EXPIRED}
+    assert {item.state for item in world.store.queue.items()} == {ItemState.EXPIRED}
     assert world.people.asked[-1] == []  # nobody is bothered with them any more
 
 
@@ -182,7 +182,7 @@ def test_an_answer_outside_the_classes_is_refused(label: int) -> None:
     with pytest.raises(DataError, match=f"label {label} is not one of 3 classes"):
         world.round(1, 0, cut=first_cut())
 
-    assert {item.label for item in world.store.items()} == {None}
+    assert {item.label for item in world.store.queue.items()} == {None}
     world.people.answers = LABELS  # put right: nothing was lost
     assert world.round(1, 0).report.answered == 2
 
@@ -191,7 +191,7 @@ def test_a_label_that_another_process_stored_is_checked_too() -> None:
     world = World()
     world.people.willing = False
     world.round(1, 0, cut=first_cut())
-    world.store.answer({world.queued_in(1)[0]: 3})
+    world.store.queue.answer({world.queued_in(1)[0]: 3})
 
     with pytest.raises(DataError, match="label 3 is not one of 3 classes"):
         world.round(1, 1)
@@ -203,7 +203,7 @@ def test_an_answer_to_nobodys_question_is_refused() -> None:
     answered = world.queued_in(1)[0]
 
     with pytest.raises(StoreError):
-        world.store.move([answered], ItemState.SKIPPED)
+        world.store.queue.move([answered], ItemState.SKIPPED)
 
     assert world.items()[answered].state is ItemState.TRAINED
 
@@ -233,7 +233,7 @@ def test_divergence_is_reported_and_the_labels_are_counted(model_is: str) -> Non
     assert np.isfinite(outcome.loss)
     assert outcome.report.answered == 4
     state = ItemState.LABELLED if diverged else ItemState.TRAINED
-    assert {item.state for item in world.store.items()} == {state}
+    assert {item.state for item in world.store.queue.items()} == {state}
 
 
 def test_a_model_that_gives_nan_is_refused_before_anything_is_scored() -> None:
@@ -243,7 +243,7 @@ def test_a_model_that_gives_nan_is_refused_before_anything_is_scored() -> None:
     with pytest.raises(ProtocolError, match="gives NaN or infinity"):
         world.round(1, 2, score="00" * 8)
 
-    assert world.store.scores() is None
+    assert world.store.scores.last() is None
 
 
 def test_an_absent_device_does_nothing() -> None:
@@ -297,13 +297,13 @@ def test_an_accuracy_is_kept_with_its_time_and_the_answers_in_updates_by_then() 
     world.round(2, 0, cut=cut, accuracy=0.625)
 
     told = Milestone(cycle=1, accuracy=0.625, at=NOON, trained=2)
-    assert world.store.milestones() == [told]
+    assert world.store.milestones.all() == [told]
     clock.time += timedelta(days=1)
     world.round(2, 0, cut=cut, accuracy=0.625)  # the message again
-    assert world.store.milestones() == [told]
+    assert world.store.milestones.all() == [told]
     world.round(3, 0, accuracy=0.5)
     fell = Milestone(cycle=2, accuracy=0.5, at=clock.time, trained=7)
-    assert world.store.milestones() == [told, fell]
+    assert world.store.milestones.all() == [told, fell]
 
 
 def test_a_device_that_is_told_nothing_keeps_nothing() -> None:
@@ -312,7 +312,7 @@ def test_a_device_that_is_told_nothing_keeps_nothing() -> None:
 
     world.round(2, 0, cut=first_cut(2))
 
-    assert world.store.milestones() == []
+    assert world.store.milestones.all() == []
 
 
 def test_where_nobody_reads_it_an_accuracy_changes_nothing() -> None:
@@ -321,6 +321,6 @@ def test_where_nobody_reads_it_an_accuracy_changes_nothing() -> None:
     with_it = told.round(2, 0, cut=first_cut(2), accuracy=0.5)
     without = not_told.round(2, 0, cut=first_cut(2))
 
-    assert told.store.milestones() == []
+    assert told.store.milestones.all() == []
     assert with_it.report == without.report
     assert same_bits(with_it, without)

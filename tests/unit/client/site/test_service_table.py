@@ -2,13 +2,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from fedask.client.site.service_table import service_settings
 
 from fedask.client.labelling.grpc.service_settings import ServiceLimits
 from fedask.client.site.device_settings import read_device_settings
-from fedask.client.site.service_table import service_settings
 from fedask.common.errors import FedaskError
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "labelling-service.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "device" / "labelling-service.md"
 LEAST = 'address = "unix:/run/fedask/desk"\n'
 
 

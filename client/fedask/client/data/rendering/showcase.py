@@ -62,7 +62,7 @@ class Show:
     names: tuple[str, ...] = ()
 
     def told(self, text: str) -> "Show":
-        """Overrule with ``image``, ``image:HxW``, ``audio:HZ``, ``series`` or ``text``.
+        """Return this with the medium that the option ``show`` names.
 
         Raises
         ------
@@ -91,8 +91,6 @@ class Showcase(Exhibit):
 
     Parameters
     ----------
-    pool
-        With the raw samples.
     shows
         Name of a field to how it is shown; ``ONLY`` for samples of one field. Fields
         that are not named are told from their arrays.
@@ -149,7 +147,7 @@ def part_of(name: str, raw: NDArray[Any] | str, show: Show) -> Part:
 
 
 def medium_of(array: NDArray[Any]) -> Medium:
-    """Tell what an array most likely is from its type and shape.
+    """Return the medium that fits the type and the shape of an array.
 
     Bytes in two or three dimensions are an image. A table of numbers is a window of
     readings if it is longer than wide with few columns, and an image otherwise. A row

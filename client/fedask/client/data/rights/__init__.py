@@ -1,1 +1,1 @@
-"""What may be done with a sample: provenance, the policy file, the rest of a source."""
+"""What may be done with a sample: its provenance, and the policy of the site."""

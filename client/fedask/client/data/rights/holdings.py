@@ -1,4 +1,4 @@
-"""The samples of a device as its owner lets them be used: one look, judged once.
+"""The samples of a device, and what its owner permits to be done with each.
 
 Called by the deployment, by the commands of a site and by what shows samples, so that
 all processes of a device keep to the same policy. What was erased is in no pool, though
@@ -8,25 +8,23 @@ its file may still be there. Judged at ``now``: whoever looks again holds again.
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+
+import numpy as np
 
 from fedask.client.data.rights.permission import (
+    PermittedSource,
     RightsSummary,
     SampleRights,
     UnrestrictedPermits,
 )
 from fedask.client.data.rights.rights_policy import Right, RightsPolicy
-from fedask.client.data.sources.guarded_source import GuardedSource
-from fedask.client.records.erasure import ErasureStore, remaining
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool
-from fedask.client.records.rights import Permits, RightsStore
+from fedask.client.records.rights import Permits
 from fedask.common.ids import Uid
 
 _log = logging.getLogger(__name__)
-
-
-class HoldingsStore(RightsStore, ErasureStore, Protocol):
-    """What a device keeps of the rights and the erasure of its samples."""
 
 
 class Holdings:
@@ -38,8 +36,6 @@ class Holdings:
         All of them, as they are now.
     policy
         Of the site; None: everything may be done with all of them.
-    store
-        The device's.
     now
         Aware.
 
@@ -55,7 +51,7 @@ class Holdings:
         self,
         source: DataSource,
         policy: RightsPolicy | None,
-        store: HoldingsStore,
+        store: DeviceStore,
         now: datetime,
     ) -> None:
         self._source = source
@@ -63,7 +59,7 @@ class Holdings:
         self._now = now
         self._rights: SampleRights | None = None
         if policy is not None:
-            self._rights = SampleRights(source, policy, store, now)
+            self._rights = SampleRights(source, policy, store.rights, now)
 
     @property
     def permits(self) -> Permits:
@@ -71,8 +67,8 @@ class Holdings:
         return UnrestrictedPermits() if self._rights is None else self._rights
 
     def apply(self) -> list[Uid]:
-        """Let the store know; returns the questions that expired for it."""
-        gone = self._store.use_rights(self.permits, self._now)
+        """Tell the store what is permitted; returns the questions that expire by it."""
+        gone = self._store.rights.apply(self.permits, self._now)
         summary = self.summary()
         if self._rights is not None:
             _log.info(
@@ -99,8 +95,9 @@ class Holdings:
         """
         source = self.source(rights)
         if check is not None:
-            source = GuardedSource(source, check)
-        return remaining(Pool(source), self._store)
+            allowed = np.ones(len(source.uids()), dtype=np.bool_)
+            source = PermittedSource(source, allowed, check)
+        return remaining(Pool(source), self._store.erasure)
 
     def training_pool(self, check: Callable[[], None] | None = None) -> Pool | None:
         """Return what may be trained on; None: what may be asked, and all of it."""
@@ -111,7 +108,7 @@ class Holdings:
         if self._rights is None:
             return []
         past = self._rights.expired(self._now)
-        gone = self._store.forgotten(past)
+        gone = self._store.erasure.forgotten(past)
         return [uid for uid in past if uid not in gone]
 
     def summary(self) -> RightsSummary:

@@ -1,4 +1,4 @@
-"""The samples of a device that may be used: a policy, applied to a source.
+"""Applies the rights policy of a site to the samples of a device.
 
 Called by the deployment when it opens a device, and by whoever opens its data for a
 stream. This is the one place where samples without a right are left out: a pool over
@@ -9,7 +9,7 @@ data, withdraws the question then.
 Judged once, at ``now``: a process that keeps a pool for long must open it anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,8 +35,6 @@ class RightsSummary:
 
     Parameters
     ----------
-    samples
-        All of them.
     asked, trained
         Those that may be asked, and trained on.
     past
@@ -61,8 +59,6 @@ class SampleRights(Permits):
     ----------
     source
         All samples of the device.
-    policy
-        Of the site.
     seen
         Where the policy has a retention: remembers when samples came.
     now
@@ -89,7 +85,7 @@ class SampleRights(Permits):
             self._narrow(said)
             self._idle += said.idle
         if policy.days is not None and len(uids):
-            ends = seen.seen(uids, now) + policy.days * DAY_S
+            ends = seen.first_seen(uids, now) + policy.days * DAY_S
             np.minimum(self._until, ends, out=self._until)
         self._unite(uids)
         self._past = self._until <= now.timestamp()
@@ -97,7 +93,7 @@ class SampleRights(Permits):
         self._order: NDArray[np.int64] | None = None
 
     def _narrow(self, said: StatedProvenance) -> None:
-        """Take away what one part's provenance does not allow."""
+        """Remove the rights that the provenance of one part does not give."""
         rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
         untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
         # Not usable, but not past either: what is past is to be erased.
@@ -107,7 +103,7 @@ class SampleRights(Permits):
         np.minimum(self._until, untils[said.kind_of], out=self._until)
 
     def _unite(self, uids: NDArray[np.str_]) -> None:
-        """Give equal samples what all of them may, until the first of them ends."""
+        """Give equal samples their common rights, until the first of them ends."""
         if not len(uids) or (np.ptp(self._rights) == 0 and np.ptp(self._until) == 0):
             return
         sample_of = _numbered(uids)
@@ -162,18 +158,25 @@ class SampleRights(Permits):
 
 
 class PermittedSource(DataSource):
-    """Some samples of a source; there is no way through it to the others.
+    """The permitted samples of a source; the others cannot be reached through it.
 
     Parameters
     ----------
-    source
-        All samples.
     allowed
         (n,) whether each is one of them.
+    check
+        Called before samples are loaded; raises when the device must stop. Scoring and
+        measuring load a batch at a time, so this is where they stop.
     """
 
-    def __init__(self, source: DataSource, allowed: NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        source: DataSource,
+        allowed: NDArray[np.bool_],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._source = source
+        self._check = check
         self._rows: NDArray[np.int64] | None = None  # None: every row
         self._uids = source.uids()
         if not allowed.all():
@@ -186,6 +189,7 @@ class PermittedSource(DataSource):
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        self._check()
         return self._source.load(rows if self._rows is None else self._rows[rows])
 
     @override
@@ -198,7 +202,7 @@ class PermittedSource(DataSource):
 
 
 class UnrestrictedPermits(Permits):
-    """The permits of a device whose owner says that it has no question of rights."""
+    """Permits everything: the owner of the device set ``rights="open"``."""
 
     @property
     @override
@@ -217,7 +221,7 @@ def _to_time(seconds: int) -> datetime:
 
 
 def _numbered(uids: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Give equal uids the same number below n, and others others: (n,).
+    """Return a number for each uid, equal for equal uids: (n,) int64 below n.
 
     Sorts hashes, not texts: of a million samples that is a second instead of ten.
     """

@@ -1,4 +1,4 @@
-"""Rights: what a site allows to be done with a sample. Its owner's policy file decides.
+"""The rights policy of a site, read from its owner's file.
 
 Called by ``permitted``, which applies it to the samples of a device. The server has no
 say in it. A policy is a TOML file, usually ``rights.toml``: ::
@@ -69,15 +69,13 @@ class RightsRule:
     when
         Field to patterns (``*``, ``?``, ``[...]``), one of which must match; lower
         case. Without any, the rule matches every sample.
-    may
-        Their rights.
     """
 
     when: Mapping[str, tuple[str, ...]]
     may: Right
 
     def matches(self, known: Provenance) -> bool:
-        """Tell whether it is about samples of this provenance."""
+        """Return whether the rule matches samples of this provenance."""
         return all(
             (text := getattr(known, name))
             and any(fnmatchcase(text, pattern) for pattern in patterns)
@@ -91,8 +89,6 @@ class RightsPolicy:
 
     Parameters
     ----------
-    rules
-        In their order.
     defaults
         What holds of a sample where nothing else is said.
     days

@@ -1,4 +1,4 @@
-"""Reads what a site says of its samples: ``provenance.csv`` beside them, and defaults.
+"""Reads the provenance of samples: ``provenance.csv`` beside them, and defaults.
 
 Called by ``permitted`` when a device is opened. ::
 
@@ -54,12 +54,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StatedProvenance:
-    """What is known of n samples: each distinct provenance once.
+    """The provenance of n samples; each distinct one is stored once.
 
     Parameters
     ----------
-    kinds
-        The distinct ones.
     kind_of
         (n,) the place in ``kinds`` of each sample's.
     idle
@@ -73,7 +71,7 @@ class StatedProvenance:
 
 @dataclass(slots=True)
 class _Sheet:
-    """One file: what it says, by what it is about."""
+    """The rows of one ``provenance.csv``, by the sample or file that they name."""
 
     folder: str  # below the origin's, with slashes; "" is the origin's own
     rest: _Fields | None = None
@@ -87,7 +85,7 @@ class _Sheet:
 def stated_provenance(
     source: DataSource, defaults: Provenance
 ) -> list[StatedProvenance]:
-    """Find out what is said of the samples of a source.
+    """Collect what is stated about the samples of a source.
 
     Returns
     -------
@@ -121,7 +119,7 @@ def stated_provenance(
 
 
 class _Saying:
-    """Collects what is said, row by row; later words replace earlier ones."""
+    """Collects provenance row by row; later statements replace earlier ones."""
 
     def __init__(self, count: int, defaults: Provenance) -> None:
         self._codes = {defaults: 0}
@@ -129,7 +127,7 @@ class _Saying:
         self._kind_of = np.zeros(count, dtype=np.int32)
 
     def say(self, words: Sequence[_Fields], which: NDArray[np.int64]) -> None:
-        """Add words about samples; fields that they lack stay.
+        """Add statements about samples; fields that a statement lacks stay as they are.
 
         Parameters
         ----------
@@ -154,7 +152,7 @@ class _Saying:
 
 
 def _describe(saying: _Saying, source: DataSource) -> None:
-    """Add what the source itself says."""
+    """Add the provenance that the source itself states."""
     if not isinstance(source, DescribedSource):
         return
     for name, column in source.described().items():
@@ -173,7 +171,7 @@ def _say_rest(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -
 
 
 def _say_rows(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -> int:
-    """Add what is said of single samples; returns how many rows are about none."""
+    """Add rows about single samples; returns how many rows match no sample."""
     idle = 0
     for key in KEYS:
         for sheet in sheets:
@@ -193,7 +191,7 @@ def _say_rows(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -
 def _matches(
     origin: SampleOrigin, key: str, folder: str, names: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Return which of the names each sample has, (n,); -1: none."""
+    """Return the place in ``names`` of each sample, (n,); -1: it has none of them."""
     column: NDArray[Any]
     if key == "file":
         places = {name: place for place, name in enumerate(origin.files)}

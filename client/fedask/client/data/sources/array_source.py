@@ -69,7 +69,7 @@ class ArraySource(DataSource):
 
 
 def _named(samples: NDArray[Any], row: int) -> Uid:
-    """Name one sample, unless it would only make the model give NaN."""
+    """Return the uid of one sample; refuses numbers that are not finite."""
     sample = samples[row]
     if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
         msg = f"row {row} of the samples holds NaN or infinity"

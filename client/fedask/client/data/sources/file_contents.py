@@ -24,7 +24,7 @@ class FileContents:
     def of(
         cls, uids: bytes, places: bytes, forms: bytes, keys: bytes
     ) -> "FileContents | None":
-        """Return what was kept, or None if the disk did not keep it well."""
+        """Rebuild the contents from bytes of the index; None if they are damaged."""
         lengths = {len(uids), len(places), 4 * len(forms), 2 * len(keys)}
         if len(lengths) > 1 or len(uids) % 16:
             return None
@@ -45,7 +45,7 @@ class FileContents:
         self.keys.append(found.key)
 
     def set_aside(self, broken: Broken) -> None:
-        """Add what is of no use."""
+        """Add a broken sample, up to a limit."""
         if len(self.broken) < MAX_BROKEN:
             reason = broken.reason.encode("utf-8", "backslashreplace").decode()
             self.broken.append(Broken(broken.name, reason))
@@ -53,7 +53,7 @@ class FileContents:
             self.left_out += 1
 
     def without(self, uid: bytes) -> "FileContents":
-        """Return the samples but one."""
+        """Return the samples without the given one."""
         kept = FileContents()
         for row in range(len(self)):
             if self.uids[16 * row : 16 * row + 16] != uid:
@@ -64,7 +64,7 @@ class FileContents:
         return kept
 
     def extend(self, other: "FileContents") -> None:
-        """Add the samples of another, but not what is broken there."""
+        """Add the samples of another file; its broken ones stay out."""
         self.uids += other.uids
         self.places.extend(other.places)
         self.forms.extend(other.forms)

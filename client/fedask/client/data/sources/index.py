@@ -1,4 +1,4 @@
-"""What was found in the files of a device, so that the next process need not look.
+"""The index of samples in files: a file is read again only when it has changed.
 
 Used by ``IndexedSource``; kept in the one SQLite file that ``index_file`` opens. Names
 of files, and what hashes of them, are sealed under a key of the store, or kept as keyed
@@ -40,7 +40,7 @@ _BROKEN_PLACE = Place("broken", "sealed")
 
 
 class Index(IndexFile):
-    """What was found, by source, name of the file, size and time of change.
+    """Samples by source, file name, size and time of change.
 
     Parameters
     ----------
@@ -86,23 +86,24 @@ class Index(IndexFile):
             return dict(self._db.execute("SELECT id, form FROM form").fetchall())
 
     def find(
-        self, source: int, name: str, stamp: tuple[int, int]
+        self, source: int, name: str, stamp: tuple[int, int] | None
     ) -> FileContents | None:
-        """Return what was found in a file that has not changed since, or None."""
-        with self._guarded():
-            known = self._mark("file", name)
-            row = self._db.execute(_FIND, (source, known, *stamp)).fetchone()
-        return None if row is None else self._opened(*row)
+        """Return what was found in a file.
 
-    def find_any(self, source: int, name: str) -> FileContents | None:
-        """Return what was found in a file before it changed, or None."""
+        Parameters
+        ----------
+        stamp
+            Size and time of the file as it is now: None is returned if it has changed
+            since. Without a stamp, what it held before it changed is returned.
+        """
+        query = _FIND if stamp else _FIND_ANY
         with self._guarded():
-            known = self._mark("file", name)
-            row = self._db.execute(_FIND_ANY, (source, known)).fetchone()
+            values = (source, self._mark("file", name), *(stamp or ()))
+            row = self._db.execute(query, values).fetchone()
         return None if row is None else self._opened(*row)
 
     def is_seen(self, source: int, name: str, stamp: tuple[int, int]) -> bool:
-        """Tell whether a file looked the same before, and note how it looks now.
+        """Return whether a file looked the same before, and note how it looks now.
 
         The note is on disk after ``flush``.
         """
@@ -115,7 +116,7 @@ class Index(IndexFile):
     def put(
         self, source: int, name: str, stamp: tuple[int, int], contents: FileContents
     ) -> None:
-        """Keep what was found in a file, instead of what it held before.
+        """Replace the samples of a file.
 
         It is on disk after ``flush`` at the latest.
         """
@@ -129,7 +130,7 @@ class Index(IndexFile):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, in one short transaction: others may use the file."""
+        """Write what is pending, in one short transaction: others use the file too."""
         if not self._pending and not self._looks:
             return
         with self._transaction() as db:
@@ -160,12 +161,12 @@ class Index(IndexFile):
             db.executemany(_DROP_SEEN, gone)
 
     def forget(self, source: int, name: str) -> None:
-        """Look at a file anew the next time."""
+        """Forget a file, so that it is read again the next time."""
         with self._transaction() as db:
             db.execute(_DELETE, (source, self._mark("file", name)))
 
     def erase(self, uids: Iterable[Uid]) -> None:
-        """Take samples out of all files; a file of nothing else goes whole.
+        """Delete samples from the index; a file without any other is deleted whole.
 
         What is still on the disk is found again by the next look: the owner of the
         data deletes it there.
@@ -200,7 +201,7 @@ class Index(IndexFile):
         return seal(self._key, text, _BROKEN_PLACE)
 
     def _sealed(self, found: FileContents) -> list[bytes]:
-        """Return the columns; the keys are hashes of names, which could be guessed."""
+        """Return the columns; the keys sealed, as hashed names could be guessed."""
         keys = b""  # all zero: nothing names these samples
         if any(found.keys):
             keys = seal(self._key, found.keys.tobytes(), _KEYS)

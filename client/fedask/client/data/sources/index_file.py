@@ -1,4 +1,4 @@
-"""The index's SQLite file beside the device's store: opened, made anew, emptied.
+"""Opens, creates and empties the SQLite file of the index.
 
 The ground of ``index``. It holds hashes, places and reasons, never a sample, and may be
 deleted at any time: it is made anew. Therefore ``synchronous=NORMAL``, unlike the
@@ -16,7 +16,7 @@ from fedask.common.errors import SealError, StoreError
 from fedask.common.seal import Key, Place, new_key, seal, unseal
 
 BUSY_TIMEOUT_MS = 10_000
-_VERSION = 2  # an index of any other is emptied
+_VERSION = 1  # an index of any other is emptied
 
 _TABLES = (
     # What only the right key opens.
@@ -119,7 +119,7 @@ class IndexFile:
             return False
 
     def _vacuum(self) -> None:
-        """Leave nothing of what was deleted in free pages, unless others are busy."""
+        """Overwrite deleted rows in free pages, unless another process is busy."""
         try:
             self._db.execute("VACUUM")
         except sqlite3.OperationalError as err:

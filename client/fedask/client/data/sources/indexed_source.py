@@ -8,7 +8,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,7 +42,7 @@ class NoSamplesError(DataError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanContext:
-    """How to look at files.
+    """What a scan of files needs to know.
 
     Parameters
     ----------
@@ -68,8 +68,6 @@ class IndexedSource(DataSource):
 
     Parameters
     ----------
-    root
-        The folder or file.
     reader
         Of the kind of file.
     look
@@ -130,7 +128,7 @@ class IndexedSource(DataSource):
             return kept
         if self._look.watch and not self._is_whole(file, stamp):
             # What a log held before it grew is still there; what is not is found out.
-            return index.find_any(self._source, file.name) or FileContents()
+            return index.find(self._source, file.name, None) or FileContents()
         contents = FileContents()
         try:
             for found in self._reader.scan(file):
@@ -156,10 +154,10 @@ class IndexedSource(DataSource):
         """Return the rows of the commonest form; ties by its text."""
         if not len(forms):
             return np.zeros(0, dtype=np.int64)
-        names = self._look.index.forms()
-        found = zip(*np.unique(forms, return_counts=True), strict=True)
-        ranked = [(-count, names.get(form, ""), form) for form, count in found]
-        _, self._form, best = min(ranked)
+        found, counts = np.unique(forms, return_counts=True)
+        named = self._look.index.forms()
+        best = commonest(dict(zip(found.tolist(), counts.tolist(), strict=True)), named)
+        self._form = named.get(best, "")
         return np.flatnonzero(forms == best)
 
     def _report(self) -> None:
@@ -176,11 +174,11 @@ class IndexedSource(DataSource):
         return self._uids
 
     def keys(self) -> NDArray[np.uint64]:
-        """Return the hash of what names each sample in other parts: (n,) uint64."""
+        """Return the key of each sample, by which parts are joined: (n,) uint64."""
         return self._keys[self._rows]
 
     def origins(self) -> list[SampleOrigin]:
-        """Return where the samples stand, for what is said of them."""
+        """Return the file of each sample, for statements of provenance."""
         top = self._root if self._root.is_dir() else self._root.parent
         return [
             SampleOrigin(
@@ -220,7 +218,7 @@ class IndexedSource(DataSource):
     def _read(
         self, file: File, inner: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> Iterator[Any]:
-        """Yield samples of one file, unless one is not what it was."""
+        """Yield samples of one file; refuses a sample that has changed."""
         try:
             read = self._reader.read(file, self._places[inner])
             for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
@@ -235,8 +233,13 @@ class IndexedSource(DataSource):
             raise DataError(msg) from err
 
 
+def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:
+    """Return the form of most samples, by its id; ties go to the first text."""
+    return min(counts, key=lambda form: (-counts[form], named.get(form, ""), form))
+
+
 def _spelt(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Write out the uids of some rows, a piece at a time: (m,) str of hex digits."""
+    """Return the uids of some rows as (m,) str of hex digits."""
     raw = np.frombuffer(uids, dtype=np.uint8).reshape(-1, 16)
     spelt = np.empty(len(rows), dtype="<U32")
     for start in range(0, len(rows), _PIECE):

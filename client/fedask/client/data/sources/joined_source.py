@@ -121,7 +121,7 @@ class JoinedSource(DataSource):
 
 
 def _once(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the keys that stand once, ascending, and their rows."""
+    """Return the keys that occur once, ascending, and their rows."""
     found, at, counts = np.unique(keys, return_index=True, return_counts=True)
     return found[counts == 1], at[counts == 1]
 
@@ -134,8 +134,6 @@ def open_joined(path: Path, look: ScanContext) -> JoinedSource:
     path
         The file: a table per part, with the options of ``open_source``. A relative
         ``data`` is looked for beside the file.
-    look
-        With the index.
 
     Raises
     ------

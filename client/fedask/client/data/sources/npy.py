@@ -1,4 +1,4 @@
-"""Arrays in ``.npy`` and ``.npz`` files that nobody vouches for.
+"""Reads arrays from ``.npy`` and ``.npz`` files, which may be hostile.
 
 Rows are read by a seek, not by a memory map: a file that another program cuts short
 while it is mapped would end the process.
@@ -25,8 +25,7 @@ from fedask.client.base.regular_file import (
 from fedask.client.data.sources.reader import (
     FormatReader,
     FoundSample,
-    check_finite,
-    form_of,
+    found_sample,
     key_of,
 )
 from fedask.common.ids import Uid, content_uid
@@ -49,7 +48,7 @@ class Header(NamedTuple):
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """Read up to the first number of an array.
+    """Read the header of an array; the file stands at the first number then.
 
     Raises
     ------
@@ -81,11 +80,7 @@ def decode_npy(data: bytes) -> NDArray[Any]:
     BrokenSampleError
         If it is no array of plain numbers, is empty, or cut short.
     """
-    file = io.BytesIO(data)
-    shape, fortran, dtype = read_header(file)
-    _check_length(len(data) - file.tell(), shape, dtype)
-    flat = np.frombuffer(data, dtype=dtype, offset=file.tell())
-    return flat.reshape(shape, order="F" if fortran else "C")
+    return _whole(io.BytesIO(data))
 
 
 def _check_length(length: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -118,13 +113,8 @@ class ArrayReader(FormatReader):
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         for row, sample in enumerate(self._samples(file, None)):
-            try:
-                check_finite(sample)
-            except BrokenSampleError as err:
-                yield Broken(f"{file.name} row {row}", str(err))
-            else:
-                uid = content_uid(sample)
-                yield FoundSample(uid, (row, 0), form_of(sample), key_of(row))
+            name, key = f"{file.name} row {row}", key_of(row)
+            yield found_sample(name, (row, 0), lambda *both: both, sample, key)
 
     @override
     def read(
@@ -157,9 +147,9 @@ class ArrayReader(FormatReader):
         """Read a whole array; what it claims is checked before it is unpacked."""
         try:
             if suffix != ".npz":
-                return _whole(opened)
+                return _of_rows(_whole(opened))
             with zipfile.ZipFile(opened).open(f"{self.array}.npy") as packed:
-                return _whole(packed)
+                return _of_rows(_whole(packed))
         except BrokenSampleError:
             raise
         except Exception as err:  # an archive may fail in its decompressor, too
@@ -170,7 +160,6 @@ class ArrayReader(FormatReader):
 def _whole(file: IO[bytes]) -> NDArray[Any]:
     """Read an array, but never more of it than its header says."""
     shape, fortran, dtype = read_header(file)
-    _check_rows(shape, dtype)
     length = prod(shape) * dtype.itemsize
     if length > MAX_UNPACKED_BYTES:
         msg = f"has more than {MAX_UNPACKED_BYTES} bytes; use a .npy in C order"
@@ -179,6 +168,11 @@ def _whole(file: IO[bytes]) -> NDArray[Any]:
     _check_length(len(data), shape, dtype)
     flat = np.frombuffer(data, dtype=dtype)
     return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _of_rows(array: NDArray[Any]) -> NDArray[Any]:
+    _check_rows(array.shape, array.dtype)
+    return array
 
 
 def _by_seek(

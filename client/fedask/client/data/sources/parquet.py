@@ -18,14 +18,15 @@ from fedask.client.base.regular_file import (
 from fedask.client.data.sources.reader import (
     FormatReader,
     FoundSample,
-    check_finite,
-    form_of,
+    Raw,
+    found_sample,
+    identified,
     key_of,
 )
 from fedask.client.data.sources.rows import checked_text, column_of
 from fedask.client.data.sources.texts import MAX_CHARACTERS
 from fedask.common.errors import ConfigError
-from fedask.common.ids import Uid, bytes_uid, content_uid
+from fedask.common.ids import Uid
 
 MAX_GROUP_BYTES = 1 << 30  # of the wanted columns of a row group, in memory
 
@@ -64,14 +65,10 @@ class ParquetReader(FormatReader):
         for group in range(self._groups(file)):
             values, keys = self._group(file, group)
             for row in range(len(values)):
-                try:
-                    uid, sample = self._sample(values[row])
-                except BrokenSampleError as err:
-                    yield Broken(f"{file.name} group {group} row {row}", str(err))
-                else:
-                    form = "text" if isinstance(sample, str) else form_of(sample)
-                    key = key_of(keys[row]) if keys is not None else 0
-                    yield FoundSample(uid, (row, group), form, key)
+                name = f"{file.name} group {group} row {row}"
+                key = key_of(keys[row]) if keys is not None else 0
+                place = row, group
+                yield found_sample(name, place, self._decode, values[row], key)
 
     @override
     def read(
@@ -82,14 +79,10 @@ class ParquetReader(FormatReader):
             if not 0 <= row < len(values):
                 msg = "has fewer rows"
                 raise BrokenSampleError(msg)
-            yield self._sample(values[row])
+            yield identified(self._decode(values[row], 0)[0])
 
-    def _sample(self, value: Any) -> tuple[Uid, NDArray[Any] | str]:  # noqa: ANN401  (JSON)
-        if self.column:
-            text = checked_text(value, MAX_CHARACTERS)
-            return bytes_uid(text.encode()), text
-        check_finite(value)
-        return content_uid(value), value
+    def _decode(self, value: Any, key: int) -> tuple[Raw, int]:  # noqa: ANN401  (of any type)
+        return (checked_text(value, MAX_CHARACTERS) if self.column else value), key
 
     def _groups(self, file: File) -> int:
         with open_regular(file.path) as opened:

@@ -1,9 +1,9 @@
-"""What reads one kind of file: samples found in a scan, read again by their place.
+"""The seam of readers: each reads one kind of file.
 
 Implemented by the kinds; called by ``IndexedSource``. A reader keeps no sample.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -20,7 +20,9 @@ from fedask.client.base.regular_file import (
     read_whole,
     suffix_of,
 )
-from fedask.common.ids import Uid, bytes_uid, stable_seed
+from fedask.common.ids import Uid, bytes_uid, content_uid, stable_seed
+
+Raw = NDArray[Any] | str
 
 __all__ = ["FileReader", "FormatReader", "FoundSample"]
 
@@ -68,9 +70,7 @@ class FormatReader(Protocol):
         """
         ...
 
-    def read(
-        self, file: File, places: NDArray[np.int64]
-    ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
+    def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:
         """Yield uid and raw sample of each place, (m, 2) as found, in their order.
 
         Raises
@@ -81,9 +81,9 @@ class FormatReader(Protocol):
         ...
 
 
-def form_of(sample: NDArray[Any]) -> str:
+def form_of(sample: Raw) -> str:
     """Return type and shape of a sample, as text."""
-    return _form(sample.dtype, sample.shape)
+    return "text" if isinstance(sample, str) else _form(sample.dtype, sample.shape)
 
 
 @lru_cache(maxsize=64)  # the name of a type takes as long as reading a row
@@ -104,7 +104,7 @@ def stack(samples: Sequence[Any]) -> NDArray[Any]:
 
 
 def check_finite(sample: NDArray[Any]) -> None:
-    """Refuse a sample that would only make the model give NaN.
+    """Refuse a sample with numbers that are not finite.
 
     Raises
     ------
@@ -116,13 +116,52 @@ def check_finite(sample: NDArray[Any]) -> None:
         raise BrokenSampleError(msg)
 
 
+def identified(sample: Raw) -> tuple[Uid, Raw]:
+    """Return the uid of a sample, a hash of its content, and the sample.
+
+    Raises
+    ------
+    BrokenSampleError
+        If a number is not finite.
+    """
+    if isinstance(sample, str):
+        return bytes_uid(sample.encode()), sample
+    check_finite(sample)
+    return content_uid(sample), sample
+
+
+def found_sample(
+    name: str,
+    place: tuple[int, int],
+    decode: Callable[..., tuple[Raw, int]],
+    *arguments: object,
+) -> FoundSample | Broken:
+    """Decode one row of a file in a scan.
+
+    Parameters
+    ----------
+    name
+        Of the row, if it is broken.
+    place
+        As in ``FoundSample``.
+    decode
+        Maps the arguments to a sample and its key; may raise BrokenSampleError.
+    """
+    try:
+        raw, key = decode(*arguments)
+        uid, sample = identified(raw)
+    except BrokenSampleError as err:
+        return Broken(name, str(err))
+    return FoundSample(uid, place, form_of(sample), key)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileReader(FormatReader):
     """One file is one sample: what images and sounds have in common."""
 
     max_bytes: ClassVar[int] = 1 << 26
 
-    def decode(self, data: bytes, suffix: str) -> NDArray[Any] | str:
+    def decode(self, data: bytes, suffix: str) -> Raw:
         """Return the sample that the bytes of a file stand for.
 
         Raises
@@ -132,9 +171,9 @@ class FileReader(FormatReader):
         """
         raise NotImplementedError
 
-    def form(self, sample: NDArray[Any] | str, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
-        """Return what a sample, decoded from data, must have in common with others."""
-        return "text" if isinstance(sample, str) else form_of(sample)
+    def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
+        """Return the form of a sample that was decoded from ``data``."""
+        return form_of(sample)
 
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
@@ -143,14 +182,12 @@ class FileReader(FormatReader):
         yield FoundSample(uid, (0, file.size), self.form(sample, data), key)
 
     @override
-    def read(
-        self, file: File, places: NDArray[np.int64]
-    ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
+    def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:
         uid, sample, _ = self._read(file)
         for _ in range(len(places)):
             yield uid, sample
 
-    def _read(self, file: File) -> tuple[Uid, NDArray[Any] | str, bytes]:
+    def _read(self, file: File) -> tuple[Uid, Raw, bytes]:
         data = read_whole(file.path, self.max_bytes)
         sample = self.decode(data, suffix_of(file.name))
         if not isinstance(sample, str):

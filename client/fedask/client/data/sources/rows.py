@@ -34,8 +34,6 @@ class Row(NamedTuple):
         Number of its first line, from 1.
     cells
         Of csv: texts. Of jsonl: the one decoded value. None: broken.
-    reason
-        Why it is broken.
     """
 
     start: int
@@ -43,6 +41,18 @@ class Row(NamedTuple):
     line: int
     cells: Sequence[Any] | None
     reason: str = ""
+
+    def checked(self) -> Sequence[Any]:
+        """Return the cells.
+
+        Raises
+        ------
+        BrokenSampleError
+            With the reason, if the row is broken.
+        """
+        if self.cells is None:
+            raise BrokenSampleError(self.reason)
+        return self.cells
 
 
 class _Lines:

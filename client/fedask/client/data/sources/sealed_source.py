@@ -15,7 +15,12 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError
 from fedask.client.data.sources.file_contents import FileContents
-from fedask.client.data.sources.indexed_source import NoSamplesError, ScanContext
+from fedask.client.data.sources.indexed_source import (
+    OTHER_FORM,
+    NoSamplesError,
+    ScanContext,
+    commonest,
+)
 from fedask.client.data.sources.reader import (
     FileReader,
     FoundSample,
@@ -36,8 +41,6 @@ def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource"
     ----------
     options
         Of the kind of most payloads: ``images``, ``sounds`` or ``documents``.
-    look
-        With the store.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource"
     if look.payloads is None:
         msg = "data of kind 'sealed' is kept in a device's store: there is none here"
         raise ConfigError(msg)
-    listed = look.payloads.payloads()
+    listed = look.payloads.all()
     kinds = Counter(filter(None, (kind_of_suffix(each.suffix) for each in listed)))
     if not kinds:
         msg = f"no samples in the store: none of {len(listed)} payloads can be decoded"
@@ -67,12 +70,6 @@ class SealedSource(DataSource):
 
     Parameters
     ----------
-    store
-        Where they are.
-    listed
-        What it holds now.
-    reader
-        Decodes them.
     look
         With the index, which must stay open.
 
@@ -114,7 +111,7 @@ class SealedSource(DataSource):
             return kept
         contents = FileContents()
         try:
-            data = self._store.payload(payload.uid)
+            data = self._store.content(payload.uid)
             sample = self._decode(data, payload.suffix)
             form = self._index.form(self._reader.form(sample, data))
             contents.add(FoundSample(payload.uid, (0, payload.size), ""), form)
@@ -134,16 +131,12 @@ class SealedSource(DataSource):
 
     def _of_one_form(self, found: Sequence[tuple[Payload, int]]) -> list[Payload]:
         """Return the payloads of the commonest form; ties by its text."""
-        names = self._index.forms()
-        counts = Counter(form for _, form in found)
-        ranked = [(-n, names.get(form, ""), form) for form, n in counts.items()]
-        if not ranked:
+        if not found:
             return []
-        _, name, best = min(ranked)
-        for payload, form in found:
-            if form != best:
-                reason = f"is not {name} as most others are"
-                self._refused.append(Broken(payload.uid, reason))
+        named = self._index.forms()
+        best = commonest(Counter(form for _, form in found), named)
+        reason = f"is not {named.get(best, '')} {OTHER_FORM}"
+        self._refused = [Broken(p.uid, reason) for p, form in found if form != best]
         return [payload for payload, form in found if form == best]
 
     @override
@@ -158,7 +151,7 @@ class SealedSource(DataSource):
 
     def _sample(self, payload: Payload) -> NDArray[Any] | str:
         try:
-            return self._decode(self._store.payload(payload.uid), payload.suffix)
+            return self._decode(self._store.content(payload.uid), payload.suffix)
         except BrokenSampleError as err:
             msg = f"the payload of sample {payload.uid} cannot be decoded: {err}"
             raise DataError(msg) from err

@@ -131,7 +131,7 @@ class _NoOptions:
 
 
 def check_kind(kind: str) -> None:
-    """Do nothing if there is such a kind of data, or it is a user's own.
+    """Refuse a kind of data that is neither built in nor a user's own.
 
     Raises
     ------

@@ -19,14 +19,15 @@ from fedask.client.base.regular_file import Broken, BrokenSampleError, File
 from fedask.client.data.sources.reader import (
     FormatReader,
     FoundSample,
-    check_finite,
-    form_of,
+    Raw,
+    found_sample,
+    identified,
     key_of,
 )
 from fedask.client.data.sources.rows import MAX_ROW_BYTES, checked_text
 from fedask.client.data.sources.texts import MAX_CHARACTERS
 from fedask.common.errors import ConfigError
-from fedask.common.ids import Uid, bytes_uid, content_uid
+from fedask.common.ids import Uid
 
 MAX_COLUMNS = 4096
 BUSY_TIMEOUT_S = 10.0
@@ -68,16 +69,7 @@ class TableReader(FormatReader):
         with _opened(file) as db:
             for key, *values in self._rows(db, self._select):
                 name = f"{file.name} row {key!r:.40}"
-                try:
-                    if not isinstance(key, int):
-                        msg = f"is named by {key!r:.40}, not by an integer"
-                        raise BrokenSampleError(msg)  # noqa: TRY301  (one way out, below)
-                    uid, sample = self._sample(values)
-                except BrokenSampleError as err:
-                    yield Broken(name, str(err))
-                else:
-                    form = "text" if isinstance(sample, str) else form_of(sample)
-                    yield FoundSample(uid, (key, 0), form, key_of(key))
+                yield found_sample(name, (key, 0), self._decode, key, values)
 
     @override
     def read(
@@ -92,7 +84,7 @@ class TableReader(FormatReader):
                 if row is None:
                     msg = f"has no row {key}"
                     raise BrokenSampleError(msg)
-                yield self._sample(row[1:])
+                yield identified(self._sample(row[1:]))
 
     @property
     def _select(self) -> str:
@@ -113,23 +105,26 @@ class TableReader(FormatReader):
         except (sqlite3.Error, sqlite3.Warning) as err:
             raise _refused(err) from err
 
-    def _sample(self, values: Sequence[Any]) -> tuple[Uid, NDArray[Any] | str]:
+    def _decode(self, key: object, values: Sequence[Any]) -> tuple[Raw, int]:
+        if not isinstance(key, int):
+            msg = f"is named by {key!r:.40}, not by an integer"
+            raise BrokenSampleError(msg)
+        return self._sample(values), key_of(key)
+
+    def _sample(self, values: Sequence[Any]) -> Raw:
         if len(values) == 1 and isinstance(values[0], str):
-            text = checked_text(values[0], MAX_CHARACTERS)
-            return bytes_uid(text.encode()), text
+            return checked_text(values[0], MAX_CHARACTERS)
         wrong = [value for value in values if not isinstance(value, (int, float))]
         if wrong or not 0 < len(values) <= MAX_COLUMNS:
             what = type(wrong[0]).__name__ if wrong else f"{len(values)} columns"
             msg = f"holds {what}, not numbers or one text after the key"
             raise BrokenSampleError(msg)
         with np.errstate(over="ignore"):  # becomes infinity, and is refused
-            sample = np.array(values, dtype=np.float64).astype(np.float32)
-        check_finite(sample)
-        return content_uid(sample), sample
+            return np.array(values, dtype=np.float64).astype(np.float32)
 
 
 def _opened(file: File) -> "closing[sqlite3.Connection]":
-    """Open a database so that nothing in it can be written or started."""
+    """Open a database read-only, with nothing in it executable."""
     uri = f"{file.path.as_uri()}?mode=ro"
     try:
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
@@ -144,7 +139,7 @@ def _opened(file: File) -> "closing[sqlite3.Connection]":
 
 
 def _refused(err: Exception) -> Exception:
-    """Turn an error of SQLite into one of ours: the file's fault, or not."""
+    """Turn an error of SQLite into BrokenSampleError, or OSError if it may pass."""
     msg = f"does not answer the query: {err}"
     code = getattr(err, "sqlite_errorcode", 0) & 0xFF  # without its details
     return OSError(msg) if code in _PASSING else BrokenSampleError(msg)

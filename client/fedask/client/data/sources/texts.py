@@ -17,9 +17,12 @@ from fedask.client.data.sources.reader import (
     FileReader,
     FormatReader,
     FoundSample,
+    found_sample,
+    identified,
     key_of,
 )
 from fedask.client.data.sources.rows import (
+    Row,
     checked_text,
     column_of,
     csv_rows,
@@ -29,7 +32,7 @@ from fedask.client.data.sources.rows import (
     parse_json,
     read_at,
 )
-from fedask.common.ids import Uid, bytes_uid
+from fedask.common.ids import Uid
 
 # An array of texts takes four bytes for each character of the longest, for every text
 # of a batch: with 4096 samples, 128 MiB at this length.
@@ -62,16 +65,8 @@ class TextReader(FormatReader):
             jsonl = suffix_of(file.name) == ".jsonl"
             rows = json_rows(opened) if jsonl else csv_rows(opened, len(columns))
             for row in rows:
-                try:
-                    if row.cells is None:
-                        raise BrokenSampleError(row.reason)  # noqa: TRY301  (one way out, below)
-                    text = self._text(row.cells, columns)
-                    key = self._key(row.cells, columns)
-                except BrokenSampleError as err:
-                    yield Broken(f"{file.name} line {row.line}", str(err))
-                else:
-                    uid = bytes_uid(text.encode())
-                    yield FoundSample(uid, (row.start, row.length), "text", key)
+                name, place = f"{file.name} line {row.line}", (row.start, row.length)
+                yield found_sample(name, place, self._decode, row, columns)
 
     @override
     def read(
@@ -87,8 +82,7 @@ class TextReader(FormatReader):
                     cells = parse_json(data.decode("utf-8", "surrogateescape"))
                 else:
                     (cells,) = parse_csv(data) or [[]]
-                text = self._text(cells, columns)
-                yield bytes_uid(text.encode()), text
+                yield identified(self._text(cells, columns))
 
     def _check(self, columns: Sequence[str]) -> None:
         if columns and not self.column and len(columns) > 1:
@@ -101,8 +95,10 @@ class TextReader(FormatReader):
     def _text(self, cells: Sequence[Any], columns: Sequence[str]) -> str:
         return checked_text(_cell(cells, self.column, columns), MAX_CHARACTERS)
 
-    def _key(self, cells: Sequence[Any], columns: Sequence[str]) -> int:
-        return key_of(_cell(cells, self.id, columns)) if self.id else 0
+    def _decode(self, row: Row, columns: Sequence[str]) -> tuple[str, int]:
+        cells = row.checked()
+        text = self._text(cells, columns)
+        return text, key_of(_cell(cells, self.id, columns)) if self.id else 0
 
 
 def _cell(cells: Sequence[Any], name: str, columns: Sequence[str]) -> object:

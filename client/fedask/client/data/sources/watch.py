@@ -1,4 +1,4 @@
-"""Finds what has arrived at a device's data since the last look.
+"""Finds samples that have arrived since the last look at a device's data.
 
 Called by whoever feeds a ``Stream``: ``stream.take(uids, raw, now)`` for each batch.
 Never waits and never loops: when to look is the caller's business.
@@ -19,7 +19,7 @@ _ASKED = 10_000  # uids at a time
 
 
 class SourceWatch:
-    """Looks at data again and again.
+    """Opens data again and again, and tells what is new.
 
     Parameters
     ----------

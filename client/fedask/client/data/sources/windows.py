@@ -13,8 +13,8 @@ from fedask.client.base.regular_file import Broken, BrokenSampleError, File
 from fedask.client.data.sources.reader import (
     FormatReader,
     FoundSample,
-    check_finite,
-    form_of,
+    found_sample,
+    identified,
     key_of,
 )
 from fedask.client.data.sources.rows import (
@@ -27,7 +27,7 @@ from fedask.client.data.sources.rows import (
     read_at,
 )
 from fedask.common.errors import ConfigError
-from fedask.common.ids import Uid, content_uid
+from fedask.common.ids import Uid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +69,15 @@ class WindowReader(FormatReader):
             marks = [column_of(n, header) for n in (self.window, self.id) if n]
             rows = csv_rows(opened, len(header))
             for window in self._windows(rows, marks):
+                start = window[0].start
+                place = start, window[-1].start + window[-1].length - start
                 name = f"{file.name} line {window[0].line}"
-                try:
-                    yield self._found(window, numeric, marks)
-                except BrokenSampleError as err:
-                    yield Broken(name, str(err))
+                yield found_sample(name, place, self._decode, window, numeric, marks)
 
     def _windows(
         self, rows: Iterator[Row], marks: Sequence[int]
     ) -> Iterator[list[Row]]:
-        """Part the rows into windows."""
+        """Group the rows into windows."""
         if not self.window:
             yield from ([row] for row in rows)
             return
@@ -86,21 +85,15 @@ class WindowReader(FormatReader):
         for _, group in groups:
             yield _bounded(group)
 
-    def _found(
+    def _decode(
         self, window: list[Row], numeric: Sequence[int], marks: Sequence[int]
-    ) -> FoundSample:
-        start = window[0].start
-        length = window[-1].start + window[-1].length - start
-        broken = next((row.reason for row in window if row.cells is None), None)
-        if broken is not None:
-            raise BrokenSampleError(broken)
-        if length > MAX_ROW_BYTES:
+    ) -> tuple[NDArray[np.float32], int]:
+        rows = [row.checked() for row in window]
+        if window[-1].start + window[-1].length - window[0].start > MAX_ROW_BYTES:
             msg = f"is a window of more than {MAX_ROW_BYTES} bytes"
             raise BrokenSampleError(msg)
-        sample = self._sample([row.cells or [] for row in window], numeric)
-        cells = window[0].cells or []
-        key = key_of(cells[marks[-1]]) if marks else 0
-        return FoundSample(content_uid(sample), (start, length), form_of(sample), key)
+        key = key_of(rows[0][marks[-1]]) if marks else 0
+        return self._sample(rows, numeric), key
 
     def _numeric(self, header: Sequence[str]) -> list[int]:
         """Return the places of the numeric columns."""
@@ -123,7 +116,6 @@ class WindowReader(FormatReader):
             raise BrokenSampleError(msg) from err
         with np.errstate(over="ignore"):  # becomes infinity, and is refused
             sample = np.array(numbers, dtype=np.float32)
-        check_finite(sample)
         return sample if self.window else sample[0]
 
     @override
@@ -138,12 +130,11 @@ class WindowReader(FormatReader):
                 if not rows:
                     msg = "ends before"
                     raise BrokenSampleError(msg)
-                sample = self._sample(rows, numeric)
-                yield content_uid(sample), sample
+                yield identified(self._sample(rows, numeric))
 
 
 def _bounded(rows: Iterator[Row]) -> list[Row]:
-    """Return the rows of a window, but few more than it may have bytes."""
+    """Return the rows of a window, cut soon after its largest size."""
     window: list[Row] = []
     for row in rows:
         window.append(row)

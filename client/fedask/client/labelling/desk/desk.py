@@ -7,7 +7,7 @@ call is one transaction; what happens in it is the business of ``leasing``,
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
@@ -58,6 +58,8 @@ class Desk:
         Of the device.
     tokens
         Makes a new token.
+    write_lock
+        Entered around each transaction.
 
     Raises
     ------
@@ -73,10 +75,12 @@ class Desk:
         clock: Clock,
         settings: DeskSettings,
         tokens: Callable[[], str] = new_token,
+        write_lock: AbstractContextManager[object] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
+        self._write_lock = nullcontext() if write_lock is None else write_lock
         self._rule = AgreementRule.parse(settings.rule, settings.unsure)
         self._leases = LeaseTable(settings, self._rule, tokens)
 
@@ -105,8 +109,8 @@ class Desk:
         if not 0 <= limit <= MAX_HELD:
             msg = f"a lease of {limit} samples: must be 0 to {MAX_HELD}"
             raise ProtocolError(msg)
-        with self._open() as (book, now):
-            return self._leases.give(book, who, limit, now)
+        with self._open() as (rows, now):
+            return self._leases.give(rows, who, limit, now)
 
     def lacks(self, annotator: str, limit: int) -> bool:
         """Tell whether ``lease`` would give this annotator anything they do not hold.
@@ -114,9 +118,9 @@ class Desk:
         Gives and prolongs nothing, so that it may be asked again and again.
         """
         who = parse_annotator(annotator)
-        with self._open() as (book, _):
-            room = len(book.leased(annotator=who)) < limit
-            return room and bool(book.open_for(who, 1, self._rule.quorum))
+        with self._open() as (rows, _):
+            room = len(rows.leased(annotator=who)) < limit
+            return room and bool(rows.open_for(who, 1, self._rule.quorum))
 
     def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
         """Refuse whoever was not given this sample with this token, or may not see it.
@@ -131,9 +135,9 @@ class Desk:
             If the sample is not in the queue.
         """
         who = parse_annotator(annotator)
-        with self._open() as (book, now):
-            leased(book, who, uid, token)
-            check_right(book, uid, now)
+        with self._open() as (rows, now):
+            leased(rows, who, uid, token)
+            check_right(rows, uid, now)
 
     def check_right(self, uid: Uid) -> None:
         """Refuse what may not be shown, or not any more: to be asked at each look.
@@ -143,8 +147,8 @@ class Desk:
         RightEndedError
             If the right to use the sample has ended, or it was erased.
         """
-        with self._open() as (book, now):
-            check_right(book, uid, now)
+        with self._open() as (rows, now):
+            check_right(rows, uid, now)
 
     def submit(
         self,
@@ -183,21 +187,21 @@ class Desk:
         """
         who = parse_annotator(annotator)
         check_said(annotation, key, also, self._settings.classes)
-        with self._open() as (book, now):
-            if not book.given(who, key):
-                sheet = leased(book, who, uid, token)
+        with self._open() as (rows, now):
+            if not rows.given(who, key):
+                sample = leased(rows, who, uid, token)
                 near = self._store.near(uid) if also else []
-                sheets = [sheet, *shared_with(book, uid, also, near)]
-                for each in sheets:
-                    check_right(book, each.item.uid, now)
-                for each in sheets:
+                samples = [sample, *shared_with(rows, uid, also, near)]
+                for each in samples:
+                    check_right(rows, each.item.uid, now)
+                for each in samples:
                     fresh = annotation_on(each, who, annotation, key, now)
-                    if each is not sheet:
+                    if each is not sample:
                         fresh = shared(fresh)
-                    book.write(each.with_annotation(fresh, now).settled(self._rule))
+                    rows.write(each.with_annotation(fresh, now).settled(self._rule))
                 event = _EVENTS.get(annotation, Event.LABELLED)
-                book.record(event, [each.item.uid for each in sheets], now, who)
-            return receipt(book.given(who, key), uid)
+                rows.record(event, [each.item.uid for each in samples], now, who)
+            return receipt(rows.given(who, key), uid)
 
     def take(self, annotations: Sequence[Annotation]) -> list[Taken]:
         """Keep annotations that people gave elsewhere, without a lease.
@@ -227,9 +231,9 @@ class Desk:
             ``taking.check_annotation``.
         """
         self.check(annotations)
-        with self._open() as (book, now):
+        with self._open() as (rows, now):
             taken = [
-                take(book, self._rule, annotation, now) for annotation in annotations
+                take(rows, self._rule, annotation, now) for annotation in annotations
             ]
             acts: dict[tuple[Event, Annotator], list[Uid]] = {}
             for annotation, became in zip(annotations, taken, strict=True):
@@ -239,7 +243,7 @@ class Desk:
                         annotation.uid
                     )
             for (event, who), uids in acts.items():
-                book.record(event, uids, now, who)
+                rows.record(event, uids, now, who)
             return taken
 
     def take_back(self, annotations: Sequence[Annotation]) -> list[Annotation]:
@@ -254,23 +258,23 @@ class Desk:
             Those that were taken back.
         """
         gone: list[Annotation] = []
-        with self._open() as (book, now):
+        with self._open() as (rows, now):
             for annotation in annotations:
-                given = book.given(annotation.annotator, annotation.key)
+                given = rows.given(annotation.annotator, annotation.key)
                 if all(each.undone is not None for each in given):
                     continue  # taken back, replaced or erased in the meantime
-                sheet = book.sheet(annotation.uid)
-                if sheet.item.state is ItemState.TRAINED:
+                sample = rows.read(annotation.uid)
+                if sample.item.state is ItemState.TRAINED:
                     continue
-                sheet = sheet.without(annotation, now).settled(self._rule)
-                may_wait = book.may_show(annotation.uid, now)
-                book.write(sheet if may_wait else sheet.withdrawn())
+                sample = sample.without(annotation, now).settled(self._rule)
+                may_wait = rows.may_show(annotation.uid, now)
+                rows.write(sample if may_wait else sample.withdrawn())
                 gone.append(annotation)
             for who in sorted({annotation.annotator for annotation in gone}):
                 uids = [
                     annotation.uid for annotation in gone if annotation.annotator == who
                 ]
-                book.record(Event.UNDONE, uids, now, who)
+                rows.record(Event.UNDONE, uids, now, who)
         return gone
 
     def check(self, annotations: Iterable[Annotation]) -> None:
@@ -308,14 +312,14 @@ class Desk:
             If the key is not that of the last answer.
         """
         who = parse_annotator(annotator)
-        with self._open() as (book, now):
-            return undo(book, self._leases, self._rule, who, key, now)
+        with self._open() as (rows, now):
+            return undo(rows, self._leases, self._rule, who, key, now)
 
     def release(self, annotator: str) -> None:
         """Give back all that an annotator holds; answers on their way are taken."""
         who = parse_annotator(annotator)
-        with self._open() as (book, now):
-            self._leases.end(book, who, now)
+        with self._open() as (rows, now):
+            self._leases.end(rows, who, now)
 
     def progress(self, annotator: str | None = None) -> LabellingProgress:
         """Count states, classes and annotations.
@@ -344,8 +348,8 @@ class Desk:
             Who asks: they see their own, and not which were controls. None: the site.
         """
         if annotator is None:
-            return self._store.annotations(limit, None)
-        mine = self._store.annotations(limit, parse_annotator(annotator))
+            return self._store.newest(limit, None)
+        mine = self._store.newest(limit, parse_annotator(annotator))
         return [replace(annotation, control=False) for annotation in mine]
 
     def near(self, uid: Uid) -> list[Uid]:
@@ -358,6 +362,6 @@ class Desk:
     def _open(self) -> Iterator[tuple[SampleTransaction, datetime]]:
         """Begin a transaction in which no lease is over or too long."""
         now = self._clock.now()
-        with self._store.book() as book:
-            self._leases.tidy(book, now)
-            yield book, now
+        with self._write_lock, self._store.transaction() as rows:
+            self._leases.tidy(rows, now)
+            yield rows, now

@@ -38,7 +38,7 @@ def new_token() -> str:
 
 
 class LeaseTable:
-    """Gives samples out and takes them back, within an open book.
+    """Gives samples out and takes them back, within an open transaction.
 
     Parameters
     ----------
@@ -58,115 +58,115 @@ class LeaseTable:
         self._controls = settings.controls
         self._tokens = tokens
 
-    def tidy(self, book: SampleTransaction, now: datetime) -> None:
+    def tidy(self, rows: SampleTransaction, now: datetime) -> None:
         """End every lease that is over, and shorten those that are too long.
 
         What may not be shown any more is on no screen, and waits no longer.
         """
         latest = now + self._length
-        gone = book.lapsed(now)
+        gone = rows.lapsed(now)
         for uid in gone:
-            book.write(book.sheet(uid).withdrawn())
+            rows.write(rows.read(uid).withdrawn())
         if gone:
-            book.record(Event.EXPIRED, gone, now)
-        for uid in book.leased(outside=(now, latest)):
-            sheet = book.sheet(uid)
-            for hold in sheet.holds:
-                if hold.until is not None and hold.until < now:
-                    sheet = sheet.with_hold(replace(hold, until=None))
-                elif hold.until is not None and hold.until > latest:
-                    sheet = sheet.with_hold(replace(hold, until=latest))
-            book.write(sheet.settled(self._rule))
+            rows.record(Event.EXPIRED, gone, now)
+        for uid in rows.leased(outside=(now, latest)):
+            sample = rows.read(uid)
+            for lease in sample.leases:
+                if lease.until is not None and lease.until < now:
+                    sample = sample.with_lease(replace(lease, until=None))
+                elif lease.until is not None and lease.until > latest:
+                    sample = sample.with_lease(replace(lease, until=latest))
+            rows.write(sample.settled(self._rule))
 
     def give(
-        self, book: SampleTransaction, who: Annotator, limit: int, now: datetime
+        self, rows: SampleTransaction, who: Annotator, limit: int, now: datetime
     ) -> list[Lease]:
         """Let what they hold run for a full length, and give more up to a limit."""
-        held = [book.sheet(uid) for uid in book.leased(annotator=who)]
-        given = [self._renew(book, who, sheet, now) for sheet in held]
-        fresh = self._new(book, who, limit - len(held), now)
+        held = [rows.read(uid) for uid in rows.leased(annotator=who)]
+        given = [self._renew(rows, who, sample, now) for sample in held]
+        fresh = self._new(rows, who, limit - len(held), now)
         if fresh:
-            book.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
+            rows.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
         return given + fresh
 
-    def end(self, book: SampleTransaction, who: Annotator, now: datetime) -> None:
+    def end(self, rows: SampleTransaction, who: Annotator, now: datetime) -> None:
         """Take back all that an annotator holds."""
-        held = book.leased(annotator=who)
+        held = rows.leased(annotator=who)
         if held:
-            book.record(Event.RELEASED, held, now, who)
+            rows.record(Event.RELEASED, held, now, who)
         for uid in held:
-            sheet = book.sheet(uid)
-            for hold in sheet.holds:
-                if hold.annotator == who:
-                    sheet = sheet.with_hold(replace(hold, until=None))
-            book.write(sheet.settled(self._rule))
+            sample = rows.read(uid)
+            for lease in sample.leases:
+                if lease.annotator == who:
+                    sample = sample.with_lease(replace(lease, until=None))
+            rows.write(sample.settled(self._rule))
 
     def again(
-        self, sheet: SampleRecord, who: Annotator, now: datetime, *, control: bool
+        self, sample: SampleRecord, who: Annotator, now: datetime, *, control: bool
     ) -> SampleRecord:
-        """Return the sheet with a lease to somebody who may have had one before.
+        """Return the sample with a lease to somebody who may have had one before.
 
         Parameters
         ----------
         control
             Whether it is given as a control.
         """
-        old = sheet.hold_of(who)
+        old = sample.lease_of(who)
         token = self._tokens() if old is None else old.token
         until = now + self._length
-        return sheet.with_hold(
+        return sample.with_lease(
             LeaseRecord(annotator=who, token=token, until=until, control=control)
         )
 
     def _new(
-        self, book: SampleTransaction, who: Annotator, count: int, now: datetime
+        self, rows: SampleTransaction, who: Annotator, count: int, now: datetime
     ) -> list[Lease]:
         """Give out samples they do not hold, some of them controls."""
         given: list[Lease] = []
-        waiting = book.open_for(who, max(0, count), self._rule.quorum)
+        waiting = rows.open_for(who, max(0, count), self._rule.quorum)
         while waiting and len(given) < count:  # no control without a question beside it
             token = self._tokens()
             uid = None
             if unit_hash("control", token) < self._controls:
                 start = Uid(f"{stable_seed('start', token):016x}")
-                uid = book.control_for(who, start, now)
+                uid = rows.control_for(who, start, now)
             control = uid is not None
-            sheet = book.sheet(waiting.pop(0) if uid is None else uid)
-            old = sheet.hold_of(who)
-            hold = LeaseRecord(
+            sample = rows.read(waiting.pop(0) if uid is None else uid)
+            old = sample.lease_of(who)
+            lease = LeaseRecord(
                 annotator=who,
                 token=token if old is None else old.token,
                 until=now,
                 control=control,
             )
-            given.append(self._renew(book, who, sheet.with_hold(hold), now))
+            given.append(self._renew(rows, who, sample.with_lease(lease), now))
         return given
 
     def _renew(
         self,
-        book: SampleTransaction,
+        rows: SampleTransaction,
         who: Annotator,
-        sheet: SampleRecord,
+        sample: SampleRecord,
         now: datetime,
     ) -> Lease:
         """Let a lease run for a full length."""
         until = now + self._length
-        (hold,) = [h for h in sheet.holds if h.annotator == who]
-        sheet = sheet.with_hold(replace(hold, until=until)).settled(self._rule)
-        book.write(sheet)
+        (lease,) = [h for h in sample.leases if h.annotator == who]
+        sample = sample.with_lease(replace(lease, until=until)).settled(self._rule)
+        rows.write(sample)
         return Lease(
-            uid=sheet.item.uid,
-            token=hold.token,
+            uid=sample.item.uid,
+            token=lease.token,
             until=until,
-            cycle=sheet.item.cycle,
-            origin=sheet.item.origin,
+            cycle=sample.item.cycle,
+            origin=sample.item.origin,
         )
 
 
 def leased(
-    book: SampleTransaction, who: Annotator, uid: Uid, token: str
+    rows: SampleTransaction, who: Annotator, uid: Uid, token: str
 ) -> SampleRecord:
-    """Return the sheet of a sample, if the token is of its lease to them.
+    """Return the record of a sample, if the token is of its lease to them.
 
     Raises
     ------
@@ -175,9 +175,9 @@ def leased(
     UnknownSampleError
         If the sample is not in the queue.
     """
-    sheet = book.sheet(uid)
-    hold = sheet.hold_of(who)
-    if hold is None or not hmac.compare_digest(hold.token.encode(), token.encode()):
+    sample = rows.read(uid)
+    lease = sample.lease_of(who)
+    if lease is None or not hmac.compare_digest(lease.token.encode(), token.encode()):
         msg = f"sample {uid} was not leased to {who} with this token: lease it again"
         raise LeaseError(msg)
-    return sheet
+    return sample

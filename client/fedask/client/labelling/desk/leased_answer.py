@@ -1,7 +1,7 @@
 """Annotations under a lease: what a person says of a sample they were given.
 
-Called by the desk, within an open book. Annotations without a lease are the business of
-``taking``; what an annotation does to a sample is for ``sheet`` to say.
+Called by the desk, within an open transaction. Annotations without a lease are taken by
+``unleased_answer``; what an annotation does to a sample is decided in ``SampleRecord``.
 """
 
 from collections.abc import Sequence
@@ -51,9 +51,9 @@ def check_said(said: Said, key: str, also: Sequence[Uid], classes: int) -> None:
 
 
 def shared_with(
-    book: SampleTransaction, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
+    rows: SampleTransaction, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
 ) -> list[SampleRecord]:
-    """Return the sheets of near-duplicates that an annotation is for, too.
+    """Return the records of near-duplicates that an annotation is for, too.
 
     Raises
     ------
@@ -64,10 +64,10 @@ def shared_with(
     if wrong:
         msg = f"sample {wrong[0]:.40} is no near-duplicate of {uid} that waits"
         raise NotNearError(msg)
-    return [book.sheet(other) for other in sorted(set(also))]
+    return [rows.read(other) for other in sorted(set(also))]
 
 
-def check_right(book: SampleTransaction, uid: Uid, now: datetime) -> None:
+def check_right(rows: SampleTransaction, uid: Uid, now: datetime) -> None:
     """Refuse an annotation on what may not be used any more: it could not be either.
 
     Raises
@@ -75,25 +75,25 @@ def check_right(book: SampleTransaction, uid: Uid, now: datetime) -> None:
     RightEndedError
         Naming the sample.
     """
-    if not book.may_show(uid, now):
+    if not rows.may_show(uid, now):
         msg = f"sample {uid} may not be used any more: its right to be has ended"
         raise RightEndedError(msg)
 
 
 def annotation_on(
-    sheet: SampleRecord, who: Annotator, said: Said, key: str, now: datetime
+    sample: SampleRecord, who: Annotator, said: Said, key: str, now: datetime
 ) -> Annotation:
     """Write down what somebody says of a sample that they were given."""
-    hold = sheet.hold_of(who)
+    lease = sample.lease_of(who)
     return Annotation(
-        uid=sheet.item.uid,
+        uid=sample.item.uid,
         annotator=who,
         kind=Kind.LABEL if isinstance(said, Label) else said,
         label=said.index if isinstance(said, Label) else None,
         at=now,
         key=key,
-        token="" if hold is None else hold.token,
-        control=hold is not None and hold.control,
+        token="" if lease is None else lease.token,
+        control=lease is not None and lease.control,
     )
 
 

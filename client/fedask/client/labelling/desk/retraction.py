@@ -1,4 +1,4 @@
-"""Taking an answer back. Called by the desk, within an open book."""
+"""Taking an answer back. Called by the desk, within an open transaction."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from fedask.common.ids import Annotator, Uid
 
 
 def undo(
-    book: SampleTransaction,
+    rows: SampleTransaction,
     leases: LeaseTable,
     rule: AgreementRule,
     who: Annotator,
@@ -28,30 +28,32 @@ def undo(
     NotLastError
         If the key is not that of the last answer.
     """
-    last = book.given(who, None)
+    last = rows.given(who, None)
     if key is not None and (not last or last[0].key != key):
-        return _taken_back(book, who, key)
+        return _taken_back(rows, who, key)
     for annotation in last:
-        sheet = book.sheet(annotation.uid)
-        if annotation.control or sheet.item.state is not ItemState.TRAINED:
-            sheet = sheet.without(annotation, now)
-        if book.may_show(annotation.uid, now):
-            sheet = leases.again(sheet, who, now, control=annotation.control)
-            sheet = sheet.settled(rule)
+        sample = rows.read(annotation.uid)
+        if annotation.control or sample.item.state is not ItemState.TRAINED:
+            sample = sample.without(annotation, now)
+        if rows.may_show(annotation.uid, now):
+            sample = leases.again(sample, who, now, control=annotation.control)
+            sample = sample.settled(rule)
         else:  # taken back, but not to be seen again
-            sheet = sheet.settled(rule).withdrawn()
-        book.write(sheet)
+            sample = sample.settled(rule).withdrawn()
+        rows.write(sample)
     if last:
-        book.record(Event.UNDONE, [v.uid for v in last], now, who)
+        rows.record(Event.UNDONE, [v.uid for v in last], now, who)
     return last[0].uid if last else None
 
 
-def _taken_back(book: SampleTransaction, who: Annotator, key: str) -> Uid:
+def _taken_back(rows: SampleTransaction, who: Annotator, key: str) -> Uid:
     """Return the sample whose answer under a key is taken back, or about to be."""
-    given = book.given(who, key)
+    given = rows.given(who, key)
     if given:
-        hold = book.sheet(given[0].uid).hold_of(who)
-        if given[0].undone is not None or (hold is not None and hold.until is not None):
+        lease = rows.read(given[0].uid).lease_of(who)
+        if given[0].undone is not None or (
+            lease is not None and lease.until is not None
+        ):
             return given[0].uid
     msg = "the answer under this key is not the last one: only that can be taken back"
     raise NotLastError(msg)

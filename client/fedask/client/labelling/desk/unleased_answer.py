@@ -1,7 +1,7 @@
 """Annotations that come without a lease: from another tool, a file, the site itself.
 
-Called by the desk, within an open book. What comes in is untrusted; what it does to a
-sample is for ``sheet`` to say, as for any other annotation.
+Called by the desk, within an open transaction. What comes in is untrusted; what it does
+to a sample is decided in ``SampleRecord``, as for any other annotation.
 """
 
 from datetime import datetime, timedelta
@@ -93,32 +93,32 @@ def _check_time(at: datetime, now: datetime) -> None:
 
 
 def take(
-    book: SampleTransaction, rule: AgreementRule, annotation: Annotation, now: datetime
+    rows: SampleTransaction, rule: AgreementRule, annotation: Annotation, now: datetime
 ) -> Taken:
     """Keep an annotation that ``check_annotation`` let through, if it is to be kept."""
-    known = book.given(annotation.annotator, annotation.key)
+    known = rows.given(annotation.annotator, annotation.key)
     if any(each.uid == annotation.uid for each in known):
         return Taken.KNOWN
     try:
-        sheet = book.sheet(annotation.uid)
+        sample = rows.read(annotation.uid)
     except UnknownSampleError:
         return Taken.UNKNOWN
-    if not book.may_show(annotation.uid, now):
+    if not rows.may_show(annotation.uid, now):
         return Taken.BARRED
-    taken = _judged(sheet, annotation)
+    taken = _judged(sample, annotation)
     if taken is Taken.KEPT:
-        book.write(sheet.with_annotation(annotation, now).settled(rule))
+        rows.write(sample.with_annotation(annotation, now).settled(rule))
     return taken
 
 
-def _judged(sheet: SampleRecord, annotation: Annotation) -> Taken:
+def _judged(sample: SampleRecord, annotation: Annotation) -> Taken:
     """Say what is to become of an annotation whose key is new.
 
     An act that came in another way, under another key, is known by its moment: the same
     annotator said the same of the same sample. One without a time is never newer than
     one with.
     """
-    mine = [v for v in sheet.annotations if v.annotator == annotation.annotator]
+    mine = [v for v in sample.annotations if v.annotator == annotation.annotator]
     for other in mine:
         same = (other.kind, other.label, other.at) == (
             annotation.kind,

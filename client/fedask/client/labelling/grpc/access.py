@@ -1,4 +1,4 @@
-"""Who calls, and under whose name they may work. Called by the gate, for every call.
+"""Who calls, and under whose name they may work. Called for every call.
 
 Beyond this machine a caller is who their certificate names, by the site's list. On
 this machine it is whoever can open the socket or read the token file; such an app says
@@ -38,13 +38,13 @@ class Caller:
     annotator: Annotator | None
     allowed: frozenset[Annotator]
 
-    def name(self, said: str) -> Annotator:
+    def resolve(self, name: str) -> Annotator:
         """Return who works.
 
         Parameters
         ----------
-        said
-            The name in the request.
+        name
+            Of the annotator, in the request.
 
         Raises
         ------
@@ -54,11 +54,11 @@ class Caller:
             If it is another's, or not on the list.
         """
         if self.annotator is not None:
-            if said not in {"", self.annotator}:
+            if name not in {"", self.annotator}:
                 raise ForbiddenError
             return self.annotator
         try:
-            who = parse_annotator(said)
+            who = parse_annotator(name)
         except ProtocolError as err:
             raise MalformedError from err
         if self.allowed and who not in self.allowed:
@@ -107,8 +107,8 @@ class Access:
         if self._token is not None:
             brought = [value for key, value in metadata if key == _TOKEN_KEY]
             one = brought[0] if len(brought) == 1 else b""
-            given = one.encode() if isinstance(one, str) else one
-            if not hmac.compare_digest(given, self._token):
+            sent = one.encode() if isinstance(one, str) else one
+            if not hmac.compare_digest(sent, self._token):
                 raise UnauthenticatedError
         return Caller(annotator=None, allowed=self._allowed)
 

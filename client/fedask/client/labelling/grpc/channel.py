@@ -43,16 +43,18 @@ class ClientTls:
     authority: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """An open connection, and what to send along with every call."""
-
-    channel: grpc.Channel
-    metadata: tuple[tuple[str, str], ...]
+_Metadata = tuple[tuple[str, str], ...]
 
 
-def connect(address: str, token: Path | None, tls: ClientTls | None) -> Line:
+def connect(
+    address: str, token: Path | None, tls: ClientTls | None
+) -> tuple[grpc.Channel, _Metadata]:
     """Open a connection; nothing is sent yet.
+
+    Returns
+    -------
+    tuple
+        The channel, and the metadata to send along with every call.
 
     Raises
     ------
@@ -65,14 +67,12 @@ def connect(address: str, token: Path | None, tls: ClientTls | None) -> Line:
         if token is not None or place.path is not None:
             msg = f"{address}: certificates are for ports, and go without a token"
             raise ConfigError(msg)
-        channel = grpc.secure_channel(place.target, _credentials(tls), _OPTIONS)
-        return Line(channel=channel, metadata=())
+        return grpc.secure_channel(place.target, _credentials(tls), _OPTIONS), ()
     if not place.is_local:
         msg = f"{address} is beyond this machine: that needs certificates (tls)"
         raise ConfigError(msg)
     metadata = () if token is None else (token_metadata(read_token(token)),)
-    channel = grpc.insecure_channel(place.target, _OPTIONS)
-    return Line(channel=channel, metadata=metadata)
+    return grpc.insecure_channel(place.target, _OPTIONS), metadata
 
 
 def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:

@@ -1,7 +1,7 @@
 """What an app says to the labelling service of a device, in Python.
 
 Called by apps. Keeps no answers: what is acknowledged is on the device's disk, and
-what is not may be said again with the same key.
+what is not may be sent again with the same key.
 """
 
 import secrets
@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from fedask.client.labelling.grpc import client_records as words
+from fedask.client.labelling.grpc import client_records as records
 from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.channel import ClientTls, connect
 from fedask.client.labelling.grpc.client_records import Description, Leased, Statistics
@@ -65,14 +65,16 @@ class LabellingClient:
     ConfigError
         If the address or a file cannot be used.
     FedaskError
-        From every method: the error of the table in ``faults``, with its sentence. If
+        From every method: the error of the ``error_table``, with its sentence. If
         the service is not there until the time is over, an UnavailableError.
 
     Examples
     --------
-    >>> with LabellingClient("unix:/run/fedask/desk", "ann") as client:
-    ...     for sample in client.tasks(window=3, content=True):
-    ...         client.label(sample, ask_person(sample.parts))
+    With a service running, and ``ask_person`` an app's own::
+
+        with LabellingClient("unix:/run/fedask/desk", "ann") as client:
+            for sample in client.tasks(window=3, content=True):
+                client.label(sample, ask_person(sample.parts))
     """
 
     def __init__(
@@ -85,8 +87,7 @@ class LabellingClient:
         timeout_s: float = 30.0,
         pause: Callable[[float], None] = sleep,
     ) -> None:
-        line = connect(address, token, tls)
-        self._channel, self._metadata = line.channel, line.metadata
+        self._channel, self._metadata = connect(address, token, tls)
         self._annotator = annotator
         self._timeout_s = timeout_s
         self._pause = pause
@@ -112,7 +113,7 @@ class LabellingClient:
         """Return what is asked here."""
         request = pb.DescribeRequest(annotator=self._annotator)
         answer = self._call("Describe", request, pb.DescribeResponse)
-        self._description = words.description(answer)
+        self._description = records.description(answer)
         return self._description
 
     def lease(self, limit: int, *, content: bool = False) -> list[Leased]:
@@ -129,7 +130,7 @@ class LabellingClient:
             annotator=self._annotator, limit=limit, content=content
         )
         answer = self._call("Lease", request, pb.LeaseResponse)
-        return [words.leased(each) for each in answer.leases]
+        return [records.leased(each) for each in answer.leases]
 
     def tasks(
         self, window: int, *, content: bool = False, for_s: float | None = None
@@ -149,12 +150,12 @@ class LabellingClient:
             annotator=self._annotator, window=window, content=content
         )
         ends = inf if for_s is None else monotonic() + for_s
-        patience = RetryPolicy(self._timeout_s, self._pause)
+        retry = RetryPolicy(self._timeout_s, self._pause)
         again = False
         while (left := min(_STREAM_S, ends - monotonic())) > _SHORTEST_S:
             known = set(self._out) if again else set()
             try:
-                for sample in self._stream(request, left, patience):
+                for sample in self._stream(request, left, retry):
                     if sample.uid in known:  # a new stream begins with what is held
                         known.discard(sample.uid)
                         continue
@@ -164,21 +165,21 @@ class LabellingClient:
                 if isinstance(failure(err), ReleasedError):
                     return
                 if status_of(err) is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                    patience.wait(err)
+                    retry.wait(err)
             again = True
 
     def _stream(
-        self, request: pb.TasksRequest, left_s: float, patience: RetryPolicy
+        self, request: pb.TasksRequest, left_s: float, retry: RetryPolicy
     ) -> Iterator[Leased]:
         """Open one stream and read it to its end."""
         call = self._channel.unary_stream(_method("Tasks"), serialise, _raw)
         events = call(request, timeout=left_s, metadata=self._metadata)
         try:
             for raw in events:
-                patience.renew()
+                retry.renew()
                 event = conversion.parse(pb.TasksResponse, raw)
                 if event.HasField("lease"):
-                    yield words.leased(event.lease)
+                    yield records.leased(event.lease)
         finally:
             events.cancel()  # where the caller stopped in the middle
 
@@ -193,7 +194,7 @@ class LabellingClient:
         request = pb.ShowRequest(
             annotator=self._annotator, uid=sample.uid, token=sample.token, near=near
         )
-        return words.parts(self._call("Show", request, pb.ShowResponse).parts)
+        return records.parts(self._call("Show", request, pb.ShowResponse).parts)
 
     def label(
         self,
@@ -259,7 +260,7 @@ class LabellingClient:
         """Return how far the labelling is."""
         request = pb.StatisticsRequest(annotator=self._annotator)
         answer = self._call("Statistics", request, pb.StatisticsResponse)
-        return words.statistics(answer)
+        return records.statistics(answer)
 
     def is_serving(self) -> bool:
         """Return whether the service takes calls; never raises for one that is away."""
@@ -282,16 +283,16 @@ class LabellingClient:
         self,
         sample: Leased,
         key: str | None,
-        **said: Any,  # noqa: ANN401  (fields of the message)
+        **annotation: Any,  # noqa: ANN401  (fields of the message)
     ) -> Receipt:
         request = pb.SubmitRequest(
             annotator=self._annotator,
             uid=sample.uid,
             token=sample.token,
             key=secrets.token_urlsafe(_KEY_BYTES) if key is None else key,
-            **said,
+            **annotation,
         )
-        receipt = words.receipt(self._call("Submit", request, pb.SubmitResponse))
+        receipt = records.receipt(self._call("Submit", request, pb.SubmitResponse))
         self._out.difference_update({receipt.uid, *receipt.shared})
         return receipt
 
@@ -300,14 +301,14 @@ class LabellingClient:
     ) -> _T:
         """Call until there is an answer, it is refused, or the time is over."""
         call = self._channel.unary_unary(_method(method), serialise, _raw)
-        patience = RetryPolicy(self._timeout_s, self._pause)
+        retry = RetryPolicy(self._timeout_s, self._pause)
         while True:
             try:
-                raw = call(request, timeout=patience.left(), metadata=self._metadata)
+                raw = call(request, timeout=retry.left(), metadata=self._metadata)
             except grpc.RpcError as err:
                 if not repeat:
                     raise failure(err) from err
-                patience.wait(err)
+                retry.wait(err)
             else:
                 return conversion.parse(kind, raw)
 

@@ -1,4 +1,4 @@
-"""What an app knows of the labelling service: the words of the client.
+"""What an app knows of the labelling service: the records of the client.
 
 Returned by ``client.LabellingClient``.
 """

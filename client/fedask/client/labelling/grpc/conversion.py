@@ -1,7 +1,7 @@
-"""Between the messages of ``fedask.labelling.v1`` and the words of the desk.
+"""Between the messages of ``fedask.labelling.v1`` and the records of the desk.
 
-Called by the gate, the front and the client. What comes in is of at most the size that
-the transport let through; what does not fit the message exactly is refused.
+Called by the RPC adapter, the servicer and the client. What comes in is of at most the
+size that the transport let through; what does not fit the message exactly is refused.
 """
 
 from collections.abc import Iterable
@@ -113,8 +113,8 @@ def to_parts(parts: Iterable[Part]) -> list[pb.Part]:
     ]
 
 
-def said(request: pb.SubmitRequest, classes: int) -> Said:
-    """Read what an annotator says.
+def from_submit(request: pb.SubmitRequest, classes: int) -> Said:
+    """Read the annotation in a request.
 
     Raises
     ------

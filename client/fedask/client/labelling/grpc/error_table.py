@@ -1,14 +1,14 @@
 """What a caller is told when something fails: one frozen table, and nothing besides.
 
-Called by the gate for every error that leaves a handler. The caller gets a status, a
-fixed sentence and a reason; the error itself goes to the log, and of it only what
-cannot hold a name, a label, a key or content.
+Called by the RPC adapter for every error that leaves a handler. The caller gets a
+status, a fixed sentence and a reason; the error itself goes to the log, and of it only
+what cannot hold a name, a label, a key or content.
 """
 
 import logging
 import sqlite3
 import traceback
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 
@@ -82,8 +82,7 @@ class BusyStoreError(StoreError):
     """Others kept the store locked for too long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRow:
+class ErrorRow(NamedTuple):
     """What is said about one class of errors.
 
     Parameters
@@ -101,111 +100,107 @@ class ErrorRow:
     message: str
 
 
-def _fault(status: grpc.StatusCode, reason: str, message: str) -> ErrorRow:
-    return ErrorRow(status=status, reason=reason, message=message)
-
-
 _S = grpc.StatusCode
 # The first class that an error is of counts: children stand before their parents.
 ERROR_TABLE: dict[type[FedaskError], ErrorRow] = {
-    NoDeadlineError: _fault(
+    NoDeadlineError: ErrorRow(
         _S.INVALID_ARGUMENT, "no-deadline", "every call needs a deadline: set a timeout"
     ),
-    MalformedError: _fault(
+    MalformedError: ErrorRow(
         _S.INVALID_ARGUMENT,
         "malformed",
         "the message is not what fedask.labelling.v1 says: see labelling.proto",
     ),
-    UnauthenticatedError: _fault(
+    UnauthenticatedError: ErrorRow(
         _S.UNAUTHENTICATED,
         "unauthenticated",
         "the call needs the token of this device: see the service's token file",
     ),
-    ForbiddenError: _fault(
+    ForbiddenError: ErrorRow(
         _S.PERMISSION_DENIED,
         "forbidden",
         "this caller may not work here under this name: ask the site",
     ),
-    LeaseError: _fault(
+    LeaseError: ErrorRow(
         _S.FAILED_PRECONDITION,
         "lease",
         "the token is not of this annotator's lease of the sample: lease it again",
     ),
-    KeyReusedError: _fault(
+    KeyReusedError: ErrorRow(
         _S.ALREADY_EXISTS,
         "key-reused",
         "the key was used for another sample: every answer needs its own",
     ),
-    NotNearError: _fault(
+    NotNearError: ErrorRow(
         _S.FAILED_PRECONDITION,
         "not-near",
         "one of the samples is no near-duplicate that waits: answer it by itself",
     ),
-    NotLastError: _fault(
+    NotLastError: ErrorRow(
         _S.FAILED_PRECONDITION,
         "not-last",
         "only the annotator's last answer can be taken back",
     ),
-    RightEndedError: _fault(
+    RightEndedError: ErrorRow(
         _S.FAILED_PRECONDITION,
         "right-ended",
         "the right to use the sample has ended: lease another one",
     ),
-    UnknownSampleError: _fault(
+    UnknownSampleError: ErrorRow(
         _S.NOT_FOUND, "unknown-sample", "the sample is not in the queue"
     ),
-    DataError: _fault(
+    DataError: ErrorRow(
         _S.NOT_FOUND,
         "content-gone",
         "the sample is not in the data of the device any more, or cannot be read",
     ),
-    UnknownServiceError: _fault(
+    UnknownServiceError: ErrorRow(
         _S.NOT_FOUND, "unknown-service", "there is no service of this name here"
     ),
-    MessageTooLargeError: _fault(
+    MessageTooLargeError: ErrorRow(
         _S.RESOURCE_EXHAUSTED,
         "too-large",
         "the sample does not fit into a message: show it in another way, or skip it",
     ),
-    CrowdedError: _fault(
+    CrowdedError: ErrorRow(
         _S.RESOURCE_EXHAUSTED,
         "crowded",
         "too many streams are open: close one, or try again later",
     ),
-    ReplacedError: _fault(
+    ReplacedError: ErrorRow(
         _S.ABORTED, "replaced", "the same annotator opened a newer stream"
     ),
-    ReleasedError: _fault(
+    ReleasedError: ErrorRow(
         _S.ABORTED,
         "released",
         "the annotator gave everything back: open a stream when they go on",
     ),
-    IdleError: _fault(
+    IdleError: ErrorRow(
         _S.ABORTED,
         "idle",
         "nobody answered for the length of a lease: open a stream when someone is back",
     ),
-    StoppingError: _fault(
+    StoppingError: ErrorRow(
         _S.UNAVAILABLE, "stopping", "the service is stopping: try again soon"
     ),
-    BusyStoreError: _fault(
+    BusyStoreError: ErrorRow(
         _S.UNAVAILABLE, "busy", "the store is busy: try again, with the same key"
     ),
-    UnavailableError: _fault(
+    UnavailableError: ErrorRow(
         _S.UNAVAILABLE, "unavailable", "something is not there now: try again soon"
     ),
-    PrivacyError: _fault(
+    PrivacyError: ErrorRow(
         _S.PERMISSION_DENIED, "privacy", "refused to protect the data"
     ),
-    ProtocolError: _fault(
+    ProtocolError: ErrorRow(
         _S.INVALID_ARGUMENT, "refused", "the desk refuses this: see the documentation"
     ),
-    StoreError: _fault(
+    StoreError: ErrorRow(
         _S.INTERNAL,
         "store",
         "the device's disk refused; nothing was changed: see the service's log",
     ),
-    FedaskError: _fault(
+    FedaskError: ErrorRow(
         _S.INTERNAL, "internal", "the service failed: see the service's log"
     ),
 }
@@ -218,7 +213,7 @@ def error_row_of(err: Exception) -> ErrorRow:
     if type(err) is StoreError and _is_busy(err.__cause__):
         return ERROR_TABLE[BusyStoreError]
     return next(
-        (f for kind, f in ERROR_TABLE.items() if isinstance(err, kind)), UNKNOWN
+        (row for kind, row in ERROR_TABLE.items() if isinstance(err, kind)), UNKNOWN
     )
 
 
@@ -230,27 +225,27 @@ def note(method: str, err: Exception) -> ErrorRow:
     method
         Of the service, for the log.
     """
-    fault = error_row_of(err)
-    extra = {"method": method, "reason": fault.reason}
-    if fault.status is not grpc.StatusCode.INTERNAL:
-        logger.info("refused %s: %s", method, fault.reason, extra=extra)
-        return fault
+    row = error_row_of(err)
+    extra = {"method": method, "reason": row.reason}
+    if row.status is not grpc.StatusCode.INTERNAL:
+        logger.info("refused %s: %s", method, row.reason, extra=extra)
+        return row
     # The text of a foreign error may quote what it choked on: only where it happened.
     places = [
         f"{frame.name}:{frame.lineno}"
         for frame in traceback.extract_tb(err.__traceback__)
     ]
     kinds = [type(each).__name__ for each in (err, err.__cause__) if each is not None]
-    told = err.__cause__ if isinstance(err.__cause__, sqlite3.Error) else ""
+    cause = err.__cause__ if isinstance(err.__cause__, sqlite3.Error) else ""
     logger.error(
         "failed %s: %s at %s %s",
         method,
         " from ".join(kinds),
         " > ".join(places),
-        told,
+        cause,
         extra=extra,
     )
-    return fault
+    return row
 
 
 def _is_busy(cause: BaseException | None) -> bool:

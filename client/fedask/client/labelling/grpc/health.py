@@ -6,17 +6,11 @@ asks, and clients fall back to ``Check``.
 """
 
 import grpc
-from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from fedask.client.labelling.grpc import conversion
+from fedask.client.labelling.grpc.access import Caller
 from fedask.client.labelling.grpc.error_table import UnknownServiceError
-from fedask.client.labelling.grpc.rpc_adapter import (
-    RpcContext,
-    refuse,
-    remaining,
-    serialise,
-)
+from fedask.client.labelling.grpc.rpc_adapter import RpcAdapter
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -26,32 +20,25 @@ class Health:
 
     Parameters
     ----------
-    names
-        Of the services that are here.
-    call_s
-        Longer deadlines count as this.
+    service
+        Name of the service that is here, besides this one.
     """
 
-    def __init__(self, names: frozenset[str], call_s: float) -> None:
-        self._names = names | {"", SERVICE}  # "" is the process as a whole
-        self._call_s = call_s
+    def __init__(self, service: str) -> None:
+        self._names = {"", SERVICE, service}  # "" is the process as a whole
         self.serving = False
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self, adapter: RpcAdapter) -> grpc.GenericRpcHandler:
         """Return what a gRPC server takes."""
-        check = grpc.unary_unary_rpc_method_handler(self._check, None, serialise)
+        check = adapter.unary(
+            "Check", health_pb2.HealthCheckRequest, self._check, anonymous=True
+        )
         return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})
 
-    def _check(self, raw: bytes, context: RpcContext) -> Message:
-        try:
-            remaining(context, self._call_s)
-            self._know(conversion.parse(health_pb2.HealthCheckRequest, raw).service)
-        except Exception as err:  # noqa: BLE001  (nothing leaves but the table)
-            return refuse("Check", err, context)
-        answer = health_pb2.HealthCheckResponse
-        status = answer.SERVING if self.serving else answer.NOT_SERVING
-        return answer(status=status)
-
-    def _know(self, name: str) -> None:
-        if name not in self._names:
+    def _check(
+        self, request: health_pb2.HealthCheckRequest, _: Caller
+    ) -> health_pb2.HealthCheckResponse:
+        if request.service not in self._names:
             raise UnknownServiceError
+        answer = health_pb2.HealthCheckResponse
+        return answer(status=answer.SERVING if self.serving else answer.NOT_SERVING)

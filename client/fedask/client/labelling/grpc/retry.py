@@ -13,7 +13,7 @@ from fedask.client.labelling.grpc.error_table import ERROR_TABLE, REASON
 from fedask.common.errors import FedaskError, ProtocolError, UnavailableError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
-_BY_REASON = {fault.reason: (kind, fault) for kind, fault in ERROR_TABLE.items()}
+_BY_REASON = {row.reason: (kind, row) for kind, row in ERROR_TABLE.items()}
 _NOT_THERE = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -77,8 +77,8 @@ def failure(err: grpc.RpcError) -> FedaskError:
     """
     for key, value in err.trailing_metadata() or ():
         if key == REASON and value in _BY_REASON:
-            kind, fault = _BY_REASON[value]
-            ours: FedaskError = kind(fault.message)
+            kind, row = _BY_REASON[value]
+            ours: FedaskError = kind(row.message)
             return ours
     status = status_of(err)
     msg = f"the labelling service gave no answer: {status.name}"

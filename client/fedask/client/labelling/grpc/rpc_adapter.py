@@ -1,4 +1,4 @@
-"""What every call goes through: caller, deadline, message, handler, answer or fault.
+"""What every call goes through: caller, deadline, message, handler, answer or row.
 
 Called by gRPC from the threads that serve. No byte of a message is parsed before its
 caller is known, and no error leaves but as a row of the table.
@@ -6,10 +6,10 @@ caller is known, and no error leaves but as a row of the table.
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -21,53 +21,14 @@ from fedask.client.labelling.grpc.service_settings import ServiceLimits
 from fedask.client.labelling.grpc.task_feed import Call
 
 _Request = TypeVar("_Request", bound=Message)
+NOBODY = Caller(annotator=None, allowed=frozenset())  # of whom nothing is asked
 _LONGEST_S = 366 * 24 * 3600.0  # gRPC counts no deadline as one in the far future
 # Streams end this long before their deadline, so that clients see an end, no error.
 _MARGIN, _MOST_MARGIN_S = 0.1, 0.5
 
 
-class RpcContext(Protocol):
-    """The part of ``grpc.ServicerContext`` that the gate uses."""
-
-    def abort(
-        self,
-        code: grpc.StatusCode,
-        details: str,
-    ) -> NoReturn:
-        """End the call with an error."""
-        ...
-
-    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
-        """Send something along with the status."""
-        ...
-
-    def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
-        """Return what the client sent along."""
-        ...
-
-    def auth_context(self) -> Mapping[str, list[bytes]]:
-        """Return what the transport knows of the client."""
-        ...
-
-    def time_remaining(self) -> float | None:
-        """Return the seconds until the deadline."""
-        ...
-
-    def is_active(self) -> bool:
-        """Tell whether the client is still there."""
-        ...
-
-    def cancel(self) -> None:
-        """End the call at once."""
-        ...
-
-    def add_callback(self, callback: Callable[[], None]) -> bool:
-        """Register what is called at the end; False: it has ended."""
-        ...
-
-
 class RpcAdapter:
-    """Makes gRPC handlers of the methods of the front."""
+    """Makes gRPC handlers of the methods of a servicer."""
 
     def __init__(self, access: Access, limits: ServiceLimits) -> None:
         self._access = access
@@ -78,12 +39,21 @@ class RpcAdapter:
         name: str,
         kind: type[_Request],
         work: Callable[[_Request, Caller], Message],
+        *,
+        anonymous: bool = False,
     ) -> grpc.RpcMethodHandler:
-        """Return the handler of a method with one answer."""
+        """Return the handler of a method with one answer.
 
-        def handle(raw: bytes, context: RpcContext) -> Message:
+        Parameters
+        ----------
+        anonymous
+            Whether it asks nobody who they are.
+        """
+
+        def handle(raw: bytes, context: grpc.ServicerContext) -> Message:
             try:
-                caller, left = self._admit(context, self._limits.call_s)
+                caller = NOBODY if anonymous else self._caller(context)
+                left = remaining(context, self._limits.call_s)
                 with ending(left, context):
                     return work(conversion.parse(kind, raw), caller)
             except Exception as err:  # noqa: BLE001  (nothing leaves but the table)
@@ -99,9 +69,10 @@ class RpcAdapter:
     ) -> grpc.RpcMethodHandler:
         """Return the handler of a method with a stream of answers."""
 
-        def handle(raw: bytes, context: RpcContext) -> Iterator[Message]:
+        def handle(raw: bytes, context: grpc.ServicerContext) -> Iterator[Message]:
             try:
-                caller, left = self._admit(context, self._limits.stream_s)
+                caller = self._caller(context)
+                left = remaining(context, self._limits.stream_s)
                 ends = monotonic() + left - min(_MOST_MARGIN_S, _MARGIN * left)
                 call = Call(
                     caller=caller,
@@ -111,20 +82,18 @@ class RpcAdapter:
                 )
                 with ending(left, context):
                     yield from work(conversion.parse(kind, raw), call)
-            except Exception as err:  # noqa: BLE001  (told as the table has it)
+            except Exception as err:  # noqa: BLE001  (nothing leaves but the table)
                 refuse(name, err, context)
 
         return grpc.unary_stream_rpc_method_handler(handle, None, serialise)
 
-    def _admit(self, context: RpcContext, most_s: float) -> tuple[Caller, float]:
-        """Return who calls, and how many seconds they wait."""
-        caller = self._access.caller(
+    def _caller(self, context: grpc.ServicerContext) -> Caller:
+        return self._access.caller(
             context.invocation_metadata(), context.auth_context()
         )
-        return caller, remaining(context, most_s)
 
 
-def remaining(context: RpcContext, most_s: float) -> float:
+def remaining(context: grpc.ServicerContext, most_s: float) -> float:
     """Return the seconds that a caller waits, at most ``most_s``.
 
     Raises
@@ -135,11 +104,11 @@ def remaining(context: RpcContext, most_s: float) -> float:
     left = context.time_remaining()
     if left is None or math.isnan(left) or left > _LONGEST_S:
         raise NoDeadlineError
-    return min(left, most_s)
+    return min(float(left), most_s)
 
 
 @contextmanager
-def ending(left_s: float, context: RpcContext) -> Iterator[None]:
+def ending(left_s: float, context: grpc.ServicerContext) -> Iterator[None]:
     """Cancel a call that goes on for longer than the service bears.
 
     Only where its own deadline comes later does it take a thread to watch over it.
@@ -157,11 +126,12 @@ def ending(left_s: float, context: RpcContext) -> Iterator[None]:
         timer.cancel()
 
 
-def refuse(name: str, err: Exception, context: RpcContext) -> NoReturn:
+def refuse(name: str, err: Exception, context: grpc.ServicerContext) -> NoReturn:
     """End a call with its row of the table."""
-    fault = note(name, err)
-    context.set_trailing_metadata(((REASON, fault.reason),))
-    context.abort(fault.status, fault.message)
+    row = note(name, err)
+    context.set_trailing_metadata(((REASON, row.reason),))
+    context.abort(row.status, row.message)
+    raise AssertionError  # unreachable: ``abort`` raises
 
 
 def serialise(message: Message) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
 
@@ -44,7 +44,8 @@ from fedask.common.errors import ConfigError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
-SERVICE = pb.DESCRIPTOR.services_by_name["Labelling"].full_name
+_DESCRIPTION = pb.DESCRIPTOR.services_by_name["Labelling"]
+SERVICE = _DESCRIPTION.full_name
 _BESIDE = StoreSettings()  # the key lies beside the store
 GRACE_S = 10.0  # for calls that were begun: as long as the store waits for its lock
 _OVERHEAD_BYTES = 1024**2  # of a message beside the content: a thousand leases
@@ -62,14 +63,13 @@ def desks(
     classes: Sequence[str],
 ) -> Callable[[], AbstractContextManager[Desk]]:
     """Return what opens a desk over a store, for the thread that calls it."""
-    turn = threading.Lock()
+    write_lock = WriteLock(BUSY_TIMEOUT_MS / 1e3)
 
     @contextmanager
     def open_desk() -> Iterator[Desk]:
         with closing(sealing.open(path, clock, "service")) as store:
-            store.keep_classes(classes)
-            turns = WriteLock(store, turn, BUSY_TIMEOUT_MS / 1e3)
-            yield Desk(turns, clock, settings)
+            store.classes.keep(classes)
+            yield Desk(store.annotations, clock, settings, write_lock=write_lock)
 
     return open_desk
 
@@ -122,19 +122,22 @@ class LabellingService:
         self._limits = settings.limits
         self._place = ServiceAddress.parse(settings.address)
         self._streams = TaskStreams(self._limits.streams)
-        self._health = Health(frozenset({SERVICE}), self._limits.call_s)
+        self._health = Health(SERVICE)
         self._open_desk = desks(store, sealing, clock, desk, guide.classes)
+        self._count = self._limits.calls + self._limits.streams
+        self._threads = WorkerThreads("desk", self._count, self._open_desk)
+        self._servicer = DeskServicer(
+            desk=self._threads.own,
+            settings=desk,
+            guide=guide,
+            exhibit=exhibit,
+            limits=self._limits,
+            streams=self._streams,
+            clock=clock,
+        )
         self._watcher = StoreWatcher(store, self._limits.look_s, self._streams.wake)
         self._stack = ExitStack()
         self._stop = threading.Lock()
-        self._parts: dict[str, Any] = {
-            "settings": desk,
-            "guide": guide,
-            "exhibit": exhibit,
-            "limits": self._limits,
-            "streams": self._streams,
-            "clock": clock,
-        }
         self._server: grpc.Server | None = None
         self.address = ""
 
@@ -154,21 +157,19 @@ class LabellingService:
         """Listen; afterwards ``address`` is where."""
         with ExitStack() as stack:
             with self._open_desk():
-                pass  # a store that cannot be used is told now, not to the first caller
+                pass  # an unusable store is refused now, not at the first call
             token = self._settings.token
             access = Access(self._settings, None if token is None else token_at(token))
-            count = self._limits.calls + self._limits.streams
-            workers = WorkerThreads("desk", count, self._open_desk)
-            stack.callback(workers.shutdown)
-            front = DeskServicer(desk=workers.own, **self._parts)
+            adapter = RpcAdapter(access, self._limits)
+            stack.callback(self._threads.shutdown)
             server = grpc.server(
-                workers,
+                self._threads,
                 handlers=(
-                    _handlers(front, RpcAdapter(access, self._limits)),
-                    self._health.handler(),
+                    _handlers(self._servicer, adapter),
+                    self._health.handler(adapter),
                 ),
                 options=_options(self._limits),
-                maximum_concurrent_rpcs=_most_calls(self._limits),
+                maximum_concurrent_rpcs=self._count + self._limits.backlog,
             )
             self._bind(server, stack)
             self._server = server
@@ -212,27 +213,17 @@ class LabellingService:
         self.address = ServiceAddress(host=self._place.host, port=port).target
 
 
-def _handlers(front: DeskServicer, gate: RpcAdapter) -> grpc.GenericRpcHandler:
+def _handlers(servicer: DeskServicer, adapter: RpcAdapter) -> grpc.GenericRpcHandler:
     """Return the methods of the service, by the names in its description."""
-    return grpc.method_handlers_generic_handler(
-        SERVICE,
-        {
-            "Describe": gate.unary("Describe", pb.DescribeRequest, front.describe),
-            "Lease": gate.unary("Lease", pb.LeaseRequest, front.lease),
-            "Tasks": gate.stream("Tasks", pb.TasksRequest, front.tasks),
-            "Show": gate.unary("Show", pb.ShowRequest, front.show),
-            "Submit": gate.unary("Submit", pb.SubmitRequest, front.submit),
-            "Undo": gate.unary("Undo", pb.UndoRequest, front.undo),
-            "Release": gate.unary("Release", pb.ReleaseRequest, front.release),
-            "Statistics": gate.unary(
-                "Statistics", pb.StatisticsRequest, front.statistics
-            ),
-        },
-    )
-
-
-def _most_calls(limits: ServiceLimits) -> int:
-    return limits.calls + limits.streams + limits.backlog
+    handlers = {
+        method.name: (adapter.stream if method.server_streaming else adapter.unary)(
+            method.name,
+            getattr(pb, method.input_type.name),
+            getattr(servicer, method.name.lower()),
+        )
+        for method in _DESCRIPTION.methods
+    }
+    return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
 def _options(limits: ServiceLimits) -> list[tuple[str, int]]:

@@ -1,7 +1,7 @@
-"""The front of the desk: a request in, a response out. Knows the desk, not gRPC.
+"""The desk for apps: a request in, a response out. Knows the desk, not gRPC.
 
-Called by the gate with messages that are complete and callers that are known. All that
-is in a request is still a stranger's word.
+Called by the RPC adapter with messages that are complete and callers that are known.
+Nothing in a request is trusted yet.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from fedask.client.labelling.grpc.error_table import (
     MessageTooLargeError,
 )
 from fedask.client.labelling.grpc.service_settings import ServiceLimits
-from fedask.client.labelling.grpc.task_feed import Call, TaskFeed, supplied
+from fedask.client.labelling.grpc.task_feed import Call, TaskFeed
 from fedask.client.labelling.grpc.task_streams import TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import Lease
@@ -29,7 +29,7 @@ from fedask.common.ids import Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """What an annotator is told before they begin.
+    """What an annotator reads before they begin.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class DeskServicer:
         self, request: pb.DescribeRequest, caller: Caller
     ) -> pb.DescribeResponse:
         """Tell what is asked here."""
-        caller.name(request.annotator)
+        caller.resolve(request.annotator)
         return pb.DescribeResponse(
             version=self._guide.version,
             classes=self._guide.classes,
@@ -93,22 +93,22 @@ class DeskServicer:
 
     def lease(self, request: pb.LeaseRequest, caller: Caller) -> pb.LeaseResponse:
         """Give samples."""
-        who = caller.name(request.annotator)
+        who = caller.resolve(request.annotator)
         if request.limit > self._limits.window:
             raise MalformedError
         leases = self._desk().lease(who, request.limit)
         self._streams.acted(who)
-        room = self._limits.content_bytes
+        left_bytes = self._limits.content_bytes
         response = pb.LeaseResponse()
         for lease in leases:
-            given = self._given(lease, room, content=request.content)
-            room -= sum(len(part.content) for part in given.parts)
-            response.leases.append(given)
+            message = self._lease(lease, left_bytes, content=request.content)
+            left_bytes -= sum(len(part.content) for part in message.parts)
+            response.leases.append(message)
         return response
 
     def show(self, request: pb.ShowRequest, caller: Caller) -> pb.ShowResponse:
         """Show a sample that is leased, or a near-duplicate of one."""
-        who = caller.name(request.annotator)
+        who = caller.resolve(request.annotator)
         uid, desk = Uid(conversion.short(request.uid)), self._desk()
         desk.check_lease(who, uid, conversion.short(request.token))
         if request.near:
@@ -123,12 +123,12 @@ class DeskServicer:
 
     def submit(self, request: pb.SubmitRequest, caller: Caller) -> pb.SubmitResponse:
         """Keep an answer."""
-        who = caller.name(request.annotator)
+        who = caller.resolve(request.annotator)
         receipt = self._desk().submit(
             who,
             Uid(conversion.short(request.uid)),
             conversion.short(request.token),
-            conversion.said(request, self._settings.classes),
+            conversion.from_submit(request, self._settings.classes),
             request.key,
             [Uid(conversion.short(uid)) for uid in request.also],
         )
@@ -137,14 +137,14 @@ class DeskServicer:
 
     def undo(self, request: pb.UndoRequest, caller: Caller) -> pb.UndoResponse:
         """Take an answer back."""
-        who = caller.name(request.annotator)
+        who = caller.resolve(request.annotator)
         uid = self._desk().undo(who, conversion.short(request.key) or None)
         self._streams.acted(who)
         return pb.UndoResponse(uid=uid or "")
 
     def release(self, request: pb.ReleaseRequest, caller: Caller) -> pb.ReleaseResponse:
         """Take samples back."""
-        who = caller.name(request.annotator)
+        who = caller.resolve(request.annotator)
         self._streams.release(who)
         self._desk().release(who)
         return pb.ReleaseResponse()
@@ -153,7 +153,7 @@ class DeskServicer:
         self, request: pb.StatisticsRequest, caller: Caller
     ) -> pb.StatisticsResponse:
         """Count."""
-        who = caller.name(request.annotator)
+        who = caller.resolve(request.annotator)
         progress = self._desk().progress(who)
         return pb.StatisticsResponse(
             states={state.value: count for state, count in progress.states.items()},
@@ -164,43 +164,43 @@ class DeskServicer:
 
     def tasks(self, request: pb.TasksRequest, call: Call) -> Iterator[pb.TasksResponse]:
         """Keep an annotator supplied until the call ends."""
-        who = call.caller.name(request.annotator)
+        who = call.caller.resolve(request.annotator)
         if not 1 <= request.window <= self._limits.window:
             raise MalformedError
         with self._streams.open(who) as stream:
             if not call.on_end(stream.wake):
                 return
             length = self._settings.lease_s
-            supply = TaskFeed(who, request.window, self._desk(), self._clock, length)
-            for lease in supplied(supply, stream, call, self._limits.heartbeat_s):
+            feed = TaskFeed(who, request.window, self._desk(), self._clock, length)
+            for lease in feed.leases(stream, call, self._limits.heartbeat_s):
                 yield self._event(lease, content=request.content)
 
     def _event(self, lease: Lease | None, *, content: bool) -> pb.TasksResponse:
         if lease is not None:
-            room = self._limits.content_bytes
-            return pb.TasksResponse(lease=self._given(lease, room, content=content))
+            most = self._limits.content_bytes
+            return pb.TasksResponse(lease=self._lease(lease, most, content=content))
         now = conversion.to_time(self._clock.now())
         return pb.TasksResponse(heartbeat=pb.Heartbeat(at=now))
 
-    def _given(self, lease: Lease, room: int, *, content: bool) -> pb.Lease:
-        """Write a lease, with its content if that is wanted and there is room."""
-        given = conversion.to_lease(lease, self._desk().near(lease.uid))
+    def _lease(self, lease: Lease, left_bytes: int, *, content: bool) -> pb.Lease:
+        """Write a lease, with its content if that is wanted and fits."""
+        message = conversion.to_lease(lease, self._desk().near(lease.uid))
         if not content:
-            return given
+            return message
         try:
             parts = self._parts(lease.uid)
         except DataError:
-            given.content_state = pb.CONTENT_STATE_GONE
-            return given
+            message.content_state = pb.CONTENT_STATE_GONE
+            return message
         size = _size(parts)
         if size > self._limits.content_bytes:
-            given.content_state = pb.CONTENT_STATE_TOO_LARGE
-        elif size > room:
-            given.content_state = pb.CONTENT_STATE_LATER
+            message.content_state = pb.CONTENT_STATE_TOO_LARGE
+        elif size > left_bytes:
+            message.content_state = pb.CONTENT_STATE_LATER
         else:
-            given.content_state = pb.CONTENT_STATE_HERE
-            given.parts.extend(conversion.to_parts(parts))
-        return given
+            message.content_state = pb.CONTENT_STATE_HERE
+            message.parts.extend(conversion.to_parts(parts))
+        return message
 
     def _parts(self, uid: Uid) -> tuple[Part, ...]:
         if self._exhibit is None:

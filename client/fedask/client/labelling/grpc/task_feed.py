@@ -1,9 +1,9 @@
-"""Keeps one annotator supplied with samples, for as long as a stream is open.
+"""Sends one annotator samples for as long as their stream is open.
 
-Called by the front. Gives a sample when the annotator holds fewer than the window, and
-then only if there is one: looking costs no write to the disk. Whoever answers nothing
-for the length of a lease is away: their stream ends, so that what they held goes to
-somebody else and not to them again.
+Called by the servicer. Gives a sample when the annotator holds fewer than the window,
+and then only if there is one: looking costs no write to the disk. Whoever answers
+nothing for the length of a lease is away: their stream ends, so that what they held
+goes to somebody else and not to them again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +43,7 @@ class Call:
 
 
 class TaskFeed:
-    """What one stream has given, and what it gives next.
+    """What one stream has sent, and what it sends next.
 
     Parameters
     ----------
@@ -70,6 +70,30 @@ class TaskFeed:
         self._length = timedelta(seconds=lease_s)
         self._shown: dict[Uid, datetime] = {}
         self._last = clock.now()
+
+    def leases(
+        self, stream: TaskStream, call: Call, heartbeat_s: float
+    ) -> Iterator[Lease | None]:
+        """Yield leases as they can be given, and None as a sign of life.
+
+        The first is None, at once: the client knows that it is served. Waiting is by
+        the clock of the machine, as the deadline is.
+        """
+        yield None
+        last_sign = monotonic()
+        acted = True
+        while call.active() and (left := call.ends - monotonic()) > 0:
+            acted_since, answered = stream.news()
+            fresh = self.more(acted=acted or acted_since, answered=answered)
+            acted = False
+            yield from fresh
+            if fresh:
+                last_sign = monotonic()
+            elif monotonic() - last_sign >= heartbeat_s:
+                yield None
+                last_sign = monotonic()
+            until_sign = last_sign + heartbeat_s - monotonic()
+            stream.wait(max(0.0, min(left, until_sign)))
 
     def more(self, *, acted: bool, answered: Iterable[Uid]) -> list[Lease]:
         """Return leases that the annotator does not have on the screen.
@@ -102,28 +126,3 @@ class TaskFeed:
         if fresh:
             self._last = now
         return fresh
-
-
-def supplied(
-    supply: TaskFeed, stream: TaskStream, call: Call, heartbeat_s: float
-) -> Iterator[Lease | None]:
-    """Yield leases as they can be given, and None as a sign of life.
-
-    The first is None, at once: the client knows that it is served. Waiting is by the
-    clock of the machine, as the deadline is.
-    """
-    yield None
-    beat = monotonic()
-    acted = True
-    while call.active() and (left := call.ends - monotonic()) > 0:
-        did, answered = stream.news()
-        given = supply.more(acted=acted or did, answered=answered)
-        acted = False
-        yield from given
-        if given:
-            beat = monotonic()
-        elif monotonic() - beat >= heartbeat_s:
-            yield None
-            beat = monotonic()
-        until_beat = beat + heartbeat_s - monotonic()
-        stream.wait(max(0.0, min(left, until_beat)))

@@ -1,10 +1,10 @@
 """The open streams of tasks: one per annotator, woken when there may be more to give.
 
-Called by the front from the threads that serve, and by the server when it stops.
+Called by the servicer from the threads that serve, and by the server when it stops.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from fedask.client.labelling.grpc.error_table import (
@@ -59,10 +59,6 @@ class TaskStream:
         """
         self._woken.wait(timeout_s)
         self._woken.clear()  # before the caller looks: what comes after wakes it again
-        self.check()
-
-    def check(self) -> None:
-        """Raise what it was ended with."""
         if self._why is not None:
             raise self._why
 
@@ -113,9 +109,7 @@ class TaskStreams:
 
     def acted(self, annotator: Annotator, answered: Iterable[Uid] = ()) -> None:
         """Tell the stream of an annotator, if there is one, what they did."""
-        with self._lock:
-            stream = self._open.get(annotator)
-        if stream is not None:
+        for stream in self._those_of(annotator):
             stream.acted(answered)
 
     def release(self, annotator: Annotator) -> None:
@@ -123,23 +117,23 @@ class TaskStreams:
 
         Before they do: it would take all of it again.
         """
-        with self._lock:
-            stream = self._open.get(annotator)
-        if stream is not None:
+        for stream in self._those_of(annotator):
             stream.end(ReleasedError())
 
     def wake(self) -> None:
         """Wake all: something has changed."""
-        self._each(lambda stream: stream.wake())
+        with self._lock:
+            streams = list(self._serving)
+        for stream in streams:
+            stream.wake()
 
     def stop(self, why: FedaskError) -> None:
         """End all, and whatever is opened later."""
         with self._lock:
-            self._why = why
-        self._each(lambda stream: stream.end(why))
-
-    def _each(self, act: Callable[[TaskStream], None]) -> None:
-        with self._lock:
-            streams = list(self._serving)
+            self._why, streams = why, list(self._serving)
         for stream in streams:
-            act(stream)
+            stream.end(why)
+
+    def _those_of(self, annotator: Annotator) -> list[TaskStream]:
+        with self._lock:
+            return [self._open[annotator]] if annotator in self._open else []

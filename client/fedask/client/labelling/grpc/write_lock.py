@@ -1,4 +1,4 @@
-"""One writer at a time among the threads of a service. Called by their desks.
+"""One writer at a time among the threads of a service. Entered by their desks.
 
 SQLite lets whoever waits for its lock look again at growing intervals, up to a tenth
 of a second, while others walk past: with eight apps a lease took up to 1.5 s. Threads
@@ -7,61 +7,31 @@ is left for other processes.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
-
-from typing_extensions import override
 
 from fedask.client.labelling.grpc.error_table import BusyStoreError
-from fedask.client.records.annotation import Annotation, LabellingProgress
-from fedask.client.records.sample_record import AnnotationStore, SampleTransaction
-from fedask.common.ids import Annotator, Uid
 
 
-class WriteLock(AnnotationStore):
-    """A store whose transactions take turns with those of other threads.
+class WriteLock:
+    """A context manager that one thread at a time can be in.
 
     Parameters
     ----------
-    store
-        Of the thread.
-    turn
-        Shared by all threads.
     wait_s
         Seconds after which a thread gives up.
+
+    Raises
+    ------
+    BusyStoreError
+        On entering, if others were in it for so long.
     """
 
-    def __init__(
-        self, store: AnnotationStore, turn: threading.Lock, wait_s: float
-    ) -> None:
-        self._store = store
-        self._turn = turn
+    def __init__(self, wait_s: float) -> None:
+        self._lock = threading.Lock()
         self._wait_s = wait_s
 
-    @contextmanager
-    @override
-    def book(self) -> Iterator[SampleTransaction]:
-        if not self._turn.acquire(timeout=self._wait_s):
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._wait_s):
             raise BusyStoreError
-        try:
-            with self._store.book() as book:
-                yield book
-        finally:
-            self._turn.release()
 
-    @override
-    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
-        return self._store.annotations(limit, annotator)
-
-    @override
-    def progress(self, since: datetime) -> LabellingProgress:
-        return self._store.progress(since)
-
-    @override
-    def near(self, uid: Uid) -> list[Uid]:
-        return self._store.near(uid)
-
-    @override
-    def waiting(self) -> list[tuple[Uid, float]]:
-        return self._store.waiting()
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

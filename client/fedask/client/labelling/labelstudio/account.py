@@ -1,6 +1,7 @@
 """What an import did, and how answers from another tool reach the desk.
 
-Called by the readers of files and by the link to a labelling server. Never parses.
+Called by the readers of files and by the connection to a labelling server. Never
+parses.
 
 Two steps, so that nothing is half imported. First everything is checked: one wrong
 entry and nothing is kept. Then whole samples are kept, some of them in a transaction,
@@ -105,19 +106,19 @@ def bring_in(
     counts: Counter[Taken] = Counter()
     for batch in _batches(samples):
         try:
-            taken = desk.take(batch)
+            outcomes = desk.take(batch)
         except StoreError as err:
             msg = (
                 f"{err}; {counts[Taken.KEPT]} answers were kept before that: mend the "
             )
             msg += "disk and import the same again, what is kept is known"
             raise StoreError(msg) from err
-        counts.update(taken)
-        for answer, became in zip(batch, taken, strict=True):
-            if became in _ASIDE:
-                asides.add(answer.uid, _ASIDE[became])
-    told = {became.value: number for became, number in counts.items()}
-    _log.info("annotations_imported", extra={**told, "aside": asides.count})
+        counts.update(outcomes)
+        for answer, outcome in zip(batch, outcomes, strict=True):
+            if outcome in _ASIDE:
+                asides.add(answer.uid, _ASIDE[outcome])
+    numbers = {outcome.value: number for outcome, number in counts.items()}
+    _log.info("annotations_imported", extra={**numbers, "aside": asides.count})
     return Account(
         kept=counts[Taken.KEPT],
         known=counts[Taken.KNOWN],

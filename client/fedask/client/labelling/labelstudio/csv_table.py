@@ -68,16 +68,16 @@ def export_table(
     StoreError
         If the disk refuses.
     """
-    said = [
+    standing = [
         answer
-        for answer in reversed(store.annotations(_EVERY, None))
+        for answer in reversed(store.newest(_EVERY, None))
         if answer.undone is None and not answer.control
     ]
-    with store.book() as book:
-        may = {uid: book.may_show(uid, now) for uid in {v.uid for v in said}}
-    usable = [answer for answer in said if may[answer.uid]]
+    with store.transaction() as rows:
+        may = {uid: rows.may_show(uid, now) for uid in {v.uid for v in standing}}
+    usable = [answer for answer in standing if may[answer.uid]]
     write_private(path, _lines(_row(answer, classes) for answer in usable))
-    done = ExportedTable(answers=len(usable), aside=len(said) - len(usable))
+    done = ExportedTable(answers=len(usable), aside=len(standing) - len(usable))
     _log.info("annotations_exported", extra=done._asdict())
     return done
 
@@ -169,8 +169,8 @@ class _Table:
                     yield _annotation(row, header, self._where, self._reading)
         except (UnicodeDecodeError, csv.Error, OSError) as err:
             # Not the text of a decoding error: it quotes what stands there.
-            told = err if isinstance(err, csv.Error) else type(err).__name__
-            msg = f"{self._path} line {rows.line_num} cannot be read: {told}"
+            reason = err if isinstance(err, csv.Error) else type(err).__name__
+            msg = f"{self._path} line {rows.line_num} cannot be read: {reason}"
             raise DataError(msg) from err
 
     def refuse(self, desk: Desk, answer: Annotation) -> None:
@@ -227,23 +227,23 @@ def _annotation(
         raise DataError(msg)
     cells = {name: _plain(cell) for name, cell in zip(header, row, strict=True)}
     try:
-        return _told(cells, reading)
+        return _read_cells(cells, reading)
     except DataError as err:
         msg = f"{where}: {err}; nothing was kept"
         raise DataError(msg) from err
 
 
-def _told(cells: Mapping[str, str], reading: Reading) -> Annotation:
+def _read_cells(cells: Mapping[str, str], reading: Reading) -> Annotation:
     """Read the cells of a line."""
     uid, name = cells["uid"], cells["label"]
     if not is_uid(uid):
         msg = f"{uid!r:.40} is no uid of 32 hexadecimal digits: did a spreadsheet take "
         raise DataError(msg + "it for a number?")
-    told = cells.get("kind") or (Kind.LABEL if name else Kind.SKIP)
-    if told not in set(Kind):
-        msg = f"{told!r:.40} is no kind" + nearest(told[:40], set(Kind))
+    written = cells.get("kind") or (Kind.LABEL if name else Kind.SKIP)
+    if written not in set(Kind):
+        msg = f"{written!r:.40} is no kind" + nearest(written[:40], set(Kind))
         raise DataError(msg)
-    kind = Kind(told)
+    kind = Kind(written)
     if (kind in _CLASSED) != bool(name):
         msg = f"{kind} goes {'with' if kind in _CLASSED else 'without'} a label"
         raise DataError(msg)

@@ -1,7 +1,7 @@
 """The labelling configuration of Label Studio for a task: what is shown, what is asked.
 
-Called by the export and by the link to a server. Pure. Written, never parsed: XML from
-elsewhere is not read at all.
+Called by the export and by the connection to a server. Pure. Written, never parsed: XML
+from elsewhere is not read at all.
 """
 
 import re
@@ -102,8 +102,8 @@ def _show(view: ET.Element, field: Field) -> None:
         tag.set("timeColumn", TIME)
         tag.set("overviewWidth", "100%")  # or only its first quarter is in view
         for column, name in channels(field.columns).items():
-            told = {"column": column, "legend": _sayable(name)}
-            ET.SubElement(tag, "Channel", told)
+            attributes = {"column": column, "legend": _sayable(name)}
+            ET.SubElement(tag, "Channel", attributes)
 
 
 def channels(names: Sequence[str]) -> dict[str, str]:

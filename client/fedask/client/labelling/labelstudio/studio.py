@@ -86,7 +86,7 @@ class Studio:
 
     Parameters
     ----------
-    link
+    connection
         To its server.
     project
         Its number there.
@@ -94,13 +94,13 @@ class Studio:
         Of the server, the same at every call: part of the keys of annotations.
     """
 
-    def __init__(self, link: StudioConnection, project: int, name: str) -> None:
-        self._link = link
+    def __init__(self, connection: StudioConnection, project: int, name: str) -> None:
+        self._connection = connection
         self._project = project
         self._source = derived_key(name.rstrip("/"), project)
 
     def push(
-        self, shelf: TaskExport, which: Which = Which.WAITING, *, quorum: int = 1
+        self, export: TaskExport, which: Which = Which.WAITING, *, quorum: int = 1
     ) -> Pushed:
         """Send samples that the project does not have yet, in the order of asking.
 
@@ -116,19 +116,19 @@ class Studio:
         Raises
         ------
         ConfigError
-            If the project asks something else than the task, or the link refuses.
+            If the project asks something else than the task, or its server refuses.
         UnavailableError
             If the server cannot be reached: what was sent is sent.
         ProtocolError
             If the server's answers cannot be used.
         """
         there = self._uids()
-        wanted = shelf.uids(which)
+        wanted = export.uids(which)
         missing = [uid for uid in wanted if uid not in there]
         asides, pushed, agreed = Asides(), 0, False
-        for batch in _batches(shelf.tasks(missing, asides, annotated=False)):
+        for batch in _batches(export.tasks(missing, asides, annotated=False)):
             if not agreed:
-                self._agree(shelf, batch[0].fields, quorum)
+                self._agree(export, batch[0].fields, quorum)
                 agreed = True
             self._send(batch)
             pushed += len(batch)
@@ -180,9 +180,9 @@ class Studio:
             ground_truth=ground_truth,
         )
         tasks = self._tasks(full=True)
-        told = [task for task in tasks if task["annotations"]]
+        annotated = [task for task in tasks if task["annotations"]]
         asides = Asides()
-        samples = read_tasks(told, reading, asides, "the project", strict=False)
+        samples = read_tasks(annotated, reading, asides, "the project", strict=False)
         samples = [_sound(desk, answers, asides) for answers in samples]
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
@@ -198,7 +198,7 @@ class Studio:
             taken_back=len(back),
         )
 
-    def _agree(self, shelf: TaskExport, fields: Sequence[Field], quorum: int) -> None:
+    def _agree(self, export: TaskExport, fields: Sequence[Field], quorum: int) -> None:
         """Make sure that the project asks for the classes of the task.
 
         Raises
@@ -207,18 +207,18 @@ class Studio:
             If it asks something else.
         """
         path = f"/api/projects/{self._project}/"
-        told = self._link.get(path)
-        asked = told.get("parsed_label_config") if isinstance(told, dict) else None
-        ours = shelf.config(fields)
+        reply = self._connection.get(path)
+        asked = reply.get("parsed_label_config") if isinstance(reply, dict) else None
+        ours = export.config(fields)
         if not asked:
             new = {"label_config": ours, "maximum_annotations": quorum}
-            self._link.send(path, new, method="PATCH", sure=True)
+            self._connection.send(path, new, method="PATCH", sure=True)
             return
         control = asked.get(CONTROL) if isinstance(asked, dict) else None
         labels = control.get("labels") if isinstance(control, dict) else None
         shown = _shown(control.get("inputs")) if isinstance(control, dict) else set()
         same = isinstance(labels, list) and sorted(map(str, labels)) == sorted(
-            shelf.classes
+            export.classes
         )
         if not same or not shown <= {(TAGS[f.medium], f.key) for f in fields}:
             msg = f"project {self._project} asks something else than this task: give "
@@ -229,9 +229,11 @@ class Studio:
         """Send tasks; if no answer comes, look what arrived before sending again."""
         left = list(batch)
         for tries in reversed(range(_TRIES)):
-            told = [task.json for task in left]
+            tasks = [task.json for task in left]
             try:
-                answer = self._link.send(f"/api/projects/{self._project}/import", told)
+                answer = self._connection.send(
+                    f"/api/projects/{self._project}/import", tasks
+                )
             except UnsureError:
                 if not tries:
                     raise
@@ -271,13 +273,15 @@ class Studio:
             query: dict[str, str | int] = {"fields": "all" if full else "task_only"}
             query |= {"page": read // size + 1, "page_size": size}
             try:
-                told = self._link.get("/api/tasks/", project=self._project, **query)
+                reply = self._connection.get(
+                    "/api/tasks/", project=self._project, **query
+                )
             except ReplyTooLargeError:
                 if size == 1:
                     raise
                 size //= 2
                 continue
-            tasks, total = _page(told)
+            tasks, total = _page(reply)
             if not tasks:
                 break
             for task in tasks:
@@ -290,19 +294,19 @@ class Studio:
         annotations = task.get("annotations") or [] if full else []
         if isinstance(annotations, list) and any(map(_is_stub, annotations)):
             # Not its list of annotations, which leaves out the skips.
-            told = self._link.get(f"/api/tasks/{int(task['id'])}/")
-            annotations = told.get("annotations") if isinstance(told, dict) else None
+            reply = self._connection.get(f"/api/tasks/{int(task['id'])}/")
+            annotations = reply.get("annotations") if isinstance(reply, dict) else None
         return {"meta": task.get("meta"), "annotations": annotations or []}
 
     def _addresses(self) -> dict[str, str]:
         """Return the number of every account, as text, with its e-mail address."""
-        told = self._link.get("/api/users/")
-        if not isinstance(told, list):
+        reply = self._connection.get("/api/users/")
+        if not isinstance(reply, list):
             msg = "the server's list of users is no list"
             raise ProtocolError(msg)
         return {
             str(user["id"]): str(user["email"])
-            for user in told
+            for user in reply
             if isinstance(user, dict) and {"id", "email"} <= user.keys()
         }
 
@@ -328,16 +332,16 @@ def _check_import(answer: object, count: int) -> None:
     Label Studio Enterprise imports later, and says so: then the next push finds what
     came of it.
     """
-    told = answer if isinstance(answer, dict) else {}
-    if "import" not in told and told.get("task_count") != count:
-        msg = f"the server took {told.get('task_count')!r:.20} of {count} tasks"
+    reply = answer if isinstance(answer, dict) else {}
+    if "import" not in reply and reply.get("task_count") != count:
+        msg = f"the server took {reply.get('task_count')!r:.20} of {count} tasks"
         raise ProtocolError(msg)
 
 
-def _page(told: object) -> tuple[list[dict[str, Any]], int]:
+def _page(reply: object) -> tuple[list[dict[str, Any]], int]:
     """Read a page of tasks."""
-    tasks = told.get("tasks") if isinstance(told, dict) else None
-    total = told.get("total") if isinstance(told, dict) else None
+    tasks = reply.get("tasks") if isinstance(reply, dict) else None
+    total = reply.get("total") if isinstance(reply, dict) else None
     right = isinstance(tasks, list) and all(
         isinstance(task, dict) and isinstance(task.get("id"), int) for task in tasks
     )

@@ -1,4 +1,4 @@
-"""Where a labelling server is, and the token that opens it. Read by ``link``.
+"""Where a labelling server is, and the token that opens it. Read once, to connect.
 
 The token is in no repr and in no message; nor is an address that may hold a password.
 """

@@ -12,7 +12,7 @@ another tool: nothing of it is believed before it is checked.
 
 ``completed_by`` is the annotator, ``updated_at`` the time: an annotation that was
 changed is a newer answer of the same annotator. The name of its source, its id and its
-time make the key, each in its place (``annotation_key``), so that it can be told later
+time make the key, each in its place (``annotation_key``), so that it is known later
 whether the annotation is still there. A file that fedask wrote also says key, kind and
 time as they were (``fedask``), which Label Studio itself drops; they count if the
 result still says the same.
@@ -79,24 +79,23 @@ class Reading:
             raise DataError(msg + nearest(str(name)[:60], self.classes))
         return list(self.classes).index(name)
 
-    def annotator(self, told: object) -> Annotator:
+    def annotator(self, completed_by: object) -> Annotator:
         """Return who ``completed_by`` stands for.
 
         Raises
         ------
         DataError
-            If that cannot be told.
+            If nobody is named.
         """
-        if isinstance(told, Mapping):
-            told = told.get("email") or told.get("id")
-        known = isinstance(told, (str, int)) and not isinstance(told, bool)
-        name = str(told) if known else ""
-        if name in self.people and (known or told is None):
+        who = completed_by
+        if isinstance(who, Mapping):
+            who = who.get("email") or who.get("id")
+        known = isinstance(who, (str, int)) and not isinstance(who, bool)
+        name = str(who) if known else ""
+        if name in self.people and (known or who is None):
             return _named(self.people[name])
-        if not name or not isinstance(told, str):
-            msg = (
-                f"completed_by {told!r:.60} is nobody by name: say in people who it is"
-            )
+        if not name or not isinstance(who, str):
+            msg = f"completed_by {who!r:.60} is nobody by name: say in people who it is"
             raise DataError(msg)
         return _named(name)
 
@@ -125,8 +124,8 @@ def annotation_prefix(source: str, *number: object) -> str:
     return "-".join(["a", *map(_short, (source, *number)), ""])
 
 
-def _short(told: object) -> str:
-    return hashlib.blake2b(str(told).encode(), digest_size=8).hexdigest()
+def _short(part: object) -> str:
+    return hashlib.blake2b(str(part).encode(), digest_size=8).hexdigest()
 
 
 def key_of(answer: Annotation) -> str:
@@ -193,7 +192,7 @@ def to_annotation(
     return {**written, _OURS: ours}
 
 
-def from_annotation(told: object, uid: Uid, reading: Reading) -> Annotation:
+def from_annotation(annotation: object, uid: Uid, reading: Reading) -> Annotation:
     """Read an annotation of a sample.
 
     Raises
@@ -201,25 +200,27 @@ def from_annotation(told: object, uid: Uid, reading: Reading) -> Annotation:
     DataError
         If it is not what the table above says.
     """
-    if not isinstance(told, Mapping):
+    if not isinstance(annotation, Mapping):
         msg = "an annotation is no object"
         raise DataError(msg)
-    label = _label(told, reading)
-    at = read_time(told.get("updated_at") or told.get("created_at"))
-    annotator = reading.annotator(told.get("completed_by"))
+    label = _label(annotation, reading)
+    at = read_time(annotation.get("updated_at") or annotation.get("created_at"))
+    annotator = reading.annotator(annotation.get("completed_by"))
     kind = Kind.LABEL if label is not None else Kind.UNSURE
-    if _flag(told, "was_cancelled"):
+    if _flag(annotation, "was_cancelled"):
         kind, label = Kind.SKIP, None
-    elif _flag(told, "ground_truth") and label is not None and reading.ground_truth:
+    elif (
+        _flag(annotation, "ground_truth") and label is not None and reading.ground_truth
+    ):
         kind = Kind.GIVEN
-    ours = told.get(_OURS)
+    ours = annotation.get(_OURS)
     if isinstance(ours, Mapping) and _agrees(ours, kind, label, reading):
         kind, at, key = Kind(ours["kind"]), read_time(ours.get("at")), ours.get("key")
         if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY:
             msg = f"{_OURS}.key must be a text of 1 to {MAX_KEY} characters"
             raise DataError(msg)
     else:
-        number = told.get("id") or told.get("unique_id")
+        number = annotation.get("id") or annotation.get("unique_id")
         key = (
             annotation_key(reading.source, number, at)
             if number
@@ -237,14 +238,14 @@ def _agrees(
     if ours.get("kind") not in set(Kind):
         return False
     name = None if label is None else reading.classes[label]
-    said = Kind(ours["kind"])
-    alike = said is kind or {said, kind} <= _CLASSED
+    written = Kind(ours["kind"])
+    alike = written is kind or {written, kind} <= _CLASSED
     return alike and ours.get("label") == name
 
 
-def _label(told: Mapping[str, Any], reading: Reading) -> int | None:
+def _label(annotation: Mapping[str, Any], reading: Reading) -> int | None:
     """Return the class that a result chooses, None if it chooses none."""
-    result = told.get("result")
+    result = annotation.get("result")
     if not isinstance(result, list):
         msg = "an annotation needs a result that is a list"
         raise DataError(msg)
@@ -276,15 +277,15 @@ def _choices(region: object) -> list[object]:
     return chosen
 
 
-def _flag(told: Mapping[str, Any], name: str) -> bool:
-    value = told.get(name, False)
+def _flag(annotation: Mapping[str, Any], name: str) -> bool:
+    value = annotation.get(name, False)
     if value is None or isinstance(value, bool):
         return bool(value)
     msg = f"{name} must be true or false, not {value!r:.40}"
     raise DataError(msg)
 
 
-def read_time(told: object) -> datetime | None:
+def read_time(text: object) -> datetime | None:
     """Read a time with its zone, as UTC; None stays None.
 
     Raises
@@ -292,17 +293,17 @@ def read_time(told: object) -> datetime | None:
     DataError
         If it is no time, or has no zone.
     """
-    if told is None:
+    if text is None:
         return None
     try:
-        at = datetime.fromisoformat(told) if isinstance(told, str) else None
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        msg = f"{told!r:.40} is no time with a time zone (2026-03-01T12:00:00Z)"
+        msg = f"{text!r:.40} is no time with a time zone (2026-03-01T12:00:00Z)"
         raise DataError(msg)
     try:
         return at.astimezone(UTC)
     except OverflowError as err:
-        msg = f"{told!r:.40} is no time of this world"
+        msg = f"{text!r:.40} is no time of this world"
         raise DataError(msg) from err

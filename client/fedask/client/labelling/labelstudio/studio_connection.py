@@ -170,8 +170,8 @@ class StudioConnection:
         if not self._address.personal:
             return {"Authorization": f"Token {token}"}
         if self._access is None:
-            told = {"refresh": token}
-            status, content = self._request("POST", "/api/token/refresh/", {}, told, {})
+            body = {"refresh": token}
+            status, content = self._request("POST", "/api/token/refresh/", {}, body, {})
             self._refuse(status, "POST", "/api/token/refresh/")
             answer = parse(content, f"the answer of {self._address.url}")
             access = answer.get("access") if isinstance(answer, dict) else None
@@ -190,11 +190,11 @@ class StudioConnection:
         headers: Mapping[str, str],
     ) -> tuple[int, bytes]:
         """Send one request; returns the status and what came with it."""
-        told: dict[str, Any] = {"params": dict(query), "headers": dict(headers)}
+        options: dict[str, Any] = {"params": dict(query), "headers": dict(headers)}
         if body is not None:
-            told["json"] = body
+            options["json"] = body
         try:
-            with self._client.stream(method, path, **told) as answer:
+            with self._client.stream(method, path, **options) as answer:
                 content = self._content(answer)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as err:
             # Not its text: it may hold the address of a proxy or a user.

@@ -58,7 +58,7 @@ class ExportedTasks:
     asides: tuple[Aside, ...]
 
 
-def export_tasks(shelf: TaskExport, which: Which, path: Path) -> ExportedTasks:
+def export_tasks(export: TaskExport, which: Which, path: Path) -> ExportedTasks:
     """Write samples as tasks, and beside them (``.xml``) their labelling configuration.
 
     A task at a time, so that an export needs no more memory than its largest sample;
@@ -81,9 +81,9 @@ def export_tasks(shelf: TaskExport, which: Which, path: Path) -> ExportedTasks:
 
     def lines() -> Iterator[bytes]:
         nonlocal config
-        for task in shelf.tasks(shelf.uids(which), asides, annotated=annotated):
+        for task in export.tasks(export.uids(which), asides, annotated=annotated):
             if not seen:
-                config = shelf.config(task.fields)
+                config = export.config(task.fields)
             yield b",\n" if seen else b"[\n"
             yield json.dumps(task.json, ensure_ascii=False).encode()
             seen.append(task.fields)
@@ -125,8 +125,8 @@ def import_annotations(
     """
     asides = Asides()
     with open_capped(path, most) as file:
-        told = parse(file.read(most), str(path))
-    samples = read_tasks(told, reading, asides, str(path))
+        parsed = parse(file.read(most), str(path))
+    samples = read_tasks(parsed, reading, asides, str(path))
     refuse_wrong(desk, samples, str(path))
     return bring_in(desk, samples, asides)
 
@@ -143,12 +143,12 @@ def parse(content: bytes, where: str) -> object:
         msg = f"{where} holds more than {MOST_VALUES} values: part it"
         raise DataError(msg)
     try:
-        told: object = json.loads(content, parse_constant=_no_number)
+        parsed: object = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
         # Not the text of the error: it may quote what stands there.
         msg = f"{where} is no JSON ({type(err).__name__})"
         raise DataError(msg) from err
-    return told
+    return parsed
 
 
 def _no_number(name: str) -> object:
@@ -156,7 +156,7 @@ def _no_number(name: str) -> object:
 
 
 def read_tasks(
-    told: object,
+    tasks: object,
     reading: Reading,
     asides: Asides,
     where: str,
@@ -167,7 +167,7 @@ def read_tasks(
 
     Parameters
     ----------
-    told
+    tasks
         Parsed JSON.
     asides
         Takes the tasks that are of no sample of fedask.
@@ -181,13 +181,13 @@ def read_tasks(
     DataError
         Naming the first wrong annotations.
     """
-    if not isinstance(told, list) or any(map(_is_min, told)):
+    if not isinstance(tasks, list) or any(map(_is_min, tasks)):
         msg = f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
         raise DataError(msg)
     samples: dict[Uid, list[Annotation]] = {}
     wrong: list[str] = []
     count = 0
-    for number, task in enumerate(told):
+    for number, task in enumerate(tasks):
         uid = uid_of(task)
         if uid is None:
             asides.add(f"task {number}", NO_UID)

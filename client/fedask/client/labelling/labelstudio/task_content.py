@@ -96,9 +96,9 @@ def _text(part: Part) -> str:
 def _series(part: Part) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
     """Return the names of a series, and its columns with a count of steps."""
     try:
-        told = json.loads(part.content)
-        names = [str(name) for name in told["names"]]
-        rows = [[float(value) for value in row] for row in told["rows"]]
+        series = json.loads(part.content)
+        names = [str(name) for name in series["names"]]
+        rows = [[float(value) for value in row] for row in series["rows"]]
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         values = dict(zip(channels(names), map(list, columns), strict=True))
     except (ValueError, KeyError, TypeError) as err:

@@ -1,32 +1,27 @@
 """Samples of the queue as tasks of Label Studio.
 
-Called by the export to a file and by the link to a server. Reads the device's store and
-shows its samples; changes neither. Controls are not told: an export never says which
-answers were a test of their annotator.
+Called by the export to a file and by the connection to a server. Reads the device's
+store and shows its samples; changes neither. Controls are left out: an export never
+says which answers were a test of their annotator.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from fedask.client.labelling.labelstudio.account import Asides
 from fedask.client.labelling.labelstudio.labelling_config import Field, labelling_config
 from fedask.client.labelling.labelstudio.studio_annotation import choice, to_annotation
 from fedask.client.labelling.labelstudio.task_content import TaskContent
 from fedask.client.records.annotation import Annotation
-from fedask.client.records.device_store import ScoreStore
+from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.exhibit import Exhibit
-from fedask.client.records.label_queue import ANSWERED, Item, LabelStore
-from fedask.client.records.sample_record import AnnotationStore
+from fedask.client.records.label_queue import ANSWERED, Item
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 _EVERY = 2**62  # answers: more than a device holds
-
-
-class ExportStore(LabelStore, ScoreStore, AnnotationStore, Protocol):
-    """What an export reads."""
 
 
 class Which(StrEnum):
@@ -38,7 +33,7 @@ class Which(StrEnum):
 
 
 class StudioPrediction(StrEnum):
-    """What people are told of the model's view of a sample."""
+    """What people see of the model's view of a sample."""
 
     NOTHING = "nothing"
     SCORE = "score"  # how much it is worth asking: no hint at a class
@@ -82,7 +77,7 @@ class TaskExport:
 
     def __init__(
         self,
-        store: ExportStore,
+        store: DeviceStore,
         exhibit: Exhibit,
         classes: Sequence[str],
         *,
@@ -97,11 +92,11 @@ class TaskExport:
 
     def uids(self, which: Which) -> list[Uid]:
         """Return the samples of an export: what waits first, in the order of asking."""
-        waiting = [uid for uid, _ in self._store.waiting()]
+        waiting = [uid for uid, _ in self._store.annotations.waiting()]
         if which is Which.WAITING:
             return waiting
         held = frozenset(waiting)
-        rest = [item for item in self._store.items() if item.uid not in held]
+        rest = [item for item in self._store.queue.items() if item.uid not in held]
         if which is Which.LABELLED:
             return [item.uid for item in rest if item.state in ANSWERED]
         return waiting + [item.uid for item in rest]
@@ -125,8 +120,8 @@ class TaskExport:
         StoreError
             If a file of a sample cannot be written.
         """
-        items = {item.uid: item for item in self._store.items()}
-        said = self._said() if annotated else {}
+        items = {item.uid: item for item in self._store.queue.items()}
+        answers_of = self._standing() if annotated else {}
         guesses = self._guesses()
         first: tuple[Field, ...] = ()
         for uid in uids:
@@ -143,7 +138,7 @@ class TaskExport:
             task: dict[str, Any] = {"data": data, "meta": _meta(items[uid])}
             if uid in guesses:
                 task["predictions"] = [_prediction(*guesses[uid], to_name)]
-            if answers := said.get(uid):
+            if answers := answers_of.get(uid):
                 task["annotations"] = [
                     to_annotation(answer, self.classes, to_name) for answer in answers
                 ]
@@ -153,23 +148,23 @@ class TaskExport:
         """Return the labelling configuration for these fields."""
         return labelling_config(self.classes, fields)
 
-    def _said(self) -> dict[Uid, list[Annotation]]:
+    def _standing(self) -> dict[Uid, list[Annotation]]:
         """Return the answers that stand, oldest first; controls left out."""
-        said: dict[Uid, list[Annotation]] = {}
-        for answer in reversed(self._store.annotations(_EVERY, None)):
+        standing: dict[Uid, list[Annotation]] = {}
+        for answer in reversed(self._store.annotations.newest(_EVERY, None)):
             if answer.undone is None and not answer.control:
-                said.setdefault(answer.uid, []).append(answer)
-        return said
+                standing.setdefault(answer.uid, []).append(answer)
+        return standing
 
     def _guesses(self) -> dict[Uid, tuple[str, float, str | None]]:
         """Return (model version, score, class) of what was scored."""
-        kept = self._store.scores()
+        kept = self._store.scores.last()
         if kept is None or self._guess is StudioPrediction.NOTHING:
             return {}
         version, scored = kept
         found: dict[Uid, tuple[str, float, str | None]] = {
             uid: (version, score, None)
-            for uid, score in self._store.waiting()
+            for uid, score in self._store.annotations.waiting()
             if score < 1.0  # 1 stands for "not scored yet"
         }
         rows = zip(

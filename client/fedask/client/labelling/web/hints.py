@@ -14,7 +14,8 @@ from typing import Protocol, Self
 
 from typing_extensions import override
 
-from fedask.client.records.milestone import Change, MilestoneStore, recent_change
+from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.milestone import Change, recent_change
 from fedask.common.clock import Clock
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
@@ -117,12 +118,12 @@ class StoreGains(Gains, AbstractContextManager["StoreGains"]):
     """
 
     def __init__(
-        self, opened: Callable[[], AbstractContextManager[MilestoneStore]], clock: Clock
+        self, opened: Callable[[], AbstractContextManager[DeviceStore]], clock: Clock
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._stack = ExitStack()
-        self._store: MilestoneStore | None = None
+        self._store: DeviceStore | None = None
 
     @override
     def __enter__(self) -> Self:
@@ -144,5 +145,5 @@ class StoreGains(Gains, AbstractContextManager["StoreGains"]):
         if self._store is None:
             msg = "the gains are closed: enter them first"
             raise StoreError(msg)
-        change = recent_change(self._store.milestones(), self._clock.now())
+        change = recent_change(self._store.milestones.all(), self._clock.now())
         return gain_of(change)

@@ -22,7 +22,7 @@ from fedask.common.ids import Uid
 
 MAX_NEAR = 12  # near-duplicates offered together: as many as fit a screen
 _UID_CHARACTERS, _KEY_CHARACTERS = 64, 128
-_SAID: Mapping[object, Said] = {"skip": SKIP, "unsure": UNSURE}
+_WITHOUT_CLASS: Mapping[object, Said] = {"skip": SKIP, "unsure": UNSURE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Answer:
 
     uid: Uid
     token: str
-    said: Said
+    annotation: Said
     key: str
     also: tuple[Uid, ...]
 
@@ -71,7 +71,7 @@ def parse_answer(body: bytes) -> Answer:
     return Answer(
         uid=Uid(text_of(fields.get("uid"), _UID_CHARACTERS)),
         token=text_of(fields.get("token"), _KEY_CHARACTERS),
-        said=_said(fields.get("annotation")),
+        annotation=_annotation(fields.get("annotation")),
         key=text_of(fields.get("key"), _KEY_CHARACTERS),
         also=tuple(Uid(text_of(uid, _UID_CHARACTERS)) for uid in also),
     )
@@ -105,11 +105,11 @@ def number_of(value: object, most: int) -> int:
     raise ProtocolError(msg)
 
 
-def _said(value: object) -> Said:
+def _annotation(value: object) -> Said:
     if type(value) is int:
         return Label(value)  # the desk knows the classes
-    if isinstance(value, str) and value in _SAID:
-        return _SAID[value]
+    if isinstance(value, str) and value in _WITHOUT_CLASS:
+        return _WITHOUT_CLASS[value]
     msg = "an annotation is a class, skip or unsure"
     raise ProtocolError(msg)
 

@@ -1,1 +1,1 @@
-"""Which k of a shortlist to ask together."""
+"""Batchers: which k samples of a shortlist are asked together."""

@@ -1,4 +1,4 @@
-"""BatchBALD: the batch whose answers together say most about which member is right.
+"""BatchBALD: the batch whose joint answers are most informative about the model.
 
 The value of a batch is the mutual information between its answers and the member of
 the committee (a draw of the model's weights). By the chain rule the gain of one more
@@ -16,20 +16,14 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client.base.distance import Doubles, Reals, blocks
-from fedask.client.learning.batchers.batcher import (
-    Batcher,
-    Rows,
-    Shortlist,
-    check_batch,
-)
+from fedask.client.learning.batchers.batcher import CheckedBatcher, Rows, Shortlist
 from fedask.client.learning.batchers.greedy_choice import lazy_greedy
-from fedask.client.learning.batchers.top_scores import top
 
 _DIGITS = 9  # gains that agree to here are equal: the better score decides
 _TINY = np.finfo(np.float64).tiny
 
 
-class BatchBald(Batcher):
+class BatchBald(CheckedBatcher):
     """Greedy joint mutual information. Without a committee it is ``top``.
 
     Parameters
@@ -40,25 +34,22 @@ class BatchBald(Batcher):
         Candidates looked at, those of the highest BALD; at least ``2 * k`` are.
     """
 
-    needs = frozenset({"draws"})
+    needs = required = frozenset({"draws"})
 
     def __init__(self, configurations: int = 1000, most: int = 1024) -> None:
         self.configurations = configurations
         self.most = most
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
-        draws = shortlist.draws
-        if k in {0, len(shortlist)} or draws is None or 0 in draws.shape:
-            return top(shortlist, k)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        draws = np.asarray(shortlist.draws)
         order = shortlist.best_first()
         gains = bald(draws)[order].round(_DIGITS)
         # The most informative, then back in the order of scores for ties.
         best = np.sort(np.argsort(-gains, kind="stable")[: max(self.most, 2 * k)])
         answers = Answers(draws[:, order[best]], self.configurations, rng)
         picks = lazy_greedy(gains[best], k, answers.gains, answers.ask)
-        return np.sort(order[best[picks]])
+        return order[best[picks]]
 
 
 def bald(draws: Reals) -> Doubles:
@@ -83,7 +74,7 @@ def bald(draws: Reals) -> Doubles:
 
 
 class Answers:
-    """Joint answers to the samples asked so far, and what each says of the members.
+    """Joint answers to the samples chosen so far, each with a belief over the members.
 
     Parameters
     ----------
@@ -147,7 +138,7 @@ class Answers:
         self._weights = weights[possible]
 
     def _sample(self) -> None:
-        """Go over from all configurations to a sample of them with their members."""
+        """Replace the enumerated configurations by a sample of them."""
         share = self._weights / self._weights.sum()
         drawn = self._rng.choice(len(share), size=self._most, p=share)
         self._members = self._members[drawn]

@@ -1,14 +1,15 @@
-"""What a batcher is, and the table of their names. Called by the device under a cut.
+"""The seam of batchers and the table of their names. Called by the selector.
 
 Letters: n candidates, k picks, c classes, d features, e features of the local model,
 l anchors, t draws.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from fedask.common.errors import ConfigError
 from fedask.common.registry import make
@@ -17,12 +18,12 @@ __all__ = ["Batcher", "Shortlist"]
 
 _HERE = "fedask.client.learning.batchers"
 BATCHERS = {
-    "top": f"{_HERE}.top_scores:Top",
-    "power": f"{_HERE}.stochastic_draw:PowerBatcher",
-    "softmax": f"{_HERE}.stochastic_draw:SoftmaxBatcher",
-    "cluster": f"{_HERE}.cluster:Cluster",
-    "cluster-margin": f"{_HERE}.cluster_margin:ClusterMargin",
-    "logo": f"{_HERE}.logo:Logo",
+    "top": f"{_HERE}.score_batchers:Top",
+    "power": f"{_HERE}.score_batchers:PowerBatcher",
+    "softmax": f"{_HERE}.score_batchers:SoftmaxBatcher",
+    "cluster": f"{_HERE}.clustering:Cluster",
+    "cluster-margin": f"{_HERE}.clustering:ClusterMargin",
+    "logo": f"{_HERE}.clustering:Logo",
     "kmeans++": f"{_HERE}.k_means_plus_plus:KmeansPlusPlus",
     "k-center": f"{_HERE}.k_center:KCenter",
     "facility-location": f"{_HERE}.facility_location:FacilityLocation",
@@ -77,6 +78,25 @@ class Shortlist:
         """Return the row numbers by score, the highest first; ties by row."""
         return np.argsort(-self.scores, kind="stable")
 
+    def top(self, k: int) -> Rows:
+        """Return ``k`` rows, ascending: accepted first, then by score, then by row.
+
+        Examples
+        --------
+        >>> scores = np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32)
+        >>> nothing = np.zeros((4, 0), dtype=np.float32)
+        >>> accepted = np.array([True, False, False, True])
+        >>> Shortlist(scores, accepted, nothing, nothing).top(3)
+        array([0, 1, 3])
+        """
+        return np.sort(np.lexsort((-self.scores, ~self.accepted))[:k])
+
+    def filled(self, rows: Rows, k: int) -> Rows:
+        """Return ``rows`` and as many of the best others as make ``k``, ascending."""
+        order = self.best_first()
+        others = order[~np.isin(order, rows)]
+        return np.sort(np.concatenate([rows, others[: k - len(rows)]]))
+
     def keep(self, rows: Rows, needs: frozenset[str]) -> "Shortlist":
         """Return some candidates, in the order given, with the fields that are needed.
 
@@ -130,6 +150,29 @@ class Batcher(Protocol):
             If ``k`` exceeds the shortlist, or a field it needs has NaN or infinity.
         """
         ...
+
+
+class CheckedBatcher(Batcher):
+    """A batcher with the checks and the trivial cases that all share.
+
+    It is ``top`` where all candidates or none are picked, and where a required field
+    is missing or has no columns.
+    """
+
+    required: ClassVar[frozenset[str]] = frozenset()
+
+    @override
+    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        check_batch(shortlist, k, self.needs)
+        arrays = [getattr(shortlist, name) for name in self.required]
+        lacking = any(array is None or 0 in array.shape for array in arrays)
+        if lacking or k in {0, len(shortlist)}:
+            return shortlist.top(k)
+        return np.sort(self.choose(shortlist, k, rng))
+
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        """Choose ``k`` different rows, in any order; ``0 < k < n``."""
+        raise NotImplementedError
 
 
 def make_batcher(name: str) -> Batcher:

@@ -11,28 +11,25 @@ from typing_extensions import override
 from fedask.client.base.distance import Reals, blocks, directions
 from fedask.client.learning.batchers.batcher import (
     Batcher,
+    CheckedBatcher,
     Floats,
     Rows,
     Shortlist,
-    check_batch,
 )
-from fedask.client.learning.batchers.top_scores import top
 from fedask.common.errors import ConfigError
 
 _TOGETHER = 512  # rows compared at once: their similarities fill one block
 _ROUNDING = 1e-6  # copies have similarity 1 up to here, in float32
 
 
-class Distinct(Batcher):
-    """Another batcher on what ``distinct`` keeps.
+class Distinct(CheckedBatcher):
+    """Runs another batcher on the rows that ``distinct`` keeps.
 
     If fewer than ``k`` are kept, the best scores of what was left out fill the batch.
     Without features nothing is left out.
 
     Parameters
     ----------
-    inner
-        Picks.
     similarity
         Cosine similarity of features above which two samples are one question, above 0
         and up to 1.
@@ -56,10 +53,7 @@ class Distinct(Batcher):
         return self.inner.needs | {"features", "anchors"}
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
-        if k in {0, len(shortlist)}:
-            return top(shortlist, k)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         kept = distinct(shortlist, self.similarity, k)
         some = shortlist.keep(kept, self.inner.needs)
         return kept[self.inner.pick(some, k, rng)]

@@ -1,4 +1,4 @@
-"""Ask what stands for the most others: facility location on cosine similarity.
+"""Facility location: the batch that is most similar to all other candidates.
 
 The value of a batch is the sum, over the shortlist, of each sample's similarity to the
 nearest that is asked or labelled; it is monotone and submodular, so the greedy batch is
@@ -14,20 +14,14 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client.base.distance import Doubles, Reals, blocks, directions
-from fedask.client.learning.batchers.batcher import (
-    Batcher,
-    Rows,
-    Shortlist,
-    check_batch,
-)
+from fedask.client.learning.batchers.batcher import CheckedBatcher, Rows, Shortlist
 from fedask.client.learning.batchers.greedy_choice import lazy_greedy
-from fedask.client.learning.batchers.top_scores import top
 
 _DIGITS = 9  # gains that agree to here are equal: the better score decides
 
 
-class FacilityLocation(Batcher):
-    """The batch that stands for the best candidates. Without features it is ``top``.
+class FacilityLocation(CheckedBatcher):
+    """The batch that represents the best candidates. Without features it is ``top``.
 
     Parameters
     ----------
@@ -36,20 +30,18 @@ class FacilityLocation(Batcher):
         with their square, memory with their number.
     """
 
-    needs = frozenset({"features", "anchors"})
+    required = frozenset({"features"})
+    needs = required | {"anchors"}
 
     def __init__(self, most: int = 2048) -> None:
         self.most = most
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
-        if k in {0, len(shortlist)} or shortlist.features.shape[1] == 0:
-            return top(shortlist, k)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         # Best first, so that ties go to the better score.
         rows = shortlist.best_first()[: max(self.most, 2 * k)]
         x = directions(shortlist.features[rows])
-        return np.sort(rows[facilities(x, shortlist.anchors, k)])
+        return rows[facilities(x, shortlist.anchors, k)]
 
 
 def facilities(x: Doubles, anchors: Reals | None, k: int) -> Rows:

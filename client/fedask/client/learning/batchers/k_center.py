@@ -16,37 +16,29 @@ import numpy as np
 from typing_extensions import override
 
 from fedask.client.base.distance import Chosen, DistanceBlock, Doubles, Reals, blocks
-from fedask.client.learning.batchers.batcher import (
-    Batcher,
-    Rows,
-    Shortlist,
-    check_batch,
-)
-from fedask.client.learning.batchers.top_scores import top
+from fedask.client.learning.batchers.batcher import CheckedBatcher, Rows, Shortlist
 
 _FRONT = 1024  # rows; with 128 features in float64 1 MiB, a core's cache
 _TAKEN = -1.0  # below every distance
 
 
-class KCenter(Batcher):
+class KCenter(CheckedBatcher):
     """Farthest first from the labelled samples; ties go to the lowest row.
 
     Without anchors it starts from the best score. Without features it is ``top``.
     """
 
-    needs = frozenset({"features", "anchors"})
+    required = frozenset({"features"})
+    needs = required | {"anchors"}
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         features, anchors = shortlist.features, shortlist.anchors
-        if k in {0, len(shortlist)} or features.shape[1] == 0:
-            return top(shortlist, k)
         if anchors is None or len(anchors) == 0:
             best = int(shortlist.scores.argmax())
             anchors = features[best : best + 1]
-            return np.sort(farthest_first(features, anchors, k, first=best))
-        return np.sort(farthest_first(features, anchors, k))
+            return farthest_first(features, anchors, k, first=best)
+        return farthest_first(features, anchors, k)
 
 
 def farthest_first(

@@ -1,1 +1,1 @@
-"""How uncertain the model is: one pure function per published score."""
+"""Scores: how useful a label would be. One pure function per published score."""

@@ -1,8 +1,7 @@
-"""Which scorer to trust, learnt from measured rewards: EXP4.P.
+"""EXP4.P, a bandit: learns from rewards which scorer to trust.
 
-Called by the device or the coordinator once per cycle; never measures a reward and
-never draws without the generator it is given. The state is plain numbers, so that it
-can be stored or sent. Letters: k scorers (arms), a candidate samples.
+Called by ``learned_scorer`` for each cycle of its history; never measures a reward.
+Letters: k scorers (arms), a candidate samples.
 """
 
 import math
@@ -17,56 +16,27 @@ from fedask.common.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BanditState:
-    """What the bandit knows: ``BanditState(**asdict(state))`` is the same again.
+    """The weights of the bandit after some updates.
 
     Parameters
     ----------
     log_weights
-        One per scorer; the largest is 0. Logarithms, so that nothing overflows.
+        (k,) one per scorer; the largest is 0. Logarithms, so that nothing overflows.
     horizon
-        T, how many updates are planned: sets how much is explored.
+        T, how many updates are planned, at least 1: sets how much is explored.
     delta
         In (0, 1]: the regret bound holds with probability ``1 - delta``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no scorer, a weight is not finite, or a number is out of range.
     """
 
     log_weights: tuple[float, ...]
     horizon: int
     delta: float = 0.1
 
-    def __post_init__(self) -> None:
-        # JSON gives a list.
-        object.__setattr__(self, "log_weights", tuple(map(float, self.log_weights)))
-        if not self.log_weights or not all(map(math.isfinite, self.log_weights)):
-            msg = f"a bandit needs one finite weight per scorer, got {self.log_weights}"
-            raise ConfigError(msg)
-        if self.horizon < 1 or not 0.0 < self.delta <= 1.0:
-            msg = (
-                "a bandit needs a horizon of at least 1 and a delta in (0, 1], got "
-                f"{self.horizon} and {self.delta}"
-            )
-            raise ConfigError(msg)
-
     @property
     def floor(self) -> float:
         """The least probability of a scorer: ``sqrt(log k / (k T))``, at most 1 / k."""
         k = len(self.log_weights)
         return min(math.sqrt(math.log(k) / (k * self.horizon)), 1.0 / k)
-
-
-def start(scorers: int, horizon: int, delta: float = 0.1) -> BanditState:
-    """Return a state that trusts all scorers alike.
-
-    Raises
-    ------
-    ConfigError
-        If a number is out of range.
-    """
-    return BanditState(log_weights=(0.0,) * scorers, horizon=horizon, delta=delta)
 
 
 def probabilities(state: BanditState) -> NDArray[np.float64]:
@@ -82,17 +52,10 @@ def probabilities(state: BanditState) -> NDArray[np.float64]:
     return (1.0 - k * state.floor) * shares + state.floor
 
 
-def draw(state: BanditState, rng: np.random.Generator) -> int:
-    """Draw the scorer to follow; one number is taken from ``rng``."""
-    reach = np.cumsum(probabilities(state))
-    # Rounding may leave the last sum below 1.
-    return min(int(np.searchsorted(reach, rng.random(), "right")), len(reach) - 1)
-
-
 def update(
     state: BanditState, advice: Reals, chosen: int, reward: float
 ) -> BanditState:
-    """Learn from the reward of what was asked.
+    """Return the state after one reward.
 
     Parameters
     ----------

@@ -107,48 +107,6 @@ def calibrated(logits: Reals, temperature: float) -> NDArray[np.float32]:
     return probs
 
 
-def expected_calibration_error(
-    probs: Reals, labels: NDArray[np.integer], bins: int = 15
-) -> float:
-    """Measure how far confidence and accuracy are apart; for tests and reports.
-
-    Parameters
-    ----------
-    probs
-        (n, c) rows that sum to one.
-    labels
-        (n,) int in [0, c).
-    bins
-        Of equal width over (0, 1].
-
-    Returns
-    -------
-    float
-        In [0, 1]: the mean over samples of |accuracy - confidence| of their bin; 0 when
-        there are none.
-
-    Raises
-    ------
-    ConfigError
-        If lengths differ.
-    DataError
-        If a label is outside [0, c).
-
-    References
-    ----------
-    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
-    Bayesian binning", AAAI 2015.
-    """
-    _check_labels(probs, labels)
-    if not len(labels):
-        return 0.0
-    confidence = probs.max(axis=1).astype(np.float64)
-    right = (probs.argmax(axis=1) == labels).astype(np.float64)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gap = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum()) / len(labels)
-
-
 def _check_labels(rows: Reals, labels: NDArray[np.integer]) -> None:
     if len(rows) != len(labels):
         msg = f"{len(rows)} rows of predictions, but {len(labels)} labels"

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.common.errors import ConfigError
 
 

@@ -1,4 +1,4 @@
-"""How much a committee disagrees about a sample. Called by scorers that hold one.
+"""Scores of a committee: how much several models disagree about a sample.
 
 A committee is free on a device: the last few global models and the last local update,
 or passes with dropout. Pure functions on its predictions; none changes its input, none

@@ -1,4 +1,4 @@
-"""What a wrong decision would cost: ask first where mistakes are dear.
+"""A score by the expected cost of a wrong decision.
 
 Called by scorers. A pure function on predictions and a cost matrix from the
 configuration; it never changes them. With all mistakes equally bad it is least

@@ -1,4 +1,4 @@
-"""Where a sample lies among the others: typicality, coverage, distance, density.
+"""Scores of position in feature space: typicality, coverage, distance, density.
 
 Called by scorers with features. Compares each row with a bounded sample of the device's
 pool, at most a few thousand rows chosen elsewhere by hash, so that time is linear in n

@@ -1,4 +1,4 @@
-"""Where the local and the global model differ. Called by scorers that hold both.
+"""Scores of difference between the local and the global model.
 
 The local model is the device's own last update, which costs nothing more. Pure
 functions on the predictions of the two; none changes its input.
@@ -8,7 +8,6 @@ upper bound and takes ``1 - exp(-x)``; Jensen-Shannon divergence has one, ``log 
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,27 +27,6 @@ from fedask.common.errors import ConfigError, DataError
 _Block = NDArray[np.float32]
 
 _TINY = np.finfo(np.float32).tiny  # its log is finite, and 0 times that is 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FairnessMix:
-    """What decides whether to ask by the global or by the local model.
-
-    Parameters
-    ----------
-    balance
-        gamma_k in [0, 1]: how even the global model's mean predictions are over the
-        classes that the device has labels of; 1 = even.
-    distance
-        d_k in [0, 1]: how far the mean predictions of the two models are apart.
-    mix
-        s_k in [0, 1] = ``1 - (d_k + gamma) / 2``; the paper asks by the global model
-        above 0.75.
-    """
-
-    balance: float
-    distance: float
-    mix: float
 
 
 def kafal(
@@ -143,9 +121,8 @@ def fairness_mix(
     local_probs_on_labelled: Reals,
     labels: NDArray[np.integer],
     num_classes: int,
-    fleet_balance: float | None = None,
-) -> FairnessMix:
-    """Measure how imbalanced the fleet looks and how far this device is from it.
+) -> float:
+    """Decide whether to ask by the global or by the local model.
 
     Parameters
     ----------
@@ -153,15 +130,15 @@ def fairness_mix(
         (l, c) rows that sum to one: both models on the device's labelled samples.
     labels
         (l,) int in [0, c).
-    num_classes
-        c.
-    fleet_balance
-        gamma, the fleet's mean of ``balance``; the device's own if it is not known.
 
     Returns
     -------
-    FairnessMix
-        From means in which every class with a label counts the same.
+    float
+        s in [0, 1] = ``1 - (d + gamma) / 2``; the paper asks by the global model above
+        0.75. gamma in [0, 1]: how even the global model's mean predictions are over the
+        classes that the device has labels of. d in [0, 1]: how far the mean predictions
+        of the two models are apart. In the means every class with a label counts the
+        same.
 
     Raises
     ------
@@ -197,10 +174,7 @@ def fairness_mix(
     balance = float(seen.min() / seen.max()) if seen.max() > 0 else 0.0
     total = by_global + by_local
     gap = np.abs(by_global - by_local) / np.where(total > 0, total, 1.0)
-    distance = float(gap.mean())
-    gamma = balance if fleet_balance is None else fleet_balance
-    mix = 1.0 - (distance + gamma) / 2.0
-    return FairnessMix(balance=balance, distance=distance, mix=mix)
+    return 1.0 - (float(gap.mean()) + balance) / 2.0
 
 
 def _log_softmax(logits: _Block) -> _Block:

@@ -1,4 +1,4 @@
-"""How little a model has to say about a sample: free energy. Called by scorers.
+"""A score by free energy: high for samples unlike those trained on.
 
 Works on logits, not on probabilities: softmax forgets their height, which is what
 tells a known sample from a strange one. A pure function; it never changes its input.

@@ -9,12 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
+    check_scores,
 )
-from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
 
@@ -36,12 +37,12 @@ class Experts:
 
     @property
     def text(self) -> str:
-        """Their names: numbers by other experts must not be mixed with theirs."""
+        """The names of the experts, kept beside their scores."""
         return ", ".join(self.scorers)
 
     @property
     def needs(self) -> frozenset[str]:
-        """What they need together."""
+        """The fields that the experts need together."""
         return frozenset[str]().union(*(s.needs for s in self.scorers.values()))
 
     def describe(self, view: PredictionView, context: ScoringContext) -> Floats:
@@ -88,7 +89,7 @@ def make_experts(text: str) -> Experts:
 
 
 def with_experts(needs: frozenset[str], text: str) -> frozenset[str]:
-    """Add what the experts need, if these needs take experts.
+    """Return the needs, and those of the experts if one of them uses experts.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How far one label could move the model: last-layer gradients in closed form.
+"""Scores by the gradient of the last layer that a label would cause.
 
 Called by scorers that have predictions and features. Never runs a backward pass, and
 never builds the (n, c * d) gradients: for a linear last layer under cross entropy the

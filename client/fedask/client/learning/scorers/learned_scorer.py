@@ -1,41 +1,50 @@
 """Scorers that learn on the device from the answers it got: ``learned`` and ``albl``.
 
-Called through ``make_scorer``. Both read the opinions of experts (``ask.experts``) and
-the history of answered questions, and keep nothing: what they learnt is worked out
-anew from the history, so that it is as durable as the history is, and nothing counts
-twice. Neither needs a test set, and nothing that they learn leaves the device.
+Named in the table of scorers. Both read the opinions of experts (``ask.experts``) and
+the history of answered questions, and keep nothing: what they learn is worked out anew
+from the history, so that it is as durable as the history is, and nothing counts twice.
+Neither needs a test set, and nothing that they learn leaves the device.
 """
 
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from fedask.client.learning.scorers import bandit
-from fedask.client.learning.scorers.label_value import fit_value, predict_value
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.row_blocks import (
+    Reals,
+    Scores,
+    block,
+    chunks,
+    row_sum,
+    to_unit,
+)
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     ScoringContext,
 )
-from fedask.client.learning.scorers.row_blocks import block, chunks, row_sum, to_unit
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.records.query_outcome import OutcomeHistory
+from fedask.common.errors import DataError
+
+FEWEST_GAINS = 8  # fewer and the mean of the descriptors is the better guess
 
 _EVEN = 0.5  # probability at which a model is as likely wrong as right
 _UNIT = 0.125  # logistic: an error that is certain, 4 units above even, scores 0.98
 _STRENGTH = 1.0  # of the ridge, in labels: it is to hold back no more than one would
 _LEAST = 0.01  # of a score: an expert that rules a sample out may yet be wrong
 
+FittedValue = tuple[NDArray[np.float64], float]  # weights (q,) and intercept
 
-class Learned(Scorer):
-    """How wrong the model will turn out to be, learnt from how wrong it turned out.
 
-    The gain of a label is what the model of that moment, not trained on it, gave all
-    other classes: a device measures it the moment an answer comes. A ridge regression
-    from the experts' scores to it then scores the pool; with fewer than eight answered
-    questions the experts' mean does.
+def learned(view: PredictionView, context: ScoringContext) -> Floats:
+    """Score by how wrong the model is expected to be, learnt from past answers.
+
+    The gain of a label is the probability that the model of that moment, not trained on
+    it, gave to all other classes: a device measures it when an answer comes. A ridge
+    regression from the experts' scores to the gain then scores the pool; with fewer
+    than eight answered questions the experts' mean does.
 
     References
     ----------
@@ -45,19 +54,86 @@ class Learned(Scorer):
     Konyushkova, Sznitman and Fua, "Learning active learning from data", NeurIPS 2017
     (a regression from descriptors of a sample).
     """
-
-    needs = frozenset({"descriptors", "history"})
-
-    @override
-    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
-        history = context.history
-        errors = _EVEN - history.truths.astype(np.float64)  # 1 - truth, less 1/2
-        fitted = fit_value(history.descriptors, errors, _STRENGTH, _UNIT)
-        return predict_value(fitted, view.descriptors)
+    history = context.history
+    errors = _EVEN - history.truths.astype(np.float64)  # 1 - truth, less 1/2
+    fitted = fit_value(history.descriptors, errors, _STRENGTH, _UNIT)
+    return predict_value(fitted, view.descriptors)
 
 
-class Albl(Scorer):
-    """The experts' scores, mixed by how much a bandit trusts each of them.
+def fit_value(
+    descriptors: Reals, gains: Reals, strength: float, unit: float = 1.0
+) -> FittedValue | None:
+    """Fit gains by ridge regression, in closed form.
+
+    Parameters
+    ----------
+    descriptors
+        (n, q) float in [0, 1], of samples whose label was used; q is at least 1.
+    gains
+        (n,) float: what each label brought; may be negative.
+    strength
+        > 0: the ridge, in labels; the intercept is not shrunk.
+    unit
+        > 0: the gain that scores 0.73 (logistic of 1), the same for the whole fleet.
+
+    Returns
+    -------
+    tuple
+        Weights (q,) and intercept, in units of gain; None with fewer than eight gains.
+
+    Raises
+    ------
+    DataError
+        If a descriptor or gain is NaN or infinite.
+
+    References
+    ----------
+    Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal problems",
+    Technometrics 12(1), 1970.
+    """
+    if not (np.isfinite(descriptors).all() and np.isfinite(gains).all()):
+        msg = "a descriptor or a measured gain is NaN or infinite"
+        raise DataError(msg)
+    count, width = descriptors.shape
+    if count < FEWEST_GAINS:
+        return None
+    x, y = descriptors.astype(np.float64), gains.astype(np.float64) / unit
+    centre, level = x.mean(axis=0), y.mean()
+    x -= centre
+    weights = np.linalg.solve(x.T @ x + strength * np.eye(width), x.T @ (y - level))
+    return weights, float(level - centre @ weights)
+
+
+def predict_value(fitted: FittedValue | None, descriptors: Reals) -> Scores:
+    """Score by the gain that a label is expected to bring.
+
+    Parameters
+    ----------
+    fitted
+        By ``fit_value``; None: nothing is learnt yet.
+    descriptors
+        (n, q) float in [0, 1], the same descriptors in the same order.
+
+    Returns
+    -------
+    NDArray
+        (n,) float32 in [0, 1]: the logistic function of the expected gain in units of
+        gain, so 0.5 is a label without effect. The unit is the fleet's, not the
+        device's: a device whose labels bring more asks before others. The mean of the
+        descriptors, as it is, while nothing is learnt.
+    """
+    width = descriptors.shape[1]
+    slope, intercept = fitted or (np.full(width, 1.0 / width), 0.0)
+    scores = np.zeros(len(descriptors), dtype=np.float32)
+    for rows in chunks(len(descriptors), width):
+        gain = row_sum(block(descriptors, rows, np.float64) * slope) + intercept
+        # tanh is the logistic function that does not overflow.
+        scores[rows] = to_unit(0.5 + 0.5 * np.tanh(0.5 * gain) if fitted else gain)
+    return scores
+
+
+def albl(view: PredictionView, context: ScoringContext) -> Floats:
+    """Score by the experts' scores, mixed by how much a bandit trusts each of them.
 
     A score is the probability that the sample is asked, if an expert is drawn by
     trust and asks with its own score as probability; so it lies in [0, 1] and may be
@@ -72,18 +148,12 @@ class Albl(Scorer):
     a time; here a cut takes the likeliest, so that the weights of the reward are those
     of a draw that a cut only resembles.
     """
-
-    needs = frozenset({"descriptors", "history"})
-
-    @override
-    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
-        opinions = view.descriptors
-        trust = trust_of(context.history, opinions.shape[1])
-        scores = np.zeros(len(opinions), dtype=np.float32)
-        for rows in chunks(len(opinions), opinions.shape[1]):
-            mixed = row_sum(block(opinions, rows, np.float64) * trust)
-            scores[rows] = to_unit(mixed)
-        return scores
+    opinions = view.descriptors
+    trust = trust_of(context.history, opinions.shape[1])
+    scores = np.zeros(len(opinions), dtype=np.float32)
+    for rows in chunks(len(opinions), opinions.shape[1]):
+        scores[rows] = to_unit(row_sum(block(opinions, rows, np.float64) * trust))
+    return scores
 
 
 def trust_of(history: OutcomeHistory, experts: int) -> NDArray[np.float64]:
@@ -112,7 +182,7 @@ def trust_of(history: OutcomeHistory, experts: int) -> NDArray[np.float64]:
     in [0, 1] however few there are (Hesterberg, "Weighted average importance sampling
     and defensive mixture distributions", Technometrics 37(2), 1995).
     """
-    state = bandit.start(experts, history.planned)
+    state = bandit.BanditState(log_weights=(0.0,) * experts, horizon=history.planned)
     starts = np.flatnonzero(np.diff(history.cycles, prepend=-1)).tolist()
     rounds = [slice(*ends) for ends in pairwise([*starts, len(history)])]
     opinions = history.descriptors.astype(np.float64) + _LEAST

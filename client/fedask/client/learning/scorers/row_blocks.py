@@ -1,4 +1,4 @@
-"""Rows of an array, a few at a time: what the score functions share.
+"""Helpers for scores: arrays in blocks of rows, with reproducible sums.
 
 Called by the modules beside it; never decides what a score means. The promise kept
 here is that a row gives the same bits wherever it stands and whatever stands around
@@ -39,7 +39,7 @@ def chunks(rows: int, width: int) -> Iterator[slice]:
 
 
 def block(array: Reals, rows: slice, dtype: type[Float]) -> NDArray[Float]:
-    """Return some rows in row order and one precision; a copy only if it must be."""
+    """Return some rows, C-contiguous and of one precision; copied only if needed."""
     return np.ascontiguousarray(array[rows], dtype=dtype)
 
 

@@ -1,27 +1,36 @@
 """Uncertainty of one prediction: least confidence, margin, entropy.
 
-Pure functions on arrays under thin classes; called by scoring and by whoever has
-predictions. None changes its input, whose rows must sum to one and are never normalised
-again. All are 0 for a certain prediction and 1 for a uniform one; with a single class
-all are 0, since there is nothing to be uncertain about. A row's score has the same bits
-whatever its neighbours, the memory layout and the number of threads. NaN stays NaN: the
-caller refuses it.
+Pure functions on arrays; called by scorers and by whoever has predictions. None changes
+its input, whose rows must sum to one and are never normalised again. All are 0 for a
+certain prediction and 1 for a uniform one; with a single class all are 0, since there
+is nothing to be uncertain about. A row's score has the same bits whatever its
+neighbours, the memory layout and the number of threads. NaN stays NaN: the caller
+refuses it.
+
+NumPy is fast along long contiguous arrays, and predictions have short rows; so a block
+is copied, transposed, into a buffer that fits into a core's cache, and a kernel works
+on whole columns there. Memory beyond the result does not grow with the matrix.
 """
 
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
-from fedask.client.learning.scorers.columns import by_columns
-from fedask.client.learning.scorers.prediction_view import (
-    Floats,
-    PredictionView,
-    ScoringContext,
-)
-from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.scorers.scorer import Floats
+from fedask.common.errors import ConfigError
 
+# A kernel gets the columns of a block (c, r), as many spare numbers (c, r), and where
+# the r results belong. It may change all three. It must not mix the rows of a block,
+# and it must do its sums in an order that c alone decides: then a row's result has the
+# same bits wherever the row stands.
+Kernel = Callable[[Floats, Floats, Floats], None]
+
+_BLOCK_NUMBERS = 1 << 16  # 256 KiB, half of a small L2; the spare takes the other half
+_MATRIX_AXES = 2
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -47,7 +56,7 @@ def least_confidence(
     Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994.
     Scaling: Settles, "Active learning literature survey", 2009, section 3.1.
     """
-    return by_columns(probs, _least_confidence, threads)
+    return _by_columns(probs, _least_confidence, threads)
 
 
 def margin(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> Floats:
@@ -70,7 +79,7 @@ def margin(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> F
     Scheffer, Decomain and Wrobel, "Active hidden Markov models for information
     extraction", IDA 2001, section 3.
     """
-    return by_columns(probs, _margin, threads)
+    return _by_columns(probs, _margin, threads)
 
 
 def entropy(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> Floats:
@@ -94,7 +103,7 @@ def entropy(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> 
     Shannon, "A mathematical theory of communication", 1948. As a query score: Settles,
     2009, section 3.1.
     """
-    return by_columns(probs, _entropy, threads)
+    return _by_columns(probs, _entropy, threads)
 
 
 def _least_confidence(columns: Floats, spare: Floats, out: Floats) -> None:  # noqa: ARG001  (the seam's signature)
@@ -169,31 +178,76 @@ def _two_largest(columns: Floats, losers: Floats) -> tuple[Floats, Floats]:
     return columns[0], losers[0]
 
 
-class Margin(Scorer):
-    """See ``margin``. A device scores small batches: one thread."""
+def _by_columns(
+    rows: NDArray[np.floating[Any]], kernel: Kernel, threads: int | None
+) -> Floats:
+    """Run a kernel over all rows.
 
-    needs = frozenset[str]()
+    Parameters
+    ----------
+    rows
+        (n, c) any float type and layout; the kernel sees float32.
+    kernel
+        Gives one number per row.
+    threads
+        How many to use at most; None = one per core that this process may use. The
+        result does not depend on it.
 
-    @override
-    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
-        return margin(view.probs, threads=1)
+    Returns
+    -------
+    NDArray
+        (n,) float32.
+
+    Raises
+    ------
+    ConfigError
+        If the matrix has no column, or is none.
+    """
+    if rows.ndim != _MATRIX_AXES or rows.shape[1] == 0:
+        msg = f"predictions have shape {rows.shape}: they must be (samples, classes)"
+        raise ConfigError(msg)
+    count, width = rows.shape
+    result = np.empty(count, dtype=np.float32)
+    step = max(1, _BLOCK_NUMBERS // width)
+    starts = iter(range(0, count, step))
+    blocks = -(-count // step)
+    extra = min(threads or _cores(), blocks) - 1
+    if extra < 1:
+        _work(rows, kernel, starts, step, result)
+        return result
+    with ThreadPoolExecutor(extra) as pool:
+        # All take from one iterator: who is slowed down by others takes less.
+        jobs = [
+            pool.submit(_work, rows, kernel, starts, step, result) for _ in range(extra)
+        ]
+        _work(rows, kernel, starts, step, result)
+        for job in jobs:
+            job.result()
+    return result
 
 
-class Entropy(Scorer):
-    """See ``entropy``."""
+def _work(
+    rows: NDArray[np.floating[Any]],
+    kernel: Kernel,
+    starts: Iterator[int],
+    step: int,
+    result: Floats,
+) -> None:
+    """Run the kernel on blocks until none is left."""
+    width = rows.shape[1]
+    size = min(step, len(rows)) * width
+    columns, spare = np.empty(size, np.float32), np.empty(size, np.float32)
+    with np.errstate(invalid="ignore"):  # NaN is for the caller to find
+        for start in starts:
+            out = result[start : start + step]
+            # Contiguous for a shorter last block too: the same loops for every row.
+            block = columns[: len(out) * width].reshape(width, len(out))
+            np.copyto(block, rows[start : start + step].T)
+            kernel(block, spare[: block.size].reshape(block.shape), out)
 
-    needs = frozenset[str]()
 
-    @override
-    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
-        return entropy(view.probs, threads=1)
-
-
-class LeastConfidence(Scorer):
-    """See ``least_confidence``."""
-
-    needs = frozenset[str]()
-
-    @override
-    def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
-        return least_confidence(view.probs, threads=1)
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,1 +1,1 @@
-"""Which samples are worth a person's time: scores, the cut, the stream."""
+"""Selection: which samples of the pool are asked, by scores and the cut."""

@@ -28,7 +28,7 @@ FEWEST_CELLS = 10  # that a few questions are drawn from; no more samples: no cl
 
 
 def first_by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:
-    """Return ``most`` samples as good as random, the same ones every time."""
+    """Return ``most`` samples chosen by hash: random, but the same every time."""
     uids = pool.uids
     order = np.lexsort((uids, hash_uids(uids, nonce)))
     return [Uid(uid) for uid in uids[order[:most]].tolist()]
@@ -37,7 +37,7 @@ def first_by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:
 def view_candidates(
     pool: Pool, predictor: Predictor, scorer: Scorer, nonce: int
 ) -> tuple[list[Uid], Shortlist]:
-    """Look at a bounded part of the pool; returns it best first, with its features.
+    """Score a bounded part of the pool; returns it best first, with its features.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def draw_clusters(
     count: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Draw some of the clusters that ``rows`` stand for, by the root of their sizes.
+    """Draw some of the clusters, with odds by the root of their sizes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Counts a device's samples into groups that are not the predicted classes.
+"""Groups samples by feature clusters instead of predicted classes.
 
 Called by the selector while it scores. See ``fedask.common.groups`` for what a group
 is; this side has the features. Until the server knows a centre, groups are the
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import PredictionView
+from fedask.client.learning.scorers.scorer import PredictionView
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
@@ -23,8 +23,6 @@ class Grouper:
 
     Parameters
     ----------
-    grouping
-        The mechanism.
     centres
         From the message, b"" for none.
 
@@ -54,14 +52,10 @@ class Grouper:
     def tally(
         self, pool: Pool, predictor: Predictor, items: Sequence[Item]
     ) -> IntArray:
-        """Add up what this device knows of the groups: (g, p + 1).
+        """Sum the projected features per group, for the next centres: (g, p + 1).
 
         Parameters
         ----------
-        pool
-            The device's samples.
-        predictor
-            Fills features.
         items
             Everything ever asked.
         """

@@ -1,4 +1,4 @@
-"""Near-duplicates among what is asked: one answer may serve all, if a person agrees.
+"""Finds near-duplicates, so that a person may give one answer to all of them.
 
 Called by the rater of a device after it has scored, never on its own.
 """

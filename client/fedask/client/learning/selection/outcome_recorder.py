@@ -1,4 +1,4 @@
-"""Records query records: when a question is queued, and when its answer is there.
+"""Keeps a query record of each question, and its outcome when the answer comes.
 
 Called by the selector, for scorers that learn. Never decides what is asked, and never
 trains. What it writes depends on the loaded model alone, so that a message that comes
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedask.client.learning.scorers.prediction_view import ScoringContext
+from fedask.client.learning.scorers.scorer import ScoringContext
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.label_queue import Item, ItemState
@@ -23,13 +23,7 @@ from fedask.common.ids import Uid
 
 
 class OutcomeRecorder:
-    """The query records of one device.
-
-    Parameters
-    ----------
-    pool, store
-        The device's own.
-    """
+    """The query records of one device."""
 
     def __init__(self, pool: Pool, store: QueryOutcomeStore) -> None:
         self._pool = pool
@@ -42,17 +36,10 @@ class OutcomeRecorder:
         predictor: Predictor,
         context: ScoringContext,
     ) -> None:
-        """Keep what the experts say of samples that are about to be queued.
+        """Record the experts' scores of samples that are about to be queued.
 
         To be called before: a process that dies in between has recorded a question
         that it asks when the message comes again, or one that never gets an answer.
-
-        Parameters
-        ----------
-        predictor
-            That fills descriptors.
-        context
-            From it.
         """
         if not uids:
             return
@@ -71,7 +58,7 @@ class OutcomeRecorder:
         )
 
     def answered(self, items: Sequence[Item], cycle: int, learner: Learner) -> None:
-        """Find out how the loaded model does on answers that it was not trained on.
+        """Record how well the loaded model predicts answers that it was not trained on.
 
         Test, then train (progressive validation): the only unseen labels that a device
         has are those that have just come.
@@ -80,8 +67,6 @@ class OutcomeRecorder:
         ----------
         items
             The whole queue.
-        cycle
-            The current one.
 
         References
         ----------
@@ -91,17 +76,17 @@ class OutcomeRecorder:
         fresh = {i.uid: i.label for i in items if i.state is ItemState.LABELLED}
         if not fresh:
             return
-        kept = self._store.query_records()
-        waiting = [p.uid for p in kept if p.finding is None and p.uid in fresh]
+        kept = self._store.all()
+        waiting = [p.uid for p in kept if p.outcome is None and p.uid in fresh]
         if not waiting:
             return
         probs = learner.predict(self._pool.load(waiting))
-        findings = {}
+        outcomes = {}
         for uid, row in zip(waiting, probs, strict=True):
             label = fresh[uid]
             # Another process may have stored one of another task: training refuses it.
             if label is not None and 0 <= label < len(row):
                 hit = int(row.argmax()) == label
                 found = QueryOutcome(cycle=cycle, truth=float(row[label]), hit=hit)
-                findings[uid] = found
-        self._store.put_findings(findings)
+                outcomes[uid] = found
+        self._store.put_outcomes(outcomes)

@@ -1,4 +1,4 @@
-"""Rates a device's samples: scores the pool and the queue with the loaded model.
+"""Scores the pool and the queue of a device with the loaded model.
 
 Called by the device in a scoring round, and by the stream for what has just arrived.
 Writes scores and the models that scorers look through; never asks and never trains.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     PredictionView,
     ScoringContext,
 )
@@ -21,9 +21,8 @@ from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_
 from fedask.client.learning.selection.pool_scoring import MakeView, score_pool
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.sgd import TrainingResult
-from fedask.client.records.device_store import DeviceStore, Waiting
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, ItemState
-from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
@@ -36,7 +35,7 @@ ASKABLE_AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once m
 
 @dataclass(frozen=True, slots=True)
 class ScoreCounts:
-    """What a scoring adds to the sums of the fleet.
+    """The counts that a device adds to the sums of the fleet after scoring.
 
     Parameters
     ----------
@@ -51,12 +50,10 @@ class ScoreCounts:
 
 
 class PoolRater:
-    """The scoring half of a device.
+    """Scores the samples of one device.
 
     Parameters
     ----------
-    pool, store
-        The device's own.
     keeps_model
         Whether the store is to keep the scoring model whatever the scenario says.
     """
@@ -86,13 +83,13 @@ class PoolRater:
             predictor = run.predictor(self._store, grouper.needs, ask.cycle)
             sums = grouper.tally(self._pool, predictor, present(self._pool, items))
         waiting = self._waiting(scored, ask.cycle, run, items)
-        self._store.put_scores(ask.score, scored, waiting)
+        self._store.scores.put(ask.score, scored, waiting)
         # One for samples that arrive and for the local model to begin from, and for the
         # committee as many as there were now.
         models = config.committee * (GLOBAL in run.kinds)
         models += run.scenario.stream.on or self._keeps_model
         if run.learner.loaded is not None and models:
-            self._store.put_model(GLOBAL, run.learner.loaded, keep=models)
+            self._store.models.put(GLOBAL, run.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))
         return ScoreCounts(run.policy.contribute(able, ask.cut), sums)
 
@@ -105,7 +102,7 @@ class PoolRater:
         keep: int,
         grouper: Grouper | None = None,
     ) -> Scored:
-        """Score samples with the loaded model, but those that wait or were answered.
+        """Score samples that are neither waiting for an answer nor answered.
 
         Parameters
         ----------
@@ -129,7 +126,7 @@ class PoolRater:
         items: Sequence[Item],
         grouper: Grouper | None = None,
     ) -> tuple[MakeView, ScoringContext]:
-        """Return what a scorer sees of a batch, and what it knows beside."""
+        """Return a function that makes the view of a batch, and the context of all."""
         needs = run.scorer.needs
         if grouper is not None:
             needs |= grouper.needs
@@ -150,7 +147,7 @@ class PoolRater:
     def _waiting(
         self, scored: Scored, cycle: int, run: RunContext, items: Sequence[Item]
     ) -> Waiting | None:
-        """See what the loaded model makes of the queue; None if that changes nothing.
+        """Score the queue with the loaded model; None if that changes nothing.
 
         A scorer that looks at what was asked before sees what waits among it, so that
         its scores of the queue are low; they still tell which of it goes first.
@@ -177,9 +174,9 @@ class PoolRater:
         return Waiting(scores={Uid(u): score for u, score in scores}, near=pairs)
 
     def learned(self, trained: TrainingResult, run: RunContext) -> None:
-        """Take note of an update, if scorer or batcher will look through it."""
-        if LOCAL in run.kinds:
-            self._store.put_model(LOCAL, trained.arrays, keep=1)
+        """Keep the trained model if scorer or batcher needs it."""
+        if LAST_UPDATE in run.kinds:
+            self._store.models.put(LAST_UPDATE, trained.arrays, keep=1)
 
 
 def present(pool: Pool, items: Sequence[Item]) -> list[Item]:

@@ -1,7 +1,8 @@
 """Scores the pool in one streaming pass. Called by the device; memory is bounded.
 
-Neither logits nor scores of the whole pool exist at once: each batch is scored, merged
-with the best so far, and dropped.
+Neither logits nor scores of the whole pool exist at once: each batch is scored and
+compared with the worst sample that is held; only what may still belong to the best is
+kept, and nothing is sorted before the end.
 """
 
 from collections.abc import Callable, Collection
@@ -11,22 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
+    Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
+    check_scores,
 )
-from fedask.client.learning.scorers.scorer import Scorer, check_scores
-from fedask.client.learning.selection.best_scores import BestScores
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
 
+GroupOf = Callable[[NDArray[np.int64]], IntArray]
 MakeView = Callable[[NDArray[np.str_], NDArray[Any]], PredictionView]
 
 # Large enough to keep a core busy with a tiny model, small enough for any device: the
 # layers of a network may hold some ten times the numbers that go in.
 BATCH_SAMPLES = 4096
 BATCH_NUMBERS = 1 << 20
+
+_MIN_ROOM = 512  # rows; choosing again sooner costs more than it saves
+_PIECE = 16_384  # rows; what a batch in the worst order may have copied at once
 
 
 def score_pool(
@@ -42,16 +48,10 @@ def score_pool(
 
     Parameters
     ----------
-    pool
-        The device's samples.
     exclude
         Uids not to score: those in the queue already.
     look
         Uids (n,) and raw batch (n, ...) -> view.
-    scorer
-        View -> scores.
-    context
-        Given to the scorer.
     keep
         How many of the best to return.
 
@@ -71,7 +71,7 @@ def score_pool(
         view = look(uids, raw)
         # As they are kept: a cut must find each score in the bin it was counted in.
         scores = np.asarray(scorer(view, context), dtype=np.float32)
-        check_scores(type(scorer).__name__, scores, len(uids))
+        check_scores(getattr(scorer, "name", type(scorer).__name__), scores, len(uids))
         best.add(uids, scores, partial(_group_of, view))
     return best.result()
 
@@ -81,3 +81,107 @@ def _group_of(view: PredictionView, rows: NDArray[np.int64]) -> IntArray:
         return view.groups[rows]
     classes: IntArray = view.probs[rows].argmax(axis=1)
     return classes
+
+
+class BestScores:
+    """A running top k: best score first, ties by uid.
+
+    The result depends neither on the order of the samples nor on the batches. Time is
+    linear in the samples: choosing again costs O(k) and happens once per k samples that
+    pass, and those that pass get ever fewer.
+
+    Parameters
+    ----------
+    keep
+        How many to keep, k; not negative.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._room = max(keep, _MIN_ROOM)  # rows that may wait beside those held
+        self._parts = [_nothing()]
+        self._count = 0  # rows held and waiting
+        self._seen = 0  # rows that came, or a few more
+        self._worst: tuple[np.float32, str] | None = None  # of k held
+
+    def add(self, uids: NDArray[np.str_], scores: Floats, group_of: GroupOf) -> None:
+        """Take in a batch.
+
+        Parameters
+        ----------
+        uids
+            (n,) str, different from all before.
+        scores
+            (n,) float32, finite.
+        group_of
+            Gives the groups (m,) int64 of the rows (m,) of this batch that it is asked
+            for: of most samples nobody needs to know.
+        """
+        if self._keep == 0:
+            return
+        start = 0
+        while start < len(scores):
+            # In pieces as long as all before, so that about k of each may pass: the
+            # short ones raise the bar for the long ones.
+            size = max(self._room, min(self._seen, _PIECE))
+            piece = slice(start, start + size)
+            rows = self._passing(uids[piece], scores[piece]) + start
+            if len(rows):
+                self._hold(Scored(uids[rows], scores[rows], group_of(rows)))
+            start += size
+            self._seen += size
+
+    def result(self) -> Scored:
+        """Return the best so far, at most k."""
+        self._parts = [_joined(self._parts)]
+        (held,) = self._parts
+        return Scored.ranked(held.uids, held.scores, held.groups, limit=self._keep)
+
+    def _hold(self, part: Scored) -> None:
+        self._parts.append(part)
+        self._count += len(part)
+        room = 0 if self._worst is None else self._room
+        if self._count >= self._keep + room:
+            self._choose()
+
+    def _passing(self, uids: NDArray[np.str_], scores: Floats) -> NDArray[np.int64]:
+        """Return the rows that may belong to the best."""
+        if self._worst is None:
+            return np.arange(len(scores))
+        score, uid = self._worst
+        rows = np.flatnonzero(scores >= score)
+        if len(rows) == 0:
+            return rows
+        tied = scores[rows] == score
+        if tied.any():
+            tied[tied] = uids[rows[tied]] > uid
+            rows = rows[~tied]
+        return rows
+
+    def _choose(self) -> None:
+        """Keep the best k of all that is held."""
+        held = _joined(self._parts)
+        bar = np.partition(held.scores, -self._keep)[-self._keep]
+        rows = np.flatnonzero(held.scores > bar)
+        tied = np.flatnonzero(held.scores == bar)
+        tied = tied[np.argsort(held.uids[tied])][: self._keep - len(rows)]
+        self._worst = bar, str(held.uids[tied[-1]])
+        rows = np.concatenate([rows, tied])
+        self._parts = [Scored(held.uids[rows], held.scores[rows], held.groups[rows])]
+        self._count = self._keep
+
+
+def _nothing() -> Scored:
+    return Scored(
+        np.zeros(0, dtype=np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64)
+    )
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    if len(parts) == 1:
+        return parts[0]
+    return Scored(
+        np.concatenate([part.uids for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.groups for part in parts]),
+    )

@@ -1,4 +1,4 @@
-"""Looks at samples through the device's models. Called by the selector.
+"""Predicts samples with the device's models. Called by rater and selector.
 
 Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward pass,
 ``bald`` one per model of the committee. Never changes the loaded model.
@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from fedask.client.learning.scorers.calibration import calibrated, fit_temperature
 from fedask.client.learning.scorers.density import scale_of
 from fedask.client.learning.scorers.experts import Experts, make_experts, with_experts
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     ScoringContext,
 )
 from fedask.client.learning.training.learner import Learner
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore
 from fedask.client.records.label_queue import Item
-from fedask.client.records.model_kind import GLOBAL, LOCAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.query_outcome import history_of
 from fedask.common.arrays import Arrays
@@ -39,7 +38,7 @@ _ANCHORS = frozenset({"anchors", "anchor_logits", "anchor_local_logits"})
 
 def model_kinds(needs: Collection[str]) -> frozenset[str]:
     """Tell which models a store must keep between messages for these needs."""
-    kinds = {LOCAL} if _LOCAL & set(needs) else set()
+    kinds = {LAST_UPDATE} if _LOCAL & set(needs) else set()
     return frozenset(kinds | ({GLOBAL} if "draws" in needs else set()))
 
 
@@ -63,7 +62,7 @@ def check_given(needs: frozenset[str], task: Task, scenario: Scenario) -> None:
 
 
 class Predictor:
-    """Views of batches of one device, under one model.
+    """Makes the views of batches of samples for scorers and batchers.
 
     Parameters
     ----------
@@ -105,10 +104,10 @@ class Predictor:
         self._local: Arrays | None = None
         self._past: Sequence[Arrays] = ()
         kinds = model_kinds(self._needs)
-        if LOCAL in kinds:
-            self._local = next(iter(store.models(LOCAL)), None)
+        if LAST_UPDATE in kinds:
+            self._local = next(iter(store.models.all(LAST_UPDATE)), None)
         if GLOBAL in kinds:
-            past = store.models(GLOBAL)
+            past = store.models.all(GLOBAL)
             # The newest is the loaded one itself if a round comes twice, or a sample
             # arrives after it.
             if past and _same(past[-1], learner.loaded):
@@ -121,7 +120,7 @@ class Predictor:
         return self._task.num_classes
 
     def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
-        """Look at a batch: uids (n,) and raw samples (n, ...)."""
+        """Return the view of a batch: uids (n,) and raw samples (n, ...)."""
         if not self._needs and self._temperature == 1.0:  # common, and fast
             return PredictionView(
                 uids=uids, salt=self.salt, probs=self._learner.predict(raw)
@@ -148,7 +147,7 @@ class Predictor:
     def described(
         self, view: PredictionView, context: ScoringContext
     ) -> PredictionView:
-        """Add what the experts say, if that is needed."""
+        """Return the view with the scores of the experts, if they are needed."""
         if "descriptors" not in self._needs:
             return view
         return replace(view, descriptors=self.experts.describe(view, context))
@@ -209,7 +208,7 @@ class Predictor:
     def scoring_context(
         self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]
     ) -> ScoringContext:
-        """Say what the device knows beside a batch.
+        """Return what scorers may know besides the batch.
 
         Parameters
         ----------
@@ -235,7 +234,7 @@ class Predictor:
             filled["consequences"] = matrix
         if "history" in self._needs:
             experts, cycles = self.experts, self._scenario.ask.cycles
-            kept = self._store.query_records()
+            kept = self._store.query_outcomes.all()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return ScoringContext(
             counts=counts, targets=np.array(targets, dtype=np.int64), **filled
@@ -243,7 +242,7 @@ class Predictor:
 
 
 def _here(pool: Pool, items: Sequence[Item]) -> Sequence[Item]:
-    """Leave out what has left the pool to make room."""
+    """Return the items whose samples were not dropped from the pool."""
     dropped = pool.dropped
     return [item for item in items if item.uid not in dropped] if dropped else items
 

@@ -1,4 +1,4 @@
-"""What the rounds of a run happen in: task, scenario, and what follows from them.
+"""The run context: task, scenario, learner, and what follows from them.
 
 Made by the app for every message, read by everything on the device.
 """
@@ -29,7 +29,7 @@ def seen_by_batcher(needs: frozenset[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)  # no slots: what follows from it is kept
 class RunContext:
-    """What the rounds of a run happen in.
+    """Task, scenario and learner of a run, with policy, scorer and batcher.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class RunContext:
     def predictor(
         self, store: DeviceStore, needs: frozenset[str], cycle: int
     ) -> Predictor:
-        """Return what looks at samples through the models of a device.
+        """Make the predictor of a device.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Decides what one device asks: scores its pool, applies the cut, picks the batch.
+"""Selects the questions of one device: applies the cut, picks the batch.
 
 Called by the device, between the message and the training. Writes scores and questions
 to the store; never trains and never sees a label but to count it.
@@ -36,30 +36,24 @@ from fedask.common.records import OTHER_GROUPS, OTHER_MODEL
 
 
 class Selector:
-    """Chooses what one device asks.
-
-    Parameters
-    ----------
-    device_id, pool, store
-        The device's own.
-    """
+    """Chooses what one device asks."""
 
     def __init__(self, device_id: DeviceId, pool: Pool, store: DeviceStore) -> None:
         self._device_id = device_id
         self._pool = pool
         self._store = store
-        self._recorder = OutcomeRecorder(pool, store)
+        self._recorder = OutcomeRecorder(pool, store.query_outcomes)
 
     def apply(self, cut: Cut, run: RunContext) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
-        items = self._store.items()
+        items = self._store.queue.items()
         left = labels_left(run.scenario.ask, items)
         if not cut.model_version:
             self._keep(cut, run)
             most = min(cut.take, run.scenario.ask.capacity, left)
             self._queue(self._first(cut, most, run), cut, run, items)
             return ""
-        kept = self._store.scores()
+        kept = self._store.scores.last()
         if kept is None or kept[0] != cut.model_version:
             # Missed the scoring round: its share of the quota returns to the fleet.
             return OTHER_MODEL
@@ -80,7 +74,7 @@ class Selector:
     def _queue(
         self, uids: list[Uid], cut: Cut, run: RunContext, items: Sequence[Item]
     ) -> None:
-        """Queue questions; before, record them if the scorer learns from answers."""
+        """Queue questions; first record them if the scorer learns from answers."""
         if "history" in run.scorer.needs:
             predictor = run.predictor(
                 self._store, frozenset({"descriptors"}), cut.cycle
@@ -92,7 +86,7 @@ class Selector:
                 self._pool, items, class_counts(items, run.task)
             )
             self._recorder.asked(uids, cut.cycle, predictor, context)
-        self._store.add(cut.cycle, uids)
+        self._store.queue.add(cut.cycle, uids)
 
     def answered(self, items: Sequence[Item], cycle: int, run: RunContext) -> None:
         """Learn from answers that have come, before they are trained on."""
@@ -106,7 +100,7 @@ class Selector:
         A device that dies in between applies it again, but keeps it only here.
         """
         if run.scenario.stream.on:
-            self._store.put_cut(cut)
+            self._store.cuts.put(cut)
 
     def _first(self, cut: Cut, most: int, run: RunContext) -> list[Uid]:
         """Choose the first questions; no label has been given yet."""
@@ -164,7 +158,7 @@ class Selector:
         for name in needs & {"features", "draws", "local_features"}:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
-            items = present(self._pool, self._store.items())
+            items = present(self._pool, self._store.queue.items())
             context = predictor.scoring_context(
                 self._pool, items, class_counts(items, run.task)
             )

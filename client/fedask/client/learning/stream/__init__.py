@@ -1,1 +1,1 @@
-"""Whether a sample that has just arrived is worth a label."""
+"""Decides sample by sample, on arrival, whether to ask."""

@@ -16,7 +16,7 @@ from fedask.common.sections import StreamConfig
 
 
 class Biqf(Controller):
-    """Ask what lies over a quantile of the last utilities, corrected to the budget.
+    """Asks samples over a quantile of the last utilities, corrected to the budget.
 
     With budget B, a sample is asked if its utility is at least ``theta - range * owed /
     tolerance``: theta is the (1 - B) quantile of the last ``memory`` utilities, its own

@@ -1,4 +1,4 @@
-"""What a controller is, and the table of their names. Called by the stream.
+"""The seam of stream controllers, and the table of their names.
 
 A controller decides sample by sample, in the order of arrival, and keeps a budget: so
 many labels per sample. It holds no state: a state goes in and a state comes out, so a
@@ -7,6 +7,8 @@ device that was killed goes on from what its store says.
 
 from dataclasses import dataclass
 from typing import Protocol
+
+from typing_extensions import override
 
 from fedask.client.records.arrival_pace import ControllerState
 from fedask.common.registry import make
@@ -17,7 +19,7 @@ __all__ = ["Arrival", "Controller"]
 CONTROLLERS = {
     "biqf": "fedask.client.learning.stream.biqf:Biqf",
     "split": "fedask.client.learning.stream.split_controller:Split",
-    "fixed-cut": "fedask.client.learning.stream.fixed_cut:FixedCut",
+    "fixed-cut": "fedask.client.learning.stream.controller:FixedCut",
 }
 
 
@@ -48,21 +50,45 @@ class Controller(Protocol):
     """Decides who of those that arrive is asked. Made with a ``StreamConfig``."""
 
     def start(self, state: ControllerState, *, cut: bool) -> ControllerState:
-        """Begin anew: with another model, and a cut or none. What is owed stays owed.
+        """Start again with a new model and a cut or none; owed labels stay owed.
 
         With a cut, the threshold begins at utility 0, which is the cut.
         """
         ...
 
     def query(self, state: ControllerState, arrival: Arrival) -> bool:
-        """Tell whether to ask this sample. Changes nothing."""
+        """Return whether to ask this sample."""
         ...
 
     def update(
         self, state: ControllerState, arrival: Arrival, *, queried: bool
     ) -> ControllerState:
-        """Take note of a sample and of what became of it, whoever decided that."""
+        """Return the state after a sample and the decision about it."""
         ...
+
+
+class FixedCut(Controller):
+    """Asks samples that the cut would have bought; without a cut, none.
+
+    It keeps no budget but that of the people.
+    """
+
+    def __init__(self, config: StreamConfig) -> None:
+        pass
+
+    @override
+    def start(self, state: ControllerState, *, cut: bool) -> ControllerState:
+        return state
+
+    @override
+    def query(self, state: ControllerState, arrival: Arrival) -> bool:
+        return arrival.over
+
+    @override
+    def update(
+        self, state: ControllerState, arrival: Arrival, *, queried: bool
+    ) -> ControllerState:
+        return state
 
 
 def make_controller(config: StreamConfig) -> Controller:

@@ -1,4 +1,4 @@
-"""Samples that arrive between rounds: scored at once, queued if they are worth it.
+"""Scores samples that arrive between rounds and queues those to be asked.
 
 Called by whoever brings new samples to the device, with or without a connection to the
 server; one batch at a time. The last model that the device scored with says how
@@ -32,13 +32,12 @@ from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.controller import (
     Arrival,
     Controller,
+    FixedCut,
     make_controller,
 )
-from fedask.client.learning.stream.fixed_cut import FixedCut
 from fedask.client.records.arrival_pace import Pace
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.device_store import GLOBAL, DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
 from fedask.common.arrays import Arrays
@@ -66,12 +65,10 @@ class _Batch:
 
 
 class SampleStream:
-    """Asks what arrives at one device.
+    """Decides which of the arriving samples of one device are asked.
 
     Parameters
     ----------
-    pool, store
-        The device's own.
     run
         Task, scenario and a learner, whose loaded model changes.
     permits
@@ -107,7 +104,7 @@ class SampleStream:
     def take(
         self, uids: NDArray[np.str_], raw: NDArray[Any], now: datetime
     ) -> list[Uid]:
-        """Decide about samples that have just arrived, and queue those worth asking.
+        """Decide about samples that have just arrived, and queue those to be asked.
 
         All or nothing: a device that dies in between has taken nothing of the batch,
         and decides the same when it is given again. A sample that was decided about
@@ -144,17 +141,17 @@ class SampleStream:
             ends = self._permits.until([Uid(uid) for uid in uids.tolist()])
             here = np.array([end is not None for end in ends], dtype=np.bool_)
             uids, raw = uids[here], raw[here]
-        before, items = self._store.pace(), self._store.items()
+        before, items = self._store.arrivals.pace(), self._store.queue.items()
         pace = Pace.from_bytes(before)
-        gone = self._store.forgotten(uids.tolist())
+        gone = self._store.erasure.forgotten(uids.tolist())
         stays = ~np.isin(uids, sorted(gone))
         uids, raw = uids[stays], raw[stays]
         known = {*pace.last, *(item.uid for item in items)}
-        known |= self._store.taken([Uid(uid) for uid in uids.tolist()])
+        known |= self._store.arrivals.decided([Uid(uid) for uid in uids.tolist()])
         batch = _fresh(uids, raw, known)
         if not len(batch.uids):
             return []
-        cycle = self._store.last_cycle()
+        cycle = self._store.cuts.last_cycle()
         pace = self._up_to_date(pace, cycle, items, now)
         pace, controller, arrivals = self._meet(pace, batch, cycle, items)
         left = labels_left(self._run.scenario.ask, items)
@@ -166,13 +163,13 @@ class SampleStream:
                 asked[Uid(uid)] = origin
         pace = replace(pace, last=tuple(Uid(uid) for uid in uids.tolist()))
         kept, taken = pace.to_bytes(), [Uid(uid) for uid in batch.uids.tolist()]
-        queued = self._store.add_arrivals(cycle, asked, kept, before, taken)
+        queued = self._store.arrivals.add(cycle, asked, kept, before, taken)
         return [uid for uid in asked if uid in queued]
 
     def _up_to_date(
         self, pace: Pace, cycle: int, items: Iterable[Item], now: datetime
     ) -> Pace:
-        """Go to the present period, and count what a new cut has asked."""
+        """Bring the pace to the present period; count the questions of a new cut."""
         pace = pace.at(int(now.timestamp() // self._config.period_s))
         if cycle == pace.cycle:
             return pace
@@ -182,16 +179,16 @@ class SampleStream:
     def _meet(
         self, pace: Pace, batch: _Batch, cycle: int, items: Sequence[Item]
     ) -> tuple[Pace, Controller, list[Arrival]]:
-        """Find out who decides, and what it is to see."""
+        """Return the controller that decides, and the arrivals as it sees them."""
         draws = hash_uids(batch.uids, self._salt)
         utilities, over = np.zeros(len(draws)), np.zeros(len(draws), dtype=np.bool_)
         controller: Controller = FixedCut(self._config)
-        kept, models = self._store.scores(), self._store.models(GLOBAL)
+        kept, models = self._store.scores.last(), self._store.models.all(GLOBAL)
         if kept is not None and models:  # otherwise nothing is known: chance alone asks
             controller = self._controller
             self._load(models[-1])
             utilities, groups = self._scores(batch, cycle, items)
-            cut = self._store.cut()
+            cut = self._store.cuts.last()
             bars = self._bars(cut)
             if bars is not None:
                 utilities = utilities - bars[groups]
@@ -248,7 +245,7 @@ class SampleStream:
     def _decide(
         self, pace: Pace, controller: Controller, arrival: Arrival, most: int
     ) -> tuple[Pace, QueryOrigin | None]:
-        """Decide about one sample; returns what to go on from, and why it is asked.
+        """Decide about one sample; returns the new pace, and why it is asked, if it is.
 
         Of what people can still do in this period, the share of chance is kept free. A
         sample for which nobody has time is not shown to the controller, or it would
@@ -273,7 +270,7 @@ class SampleStream:
 
 
 def _fresh(uids: NDArray[np.str_], raw: NDArray[Any], known: Collection[Uid]) -> _Batch:
-    """Return what is not known yet, each sample once."""
+    """Return the samples whose uids are not in ``known``, each once."""
     first = {uid: row for row, uid in reversed(list(enumerate(uids.tolist())))}
     rows = sorted(row for uid, row in first.items() if uid not in known)
     return _Batch(uids[rows], raw[rows])

@@ -20,7 +20,7 @@ _LEAST = 2.0**-24
 
 
 class Split(Controller):
-    """Ask what the model is less sure of than a threshold that follows the budget.
+    """Asks samples below a confidence threshold that follows the budget.
 
     With probability ``explore`` a sample is left to chance: asked with probability B.
     Otherwise it is asked if its confidence, ``1 - utility``, is below theta, which then

@@ -17,10 +17,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers.prediction_view import Floats
-from fedask.client.learning.selection.best_scores import BestScores
+from fedask.client.learning.scorers.scorer import Floats
 from fedask.client.learning.selection.pool_rating import present
-from fedask.client.learning.selection.pool_scoring import BATCH_NUMBERS, BATCH_SAMPLES
+from fedask.client.learning.selection.pool_scoring import (
+    BATCH_NUMBERS,
+    BATCH_SAMPLES,
+    BestScores,
+)
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin
@@ -35,7 +38,7 @@ LARGEST_SHARE = 4  # controls take at most one in so many questions of a cycle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierQuality:
-    """How the tier does.
+    """The quality of the tier, measured on its controls.
 
     Parameters
     ----------
@@ -76,64 +79,58 @@ def tier_quality(
 
 
 class AutoTier:
-    """The tier of one device.
-
-    Parameters
-    ----------
-    pool, store
-        The device's own.
-    """
+    """The tier of one device."""
 
     def __init__(self, pool: Pool, store: DeviceStore) -> None:
         self._pool = pool
         self._store = store
 
     def propose(self, run: RunContext, items: Sequence[Item], cycle: int) -> None:
-        """See what the loaded model is sure of, and ask people about some of it.
+        """Label what the loaded model is sure of, and ask people about a share of it.
 
         Parameters
         ----------
         items
             Everything ever asked: none of it is labelled here.
-        cycle
-            Of the round.
         """
         config, seed = run.scenario.auto, run.scenario.seed
-        found = self._find(run, items, cycle)
-        drawn = [unit_hash("auto", seed, s.uid) < config.controls for s in found]
+        found = self._confident(run, items, cycle)
         room = max(1, run.scenario.ask.capacity // LARGEST_SHARE)
         kept = [
             PseudoLabel(
-                uid=s.uid,
-                label=s.label,
-                confidence=s.confidence,
-                control=c,
+                uid=Uid(uid),
+                label=label,
+                confidence=confidence,
+                control=unit_hash("auto", seed, uid) < config.controls,
                 cycle=cycle,
             )
-            for s, c in zip(found, drawn, strict=True)
+            for uid, label, confidence in found
         ]
         # By hash, not the surest first: the controls stand for all of them.
         controls = sorted(
             (s for s in kept if s.control), key=lambda s: unit_hash("auto", seed, s.uid)
         )[:room]
         # Kept before they are asked: asked first, a kill would lose what was said.
-        self._store.put_sure([*(s for s in kept if not s.control), *controls])
-        pace = self._store.pace()
+        self._store.pseudo_labels.put([*(s for s in kept if not s.control), *controls])
+        pace = self._store.arrivals.pace()
         asked = {s.uid: QueryOrigin.CONTROL for s in controls}
-        self._store.add_arrivals(self._store.last_cycle(), asked, pace, pace)
+        self._store.arrivals.add(self._store.cuts.last_cycle(), asked, pace, pace)
 
     def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return the labels that count now, by uid: none while the tier is off."""
-        sure = self._store.sure()
+        sure = self._store.pseudo_labels.all()
         if not tier_quality(config, sure, items).on:
             return {}
         asked = {item.uid for item in items}
         return {s.uid: s.label for s in sure if not s.control and s.uid not in asked}
 
-    def _find(
+    def _confident(
         self, run: RunContext, items: Sequence[Item], cycle: int
-    ) -> list[PseudoLabel]:
-        """Return the surest samples that nobody was asked about, in bounded memory."""
+    ) -> list[tuple[str, int, float]]:
+        """Find what the model is surest of and nobody was asked about.
+
+        Returns uid, class and confidence of each, in bounded memory.
+        """
         config = run.scenario.auto
         predictor = run.predictor(self._store, frozenset(), cycle)
         predictor.calibrate(self._pool, present(self._pool, items))
@@ -149,13 +146,8 @@ class AutoTier:
             found.groups.tolist(),
             strict=True,
         )
-        return [
-            PseudoLabel(
-                uid=Uid(u), label=g, confidence=score, control=False, cycle=cycle
-            )
-            for u, score, g in rows
-            if score >= np.float32(config.sure)
-        ]
+        least = np.float32(config.sure)
+        return [(uid, g, score) for uid, score, g in rows if score >= least]
 
 
 def _classes(probs: Floats, rows: NDArray[np.int64]) -> IntArray:

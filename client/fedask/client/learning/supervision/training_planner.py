@@ -1,4 +1,4 @@
-"""Makes the job of a round: what a device trains on, and how much it counts.
+"""Plans the training of a round: on which samples, and how much they count.
 
 Called by the device. People's labels come first; beside them, at a lower weight, what
 the auto-label tier and labelling functions say. Nothing of that is stored or sent here.
@@ -7,7 +7,7 @@ the auto-label tier and labelling functions say. Nothing of that is stored or se
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fedask.client.learning.scorers.prediction_view import Floats
+from fedask.client.learning.scorers.scorer import Floats
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.supervision.auto_label import AutoTier
@@ -50,12 +50,10 @@ class PlannedTraining:
 
 
 class TrainingPlanner:
-    """What one device trains on.
+    """Chooses what one device trains on.
 
     Parameters
     ----------
-    device_id, pool, store
-        The device's own.
     training_pool
         The samples it may train on, where not all may be: what people, the tier or
         functions say of others is of no use. None: ``pool``.
@@ -79,14 +77,14 @@ class TrainingPlanner:
     def propose_auto_labels(
         self, run: RunContext, items: list[Item], cycle: int
     ) -> list[Item]:
-        """See what the loaded model is sure of, if the tier is wanted.
+        """Let the auto-label tier label the pool, if it is on.
 
         Returns the whole queue, with the controls that people are to be asked.
         """
         if not run.scenario.auto.on:
             return items
         self._tier.propose(run, items, cycle)
-        return self._store.items()
+        return self._store.queue.items()
 
     def plan(
         self,
@@ -96,7 +94,7 @@ class TrainingPlanner:
         tick: int,
         prox: float,
     ) -> PlannedTraining:
-        """Return what to train on.
+        """Return the training job of a round.
 
         Parameters
         ----------
@@ -130,13 +128,13 @@ class TrainingPlanner:
         return PlannedTraining(job=job, weight=weight, uids=uids)
 
     def plan_warmup(self, run: RunContext, step: int, prox: float) -> PlannedTraining:
-        """Return what to warm up on; no job with too few samples."""
+        """Return the job of a warm-up round; none with too few samples."""
         config, seed = run.scenario.train, run.scenario.seed
         drawn = warmup.draw(self._training_pool, seed, step)
         job = None
         if len(drawn) >= warmup.FEWEST:
             job = WarmupJob(
-                inputs=run.learner.prepare_warmup(self._training_pool.load(drawn)),
+                inputs=run.learner.to_inputs(self._training_pool.load(drawn)),
                 lr=decayed(config.lr, step, config.warmup),
                 prox=max(prox, config.prox),
                 stream=("warm-up", seed, self._device_id, step),
@@ -144,22 +142,22 @@ class TrainingPlanner:
         return PlannedTraining(job=job, weight=len(drawn), uids=frozenset(drawn))
 
     def probs(self, learner: Learner, items: Sequence[Item]) -> Floats:
-        """Return what the loaded model says of samples that it may train on: (n, c)."""
+        """Return the class probabilities of labelled samples: (n, c)."""
         return learner.predict(self._training_pool.load([item.uid for item in items]))
 
     def permitted(self, items: Sequence[Item]) -> list[Item]:
-        """Leave out what may not be trained on."""
+        """Return the items that may be trained on."""
         return present(self._training_pool, items) if self._limited else list(items)
 
     def not_dropped(self, labelled: Sequence[Item]) -> Sequence[Item]:
-        """Leave out what has left the pool to make room: it was trained on before."""
+        """Return the items whose samples were not dropped from the pool."""
         dropped = self._training_pool.dropped
         if not dropped:
             return labelled
         return [item for item in labelled if item.uid not in dropped]
 
     def _auto(self, run: RunContext, items: Sequence[Item]) -> Mapping[Uid, int]:
-        """Return what the tier says of samples that may be trained on now."""
+        """Return the automatic labels of samples that may be trained on."""
         config = run.scenario.auto
         if not config.on:
             return {}
@@ -172,7 +170,7 @@ class TrainingPlanner:
         }
 
     def _weak_labels(self, run: RunContext, items: Sequence[Item]) -> Mapping[Uid, int]:
-        """Return what labelling functions say, while people have said little."""
+        """Return the weak labels, while people have given few labels."""
         config = run.scenario.weak
         if not config.names:
             return {}
@@ -184,7 +182,7 @@ class TrainingPlanner:
     def _prepared(
         self, run: RunContext, labelled: Sequence[Item], soft: Soft
     ) -> LabelledBatch:
-        """Return the samples as the learner takes them; anew when labels change."""
+        """Return the labelled samples as the learner takes them; cached."""
         uids = tuple(item.uid for item in labelled)
         labels = [int(item.label) for item in labelled if item.label is not None]
         if self._prepared_for is None or self._prepared_for[0] != (uids, labels, soft):
@@ -202,7 +200,7 @@ class TrainingPlanner:
 
 
 def check_label(uid: Uid, label: int, num_classes: int) -> None:
-    """Refuse a label that is not of the task.
+    """Refuse a label that is no class of the task.
 
     Raises
     ------

@@ -30,12 +30,8 @@ class WeakLabels:
     ----------
     config
         Which functions, on how much of the pool.
-    num_classes
-        c of the task.
     device_id
         Named in errors; also decides, with the seed, which share of the pool is drawn.
-    seed
-        Of the scenario.
 
     Raises
     ------
@@ -91,7 +87,7 @@ class WeakLabels:
         return self._drawn
 
     def _votes(self, pool: Pool, uids: Sequence[Uid]) -> Votes:
-        """Return what each function says of each sample: (n, functions)."""
+        """Return the vote of each function on each sample: (n, functions)."""
         new = [uid for uid in uids if uid not in self._voted]
         if new:
             who = f"device {self._device_id}"
@@ -110,7 +106,7 @@ class WeakLabels:
 
 
 def has_enough_labels(labels: Collection[int], until: int) -> bool:
-    """Tell whether people gave ``until`` labels per class that they named, on average.
+    """Return whether people gave ``until`` labels per class on average.
 
     Of the classes that they named: a device sees few of the task's.
     """
@@ -202,7 +198,7 @@ def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -
 
 
 def vote_weights(votes: Votes, truth: Votes, num_classes: int) -> NDArray[np.float64]:
-    """Weigh functions by what people said of the same samples.
+    """Weigh functions by their agreement with people's labels.
 
     The log odds of a function that is right with probability a, and otherwise says any
     other class alike: log(a (c - 1) / (1 - a)), the naive Bayes weight of its vote. One

@@ -53,10 +53,6 @@ class Cohort:
         The model; its weights are where all jobs begin. Not changed.
     loss
         Maps logits (n, c), targets (n,) and weights (n,) or None to a scalar.
-    config
-        How to train.
-    num_classes
-        c of the task.
 
     Attributes
     ----------
@@ -125,7 +121,7 @@ class Cohort:
         jobs: Sequence[TrainingJob],
         alone: Callable[[TrainingJob], TrainingResult],
     ) -> list[TrainingResult]:
-        """Train together if it is, or now proves to be, the same; else return []."""
+        """Train the jobs together if that gives the same bits; else return []."""
         kind = _Kind.of(jobs)
         if not self._proved.get(kind, True):
             return []

@@ -44,8 +44,6 @@ class Learner:
 
     Parameters
     ----------
-    task
-        What is learned.
     config
         How. ``threads`` is applied to torch for the whole process.
     """
@@ -79,7 +77,7 @@ class Learner:
         self._return()
 
     def _return(self) -> None:
-        """Go back to the loaded weights."""
+        """Restore the loaded weights."""
         if self._moved and self._loaded is not None:
             for name, view in self._views.items():
                 np.copyto(view, self._loaded[name])
@@ -214,7 +212,7 @@ class Learner:
         self._return()
         self._model.eval()
         with torch.inference_mode():
-            logits = self._model(self._inputs(raw))
+            logits = self._model(self.to_inputs(raw))
         return self.softmax(self._checked(logits, len(raw)))
 
     def look(self, raw: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -226,7 +224,7 @@ class Learner:
             As ``predict``.
         """
         self._return()
-        inputs = self._inputs(raw)
+        inputs = self.to_inputs(raw)
         logits, features = self._tapped(inputs).read(inputs)
         return self._checked(logits, len(raw)), features.float().numpy()
 
@@ -250,17 +248,13 @@ class Learner:
             raise ProtocolError(msg)
         return checked
 
-    def _inputs(self, raw: NDArray[Any]) -> torch.Tensor:
-        """Transform a batch, into memory that torch has aligned, as ``to_inputs`` does.
+    def to_inputs(self, raw: NDArray[Any]) -> torch.Tensor:
+        """Transform raw samples (n, ...) into the model's inputs, in aligned memory.
 
         A user's own transform may give anything.
         """
         inputs = self._task.to_inputs(raw)
         return inputs if self._task.transform is None else inputs.clone()
-
-    def prepare_warmup(self, raw: NDArray[Any]) -> torch.Tensor:
-        """Turn raw samples (n, ...) into what a warm-up takes."""
-        return self._inputs(raw)
 
     def prepare(
         self,
@@ -284,7 +278,7 @@ class Learner:
         if weights is not None:
             weighed = torch.tensor(weights, dtype=torch.float32)
         return LabelledBatch(
-            inputs=self._inputs(raw),
+            inputs=self.to_inputs(raw),
             targets=targets,
             shift=self._loss.shift(targets, weighed),
             weights=weighed,

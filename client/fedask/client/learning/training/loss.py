@@ -10,7 +10,7 @@ from fedask.common.task import Task
 
 
 class Loss:
-    """What training makes small.
+    """The loss that training minimises.
 
     Parameters
     ----------

@@ -45,8 +45,6 @@ class TrainingJob:
 
     Parameters
     ----------
-    labelled
-        The samples.
     lr
         Learning rate of this round.
     prox
@@ -135,7 +133,7 @@ def batches(
 
 
 class MomentumSgd:
-    """Parameters on their way down: SGD with momentum, in place.
+    """SGD with momentum, in place.
 
     The same arithmetic as ``torch.optim.SGD`` (a test holds them equal), without making
     an optimiser per device and round, which costs more than a small step. Every
@@ -148,8 +146,6 @@ class MomentumSgd:
         Changed in place.
     config
         ``momentum`` and ``weight_decay`` are used.
-    lr
-        Learning rate.
     prox
         Weight of the pull back to where the parameters are now; 0 = none.
     """

@@ -1,4 +1,4 @@
-"""Training the encoder without a label: what is drawn, two views of it, their loss.
+"""Warm-up: training the encoder without labels, from two views of each sample.
 
 Called by the device and the learner in the rounds before the first questions, so that
 these come from features that say something. Never looks at a label, and leaves the last
@@ -73,8 +73,6 @@ def noisy(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     ----------
     batch
         (n, ...) float.
-    generator
-        Decides noise and elements.
 
     Raises
     ------
@@ -91,7 +89,7 @@ def noisy(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def barlow_twins(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-    """Return the loss of the features of two views: alike, and each on its own.
+    """Return the Barlow Twins loss of the features of two views.
 
     It does not depend on the scale of the features. VICReg, which wants them to be of
     unit variance, let them grow until the learning rate of the last layer was too high.

@@ -16,16 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-from typing_extensions import override
-
-from fedask.client.base.regular_file import Broken
-from fedask.client.records.pool import DataSource
 from fedask.common.errors import UnavailableError
-from fedask.common.ids import Uid
 
 STUCK_S = 3.0  # longer than any sensor takes: a device stops within five seconds
 
@@ -244,31 +237,3 @@ class EligibilityGuard:
                 self._obstacles = obstacles
                 return  # what was interrupted stays interrupted
             self._looked = self._monotonic()
-
-
-class GuardedSource(DataSource):
-    """Samples that are loaded as long as the device is eligible.
-
-    Scoring and measuring load a batch at a time, so this is where they stop.
-    """
-
-    def __init__(self, source: DataSource, check: Callable[[], None]) -> None:
-        self._source = source
-        self._check = check
-
-    @override
-    def uids(self) -> NDArray[np.str_]:
-        return self._source.uids()
-
-    @override
-    def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        self._check()
-        return self._source.load(rows)
-
-    @override
-    def broken(self) -> list[Broken]:
-        return self._source.broken()
-
-    @override
-    def dropped(self) -> frozenset[Uid]:
-        return self._source.dropped()

@@ -19,13 +19,13 @@ from fedask.common.seal import Key, Place, derive, mark, new_key, seal, unseal
 
 MAX_OPENED = 1 << 15  # envelopes whose content is remembered: some megabytes
 
-_ROWS = "SELECT generation, device, root FROM vault ORDER BY generation"
-_ADD = "INSERT INTO vault (generation, device, root) VALUES (?, ?, ?)"
-_NEWEST = "SELECT max(generation) FROM vault"
+_ROWS = "SELECT generation, key_id, root FROM device_key ORDER BY generation"
+_ADD = "INSERT INTO device_key (generation, key_id, root) VALUES (?, ?, ?)"
+_NEWEST = "SELECT max(generation) FROM device_key"
 _WRAPPED = "SELECT wrapped, generation FROM sample_key WHERE uid = ?"
 _ADD_KEY = "INSERT INTO sample_key (uid, wrapped, generation) VALUES (?, ?, ?)"
 _DESTROY = "DELETE FROM sample_key WHERE uid = ?"
-_ROOT = Place("vault", "root")
+_ROOT = Place("device_key", "root")
 
 
 class KeyVault:

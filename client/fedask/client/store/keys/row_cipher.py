@@ -1,4 +1,4 @@
-"""What of each row is secret, and how it is written. Called by store, book and erasure.
+"""Seals and opens the secret columns of each row. Called by the parts of the store.
 
 A label is eight bytes whatever its class; what a person said is padded, so that the
 length of an envelope does not tell a name. An envelope is bound to what stands beside
@@ -26,7 +26,7 @@ from fedask.common.seal import Place, seal, unseal
 
 _PAD = 64  # bytes, to a multiple of which texts are filled up
 _LABEL = struct.Struct(">q")
-_FINDING = struct.Struct(">d?")
+_OUTCOME = struct.Struct(">d?")
 _NONE = -1  # in the place of a label
 
 
@@ -59,7 +59,7 @@ class RowCipher:
         return int(label)
 
     def item(self, row: Sequence[Any]) -> Item:
-        """Read a row of ``schema.COLUMNS``."""
+        """Read a row of ``schema.ITEM``."""
         uid, state, cycle, label, asked, expired, until, origin, outcome = row
         return Item(
             uid=Uid(uid),
@@ -97,18 +97,18 @@ class RowCipher:
         content = _LABEL.pack(label) + _packed(
             annotation.annotator, annotation.key, annotation.token
         )
-        place = _said_of(annotation.uid, clear)
+        place = _content_of(annotation.uid, clear)
         return {
             "annotator": annotator,
             "key": key,
-            "said": self._vault.seal(self._db, place, content),
+            "content": self._vault.seal(self._db, place, content),
         }
 
     def annotation(self, row: Sequence[Any]) -> Annotation:
         """Read a row of ``schema.ANNOTATION``."""
         number, uid, who, kind, at, key_name, said, undone, control, place = row
         clear = (kind, at, who, key_name, control, place)
-        content = self._vault.unseal(self._db, _said_of(uid, clear), said)
+        content = self._vault.unseal(self._db, _content_of(uid, clear), said)
         (label,) = _LABEL.unpack(content[: _LABEL.size])
         annotator, key, token = _unpacked(content[_LABEL.size :], 3)
         return Annotation(
@@ -125,15 +125,15 @@ class RowCipher:
             place=place or number,
         )
 
-    def seal_hold(self, uid: Uid, hold: LeaseRecord) -> bytes:
-        """Return ``lease.held``: whose it is, and its token."""
-        place = _held_of(uid, self.who(hold.annotator))
-        return self._vault.seal(self._db, place, _packed(hold.annotator, hold.token))
+    def seal_lease(self, uid: Uid, lease: LeaseRecord) -> bytes:
+        """Return ``lease.content``: whose it is, and its token."""
+        place = _lease_of(uid, self.who(lease.annotator))
+        return self._vault.seal(self._db, place, _packed(lease.annotator, lease.token))
 
-    def hold(self, uid: Uid, row: Sequence[Any]) -> LeaseRecord:
-        """Read a row of annotator, held, until, control."""
+    def lease(self, uid: Uid, row: Sequence[Any]) -> LeaseRecord:
+        """Read a row of annotator, content, until, control."""
         who, held, until, control = row
-        content = self._vault.unseal(self._db, _held_of(uid, who), held)
+        content = self._vault.unseal(self._db, _lease_of(uid, who), held)
         annotator, token = _unpacked(content, 2)
         return LeaseRecord(
             annotator=Annotator(annotator),
@@ -142,38 +142,38 @@ class RowCipher:
             control=bool(control),
         )
 
-    def seal_finding(self, uid: Uid, truth: float, *, hit: bool) -> bytes:
-        """Return ``query_record.finding``: with the model, it tells the label."""
-        content = _FINDING.pack(truth, hit)
-        return self._vault.seal(self._db, _finding_of(uid), content)
+    def seal_outcome(self, uid: Uid, truth: float, *, hit: bool) -> bytes:
+        """Return ``query_record.outcome``: with the model, it tells the label."""
+        content = _OUTCOME.pack(truth, hit)
+        return self._vault.seal(self._db, _outcome_of(uid), content)
 
     def query_record(self, row: Sequence[Any]) -> QueryRecord:
         """Read a row of ``schema.QUERY_RECORD``."""
         uid, cycle, experts, descriptors, levels, found, envelope = row
-        finding = None
+        outcome = None
         if found is not None:
-            content = self._vault.unseal(self._db, _finding_of(uid), envelope)
-            truth, hit = _FINDING.unpack(content)
-            finding = QueryOutcome(cycle=found, truth=truth, hit=hit)
+            content = self._vault.unseal(self._db, _outcome_of(uid), envelope)
+            truth, hit = _OUTCOME.unpack(content)
+            outcome = QueryOutcome(cycle=found, truth=truth, hit=hit)
         return QueryRecord(
             uid=Uid(uid),
             cycle=cycle,
             experts=experts,
             descriptors=tuple(np.frombuffer(descriptors, dtype="<f4").tolist()),
             levels=tuple(np.frombuffer(levels, dtype="<f4").tolist()),
-            finding=finding,
+            outcome=outcome,
         )
 
-    def from_sure(self, sure: PseudoLabel) -> tuple[object, ...]:
-        """Write a row of ``schema.SURE``."""
-        content = _LABEL.pack(sure.label)
-        label = self._vault.seal(self._db, _sure_of(sure.uid), content)
-        return (sure.uid, label, sure.confidence, sure.control, sure.cycle)
+    def seal_pseudo_label(self, given: PseudoLabel) -> tuple[object, ...]:
+        """Write a row of ``schema.PSEUDO_LABEL``."""
+        content = _LABEL.pack(given.label)
+        label = self._vault.seal(self._db, _pseudo_label_of(given.uid), content)
+        return (given.uid, label, given.confidence, given.control, given.cycle)
 
-    def sure(self, row: Sequence[Any]) -> PseudoLabel:
-        """Read a row of ``schema.SURE``."""
+    def pseudo_label(self, row: Sequence[Any]) -> PseudoLabel:
+        """Read a row of ``schema.PSEUDO_LABEL``."""
         uid, envelope, confidence, control, cycle = row
-        content = self._vault.unseal(self._db, _sure_of(uid), envelope)
+        content = self._vault.unseal(self._db, _pseudo_label_of(uid), envelope)
         return PseudoLabel(
             uid=Uid(uid),
             label=_LABEL.unpack(content)[0],
@@ -217,24 +217,24 @@ def _label_of(uid: str) -> Place:
     return Place("item", "label", uid)
 
 
-def _finding_of(uid: str) -> Place:
-    return Place("query_record", "finding", uid)
+def _outcome_of(uid: str) -> Place:
+    return Place("query_record", "outcome", uid)
 
 
-def _sure_of(uid: str) -> Place:
-    return Place("sure", "label", uid)
+def _pseudo_label_of(uid: str) -> Place:
+    return Place("pseudo_label", "label", uid)
 
 
-def _said_of(uid: str, clear: Sequence[object]) -> Place:
+def _content_of(uid: str, clear: Sequence[object]) -> Place:
     """Bind what was said to the columns that stand beside it in clear."""
     kind, at, who, key, control, place = clear
     names = b"".join(each if isinstance(each, bytes) else b"" for each in (who, key))
-    text = f"said {kind} {at} {names.hex()} {int(bool(control))} {place}"
+    text = f"content {kind} {at} {names.hex()} {int(bool(control))} {place}"
     return Place("annotation", text, uid)
 
 
-def _held_of(uid: str, who: bytes) -> Place:
-    return Place("lease", f"held {who.hex()}", uid)
+def _lease_of(uid: str, who: bytes) -> Place:
+    return Place("lease", f"content {who.hex()}", uid)
 
 
 def _packed(*texts: str) -> bytes:

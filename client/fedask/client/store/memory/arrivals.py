@@ -1,61 +1,73 @@
-"""What a stream needs, in memory: what ``sqlite.arrivals`` says in SQL."""
+"""The server's cut and the arrivals of a stream in memory. Parts of ``store``."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
-from fedask.client.records.device_store import ArrivalStore, check_pace
+from fedask.client.records.device_store import ArrivalStore, CutStore, check_pace
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.store.memory.rights import MemoryRights
+from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.cut import Cut
 from fedask.common.ids import Uid
 
 
-class MemoryArrivals(MemoryRights, ArrivalStore):
-    """The last cut and the pace. Nothing here survives the process."""
+class MemoryCuts(CutStore):
+    """The last cut."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._cut: Cut | None = None
-        self._pace = b""
-        self._taken: frozenset[Uid] = frozenset()
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+        self._last: Cut | None = None
 
     @override
-    def put_cut(self, cut: Cut) -> None:
-        self._cut = cut
+    def put(self, cut: Cut) -> None:
+        self._last = cut
 
     @override
-    def cut(self) -> Cut | None:
-        return self._cut
+    def last(self) -> Cut | None:
+        return self._last
 
     @override
-    def add_arrivals(
+    def last_cycle(self) -> int:
+        return self._tables.last_cycle
+
+
+class MemoryArrivals(ArrivalStore):
+    """The pace, and the samples that were decided about."""
+
+    def __init__(self, tables: MemoryTables, rights: MemoryRights) -> None:
+        self._tables = tables
+        self._rights = rights
+
+    @override
+    def add(
         self,
         cycle: int,
         asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
-        taken: Collection[Uid] = (),
+        decided: Collection[Uid] = (),
     ) -> frozenset[Uid]:
-        check_pace(self._pace, before)
-        self._taken |= frozenset(taken) - self._forgotten.keys()
-        fresh = frozenset(asked) - self._items.keys() - self._forgotten.keys()
-        self._permit([uid for uid in asked if uid in fresh])
+        tables = self._tables
+        check_pace(tables.pace, before)
+        gone = tables.forgotten.keys()
+        fresh = [uid for uid in asked if uid not in tables.items.keys() | gone]
+        self._rights.permit(fresh)
+        tables.decided |= frozenset(decided) - gone
         for uid in fresh:
-            self._items[uid] = Item(
+            tables.items[uid] = Item(
                 uid=uid, state=ItemState.QUEUED, cycle=cycle, origin=asked[uid]
             )
-        self._pace = pace
+        tables.pace = pace
         if fresh:
-            uids = [uid for uid in asked if uid in fresh]
-            self._record(Event.QUEUED, uids, cycle=cycle, source="arrival")
-        return fresh
+            tables.record(Event.QUEUED, fresh, cycle=cycle, source="arrival")
+        return frozenset(fresh)
 
     @override
     def pace(self) -> bytes:
-        return self._pace
+        return self._tables.pace
 
     @override
-    def taken(self, uids: Sequence[Uid]) -> frozenset[Uid]:
-        return self._taken & frozenset(uids)
+    def decided(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        return self._tables.decided & frozenset(uids)

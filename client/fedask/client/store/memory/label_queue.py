@@ -1,4 +1,4 @@
-"""The label queue in memory: what ``sqlite.label_queue`` says in SQL."""
+"""The label queue in memory. A part of ``store``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,61 +13,65 @@ from fedask.client.records.label_queue import (
     ORACLE,
     Item,
     ItemState,
-    LabelStore,
+    LabelQueue,
     QueryOrigin,
     check_move,
     check_plain_move,
 )
 from fedask.client.store.memory.rights import MemoryRights
-from fedask.client.store.memory.scores import MemoryScores
+from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.ids import Annotator, Uid
 
 
-class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
-    """The queue. Nothing here survives the process."""
+class MemoryLabelQueue(LabelQueue):
+    """The queue."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._trained_in: dict[int, frozenset[Uid]] = {}  # by cycle
+    def __init__(self, tables: MemoryTables, rights: MemoryRights) -> None:
+        self._tables = tables
+        self._rights = rights
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
-        if cycle <= self._last_cycle:
+        if cycle <= self._tables.last_cycle:
             return False
-        uids = [uid for uid in uids if uid not in self._forgotten]
-        self._permit(uids)
-        self._last_cycle = cycle
+        uids = [uid for uid in uids if uid not in self._tables.forgotten]
+        self._rights.permit(uids)
+        self._tables.last_cycle = cycle
         for uid in uids:
-            known = self._items.get(uid)
+            known = self._tables.items.get(uid)
             if known is None:
-                self._items[uid] = Item(uid=uid, state=ItemState.QUEUED, cycle=cycle)
+                self._tables.items[uid] = Item(
+                    uid=uid, state=ItemState.QUEUED, cycle=cycle
+                )
             elif known.state is ItemState.EXPIRED:
-                self._items[uid] = replace(
+                self._tables.items[uid] = replace(
                     known,
                     state=ItemState.QUEUED,
                     cycle=cycle,
                     asked=known.asked + 1,
                     origin=QueryOrigin.CUT,
                 )
-        if self._scores is not None:
-            _, kept = self._scores
+        if self._tables.scores is not None:
+            _, kept = self._tables.scores
             scores = zip(kept.uids.tolist(), kept.scores.tolist(), strict=True)
-            self._priority |= {Uid(uid): s for uid, s in scores if uid in set(uids)}
-        self._record(Event.QUEUED, uids, cycle=cycle)
+            self._tables.priority |= {
+                Uid(uid): s for uid, s in scores if uid in set(uids)
+            }
+        self._tables.record(Event.QUEUED, uids, cycle=cycle)
         return True
 
     @override
     def answer(
         self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
     ) -> frozenset[Uid]:
-        items = [self._item(uid) for uid in answers]
+        items = [self._tables.item(uid) for uid in answers]
         fresh = [item for item in items if item.label is None]
         for item in fresh:
             check_move(item, ItemState.LABELLED)
         for item in fresh:
             label = answers[item.uid]
             self._give(item.uid, annotator, Kind.GIVEN, label)
-            self._items[item.uid] = replace(
+            self._tables.items[item.uid] = replace(
                 item,
                 state=ItemState.LABELLED,
                 label=label,
@@ -76,14 +80,14 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
             )
         told = [item.uid for item in fresh]
         if told:
-            self._record(Event.LABELLED, told, annotator, source="oracle")
+            self._tables.record(Event.LABELLED, told, annotator, source="oracle")
         return frozenset(told)
 
     @override
     def move(
         self, uids: Iterable[Uid], to: ItemState, *, meanwhile: bool = False
     ) -> None:
-        moving = [self._item(uid) for uid in dict.fromkeys(uids)]
+        moving = [self._tables.item(uid) for uid in dict.fromkeys(uids)]
         moving = [item for item in moving if item.state is not to]
         if meanwhile:
             moving = [item for item in moving if to in MOVES[item.state]]
@@ -93,8 +97,8 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
             skipped = to if to is ItemState.SKIPPED else None
             if skipped:
                 self._give(item.uid, ORACLE, Kind.SKIP, None)
-            self._end_leases(item.uid)
-            self._items[item.uid] = replace(
+            self._tables.end_leases(item.uid)
+            self._tables.items[item.uid] = replace(
                 item,
                 state=to,
                 leased_until=None,
@@ -103,7 +107,7 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
                 outcome=item.outcome or skipped,
             )
         if moving:
-            self._record(MOVED[to], [item.uid for item in moving])
+            self._tables.record(MOVED[to], [item.uid for item in moving])
 
     @override
     def trained(
@@ -111,26 +115,26 @@ class MemoryLabels(MemoryRights, MemoryScores, LabelStore):
     ) -> None:
         changed = []
         for uid, label in labels.items():
-            item = self._items.get(uid)
+            item = self._tables.items.get(uid)
             if item and (item.state, item.label) == (ItemState.LABELLED, label):
-                self._items[uid] = replace(item, state=ItemState.TRAINED)
+                self._tables.items[uid] = replace(item, state=ItemState.TRAINED)
                 changed.append(uid)
         if changed:
-            self._record(Event.TRAINED, changed)
+            self._tables.record(Event.TRAINED, changed)
         if training is not None:
-            known = self._trained_in.get(training.cycle, frozenset())
-            used = known | training.uids - self._forgotten.keys()
-            self._trained_in[training.cycle] = used
+            known = self._tables.trained_in.get(training.cycle, frozenset())
+            used = known | training.uids - self._tables.forgotten.keys()
+            self._tables.trained_in[training.cycle] = used
 
     @override
     def items(self) -> list[Item]:
-        return [self._items[uid] for uid in sorted(self._items)]
+        return [self._tables.items[uid] for uid in sorted(self._tables.items)]
 
     def _give(
         self, uid: Uid, annotator: Annotator, kind: Kind, label: int | None
     ) -> None:
         """Keep what an oracle said, and end what people hold of the sample."""
-        self._add_annotation(
+        self._tables.add_annotation(
             Annotation(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
         )
-        self._end_leases(uid)
+        self._tables.end_leases(uid)

@@ -1,4 +1,4 @@
-"""Payloads in memory, within a quota: what ``sqlite.payload_table`` says in SQL."""
+"""Payloads in memory, within a quota. A part of ``store``."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,81 +16,84 @@ from fedask.client.records.payload import (
     was_erased,
 )
 from fedask.client.store.memory.scores import MemoryScores
+from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.ids import Uid
 
 _ORDER = {ItemState.TRAINED: 0, ItemState.SKIPPED: 0, ItemState.EXPIRED: 1, None: 2}
 _STAYS = frozenset({ItemState.LEASED, ItemState.LABELLED})
 
 
-class MemoryPayloads(MemoryScores, PayloadStore):
-    """Payloads beside items. Nothing here survives the process."""
+class MemoryPayloads(PayloadStore):
+    """Payloads."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._quota = StoreQuota()
-        self._payloads: dict[Uid, tuple[str, bytes]] = {}  # in the order they came
-        self._dropped: set[Uid] = set()
+    def __init__(
+        self, tables: MemoryTables, scores: MemoryScores, quota: StoreQuota
+    ) -> None:
+        self._tables = tables
+        self._scores = scores
+        self._quota = quota
 
     @override
-    def put_payload(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
+    def put(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
         check_payload(uid, suffix, content)
-        if uid in self._forgotten:
+        payloads = self._tables.payloads
+        if uid in self._tables.forgotten:
             raise was_erased(uid)
-        if uid in self._payloads:
+        if uid in payloads:
             return []
-        over = sum(len(each) for _, each in self._payloads.values()) + len(content)
+        over = sum(len(each) for _, each in payloads.values()) + len(content)
         over -= self._quota.max_bytes
         going: list[Uid] = []
         for other in self._may_go():
             if over > 0:
                 going.append(other)
-                over -= len(self._payloads[other][1])
+                over -= len(payloads[other][1])
         if over > 0:
             raise no_room(len(content), self._quota)
         for other in going:
             self._drop(other)
-        self._drop_scores(going)
-        self._payloads[uid] = (suffix, content)
-        self._dropped.discard(uid)
+        self._scores.drop(going)
+        payloads[uid] = (suffix, content)
+        self._tables.dropped -= {uid}
         return going
 
     @override
-    def payload(self, uid: Uid) -> bytes:
-        if uid not in self._payloads:
+    def content(self, uid: Uid) -> bytes:
+        if uid not in self._tables.payloads:
             raise not_there(uid)
-        return self._payloads[uid][1]
+        return self._tables.payloads[uid][1]
 
     @override
-    def payloads(self) -> list[Payload]:
+    def all(self) -> list[Payload]:
         return [
             Payload(uid, suffix, len(content))
-            for uid, (suffix, content) in sorted(self._payloads.items())
+            for uid, (suffix, content) in sorted(self._tables.payloads.items())
         ]
 
     @override
     def dropped(self) -> frozenset[Uid]:
-        return frozenset(self._dropped)
+        return self._tables.dropped
 
     def _may_go(self) -> Iterator[Uid]:
         ranked = []
-        for number, uid in enumerate(self._payloads):
-            item = self._items.get(uid)
+        for number, uid in enumerate(self._tables.payloads):
+            item = self._tables.items.get(uid)
             state = None if item is None else item.state
-            held = any(hold.until is not None for hold in self._holds.get(uid, ()))
-            if state in _STAYS or held:
+            leases = self._tables.leases.get(uid, ())
+            if state in _STAYS or any(lease.until is not None for lease in leases):
                 continue
             second: float = 0 if item is None else item.cycle
             if state is ItemState.QUEUED:
-                second = self._priority.get(uid, 1.0)
+                second = self._tables.priority.get(uid, 1.0)
             ranked.append((_ORDER.get(state, 3), second, number, uid))
         return (uid for *_, uid in sorted(ranked))
 
     def _drop(self, uid: Uid) -> None:
-        del self._payloads[uid]
-        self._dropped.add(uid)
-        item = self._items.get(uid)
+        del self._tables.payloads[uid]
+        self._tables.dropped |= {uid}
+        item = self._tables.items.get(uid)
         if item is not None and item.state is ItemState.QUEUED:
             again = item.outcome is None
-            self._items[uid] = replace(
+            self._tables.items[uid] = replace(
                 item, state=ItemState.EXPIRED, expired=item.expired + again
             )

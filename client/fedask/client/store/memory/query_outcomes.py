@@ -1,44 +1,75 @@
-"""Query records in memory: what ``sqlite.query_outcomes`` says in SQL."""
+"""Query records, milestones and names of classes in memory. Parts of ``store``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from typing_extensions import override
 
+from fedask.client.records.device_store import ClassStore, check_classes
+from fedask.client.records.milestone import Milestone, MilestoneStore, with_milestone
 from fedask.client.records.query_outcome import (
     QueryOutcome,
     QueryOutcomeStore,
     QueryRecord,
     kept,
 )
-from fedask.client.store.memory.annotations import MemoryAnnotations
+from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.ids import Uid
 
 
-class MemoryQueryOutcomes(MemoryAnnotations, QueryOutcomeStore):
-    """Questions as the experts saw them. Nothing here survives the process."""
+class MemoryQueryOutcomes(QueryOutcomeStore):
+    """Query records."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._query_records: dict[Uid, QueryRecord] = {}
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
 
     @override
     def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
-        merged = dict(self._query_records)
+        merged = dict(self._tables.query_records)
         for query_record in query_records:
             before = merged.get(query_record.uid)
-            fresh = before is None or before.finding is None
-            if fresh and query_record.uid not in self._forgotten:
-                merged[query_record.uid] = replace(query_record, finding=None)
-        self._query_records = {each.uid: each for each in kept(merged.values())}
+            fresh = before is None or before.outcome is None
+            if fresh and query_record.uid not in self._tables.forgotten:
+                merged[query_record.uid] = replace(query_record, outcome=None)
+        self._tables.query_records = {each.uid: each for each in kept(merged.values())}
 
     @override
-    def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
-        for uid, finding in findings.items():
-            before = self._query_records.get(uid)
-            if before is not None and before.finding is None:
-                self._query_records[uid] = replace(before, finding=finding)
+    def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
+        for uid, outcome in outcomes.items():
+            before = self._tables.query_records.get(uid)
+            if before is not None and before.outcome is None:
+                self._tables.query_records[uid] = replace(before, outcome=outcome)
 
     @override
-    def query_records(self) -> list[QueryRecord]:
-        return [self._query_records[uid] for uid in sorted(self._query_records)]
+    def all(self) -> list[QueryRecord]:
+        return sorted(self._tables.query_records.values(), key=lambda each: each.uid)
+
+
+class MemoryMilestones(MilestoneStore):
+    """Milestones."""
+
+    def __init__(self) -> None:
+        self._kept: list[Milestone] = []
+
+    @override
+    def put(self, milestone: Milestone) -> None:
+        self._kept = with_milestone(self._kept, milestone)
+
+    @override
+    def all(self) -> list[Milestone]:
+        return list(self._kept)
+
+
+class MemoryClasses(ClassStore):
+    """The names of the classes."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+        self._kept: Sequence[str] = ()
+
+    @override
+    def keep(self, names: Sequence[str]) -> None:
+        labels = (item.label for item in self._tables.items.values())
+        if self._tables.annotations or any(label is not None for label in labels):
+            check_classes(self._kept, names)
+        self._kept = tuple(names)

@@ -1,4 +1,4 @@
-"""Rights in memory: what ``sqlite.rights`` says in SQL."""
+"""Rights in memory, and when samples were first seen. A part of ``store``."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from fedask.client.records.audit_event import Event
 from fedask.client.records.label_queue import WAITING, ItemState
 from fedask.client.records.rights import Permits, RightsStore
 from fedask.client.store.memory.annotations import MemoryAnnotations
+from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.errors import PrivacyError
 from fedask.common.ids import Uid
 
@@ -18,48 +19,54 @@ _NEVER = datetime.min.replace(tzinfo=UTC)  # the end of a right that there is no
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
-class MemoryRights(MemoryAnnotations, RightsStore):
-    """Until when samples may be asked. Nothing here survives the process."""
+class MemoryRights(RightsStore):
+    """Until when samples may be asked."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tables: MemoryTables, annotations: MemoryAnnotations) -> None:
+        self._tables = tables
+        self._annotations = annotations
         self._permits: Permits | None = None
         self._policy = ""
-        self._seen: dict[str, int] = {}
 
     @override
-    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
-        uids = sorted(self._items)
+    def apply(self, permits: Permits, now: datetime) -> list[Uid]:
+        tables, uids = self._tables, sorted(self._tables.items)
         ends = permits.until(uids) if permits.digest else [_FOREVER] * len(uids)
         judged = zip(uids, ends, strict=True)
-        self._right_until = {uid: _NEVER if e is None else e for uid, e in judged}
+        tables.right_until = {uid: _NEVER if e is None else e for uid, e in judged}
         gone = []
-        for uid, end in self._right_until.items():
-            sheet = self.sheet(uid)
+        for uid, end in tables.right_until.items():
             if end == _NEVER:
-                self.write(sheet.withdrawn())
-                gone += [uid] if sheet.item.state in WAITING else []
+                sample = self._annotations.read(uid)
+                self._annotations.write(sample.withdrawn())
+                gone += [uid] if sample.item.state in WAITING else []
         if self._policy != permits.digest:
             self._policy = permits.digest
             policy = permits.digest or "open"
-            self._record(Event.RIGHTS_CHANGED, at=now, policy=policy)
+            tables.record(Event.RIGHTS_CHANGED, at=now, policy=policy)
         if gone:
-            self._record(Event.EXPIRED, gone, at=now, reason="rights")
+            tables.record(Event.EXPIRED, gone, at=now, reason="rights")
         self._permits = permits
         return gone
 
     @override
-    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
-        second = int(now.timestamp())
-        self._seen = {uid: min(at, second) for uid, at in self._seen.items()}
+    def first_seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+        second, seen = int(now.timestamp()), self._tables.first_seen
+        seen |= {uid: min(at, second) for uid, at in seen.items()}
         times = [
-            second if uid in self._forgotten else self._seen.setdefault(uid, second)
-            for uid in uids.tolist()
+            second if uid in self._tables.forgotten else seen.setdefault(uid, second)
+            for uid in map(Uid, uids.tolist())
         ]
         return np.array(times, dtype=np.int64)
 
-    def _permit(self, uids: Sequence[Uid]) -> None:
-        """Keep until when samples that are to be queued may be asked."""
+    def permit(self, uids: Sequence[Uid]) -> None:
+        """Keep until when samples that are to be queued may be asked.
+
+        Raises
+        ------
+        PrivacyError
+            If one may not be asked.
+        """
         if self._permits is None or not self._permits.digest:
             return
         ends = self._permits.until(uids)
@@ -67,8 +74,9 @@ class MemoryRights(MemoryAnnotations, RightsStore):
             if end is None:
                 msg = f"sample {uid} may not be asked: it has no right to be"
                 raise PrivacyError(msg)
-        again = self._items.keys() - {
-            uid for uid, item in self._items.items() if item.state is ItemState.EXPIRED
+        items = self._tables.items
+        again = items.keys() - {
+            uid for uid, item in items.items() if item.state is ItemState.EXPIRED
         }
         pairs = zip(uids, ends, strict=True)
-        self._right_until |= {u: e for u, e in pairs if e and u not in again}
+        self._tables.right_until |= {u: e for u, e in pairs if e and u not in again}

@@ -1,7 +1,7 @@
-"""What the desk knows, in a device's SQLite file. Part of the store: ``SqliteStore``.
+"""Annotations and what waits for people in a device's SQLite file. A part of ``store``.
 
-One sample's rows within a transaction are the business of ``book``; here is what looks
-over all of them.
+The rows of one sample within a transaction are in ``sample_transaction``; here are the
+queries over all of them.
 """
 
 import sqlite3
@@ -39,41 +39,47 @@ _LABELS = "SELECT uid, label FROM item WHERE state IN ('labelled', 'trained')"
 _PEOPLE = """SELECT max(number), count(*) FROM annotation WHERE undone IS NULL
     GROUP BY annotator"""
 _SINCE = "SELECT count(*) FROM annotation WHERE undone IS NULL AND at >= ?"
-_NEAR = """SELECT other FROM near JOIN item ON item.uid = near.other
+_NEAR = """SELECT other FROM near_duplicate AS near JOIN item ON item.uid = other
     WHERE near.uid = ? AND state IN ('queued', 'leased') ORDER BY other"""
 _WAITING = """SELECT uid, priority FROM item INDEXED BY item_waiting
     WHERE state IN ('queued', 'leased') ORDER BY priority DESC, cycle, uid"""
 
 
-class SqliteAnnotations(Connection, AnnotationStore):
-    """Annotations, leases, and what waits for people."""
+class SqliteAnnotations(AnnotationStore):
+    """The annotations of one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cipher = connection.cipher
 
     @contextmanager
     @override
-    def book(self) -> Iterator[SampleTransaction]:
+    def transaction(self) -> Iterator[SampleTransaction]:
+        audit = self._connection.audit
         try:
-            with self._transaction() as db:
-                yield SqliteSampleTransaction(db, self._sealer, self._audit)
+            with self._connection.transaction() as db:
+                yield SqliteSampleTransaction(db, self._cipher, audit)
         except (ProtocolError, PrivacyError):
-            if self._audit is not NO_AUDIT:
-                self.record(Event.REFUSED, at=None, place="desk")
+            if audit is not NO_AUDIT:
+                with self._connection.transaction() as db:
+                    audit.append(db, Event.REFUSED, place="desk")
             raise
 
     @override
-    def annotations(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
+    def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         query, who = _LAST, None
         if annotator is not None:
-            query, who = _LAST_OF_ONE, self._sealer.who(annotator)
-        with self._reading() as db:
+            query, who = _LAST_OF_ONE, self._cipher.who(annotator)
+        with self._connection.reading() as db:
             rows = db.execute(query, (who, max(0, limit)))
-            return list(map(self._sealer.annotation, rows))
+            return list(map(self._cipher.annotation, rows))
 
     @override
     def progress(self, since: datetime) -> LabellingProgress:
         # Labels and names are opened to be counted.
-        with self._snapshot() as db:
+        with self._connection.snapshot() as db:
             labels = db.execute(_LABELS)
-            classes = Counter(self._sealer.label(uid, label) for uid, label in labels)
+            classes = Counter(self._cipher.label(uid, label) for uid, label in labels)
             (today,) = db.execute(_SINCE, (schema.to_text(since),)).fetchone()
             return LabellingProgress(
                 states={ItemState(state): n for state, n in db.execute(_STATES)},
@@ -87,27 +93,27 @@ class SqliteAnnotations(Connection, AnnotationStore):
 
     @override
     def near(self, uid: Uid) -> list[Uid]:
-        with self._reading() as db:
+        with self._connection.reading() as db:
             return [Uid(other) for (other,) in db.execute(_NEAR, (uid,))]
 
     @override
     def waiting(self) -> list[tuple[Uid, float]]:
-        with self._reading() as db:
+        with self._connection.reading() as db:
             return [(Uid(uid), score) for uid, score in db.execute(_WAITING)]
 
     def _people(self, db: sqlite3.Connection) -> dict[Annotator, int]:
         """Count the annotations of each annotator; one of each tells the name."""
         people = db.execute(_PEOPLE).fetchall()
         last = (db.execute(_NUMBER, (number,)).fetchone() for number, _ in people)
-        names = [self._sealer.annotation(row).annotator for row in last]
+        names = [self._cipher.annotation(row).annotator for row in last]
         return dict(sorted(zip(names, (count for _, count in people), strict=True)))
 
     def _controls(self, db: sqlite3.Connection) -> dict[Annotator, tuple[int, int]]:
         """Count, per annotator, the controls that were right, and all with a class."""
         right: dict[Annotator, tuple[int, int]] = {}
-        for said in map(self._sealer.annotation, db.execute(_CONTROLS).fetchall()):
+        for said in map(self._cipher.annotation, db.execute(_CONTROLS).fetchall()):
             row = db.execute(_LABEL, (said.uid,)).fetchone()
-            truth = self._sealer.label(said.uid, row[0])
+            truth = self._cipher.label(said.uid, row[0])
             if said.label is not None and truth is not None:
                 hits, given = right.get(said.annotator, (0, 0))
                 right[said.annotator] = (hits + (said.label == truth), given + 1)

@@ -1,6 +1,6 @@
-"""What a stream of new samples needs between batches, in a device's SQLite file.
+"""The server's cut and the arrivals of a stream in a device's SQLite file.
 
-Part of the store: see ``store.SqliteStore``.
+Parts of ``store``.
 """
 
 import json
@@ -9,31 +9,38 @@ from dataclasses import asdict
 
 from typing_extensions import override
 
+from fedask.client.records.arrival_pace import Pace
 from fedask.client.records.audit_event import Event
-from fedask.client.records.device_store import ArrivalStore, check_pace
+from fedask.client.records.device_store import ArrivalStore, CutStore, check_pace
+from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.label_queue import QueryOrigin
-from fedask.client.store.sqlite.note import CUT, PACE, note, put_note
+from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.rights import SqliteRights
+from fedask.client.store.sqlite.schema import CUT, PACE, note, put_note
 from fedask.common.cut import Cut
 from fedask.common.ids import Uid
 
 _ARRIVE = """INSERT INTO item (uid, state, cycle, origin, right_until)
     VALUES (?, 'queued', ?, ?, ?) ON CONFLICT (uid) DO NOTHING"""
-_TAKE = "INSERT OR IGNORE INTO taken (uid) VALUES (?)"
-_TAKEN = "SELECT uid FROM taken WHERE uid IN (SELECT value FROM json_each(?))"
+_DECIDE = "INSERT OR IGNORE INTO decided (uid) VALUES (?)"
+_DECIDED = "SELECT uid FROM decided WHERE uid IN (SELECT value FROM json_each(?))"
+_LAST_CYCLE = "SELECT coalesce(max(cycle), 0) FROM cycle"
 
 
-class SqliteArrivals(SqliteRights, ArrivalStore):
-    """The last cut, the pace, and what was decided about on arrival."""
+class SqliteCuts(CutStore):
+    """The last cut of one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     @override
-    def put_cut(self, cut: Cut) -> None:
-        with self._transaction() as db:
+    def put(self, cut: Cut) -> None:
+        with self._connection.transaction() as db:
             put_note(db, CUT, json.dumps(asdict(cut)).encode())
 
     @override
-    def cut(self) -> Cut | None:
-        with self._reading() as db:
+    def last(self) -> Cut | None:
+        with self._connection.reading() as db:
             kept = note(db, CUT)
         if not kept:
             return None
@@ -41,40 +48,62 @@ class SqliteArrivals(SqliteRights, ArrivalStore):
         return Cut(**{**fields, "theta": tuple(fields["theta"])})
 
     @override
-    def add_arrivals(
+    def last_cycle(self) -> int:
+        with self._connection.reading() as db:
+            return int(db.execute(_LAST_CYCLE).fetchone()[0])
+
+
+class SqliteArrivals(ArrivalStore):
+    """The pace of one connection, and the samples that were decided about."""
+
+    def __init__(
+        self, connection: Connection, erasure: ErasureStore, rights: SqliteRights
+    ) -> None:
+        self._connection = connection
+        self._erasure = erasure
+        self._rights = rights
+
+    @override
+    def add(
         self,
         cycle: int,
         asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
-        taken: Collection[Uid] = (),
+        decided: Collection[Uid] = (),
     ) -> frozenset[Uid]:
-        with self._transaction() as db:
+        with self._connection.transaction() as db:
             check_pace(note(db, PACE), before)
-            barred = self._eraser.forgotten({*asked, *taken})
-            db.executemany(_TAKE, [(uid,) for uid in taken if uid not in barred])
+            barred = self._erasure.forgotten({*asked, *decided})
+            db.executemany(_DECIDE, [(uid,) for uid in decided if uid not in barred])
             wanted = [uid for uid in asked if uid not in barred]
-            ends = self._right_ends(db, wanted)
-            fresh = frozenset(
+            ends = self._rights.ends(wanted)
+            fresh = [
                 uid
                 for uid, end in zip(wanted, ends, strict=True)
                 if db.execute(_ARRIVE, (uid, cycle, asked[uid].value, end)).rowcount
-            )
+            ]
             if fresh:
-                uids = [uid for uid in asked if uid in fresh]
-                self._audit.append(
-                    db, Event.QUEUED, uids=uids, cycle=cycle, source="arrival"
+                self._connection.audit.append(
+                    db, Event.QUEUED, uids=fresh, cycle=cycle, source="arrival"
                 )
             put_note(db, PACE, pace)
-        return fresh
+        return frozenset(fresh)
 
     @override
     def pace(self) -> bytes:
-        with self._reading() as db:
+        with self._connection.reading() as db:
             return note(db, PACE)
 
     @override
-    def taken(self, uids: Sequence[Uid]) -> frozenset[Uid]:
-        with self._reading() as db:
-            rows = db.execute(_TAKEN, (json.dumps(list(uids)),))
+    def decided(self, uids: Sequence[Uid]) -> frozenset[Uid]:
+        with self._connection.reading() as db:
+            rows = db.execute(_DECIDED, (json.dumps(list(uids)),))
             return frozenset(Uid(uid) for (uid,) in rows)
+
+
+def drop_last_batch(connection: Connection, uids: frozenset[Uid]) -> None:
+    """Take samples out of the last batch of a stream; in a transaction."""
+    pace = Pace.from_bytes(note(connection.db, PACE))
+    if not uids.isdisjoint(pace.last):
+        put_note(connection.db, PACE, pace.without(uids).to_bytes())

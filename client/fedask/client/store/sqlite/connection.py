@@ -8,22 +8,18 @@ Knows no table but through ``schema``.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from fedask.client.base.private_file import made_private
 from fedask.client.records.audit import NO_AUDIT, Audit
-from fedask.client.records.audit_event import Event, Fact
 from fedask.client.store.keys.key_file import KeyFile
 from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.keys.keyring import Keyring
 from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import key_rotation, schema
-from fedask.client.store.sqlite.eraser import Eraser
 from fedask.common.errors import StoreError
-from fedask.common.ids import Uid
 
 BUSY_TIMEOUT_MS = 10_000
 AUDIT = "audit"  # purpose of the store's own key for its log
@@ -56,20 +52,19 @@ class Connection:
         self, path: Path, keyring: Keyring | None = None, audit: Audit = NO_AUDIT
     ) -> None:
         self._path = path
-        self._audit = audit
+        self.audit = audit
         self._ready = False  # until the tables are there, and the log is opened
         if keyring is None:
             keyring = KeyFile(path.with_name(path.name + ".key"))
-        self._vault = KeyVault(path, keyring)
+        self.vault = KeyVault(path, keyring)
         try:
             with made_private(path):
-                self._db = sqlite3.connect(path, isolation_level=None)
-            self._sealer = RowCipher(self._db, self._vault)
-            self._eraser = Eraser(self._db, self._vault, self._sealer)
+                self.db = sqlite3.connect(path, isolation_level=None)
+            self.cipher = RowCipher(self.db, self.vault)
             try:
                 self._set_up()
             except BaseException:
-                self._db.close()
+                self.db.close()
                 raise
         except sqlite3.Error as err:
             msg = f"cannot open the store {path}: {err}"
@@ -77,28 +72,16 @@ class Connection:
 
     def close(self) -> None:
         """Release the file."""
-        self._db.close()
-
-    def record(
-        self,
-        event: Event,
-        uids: Sequence[Uid] = (),
-        *,
-        at: datetime | None,
-        **facts: Fact,
-    ) -> None:
-        """Record what changes nothing here: an export, a refusal."""
-        with self._transaction() as db:
-            self._audit.append(db, event, uids=uids, annotator=None, at=at, **facts)
+        self.db.close()
 
     def _set_up(self) -> None:
-        self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        version = schema.version_of(self.db)
         if version > schema.SCHEMA_VERSION:
             msg = f"{self._path} was written by a newer fedask (schema {version})"
             raise StoreError(msg)
-        if version == schema.SCHEMA_VERSION:
-            self._vault.open(self._db)  # before anything is written
+        if version:
+            self.vault.open(self.db)  # before anything is written
         self._use_wal()
         for setting in (
             "synchronous = FULL",
@@ -106,16 +89,20 @@ class Connection:
             "secure_delete = ON",
             "temp_store = MEMORY",
         ):
-            self._db.execute(f"PRAGMA {setting}")
-        if version < schema.SCHEMA_VERSION or self._audit is not NO_AUDIT:
-            with self._transaction() as db:
+            self.db.execute(f"PRAGMA {setting}")
+        if not version or self.audit is not NO_AUDIT:
+            with self.transaction() as db:
                 # Asks again, under the lock: another process may have been first.
-                schema.bring_up_to_date(db, self._vault, self._sealer)
-                self._audit.open(db, self._vault.key_for(AUDIT).secret)
-        if self._vault.has_retired:  # a process was killed before the last step
-            key_rotation.destroy_retired(self._vault, self._transaction)
-        if schema.is_unclean(self._db):
-            self._clean()
+                if schema.version_of(db):
+                    self.vault.open(db)
+                else:
+                    schema.make_tables(db)
+                    self.vault.make(db)
+                self.audit.open(db, self.vault.key_for(AUDIT).secret)
+        if self.vault.has_retired:  # a process was killed before the last step
+            key_rotation.destroy_retired(self.vault, self.transaction)
+        if schema.note(self.db, schema.UNCLEAN):
+            self.clean()
         # What came before tidies up, with or without the log's key; no event is in it.
         self._ready = True
 
@@ -127,7 +114,7 @@ class Connection:
         """
         for tries_left in reversed(range(_WAL_TRIES)):
             try:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self.db.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as err:
                 if err.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
                     raise
@@ -135,7 +122,7 @@ class Connection:
             else:
                 return
 
-    def _clean(self) -> bool:
+    def clean(self) -> bool:
         """Write the file anew, without what was deleted, and empty the WAL.
 
         Returns whether that was possible now: while another process reads an older
@@ -143,41 +130,41 @@ class Connection:
         """
         try:
             # Not in memory: it is as large as the file. And sealed, as the file is.
-            self._db.execute("PRAGMA temp_store = FILE")
-            self._db.execute("VACUUM")
-            if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            self.db.execute("PRAGMA temp_store = FILE")
+            self.db.execute("VACUUM")
+            if self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 return False
         except sqlite3.OperationalError as err:
             if err.sqlite_errorcode & 0xFF not in _TAKEN:
                 raise
             return False
         finally:
-            self._db.execute("PRAGMA temp_store = MEMORY")
-        with self._transaction() as db:
-            schema.set_unclean(db, unclean=False)
+            self.db.execute("PRAGMA temp_store = MEMORY")
+        with self.transaction() as db:
+            schema.put_note(db, schema.UNCLEAN, b"")
         return True
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit all or nothing; SQLite's errors leave as ours."""
-        with self._reading() as db:
+        with self.reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 if self._ready:
-                    self._audit.check_open(db)
+                    self.audit.check_open(db)
                 yield db
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:  # SQLite may have undone it itself
                     db.execute("ROLLBACK")
-                self._audit.settle(committed=False)
+                self.audit.settle(committed=False)
                 raise
-            self._audit.settle(committed=True)
+            self.audit.settle(committed=True)
 
     @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Let several reads see the same moment, without keeping writers out."""
-        with self._reading() as db:
+        with self.reading() as db:
             db.execute("BEGIN")
             try:
                 yield db
@@ -185,9 +172,10 @@ class Connection:
                 db.execute("COMMIT")
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read outside of a transaction; SQLite's errors leave as ours."""
         try:
-            yield self._db
+            yield self.db
         except sqlite3.Error as err:
             msg = f"store {self._path}: {err}"
             raise StoreError(msg) from err

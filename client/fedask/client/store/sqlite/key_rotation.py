@@ -14,9 +14,9 @@ from fedask.common.ids import Uid
 
 BATCH = 1000  # keys of one transaction: others wait a few milliseconds
 
-_RETIRED = "SELECT generation, device FROM vault WHERE root IS NULL"
-_RETIRE = "UPDATE vault SET root = NULL WHERE generation < ?"
-_DROP = "DELETE FROM vault WHERE generation = ?"
+_RETIRED = "SELECT generation, key_id FROM device_key WHERE root IS NULL"
+_RETIRE = "UPDATE device_key SET root = NULL WHERE generation < ?"
+_DROP = "DELETE FROM device_key WHERE generation = ?"
 _OLD = """SELECT uid, wrapped, generation FROM sample_key
     WHERE uid > ? ORDER BY uid LIMIT ?"""
 _ANY_OLD = "SELECT EXISTS (SELECT 1 FROM sample_key WHERE generation < ?)"

@@ -1,12 +1,11 @@
-"""The label queue in a device's SQLite file. Part of the store: see ``SqliteStore``.
+"""The label queue in a device's SQLite file. A part of ``store``.
 
 What the device does with its samples; what people do is the business of
 ``annotations``. Rows are never deleted on read.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 from typing_extensions import override
 
@@ -18,19 +17,22 @@ from fedask.client.records.label_queue import (
     ORACLE,
     Item,
     ItemState,
-    LabelStore,
+    LabelQueue,
     check_move,
     check_plain_move,
 )
 from fedask.client.store.sqlite import schema
+from fedask.client.store.sqlite.arrivals import SqliteCuts
+from fedask.client.store.sqlite.connection import Connection
+from fedask.client.store.sqlite.erasure import SqliteErasure
 from fedask.client.store.sqlite.rights import SqliteRights
 from fedask.client.store.sqlite.sample_transaction import add_annotation, end_leases
 from fedask.client.store.sqlite.scores import SqliteScores
 from fedask.common.errors import StoreError
 from fedask.common.ids import Annotator, Uid
 
-_ITEMS = f"SELECT {schema.COLUMNS} FROM item ORDER BY uid"  # noqa: S608  (a constant)
-_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (a constant)
+_ITEMS = f"SELECT {schema.ITEM} FROM item ORDER BY uid"  # noqa: S608  (a constant)
+_ITEM = f"SELECT {schema.ITEM} FROM item WHERE uid = ?"  # noqa: S608  (a constant)
 _ADD_CYCLE = "INSERT INTO cycle (cycle) VALUES (?)"
 _QUEUE = """INSERT INTO item (uid, state, cycle, right_until)
     VALUES (?, 'queued', ?, ?) ON CONFLICT (uid) DO UPDATE
@@ -46,44 +48,60 @@ _LABELLED = "SELECT label FROM item WHERE uid = ? AND state = 'labelled'"
 _TRAINED = "UPDATE item SET state = 'trained' WHERE uid = ?"
 
 
-class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
-    """The queue: what is asked needs a right, and waits by its score."""
+class SqliteLabelQueue(LabelQueue):
+    """The queue of one connection: what is asked needs a right, and waits by its score.
 
-    _kept: tuple[int, list[Item]] | None = None  # see items
+    Parameters
+    ----------
+    connection
+        Opened.
+    erasure, rights, scores, cuts
+        Parts of the same store.
+    """
 
-    @contextmanager
-    @override
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._kept = None
-        with super()._transaction() as db:
-            yield db
+    def __init__(
+        self,
+        connection: Connection,
+        erasure: SqliteErasure,
+        rights: SqliteRights,
+        scores: SqliteScores,
+        cuts: SqliteCuts,
+    ) -> None:
+        self._connection = connection
+        self._audit = connection.audit
+        self._cipher = connection.cipher
+        self._erasure = erasure
+        self._rights = rights
+        self._scores = scores
+        self._cuts = cuts
+        self._kept: tuple[tuple[int, int], list[Item]] | None = None  # see items
 
     @override
     def add(self, cycle: int, uids: Sequence[Uid]) -> bool:
-        with self._transaction() as db:
-            if cycle <= self._last_cycle(db):
+        with self._connection.transaction() as db:
+            if cycle <= self._cuts.last_cycle():
                 return False
             db.execute(_ADD_CYCLE, (cycle,))
-            barred = self._eraser.forgotten(uids)
+            barred = self._erasure.forgotten(uids)
             fresh = [uid for uid in uids if uid not in barred]
-            queued = zip(fresh, self._right_ends(db, fresh), strict=True)
+            queued = zip(fresh, self._rights.ends(fresh), strict=True)
             db.executemany(_QUEUE, [(uid, cycle, end) for uid, end in queued])
             self._audit.append(db, Event.QUEUED, uids=fresh, cycle=cycle)
-            self._rank_queued(db, uids)
+            self._scores.rank(uids)
         return True
 
     @override
     def answer(
         self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
     ) -> frozenset[Uid]:
-        with self._transaction() as db:
+        with self._connection.transaction() as db:
             items = [self._item(db, uid) for uid in answers]
             fresh = [item for item in items if item.label is None]
             for item in fresh:
                 check_move(item, ItemState.LABELLED)
                 label = answers[item.uid]
                 self._give(db, item.uid, annotator, Kind.GIVEN, label)
-                sealed = self._sealer.seal_label(item.uid, label)
+                sealed = self._cipher.seal_label(item.uid, label)
                 db.execute(_ANSWER, (sealed, item.uid))
             told = [item.uid for item in fresh]
             if told:
@@ -99,7 +117,7 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
         wanted = list(uids)
         if not wanted:
             return
-        with self._transaction() as db:
+        with self._connection.transaction() as db:
             moved = []
             for uid in wanted:
                 item = self._item(db, uid)
@@ -118,31 +136,32 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
     def trained(
         self, labels: Mapping[Uid, int], training: Training | None = None
     ) -> None:
-        with self._reading():
-            if training is not None and self._eraser.covers(training):
+        with self._connection.reading():
+            if training is not None and self._erasure.covers(training):
                 training = None
         if not labels and training is None:
             return
-        with self._transaction() as db:
+        with self._connection.transaction() as db:
             changed = []
             for uid, label in labels.items():
                 row = db.execute(_LABELLED, (uid,)).fetchone()
-                if row and self._sealer.label(uid, row[0]) == label:
+                if row and self._cipher.label(uid, row[0]) == label:
                     db.execute(_TRAINED, (uid,))
                     changed.append(uid)
             if changed:
                 self._audit.append(db, Event.TRAINED, uids=changed)
             if training is not None:
-                self._eraser.record(training)
+                self._erasure.record(training)
 
     @override
     def items(self) -> list[Item]:
-        # Most rounds read one number, not the queue: SQLite's ``data_version`` changes
-        # when another connection commits, and our own transactions drop what is kept.
-        with self._reading() as db:
-            version = int(db.execute("PRAGMA data_version").fetchone()[0])
+        # Most rounds read two numbers, not the queue: SQLite's ``data_version`` changes
+        # when another connection commits, ``total_changes`` when this one writes.
+        with self._connection.reading() as db:
+            others = int(db.execute("PRAGMA data_version").fetchone()[0])
+            version = (others, db.total_changes)
             if self._kept is None or self._kept[0] != version:
-                items = [self._sealer.item(row) for row in db.execute(_ITEMS)]
+                items = [self._cipher.item(row) for row in db.execute(_ITEMS)]
                 self._kept = (version, items)
             return list(self._kept[1])
 
@@ -156,7 +175,7 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
     ) -> None:
         """Keep what an oracle said, and end what people hold of the sample."""
         said = Annotation(uid=uid, annotator=annotator, kind=kind, label=label, at=None)
-        add_annotation(db, self._sealer, said)
+        add_annotation(db, self._cipher, said)
         end_leases(db, uid)
 
     def _item(self, db: sqlite3.Connection, uid: str) -> Item:
@@ -164,4 +183,4 @@ class SqliteLabels(SqliteRights, SqliteScores, LabelStore):
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise StoreError(msg)
-        return self._sealer.item(row)
+        return self._cipher.item(row)

@@ -1,43 +1,97 @@
-"""The own model in a device's SQLite file. Part of ``SqliteStore``."""
+"""The local model in a device's SQLite file. A part of ``store``.
+
+The arrays stand among the models; the record, which says what people answered, is a
+note, sealed. Both come and go together.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
 
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
+from fedask.client.records.device_store import LOCAL_MODEL
+from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.local_model import (
     LocalModelRecord,
     LocalModelStore,
     fresh_answers,
 )
-from fedask.client.store.sqlite import local_model_rows
+from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.sqlite.connection import Connection
-from fedask.client.store.sqlite.eraser import Eraser
+from fedask.client.store.sqlite.schema import note, put_note
 from fedask.common.arrays import Arrays, to_bytes
+from fedask.common.ids import ModelVersion, Uid
+from fedask.common.seal import Place, seal, unseal
+
+# The kind of the model, the note beside it, and the note's key have one name.
+_PLACE = Place("note", "value", LOCAL_MODEL)
+_DROP_MODEL = "DELETE FROM model WHERE kind = ?"
+_PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 
 
-class SqliteLocalModel(Connection, LocalModelStore):
-    """The own model, and the sealed record of what it was trained on."""
+class SqliteLocalModel(LocalModelStore):
+    """The local model of one connection, and the sealed record of its training."""
+
+    def __init__(self, connection: Connection, erasure: ErasureStore) -> None:
+        self._connection = connection
+        self._erasure = erasure
 
     @override
-    def put_own(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:
+    def put(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:
         encoded = None if arrays is None else to_bytes(arrays)
-        with self._transaction() as db:
-            eraser = Eraser(db, self._vault, self._sealer)
-            if eraser.forgotten(record.answers):
+        vault, audit = self._connection.vault, self._connection.audit
+        fields: dict[str, object] = {
+            "base": record.base,
+            "answers": dict(record.answers),
+        }
+        fields |= {"at": record.at.isoformat(), "usable": record.usable}
+        content = json.dumps(fields).encode()
+        with self._connection.transaction() as db:
+            if self._erasure.forgotten(record.answers):
                 return False
-            fresh = fresh_answers(
-                record.answers, local_model_rows.read(db, self._vault)
-            )
-            local_model_rows.write(db, self._vault, record, encoded)
-            self._audit.append(
+            fresh = sorted(fresh_answers(record.answers, _record(db, vault)))
+            _drop(db)
+            put_note(db, LOCAL_MODEL, seal(vault.key_for(LOCAL_MODEL), content, _PLACE))
+            if encoded is not None:
+                db.execute(_PUT_MODEL, (LOCAL_MODEL, encoded))
+            audit.append(
                 db,
-                Event.OWN_TRAINED,
-                uids=sorted(fresh),
+                Event.LOCAL_TRAINED,
+                uids=fresh,
                 at=record.at,
                 answers=len(record.answers),
             )
         return True
 
     @override
-    def own(self) -> LocalModelRecord | None:
-        with self._reading() as db:
-            return local_model_rows.read(db, self._vault)
+    def record(self) -> LocalModelRecord | None:
+        with self._connection.reading() as db:
+            return _record(db, self._connection.vault)
+
+
+def drop_trained_on(connection: Connection, uids: Collection[Uid]) -> None:
+    """Delete record and model if one of these samples was trained on."""
+    record = _record(connection.db, connection.vault)
+    if record is not None and not record.answers.keys().isdisjoint(uids):
+        _drop(connection.db)
+
+
+def _record(db: sqlite3.Connection, vault: KeyVault) -> LocalModelRecord | None:
+    sealed = note(db, LOCAL_MODEL)
+    if not sealed:
+        return None
+    fields = json.loads(unseal(vault.key_for(LOCAL_MODEL), sealed, _PLACE))
+    return LocalModelRecord(
+        base=ModelVersion(fields["base"]),
+        answers={Uid(uid): label for uid, label in fields["answers"].items()},
+        at=datetime.fromisoformat(fields["at"]),
+        usable=fields["usable"],
+    )
+
+
+def _drop(db: sqlite3.Connection) -> None:
+    put_note(db, LOCAL_MODEL, b"")
+    db.execute(_DROP_MODEL, (LOCAL_MODEL,))

@@ -1,4 +1,4 @@
-"""What a device's model was sure of, in its SQLite file. Part of ``SqliteStore``."""
+"""Pseudo-labels in a device's SQLite file. A part of ``store``."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,28 @@ from fedask.client.records.pseudo_label import PseudoLabel, PseudoLabelStore
 from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.connection import Connection
 
-_DROP = "DELETE FROM sure WHERE NOT control"
-_PUT = f"""INSERT INTO sure ({schema.SURE}) VALUES (?, ?, ?, ?, ?)
+_DROP = "DELETE FROM pseudo_label WHERE NOT control"
+_PUT = f"""INSERT INTO pseudo_label ({schema.PSEUDO_LABEL}) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING"""  # noqa: S608  (a constant)
-_ALL = f"SELECT {schema.SURE} FROM sure ORDER BY uid"  # noqa: S608  (a constant)
+_ALL = f"SELECT {schema.PSEUDO_LABEL} FROM pseudo_label ORDER BY uid"  # noqa: S608  (a constant)
 
 
-class SqlitePseudoLabels(Connection, PseudoLabelStore):
-    """Automatic labels, sealed like those of people, and their controls."""
+class SqlitePseudoLabels(PseudoLabelStore):
+    """Pseudo-labels of one connection, sealed like the labels of people."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     @override
-    def put_sure(self, sure: Sequence[PseudoLabel]) -> None:
-        with self._transaction() as db:
+    def put(self, labels: Sequence[PseudoLabel]) -> None:
+        with self._connection.transaction() as db:
             db.execute(_DROP)
-            db.executemany(_PUT, [self._sealer.from_sure(each) for each in sure])
+            cipher = self._connection.cipher
+            db.executemany(_PUT, [cipher.seal_pseudo_label(each) for each in labels])
 
     @override
-    def sure(self) -> list[PseudoLabel]:
-        with self._reading() as db:
-            return [self._sealer.sure(row) for row in db.execute(_ALL)]
+    def all(self) -> list[PseudoLabel]:
+        with self._connection.reading() as db:
+            return [
+                self._connection.cipher.pseudo_label(row) for row in db.execute(_ALL)
+            ]

@@ -1,9 +1,10 @@
-"""Query records in a device's SQLite file. Part of the store: see ``SqliteStore``."""
+"""Query records in a device's SQLite file. A part of ``store``."""
 
 from collections.abc import Iterable, Mapping
 
 from typing_extensions import override
 
+from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.query_outcome import (
     MAX_QUERY_RECORDS,
     QueryOutcome,
@@ -19,22 +20,26 @@ _PUT_ASKED = """INSERT INTO query_record (uid, cycle, experts, descriptors, leve
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE
     SET cycle = excluded.cycle, experts = excluded.experts,
         descriptors = excluded.descriptors, levels = excluded.levels
-    WHERE found IS NULL"""
+    WHERE outcome_cycle IS NULL"""
 _DROP = """DELETE FROM query_record WHERE uid IN
     (SELECT uid FROM query_record ORDER BY cycle DESC, uid LIMIT -1 OFFSET ?)"""
-_UNFOUND = "SELECT 1 FROM query_record WHERE uid = ? AND found IS NULL"
-_PUT_FINDING = "UPDATE query_record SET found = ?, finding = ? WHERE uid = ?"
-_QUERY_RECORDS = f"SELECT {schema.QUERY_RECORD} FROM query_record ORDER BY uid"  # noqa: S608  (a constant)
+_UNFOUND = "SELECT 1 FROM query_record WHERE uid = ? AND outcome_cycle IS NULL"
+_PUT_OUTCOME = "UPDATE query_record SET outcome_cycle = ?, outcome = ? WHERE uid = ?"
+_ALL = f"SELECT {schema.QUERY_RECORD} FROM query_record ORDER BY uid"  # noqa: S608  (a constant)
 
 
-class SqliteQueryOutcomes(Connection, QueryOutcomeStore):
-    """Questions as the experts saw them; what their answers showed is sealed."""
+class SqliteQueryOutcomes(QueryOutcomeStore):
+    """Query records of one connection; what their answers showed is sealed."""
+
+    def __init__(self, connection: Connection, erasure: ErasureStore) -> None:
+        self._connection = connection
+        self._erasure = erasure
 
     @override
     def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
         asked = list(query_records)
-        with self._transaction() as db:
-            barred = self._eraser.forgotten(each.uid for each in asked)
+        with self._connection.transaction() as db:
+            barred = self._erasure.forgotten(each.uid for each in asked)
             fresh = [
                 from_query_record(each) for each in asked if each.uid not in barred
             ]
@@ -42,16 +47,15 @@ class SqliteQueryOutcomes(Connection, QueryOutcomeStore):
             db.execute(_DROP, (MAX_QUERY_RECORDS,))
 
     @override
-    def put_findings(self, findings: Mapping[Uid, QueryOutcome]) -> None:
-        with self._transaction() as db:
-            for uid, found in findings.items():
+    def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
+        with self._connection.transaction() as db:
+            for uid, found in outcomes.items():
                 if db.execute(_UNFOUND, (uid,)).fetchone():
-                    sealed = self._sealer.seal_finding(uid, found.truth, hit=found.hit)
-                    db.execute(_PUT_FINDING, (found.cycle, sealed, uid))
+                    cipher = self._connection.cipher
+                    sealed = cipher.seal_outcome(uid, found.truth, hit=found.hit)
+                    db.execute(_PUT_OUTCOME, (found.cycle, sealed, uid))
 
     @override
-    def query_records(self) -> list[QueryRecord]:
-        with self._reading() as db:
-            return [
-                self._sealer.query_record(row) for row in db.execute(_QUERY_RECORDS)
-            ]
+    def all(self) -> list[QueryRecord]:
+        with self._connection.reading() as db:
+            return list(map(self._connection.cipher.query_record, db.execute(_ALL)))

@@ -1,11 +1,14 @@
-"""Rights in a device's SQLite file. Part of the store: see ``store.SqliteStore``.
+"""Rights in a device's SQLite file. A part of ``store``.
 
 The file knows until when each question may be asked, and by which policy, so that a
 process without the data, or without the policy, does not show what it may not.
+
+When a sample was first seen takes sixteen bytes, for a policy with a retention. It is
+deleted when a sample is erased: its tombstone keeps it from coming back as a new one.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -13,13 +16,13 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.records.audit_event import Event
+from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.rights import Permits, RightsStore
 from fedask.client.store.sqlite import schema
-from fedask.client.store.sqlite.arrival_times import seen
 from fedask.client.store.sqlite.connection import Connection
-from fedask.client.store.sqlite.note import POLICY, note, put_note
-from fedask.common.errors import PrivacyError, StoreError
-from fedask.common.ids import Uid
+from fedask.client.store.sqlite.schema import POLICY, note, put_note
+from fedask.common.errors import DataError, PrivacyError, StoreError
+from fedask.common.ids import Uid, is_uid
 
 NEVER = "0001-01-01T00:00:00+00:00"  # the end of a right that there is not
 
@@ -28,45 +31,50 @@ _END = "UPDATE item SET right_until = ?1 WHERE uid = ?2 AND right_until IS NOT ?
 _OPEN = "UPDATE item SET right_until = NULL WHERE right_until IS NOT NULL"
 _GONE = """SELECT uid FROM item WHERE right_until = ?
     AND state IN ('queued', 'leased') ORDER BY uid"""
-_EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL, taken = 0,
+_EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL, leases = 0,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
 _END_HOLDS = "UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL"
+_SEEN = "SELECT at, uids FROM first_seen ORDER BY number"
+_ADD_SEEN = "INSERT INTO first_seen (at, uids) VALUES (?, ?)"
+_SEEN_BLOBS = "SELECT number, uids FROM first_seen"
+_PUT_SEEN = "UPDATE first_seen SET uids = ? WHERE number = ?"
+_NOT_LATER = "UPDATE first_seen SET at = ?1 WHERE at > ?1"
 
 
-class SqliteRights(Connection, RightsStore):
-    """Until when each sample may be asked, and when it came."""
+class SqliteRights(RightsStore):
+    """The rights of one connection."""
 
-    _permits: Permits | None = None  # those that apply in this process
+    def __init__(self, connection: Connection, erasure: ErasureStore) -> None:
+        self._connection = connection
+        self._erasure = erasure
+        self._permits: Permits | None = None  # those that apply in this process
 
     @override
-    def use_rights(self, permits: Permits, now: datetime) -> list[Uid]:
-        with self._transaction() as db:
+    def apply(self, permits: Permits, now: datetime) -> list[Uid]:
+        audit = self._connection.audit
+        with self._connection.transaction() as db:
             gone = _judge(db, permits)
             if note(db, POLICY) != permits.digest.encode():
                 put_note(db, POLICY, permits.digest.encode())
                 policy = permits.digest or "open"
-                self._audit.append(db, Event.RIGHTS_CHANGED, at=now, policy=policy)
+                audit.append(db, Event.RIGHTS_CHANGED, at=now, policy=policy)
             if gone:
-                self._audit.append(
-                    db, Event.EXPIRED, uids=gone, at=now, reason="rights"
-                )
+                audit.append(db, Event.EXPIRED, uids=gone, at=now, reason="rights")
         self._permits = permits
         return gone
 
     @override
-    def seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
+    def first_seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
         # Of a sample that was erased nothing is kept: it comes now, each time.
         found = np.full(len(uids), int(now.timestamp()), dtype=np.int64)
-        with self._transaction() as db:
-            gone = self._eraser.forgotten(uids.tolist())
+        with self._connection.transaction() as db:
+            gone = self._erasure.forgotten(uids.tolist())
             stays = ~np.isin(uids, sorted(gone))
-            found[stays] = seen(db, uids[stays], now)
+            found[stays] = _first_seen(db, uids[stays], now)
         return found
 
-    def _right_ends(
-        self, db: sqlite3.Connection, uids: Sequence[Uid]
-    ) -> list[str | None]:
-        """Return what is to be kept as the end of each question's right.
+    def ends(self, uids: Sequence[Uid]) -> list[str | None]:
+        """Return the end of each question's right, as it is kept; in a transaction.
 
         Raises
         ------
@@ -75,7 +83,7 @@ class SqliteRights(Connection, RightsStore):
         StoreError
             If the file is under another policy than the caller's.
         """
-        permits, policy = self._permits, note(db, POLICY).decode()
+        permits, policy = self._permits, note(self._connection.db, POLICY).decode()
         if policy != ("" if permits is None else permits.digest):
             msg = "this device's policy of rights is another one by now, or is not "
             msg += "known here: open the device again, with its policy"
@@ -106,3 +114,55 @@ def _judge(db: sqlite3.Connection, permits: Permits) -> list[Uid]:
             db.execute(_END_HOLDS, (uid,))  # controls, too: they are on a screen
     db.executemany(_EXPIRE, [(uid,) for uid in gone])
     return gone
+
+
+def drop_seen(connection: Connection, uids: Collection[Uid]) -> None:
+    """Delete when these samples were first seen; in a transaction."""
+    names = np.array([bytes.fromhex(uid) for uid in uids if is_uid(uid)], dtype="S16")
+    if not len(names):
+        return
+    for number, blob in connection.db.execute(_SEEN_BLOBS).fetchall():
+        known = np.frombuffer(blob, dtype="S16")
+        stays = ~np.isin(known, names)
+        if not stays.all():
+            connection.db.execute(_PUT_SEEN, (known[stays].tobytes(), number))
+
+
+def _first_seen(
+    db: sqlite3.Connection, uids: NDArray[np.str_], now: datetime
+) -> NDArray[np.int64]:
+    second = int(now.timestamp())
+    wanted = _packed(uids)
+    db.execute(_NOT_LATER, (second,))
+    rows = db.execute(_SEEN).fetchall()
+    known = np.frombuffer(b"".join(blob for _, blob in rows), dtype=">u8")
+    known = known.astype(np.uint64).reshape(-1, 2)
+    times = np.array([at for at, _ in rows], dtype=np.int64)
+    times = np.repeat(times, [len(blob) // 16 for _, blob in rows])
+    both = np.concatenate([known, wanted])
+    # Known ones first among equals: the sort is stable.
+    order = np.lexsort((both[:, 1], both[:, 0]))
+    ranked = both[order]
+    starts = np.ones(len(both), dtype=np.bool_)
+    starts[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+    leaders = order[starts][np.cumsum(starts) - 1]  # of each place its first equal
+    leader_of = np.empty(len(both), dtype=np.int64)
+    leader_of[order] = leaders
+    first = np.concatenate([times, np.full(len(wanted), second, dtype=np.int64)])
+    fresh = np.unique(leader_of[leader_of >= len(known)])
+    if len(fresh):
+        db.execute(_ADD_SEEN, (second, both[fresh].astype(">u8").tobytes()))
+    found: NDArray[np.int64] = first[leader_of[len(known) :]]
+    return found
+
+
+def _packed(uids: NDArray[np.str_]) -> NDArray[np.uint64]:
+    """Write uids as two numbers each: (n, 2)."""
+    try:
+        raw = bytes.fromhex("".join(uids.tolist()))
+    except ValueError:
+        raw = b""
+    if len(raw) != 16 * len(uids):
+        msg = "a retention needs uids of 32 hexadecimal digits"
+        raise DataError(msg)
+    return np.frombuffer(raw, dtype=">u8").astype(np.uint64).reshape(-1, 2)

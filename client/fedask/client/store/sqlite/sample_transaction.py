@@ -1,7 +1,7 @@
 """One sample's rows in a device's SQLite file: item, leases, annotations.
 
 Called by the desk through ``annotations``, within a transaction. Nothing here decides
-anything: what a row becomes is worked out in ``sheet``.
+anything: what a row becomes is decided in ``SampleRecord``.
 """
 
 import sqlite3
@@ -23,8 +23,8 @@ from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import schema
 from fedask.common.ids import Annotator, Uid
 
-_LABEL = schema.COLUMNS.split(", ").index("label")
-_ITEM = f"SELECT {schema.COLUMNS} FROM item WHERE uid = ?"  # noqa: S608  (constants)
+_LABEL = schema.ITEM.split(", ").index("label")
+_ITEM = f"SELECT {schema.ITEM} FROM item WHERE uid = ?"  # noqa: S608  (constants)
 _OF = f"SELECT {schema.ANNOTATION} FROM annotation WHERE uid = ? ORDER BY number"  # noqa: S608  (a constant)
 _BY_KEY = (
     f"SELECT {schema.ANNOTATION} FROM annotation INDEXED BY annotation_key "  # noqa: S608  (a constant)
@@ -35,21 +35,21 @@ _STANDING = """SELECT key FROM annotation WHERE annotator = ? AND undone IS NULL
         WHERE lease.uid = annotation.uid AND lease.annotator = annotation.annotator
         AND until IS NOT NULL)
     ORDER BY number DESC LIMIT 1"""
-_HOLDS = "SELECT annotator, held, until, control FROM lease WHERE uid = ?"
+_LEASES = "SELECT annotator, content, until, control FROM lease WHERE uid = ?"
 _PUT_ITEM = """UPDATE item SET state = ?, label = ?, asked = ?, expired = ?,
-    leased_until = ?, outcome = ?, taken = ?, votes = ?, known = ? WHERE uid = ?"""
-_PUT_HOLD = """INSERT OR REPLACE INTO lease (uid, annotator, held, until, control)
+    leased_until = ?, outcome = ?, leases = ?, votes = ?, known = ? WHERE uid = ?"""
+_PUT_LEASE = """INSERT OR REPLACE INTO lease (uid, annotator, content, until, control)
     VALUES (?, ?, ?, ?, ?)"""
-_MOVE_HOLD = """UPDATE lease SET until = ?, control = ?
+_MOVE_LEASE = """UPDATE lease SET until = ?, control = ?
     WHERE uid = ? AND annotator = ?"""
 _ADD_ANNOTATION = """INSERT INTO annotation
-    (uid, annotator, kind, at, key, said, undone, control, place)
-    VALUES (:uid, :annotator, :kind, :at, :key, :said, :undone, :control, :place)"""
+    (uid, annotator, kind, at, key, content, undone, control, place)
+    VALUES (:uid, :annotator, :kind, :at, :key, :content, :undone, :control, :place)"""
 _TAKE_BACK = "UPDATE annotation SET undone = ? WHERE number = ? AND undone IS NULL"
 # INDEXED BY: what SQLite guesses without statistics reads the whole queue.
 _OPEN = """SELECT uid FROM item INDEXED BY item_waiting
     WHERE state IN ('queued', 'leased')
-    AND taken < max(1, ?1 - votes)
+    AND leases < max(1, ?1 - votes)
     AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.uid = item.uid
         AND annotator = ?2 AND until IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM annotation WHERE annotation.uid = item.uid
@@ -61,7 +61,7 @@ _CONTROL = """SELECT uid FROM item WHERE known = 1 AND uid >= ?1
     AND NOT EXISTS (SELECT 1 FROM annotation WHERE annotation.uid = item.uid
         AND annotator = ?2)
     ORDER BY uid LIMIT 1"""
-_HELD = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
+_LEASED = """SELECT uid FROM lease WHERE annotator = ? AND until IS NOT NULL
     ORDER BY uid"""
 _OVER = """SELECT uid FROM lease INDEXED BY lease_until
     WHERE until < ?1 AND until IS NOT NULL
@@ -74,10 +74,10 @@ _LAPSED = """SELECT uid FROM item INDEXED BY item_right
     WHERE lease.until > '' AND item.uid = lease.uid
     AND item.right_until <= ?1 ORDER BY 1"""
 _MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
-_ALL_HELD = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
+_ALL_LEASED = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
 _END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
     AND control = 0"""
-_CLEAR_TAKEN = "UPDATE item SET taken = 0 WHERE uid = ?"
+_CLEAR_LEASES = "UPDATE item SET leases = 0 WHERE uid = ?"
 
 
 class SqliteSampleTransaction(SampleTransaction):
@@ -87,82 +87,82 @@ class SqliteSampleTransaction(SampleTransaction):
     ----------
     db
         Within a transaction.
-    sealer
+    cipher
         Of the same one.
     audit
         Records what the desk does.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, sealer: RowCipher, audit: Audit = NO_AUDIT
+        self, db: sqlite3.Connection, cipher: RowCipher, audit: Audit = NO_AUDIT
     ) -> None:
         self._db = db
-        self._sealer = sealer
+        self._cipher = cipher
         self._audit = audit
         # What was read: only what has changed is sealed anew.
         self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
-        self._holds: dict[tuple[Uid, Annotator], LeaseRecord] = {}
+        self._leases: dict[tuple[Uid, Annotator], LeaseRecord] = {}
 
     @override
-    def sheet(self, uid: Uid) -> SampleRecord:
+    def read(self, uid: Uid) -> SampleRecord:
         row = self._db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise UnknownSampleError(msg)
-        item = self._sealer.item(row)
+        item = self._cipher.item(row)
         self._labels[uid] = (item.label, row[_LABEL])
-        holds = [self._sealer.hold(uid, r) for r in self._db.execute(_HOLDS, (uid,))]
-        holds.sort(key=lambda hold: hold.annotator)
-        self._holds |= {(uid, hold.annotator): hold for hold in holds}
-        annotations = map(self._sealer.annotation, self._db.execute(_OF, (uid,)))
+        leases = [self._cipher.lease(uid, r) for r in self._db.execute(_LEASES, (uid,))]
+        leases.sort(key=lambda lease: lease.annotator)
+        self._leases |= {(uid, lease.annotator): lease for lease in leases}
+        annotations = map(self._cipher.annotation, self._db.execute(_OF, (uid,)))
         return SampleRecord(
-            item=item, annotations=tuple(annotations), holds=tuple(holds)
+            item=item, annotations=tuple(annotations), leases=tuple(leases)
         )
 
     @override
-    def write(self, sheet: SampleRecord) -> None:
-        item = sheet.item
-        for annotation in sheet.annotations:
+    def write(self, sample: SampleRecord) -> None:
+        item = sample.item
+        for annotation in sample.annotations:
             if not annotation.number:
-                add_annotation(self._db, self._sealer, annotation)
+                add_annotation(self._db, self._cipher, annotation)
             elif annotation.undone is not None:
                 row = (schema.to_text(annotation.undone), annotation.number)
                 self._db.execute(_TAKE_BACK, row)
-        for hold in sheet.holds:
-            self._write_hold(item.uid, hold)
+        for lease in sample.leases:
+            self._write_lease(item.uid, lease)
         label, sealed = self._labels.get(item.uid, (None, None))
         if item.label != label:
-            sealed = self._sealer.seal_label(item.uid, item.label)
+            sealed = self._cipher.seal_label(item.uid, item.label)
         self._labels[item.uid] = (item.label, sealed)
         standing = (item.state, sealed, item.asked, item.expired)
         until = _time(item.leased_until)
-        derived = (len(sheet.running), sheet.votes, sheet.known)
+        derived = (len(sample.running), sample.votes, sample.known)
         self._db.execute(
             _PUT_ITEM, (*standing, until, item.outcome, *derived, item.uid)
         )
 
-    def _write_hold(self, uid: Uid, hold: LeaseRecord) -> None:
-        before = self._holds.get((uid, hold.annotator))
-        if hold == before:
+    def _write_lease(self, uid: Uid, lease: LeaseRecord) -> None:
+        before = self._leases.get((uid, lease.annotator))
+        if lease == before:
             return
-        who, until = self._sealer.who(hold.annotator), _time(hold.until)
-        if before is not None and before.token == hold.token:
-            self._db.execute(_MOVE_HOLD, (until, hold.control, uid, who))
+        who, until = self._cipher.who(lease.annotator), _time(lease.until)
+        if before is not None and before.token == lease.token:
+            self._db.execute(_MOVE_LEASE, (until, lease.control, uid, who))
         else:
-            held = self._sealer.seal_hold(uid, hold)
-            self._db.execute(_PUT_HOLD, (uid, who, held, until, hold.control))
-        self._holds[uid, hold.annotator] = hold
+            held = self._cipher.seal_lease(uid, lease)
+            self._db.execute(_PUT_LEASE, (uid, who, held, until, lease.control))
+        self._leases[uid, lease.annotator] = lease
 
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
-        rows = self._db.execute(_OPEN, (quorum, self._sealer.who(annotator), limit))
+        rows = self._db.execute(_OPEN, (quorum, self._cipher.who(annotator), limit))
         return [Uid(uid) for (uid,) in rows]
 
     @override
     def control_for(
         self, annotator: Annotator, start: Uid, now: datetime
     ) -> Uid | None:
-        who = self._sealer.who(annotator)
+        who = self._cipher.who(annotator)
         for first in (start, ""):
             wanted = (first, who, schema.to_text(now))
             row = self._db.execute(_CONTROL, wanted).fetchone()
@@ -177,11 +177,11 @@ class SqliteSampleTransaction(SampleTransaction):
         outside: tuple[datetime, datetime] | None = None,
     ) -> list[Uid]:
         if annotator is not None:
-            rows = self._db.execute(_HELD, (self._sealer.who(annotator),))
+            rows = self._db.execute(_LEASED, (self._cipher.who(annotator),))
         elif outside is not None:
             rows = self._db.execute(_OVER, [schema.to_text(time) for time in outside])
         else:
-            rows = self._db.execute(_ALL_HELD)
+            rows = self._db.execute(_ALL_LEASED)
         return [Uid(uid) for (uid,) in rows]
 
     @override
@@ -206,13 +206,13 @@ class SqliteSampleTransaction(SampleTransaction):
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
-        who = self._sealer.who(annotator)
+        who = self._cipher.who(annotator)
         if key is not None:
-            return self._by_key(who, self._sealer.key(annotator, key))
+            return self._by_key(who, self._cipher.key(annotator, key))
         row = self._db.execute(_STANDING, (who,)).fetchone()
         if row is None:
             return []
-        held = {uid for (uid,) in self._db.execute(_HELD, (who,))}
+        held = {uid for (uid,) in self._db.execute(_LEASED, (who,))}
         return [
             annotation
             for annotation in self._by_key(who, row[0])
@@ -220,17 +220,17 @@ class SqliteSampleTransaction(SampleTransaction):
         ]
 
     def _by_key(self, who: bytes, key: bytes) -> list[Annotation]:
-        return list(map(self._sealer.annotation, self._db.execute(_BY_KEY, (who, key))))
+        return list(map(self._cipher.annotation, self._db.execute(_BY_KEY, (who, key))))
 
 
 def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
-    """End whatever people hold of a sample that the device moves."""
+    """End all leases, but controls, of a sample that the device moves."""
     db.execute(_END_LEASES, (uid,))
-    db.execute(_CLEAR_TAKEN, (uid,))
+    db.execute(_CLEAR_LEASES, (uid,))
 
 
 def add_annotation(
-    db: sqlite3.Connection, sealer: RowCipher, annotation: Annotation
+    db: sqlite3.Connection, cipher: RowCipher, annotation: Annotation
 ) -> None:
     """Append an annotation as it is."""
     at = _time(annotation.at)
@@ -242,7 +242,7 @@ def add_annotation(
         "control": annotation.control,
         "place": annotation.place,
     }
-    db.execute(_ADD_ANNOTATION, row | sealer.seal_annotation(annotation, at))
+    db.execute(_ADD_ANNOTATION, row | cipher.seal_annotation(annotation, at))
 
 
 def _time(time: datetime | None) -> str | None:

@@ -1,47 +1,38 @@
-"""The device's SQLite file: queue, labels, scores. Never touched by the server.
+"""The device's store on SQLite. Opened by the device, the desk and the commands.
 
-Called by the device, the labelling service and the trainer; opened by ``connection``.
-What people said is sealed by ``sealer``. Each seam is a class of its own over the one
-connection, in the module of its name; here they become one store.
+One ``Connection`` to one file, and the parts that keep something in it. Never touched
+by the server.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from typing_extensions import override
 
 from fedask.client.records.audit import NO_AUDIT, Audit
-from fedask.client.records.audit_event import Event
+from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.device_store import DeviceStore
-from fedask.client.records.erasure import Erased
-from fedask.client.records.payload import Payload, PayloadStore, StoreQuota
+from fedask.client.records.payload import StoreQuota
 from fedask.client.store.keys.keyring import Keyring
-from fedask.client.store.sqlite import key_rotation, schema
+from fedask.client.store.sqlite import key_rotation
 from fedask.client.store.sqlite.annotations import SqliteAnnotations
-from fedask.client.store.sqlite.arrivals import SqliteArrivals
-from fedask.client.store.sqlite.class_names import SqliteClasses
-from fedask.client.store.sqlite.label_queue import SqliteLabels
+from fedask.client.store.sqlite.arrivals import SqliteArrivals, SqliteCuts
+from fedask.client.store.sqlite.connection import Connection
+from fedask.client.store.sqlite.erasure import SqliteErasure
+from fedask.client.store.sqlite.label_queue import SqliteLabelQueue
 from fedask.client.store.sqlite.local_model import SqliteLocalModel
-from fedask.client.store.sqlite.milestones import SqliteMilestones
-from fedask.client.store.sqlite.payload_table import PayloadTable
+from fedask.client.store.sqlite.notes import SqliteClasses, SqliteMilestones
+from fedask.client.store.sqlite.payloads import SqlitePayloads
 from fedask.client.store.sqlite.pseudo_labels import SqlitePseudoLabels
 from fedask.client.store.sqlite.query_outcomes import SqliteQueryOutcomes
+from fedask.client.store.sqlite.rights import SqliteRights
+from fedask.client.store.sqlite.scores import SqliteModels, SqliteScores
 from fedask.common.ids import Uid
 from fedask.common.seal import Key
 
 
-class SqliteStore(
-    SqliteLabels,
-    SqliteArrivals,
-    SqliteQueryOutcomes,
-    SqlitePseudoLabels,
-    SqliteAnnotations,
-    SqliteMilestones,
-    SqliteLocalModel,
-    SqliteClasses,
-    DeviceStore,
-    PayloadStore,
-):
+class SqliteStore(DeviceStore):
     """The durable store.
 
     Parameters
@@ -54,6 +45,8 @@ class SqliteStore(
         Room for payloads.
     audit
         Records every change. Without one, a file that has a log can only be read.
+    connect
+        Opens the file; a test gives one that ends in the middle.
 
     Raises
     ------
@@ -69,68 +62,60 @@ class SqliteStore(
         keyring: Keyring | None = None,
         quota: StoreQuota | None = None,
         audit: Audit = NO_AUDIT,
+        *,
+        connect: Callable[[Path, Keyring | None, Audit], Connection] = Connection,
     ) -> None:
-        super().__init__(path, keyring, audit)
-        room = quota or StoreQuota()
-        self._shelf = PayloadTable(self._db, self._vault, self._eraser, room)
+        self.connection = opened = connect(path, keyring, audit)
+        self.erasure = erasure = SqliteErasure(opened)
+        self.rights = rights = SqliteRights(opened, erasure)
+        self.scores = scores = SqliteScores(opened, erasure)
+        self.cuts = cuts = SqliteCuts(opened)
+        self.queue = SqliteLabelQueue(opened, erasure, rights, scores, cuts)
+        self.annotations = SqliteAnnotations(opened)
+        self.models = SqliteModels(opened)
+        self.arrivals = SqliteArrivals(opened, erasure, rights)
+        self.query_outcomes = SqliteQueryOutcomes(opened, erasure)
+        self.pseudo_labels = SqlitePseudoLabels(opened)
+        self.local_model = SqliteLocalModel(opened, erasure)
+        self.milestones = SqliteMilestones(opened)
+        self.payloads = SqlitePayloads(opened, erasure, quota or StoreQuota())
+        self.classes = SqliteClasses(opened)
 
     @override
-    def forget(self, uids: Iterable[Uid]) -> Erased:
-        wanted = list(uids)
-        with self._transaction() as db:
-            known = self._eraser.forgotten(wanted)
-            fresh = sorted(frozenset(wanted) - known)
-            cycles = self._eraser.forget(wanted)
-            if fresh:
-                self._audit.append(db, Event.FORGOTTEN, uids=fresh)
-            models = self._eraser.models() if any(cycles.values()) else ()
-            schema.set_unclean(db, unclean=True)
-        with self._reading():
-            clean = self._clean()
-        return Erased(cycles=cycles, models=models, clean=clean)
+    def record(
+        self,
+        event: Event,
+        uids: Sequence[Uid] = (),
+        *,
+        at: datetime | None,
+        **facts: Fact,
+    ) -> None:
+        with self.connection.transaction() as db:
+            audit = self.connection.audit
+            audit.append(db, event, uids=uids, annotator=None, at=at, **facts)
 
     @override
-    def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
-        with self._reading():
-            return self._eraser.forgotten(uids)
-
-    @override
-    def put_payload(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
-        with self._transaction():
-            return self._shelf.put(uid, suffix, content)
-
-    @override
-    def payload(self, uid: Uid) -> bytes:
-        with self._snapshot():
-            return self._shelf.content(uid)
-
-    @override
-    def payloads(self) -> list[Payload]:
-        with self._reading():
-            return self._shelf.payloads()
-
-    @override
-    def dropped(self) -> frozenset[Uid]:
-        with self._reading():
-            return self._shelf.dropped()
+    def close(self) -> None:
+        self.connection.close()
 
     @property
     def index_key(self) -> Key:
-        """What seals the index of the data beside this store; it never changes."""
-        return self._vault.key_for("index")
+        """Key that seals the index of the data beside this store; it never changes."""
+        return self.connection.vault.key_for("index")
 
     def rotate(self) -> None:
-        """Change the device's key; see ``rotation``."""
+        """Change the device's key; see ``key_rotation``."""
+        audit = self.connection.audit
         key_rotation.rotate(
-            self._vault,
-            self._transaction,
-            lambda db: self._audit.append(db, Event.KEY_ROTATED, which="device"),
+            self.connection.vault,
+            self.connection.transaction,
+            lambda db: audit.append(db, Event.KEY_ROTATED, which="device"),
         )
-        with self._reading():
-            self._clean()
+        with self.connection.reading():
+            self.connection.clean()
 
     def problem(self) -> str:
         """Return what is wrong with the file, or "" if it is sound. Reads all of it."""
-        with self._reading() as db:
+        with self.connection.reading() as db:
             (told,) = db.execute("PRAGMA quick_check(1)").fetchone()
         return "" if told == "ok" else str(told)

@@ -185,7 +185,7 @@ def test_of_equal_samples_the_strictest_word_counts(folder: Folder) -> None:
         b'[[rule]]\nwhen={consent="yes"}\nmay=["score","show","train"]'
     )
 
-    rights = SampleRights(folder.source(), policy, MemoryStore(), NOW)
+    rights = SampleRights(folder.source(), policy, MemoryStore().rights, NOW)
 
     assert Pool(rights.may(ASK)).load(list(map(Uid, rights.may(ASK).uids()))) == "b.txt"
 
@@ -218,7 +218,7 @@ def test_a_joined_sample_needs_the_rights_of_all_its_parts(tmp_path: Path) -> No
     )
     policy = RightsPolicy.parse(b'[[rule]]\nwhen={consent="yes"}\nmay=["train"]')
 
-    may = SampleRights(source, policy, MemoryStore(), NOW).may(Right.TRAIN)
+    may = SampleRights(source, policy, MemoryStore().rights, NOW).may(Right.TRAIN)
 
     assert may.load(np.arange(len(may.uids())))["note"].tolist() == ["note of p2"]
     index.close()

@@ -119,10 +119,10 @@ def test_a_text_is_shown_and_never_run(store: MemoryStore) -> None:
 
 def test_what_waits_comes_in_the_order_of_asking() -> None:
     fresh = MemoryStore()
-    fresh.add(1, UIDS[:3])
+    fresh.queue.add(1, UIDS[:3])
     scores = dict(zip(UIDS[:3], [0.1, 0.9, 0.5], strict=True))
     nothing = Scored(np.zeros(0, np.str_), np.zeros(0, np.float32), np.zeros(0, int))
-    fresh.put_scores("model-1", nothing, Waiting(scores=scores))
+    fresh.scores.put("model-1", nothing, Waiting(scores=scores))
     shelf = TaskExport(fresh, Shown(), CLASSES)
 
     assert shelf.uids(Which.WAITING) == [UIDS[1], UIDS[2], UIDS[0]]
@@ -135,7 +135,7 @@ def test_what_waits_comes_in_the_order_of_asking() -> None:
 
 def test_each_choice_of_samples_exports_those(store: MemoryStore) -> None:
     shelf = TaskExport(store, Shown(), CLASSES)
-    states = {item.uid: item.state for item in store.items()}
+    states = {item.uid: item.state for item in store.queue.items()}
     waiting = {
         uid for uid in UIDS if states[uid] in {ItemState.QUEUED, ItemState.LEASED}
     }
@@ -154,7 +154,7 @@ def test_people_are_told_of_the_models_view_what_the_owner_allows(
 ) -> None:
     uids = np.array(UIDS[6:], dtype=np.str_)
     scores = np.array([0.75, 0.5], dtype=np.float32)
-    store.put_scores("model-1", Scored(uids, scores, np.array([1, 9])))
+    store.scores.put("model-1", Scored(uids, scores, np.array([1, 9])))
     found = tasks(TaskExport(store, Shown(), CLASSES, guess=guess))
 
     told = [found[uid].get("predictions") for uid in UIDS[6:]]
@@ -200,11 +200,11 @@ def test_what_waits_is_exported_without_annotations(
 
 def test_controls_are_never_exported() -> None:
     store = MemoryStore()
-    store.add(1, UIDS[:1])
-    store.answer({UIDS[0]: 1})
-    with store.book() as book:
-        sheet = book.sheet(UIDS[0])
-        (given,) = sheet.annotations
+    store.queue.add(1, UIDS[:1])
+    store.queue.answer({UIDS[0]: 1})
+    with store.annotations.transaction() as rows:
+        sample = rows.read(UIDS[0])
+        (given,) = sample.annotations
         control = [
             type(given)(
                 uid=UIDS[0],
@@ -215,7 +215,7 @@ def test_controls_are_never_exported() -> None:
                 control=True,
             )
         ]
-        book.write(type(sheet)(item=sheet.item, annotations=(given, *control)))
+        rows.write(type(sample)(item=sample.item, annotations=(given, *control)))
 
     found = tasks(TaskExport(store, Shown(), CLASSES))
 
@@ -276,7 +276,7 @@ def test_names_that_do_not_fit_are_refused(
     tmp_path: Path, classes: list[str], parts: list[Part], reason: str
 ) -> None:
     store = MemoryStore()
-    store.add(1, UIDS)
+    store.queue.add(1, UIDS)
     shelf = TaskExport(store, Shown(parts), classes)
 
     with pytest.raises(DataError, match=reason):
@@ -289,7 +289,7 @@ def test_the_store_of_a_task_with_more_classes_is_refused(
     with pytest.raises(DataError, match=r"label \d is not one of 1 classes: is"):
         export_tasks(TaskExport(store, Shown(), ["a"]), Which.ALL, tmp_path / "a.json")
     with pytest.raises(DataError, match=r"label \d is not one of 1 classes: is"):
-        export_table(store, ["a"], tmp_path / "a.csv", NOON)
+        export_table(store.annotations, ["a"], tmp_path / "a.csv", NOON)
 
 
 def test_an_export_shows_nothing_in_its_repr(store: MemoryStore) -> None:

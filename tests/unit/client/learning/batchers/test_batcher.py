@@ -3,14 +3,14 @@ import pytest
 from tests.support.client.candidates import chi_square, picks, shortlist
 
 from fedask.client.learning.batchers.batcher import Shortlist, make_batcher
-from fedask.client.learning.batchers.cluster import Cluster
+from fedask.client.learning.batchers.clustering import Cluster
 from fedask.client.learning.batchers.deduplication import Distinct
-from fedask.client.learning.batchers.stochastic_draw import (
+from fedask.client.learning.batchers.score_batchers import (
     PowerBatcher,
     SoftmaxBatcher,
+    Top,
     draw,
 )
-from fedask.client.learning.batchers.top_scores import Top
 from fedask.common.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from tests.support.client.candidates import Points, picks, shortlist
 
 from fedask.client.base import distance
 from fedask.client.learning.batchers.deduplication import Distinct, distinct
-from fedask.client.learning.batchers.top_scores import Top
+from fedask.client.learning.batchers.score_batchers import Top
 from fedask.common.errors import ConfigError
 
 

@@ -3,11 +3,14 @@ import pytest
 from tests.support.client.candidates import Points, picks, shortlist
 
 from fedask.client.base import distance
-from fedask.client.learning.batchers.cluster import Cluster
-from fedask.client.learning.batchers.cluster_margin import ClusterMargin
-from fedask.client.learning.batchers.k_means import in_turn, kmeans
-from fedask.client.learning.batchers.logo import Logo
-from fedask.client.learning.batchers.seeding import spread
+from fedask.client.learning.batchers.clustering import (
+    Cluster,
+    ClusterMargin,
+    Logo,
+    in_turn,
+    kmeans,
+)
+from fedask.client.learning.batchers.k_means_plus_plus import spread
 
 
 def well_separated(k: int, per_cluster: int, seed: int) -> tuple[Points, Points]:

@@ -10,13 +10,13 @@ from tests.support.client.candidates import (
 )
 
 from fedask.client.base.distance import DistanceBlock
-from fedask.client.learning.batchers import seeding
+from fedask.client.learning.batchers import k_means_plus_plus
 from fedask.client.learning.batchers.k_means_plus_plus import (
     KmeansPlusPlus,
     largest,
     residuals,
+    spread,
 )
-from fedask.client.learning.batchers.seeding import spread
 
 DRAWS = 3000
 CHI_4, CHI_19 = 18.5, 43.8  # of a true null, one statistic in 1000 is larger
@@ -45,7 +45,7 @@ def to_nearest(points: Points, rows: list[int]) -> Points:
 def test_three_seeds_are_drawn_in_proportion_to_the_squared_distance(
     monkeypatch: pytest.MonkeyPatch, patience: int
 ) -> None:
-    monkeypatch.setattr(seeding, "_DRAW", patience)
+    monkeypatch.setattr(k_means_plus_plus, "_DRAW", patience)
     points = np.random.default_rng(0).normal(size=(6, 2)).round(1)
     rng = np.random.default_rng(1)
 
@@ -65,7 +65,7 @@ def test_three_seeds_are_drawn_in_proportion_to_the_squared_distance(
 def test_gradients_are_drawn_in_proportion_to_the_squared_distance(
     monkeypatch: pytest.MonkeyPatch, patience: int
 ) -> None:
-    monkeypatch.setattr(seeding, "_DRAW", patience)
+    monkeypatch.setattr(k_means_plus_plus, "_DRAW", patience)
     rng = np.random.default_rng(3)
     features, probs = rng.normal(size=(6, 4)), softmax(rng.normal(size=(6, 3)))
     given = shortlist(features, probs)
@@ -141,7 +141,7 @@ def test_the_origin_is_no_ghost_centre(
 ) -> None:
     # scikit-activeml 1.0.1 measures distances from the origin too. Row 2 is chosen
     # first; row 0 is nearer to the origin than to row 2, row 1 nearer to row 2.
-    monkeypatch.setattr(seeding, "_DRAW", patience)
+    monkeypatch.setattr(k_means_plus_plus, "_DRAW", patience)
     features = np.array([[0.5, 0.0], [1.5, 0.0], [2.0, 0.0]])
     rng = np.random.default_rng(0)
 
@@ -158,7 +158,7 @@ def test_the_origin_is_no_ghost_centre(
 def test_copies_come_only_when_nothing_else_is_left(
     monkeypatch: pytest.MonkeyPatch, patience: int, offset: float
 ) -> None:
-    monkeypatch.setattr(seeding, "_DRAW", patience)
+    monkeypatch.setattr(k_means_plus_plus, "_DRAW", patience)
     few = np.random.default_rng(0).normal(size=(5, 16)) + offset
     of = np.random.default_rng(1).integers(0, 5, 60)
     given = shortlist(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.support.client.views import NOTHING, scored, seen
 
 from fedask.client.learning.scorers.combination import parse
-from fedask.client.learning.scorers.prediction_view import Floats
+from fedask.client.learning.scorers.scorer import Floats
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.scorers.uncertainty import entropy, margin
 from fedask.common.errors import ConfigError

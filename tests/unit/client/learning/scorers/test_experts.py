@@ -8,12 +8,12 @@ from fedask.client.learning.scorers.experts import (
     make_experts,
     with_experts,
 )
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.common.errors import ConfigError
 from fedask.common.sections import AskConfig

@@ -11,9 +11,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from tests.support.client.views import past, rich
 
-from fedask.client.learning.scorers.label_value import FEWEST_GAINS
-from fedask.client.learning.scorers.learned_scorer import trust_of
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.learned_scorer import FEWEST_GAINS, trust_of
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     ScoringContext,

@@ -6,8 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.client.views import scored
 
-from fedask.client.learning.scorers.prediction_view import Floats
-from fedask.client.learning.scorers.scorer import check_scores
+from fedask.client.learning.scorers.scorer import Floats, check_scores
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
 from fedask.common.errors import ConfigError

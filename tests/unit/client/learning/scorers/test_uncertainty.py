@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.learning.scorers import columns
+from fedask.client.learning.scorers import uncertainty
 from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
 from fedask.common.errors import ConfigError
 
@@ -44,7 +44,7 @@ def test_a_score_has_the_same_bits_wherever_its_row_stands(
     probs, score = predictions(103, c), SCORES[name]
     whole = score(probs)
     order = np.random.default_rng(1).permutation(len(probs))
-    monkeypatch.setattr(columns, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(uncertainty, "_BLOCK_NUMBERS", block)
 
     assert bits(score(probs)) == bits(whole)
     assert bits(score(probs[order])) == bits(whole[order])
@@ -58,7 +58,7 @@ def test_a_score_has_the_same_bits_wherever_its_row_stands(
 def test_a_score_has_the_same_bits_on_any_number_of_threads(
     name: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(columns, "_BLOCK_NUMBERS", 70)  # ten blocks
+    monkeypatch.setattr(uncertainty, "_BLOCK_NUMBERS", 70)  # ten blocks
     probs, score = predictions(97, 7), SCORES[name]
 
     assert bits(score(probs, threads=threads)) == bits(score(probs, threads=1))

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from tests.support.client.views import NOTHING, scored, seen
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection import pool_scoring
 from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from tests.support.client.world import SAMPLES, TASK, UIDS, World, first_cut
 from typing_extensions import override
 
-from fedask.client.learning.scorers.prediction_view import (
+from fedask.client.learning.scorers.scorer import (
     NEEDS,
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.scorers.scorer_table import SCORERS, make_scorer
 from fedask.client.learning.selection.predictor import SAMPLE, Predictor, model_kinds
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
-from fedask.client.records.model_kind import GLOBAL, LOCAL
+from fedask.client.records.device_store import GLOBAL, LAST_UPDATE
 from fedask.common.errors import ConfigError
 from fedask.common.ids import content_uid
 
@@ -84,9 +84,9 @@ def test_a_scorer_sees_the_committee_oldest_first_and_its_own_update_last(
     for draw, model in zip(view.draws, versions[1:], strict=False):
         np.testing.assert_array_equal(draw, predictions(model, samples))
     np.testing.assert_array_equal(view.probs, view.draws[2])
-    own = world.store.models(LOCAL)[0]
+    own = world.store.models.all(LAST_UPDATE)[0]
     assert not np.array_equal(view.draws[3], view.draws[2])
-    assert len(world.store.models(GLOBAL)) == 2
+    assert len(world.store.models.all(GLOBAL)) == 2
     assert set(own) == set(world.model)
 
 
@@ -111,7 +111,7 @@ def test_what_was_asked_is_known_with_its_answers_and_features(
 
     world.scored()
 
-    known, items = watching.known[0], world.store.items()
+    known, items = watching.known[0], world.store.queue.items()
     rows = [UIDS.index(item.uid) for item in items]
     assert known.targets.tolist() == [item.label for item in items]
     np.testing.assert_array_equal(known.anchors, SAMPLES[rows])  # linear: the input
@@ -127,7 +127,7 @@ def test_looking_through_other_models_leaves_the_loaded_one(
     for each in (plain, world):
         each.scored()
 
-    one, other = plain.store.scores(), world.store.scores()
+    one, other = plain.store.scores.last(), world.store.scores.last()
 
     assert watching.views
     assert one is not None
@@ -142,8 +142,8 @@ def test_a_scorer_that_needs_no_model_but_the_global_one_keeps_none(name: str) -
     world.scored()
 
     kinds = model_kinds(make_scorer(name).needs)
-    assert bool(world.store.models(GLOBAL)) == (GLOBAL in kinds)
-    assert bool(world.store.models(LOCAL)) == (LOCAL in kinds)
+    assert bool(world.store.models.all(GLOBAL)) == (GLOBAL in kinds)
+    assert bool(world.store.models.all(LAST_UPDATE)) == (LAST_UPDATE in kinds)
 
 
 class Greedy(Watching):
@@ -223,7 +223,7 @@ def test_a_temperature_makes_no_sample_more_certain_than_another() -> None:
         world.model = {name: 9 * array for name, array in world.model.items()}
         world.round(1, 0, cut=first_cut(take=40))  # enough labels for a temperature
         world.round(1, 2, score=world.version)
-        kept.append(world.store.scores())
+        kept.append(world.store.scores.last())
 
     one, other = kept
 
@@ -267,6 +267,6 @@ def test_an_arrival_is_seen_by_the_committee_of_the_last_scoring(
     view = watching.views[-1]
     assert view.uids.tolist() == uids.tolist()
     assert len(view.draws) == len(scored.draws) == 4
-    for draw, arrays in zip(view.draws, world.store.models(GLOBAL), strict=False):
+    for draw, arrays in zip(view.draws, world.store.models.all(GLOBAL), strict=False):
         np.testing.assert_array_equal(draw, predictions(arrays, new))
     np.testing.assert_array_equal(view.probs, predictions(world.model, new))

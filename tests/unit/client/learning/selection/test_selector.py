@@ -56,7 +56,7 @@ def test_the_first_cut_loads_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cut_of_the_scored_model_asks_the_best() -> None:
     world = World()
     world.scored()
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
 
     report = world.round(2, 0, cut=whole_cut(2, world.version)).report
@@ -196,7 +196,7 @@ def test_a_device_counts_no_scores_that_it_may_not_be_asked() -> None:
     # Of the five over the cut it asks the best two, those that it has counted.
     world.round(2, 0, cut=whole_cut(2, world.version))
 
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
     assert world.queued_in(2) == sorted(kept[1].uids[:2].tolist())
     done = world.round(2, 2, score=world.version).report.grid
@@ -222,7 +222,7 @@ def test_every_batcher_asks_as_many_as_the_cut_buys(batcher: str, k: int) -> Non
         {"ask.batcher": batcher, "ask.shortlist": 3.0, "ask.policy": "local-topk"}
     )
     world.scored()
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
     assert len(kept[1]) == 15
 
@@ -239,7 +239,7 @@ def test_every_batcher_asks_as_many_as_the_cut_buys(batcher: str, k: int) -> Non
 def test_a_batcher_chooses_by_what_the_model_sees(batcher: str) -> None:
     world = World({"ask.batcher": batcher, "ask.shortlist": 8.0})
     world.scored()
-    kept = world.store.scores()
+    kept = world.store.scores.last()
     assert kept is not None
 
     world.round(2, 0, cut=whole_cut(2, world.version))

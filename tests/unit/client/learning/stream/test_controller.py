@@ -1,8 +1,11 @@
 import pytest
 from tests.support.client.streams import arriving, drifting, made, run
 
-from fedask.client.learning.stream.controller import CONTROLLERS, make_controller
-from fedask.client.learning.stream.fixed_cut import FixedCut
+from fedask.client.learning.stream.controller import (
+    CONTROLLERS,
+    FixedCut,
+    make_controller,
+)
 from fedask.client.records.arrival_pace import ControllerState
 from fedask.common.errors import ConfigError
 from fedask.common.sections import StreamConfig

@@ -25,8 +25,8 @@ from tests.support.client.arrivals import (
 from tests.support.client.world import NAME
 from typing_extensions import override
 
+from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState, QueryOrigin
-from fedask.client.records.model_kind import GLOBAL
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
 from fedask.client.store.memory import MemoryStore
@@ -186,7 +186,7 @@ def test_what_a_cut_asked_counts_as_well(store: MemoryStore) -> None:
     scored(store)
     stream = make_stream(store, {**ALL, "ask.capacity": 10})
     for cycle, (own, count, expected) in enumerate([(2, 3, 3), (3, 9, 2)], start=1):
-        store.add(cycle, [Uid(f"{cycle}{n}" * 16) for n in range(own)])
+        store.queue.add(cycle, [Uid(f"{cycle}{n}" * 16) for n in range(own)])
 
         assert len(take(stream, arrivals([0.5] * count, seed=cycle))) == expected
 
@@ -198,8 +198,8 @@ def test_a_device_that_gave_all_its_labels_is_asked_no_more(
     store: MemoryStore,
 ) -> None:
     scored(store)
-    store.add(1, [Uid("a" * 32), Uid("b" * 32)])
-    store.move([Uid("b" * 32)], ItemState.EXPIRED)
+    store.queue.add(1, [Uid("a" * 32), Uid("b" * 32)])
+    store.queue.move([Uid("b" * 32)], ItemState.EXPIRED)
     stream = make_stream(store, {**ALL, "ask.device_labels": 6})
 
     asked = [len(take(stream, arrivals([0.5] * 3, seed=seed))) for seed in range(3)]
@@ -292,7 +292,7 @@ def test_questions_are_of_the_current_cycle(store: MemoryStore) -> None:
     scored(store, cut_at(4, 4, 4, cycle=6))
     take(make_stream(store, ALL), arrivals([0.5, 0.6]))
 
-    assert [(i.cycle, i.state, i.asked) for i in store.items()] == [
+    assert [(i.cycle, i.state, i.asked) for i in store.queue.items()] == [
         (6, ItemState.QUEUED, 1)
     ] * 2
 
@@ -307,12 +307,12 @@ def test_a_uid_for_every_sample(store: MemoryStore) -> None:
 def test_a_model_of_another_task_is_refused(store: MemoryStore) -> None:
     scored(store)
     small = {name: array[:2] for name, array in honest_model().items()}
-    store.put_model(GLOBAL, small, keep=1)
+    store.models.put(GLOBAL, small, keep=1)
 
     with pytest.raises(StoreError, match="not one of this task"):
         take(make_stream(store), arrivals([0.5]))
 
-    assert store.pace() == b""
+    assert store.arrivals.pace() == b""
 
 
 def test_what_is_not_permitted_is_not_looked_at(store: MemoryStore) -> None:
@@ -328,7 +328,7 @@ def test_what_is_not_permitted_is_not_looked_at(store: MemoryStore) -> None:
     good = set(batch.uids[::2].tolist())
     stream = make_stream(store, ALL)
     stream._permits = permits = Half()
-    store.use_rights(permits, MONDAY)
+    store.rights.apply(permits, MONDAY)
     looked: list[str] = []
     inner = stream._rater.scored
 

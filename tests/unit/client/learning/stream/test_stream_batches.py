@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from fedask.client.records.label_queue import Item, ItemState, QueryOrigin
 from fedask.client.store.memory import MemoryStore
+from fedask.client.store.memory.arrivals import MemoryArrivals
 from fedask.common.errors import StoreError
 from fedask.common.ids import Uid
 
@@ -34,12 +35,12 @@ def test_the_last_batch_given_twice_changes_nothing(store: MemoryStore) -> None:
     stream = make_stream(store, {"stream.budget": 0.3})
     batch = arrivals(some(50))
     assert take(stream, batch)
-    before = store.items(), store.pace()
+    before = store.queue.items(), store.arrivals.pace()
 
     assert take(stream, batch) == []
     assert take(stream, batch[20:]) == []
 
-    assert (store.items(), store.pace()) == before
+    assert (store.queue.items(), store.arrivals.pace()) == before
 
 
 def test_of_a_batch_that_overlaps_the_last_one_only_the_rest_is_new(
@@ -77,13 +78,13 @@ def test_a_sample_in_the_queue_is_not_asked_again(
 ) -> None:
     scored(store)
     batch = arrivals([0.9])
-    store.add(1, [Uid(batch.uids[0])])
-    store._items[Uid(batch.uids[0])] = item = Item(
+    store.queue.add(1, [Uid(batch.uids[0])])
+    store.tables.items[Uid(batch.uids[0])] = item = Item(
         uid=Uid(batch.uids[0]), state=state, cycle=1
     )
 
     assert take(make_stream(store, ALL), batch) == []
-    assert store.items() == [item]
+    assert store.queue.items() == [item]
 
 
 def test_how_arrivals_are_parted_into_batches_changes_nothing() -> None:
@@ -105,26 +106,30 @@ def test_how_arrivals_are_parted_into_batches_changes_nothing() -> None:
     assert whole
 
 
-class Disturbed(MemoryStore):
+class Disturbed(MemoryArrivals):
     """Lets something happen just before a batch is kept."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.before: Callable[[], object] | None = None
+    before: Callable[[], object] | None = None
 
     @override
-    def add_arrivals(
+    def add(
         self,
         cycle: int,
         asked: Mapping[Uid, QueryOrigin],
         pace: bytes,
         before: bytes,
-        taken: Collection[Uid] = (),
+        decided: Collection[Uid] = (),
     ) -> frozenset[Uid]:
         if self.before is not None:
             happens, self.before = self.before, None
             happens()
-        return super().add_arrivals(cycle, asked, pace, before, taken)
+        return super().add(cycle, asked, pace, before, decided)
+
+
+def disturbed_store() -> tuple[MemoryStore, Disturbed]:
+    store = MemoryStore()
+    store.arrivals = disturbed = Disturbed(store.tables, store.rights)
+    return store, disturbed
 
 
 def no_power() -> None:
@@ -139,7 +144,7 @@ def test_a_batch_that_was_not_kept_is_decided_in_the_same_way_again(
     values = {"stream.controller": controller, "stream.budget": 0.3}
     values |= {"stream.explore": 0.2}
     batch = arrivals(some(80))
-    smooth, rough = MemoryStore(), Disturbed()
+    smooth, rough, disturbed = MemoryStore(), *disturbed_store()
     for each in (smooth, rough):
         scored(each, cut_at(6, 6, 6))
     stream = make_stream(smooth, values)
@@ -147,40 +152,40 @@ def test_a_batch_that_was_not_kept_is_decided_in_the_same_way_again(
 
     got = []
     for part in (batch[:40], batch[40:]):
-        rough.before = no_power
+        disturbed.before = no_power
         with pytest.raises(StoreError, match="no power"):
             take(make_stream(rough, values), part)
         got.append(take(make_stream(rough, values), part))
 
     assert got == expected
-    assert rough.pace() == smooth.pace()
+    assert rough.arrivals.pace() == smooth.arrivals.pace()
 
 
 def test_two_processes_cannot_spend_the_same_budget() -> None:
-    store = Disturbed()
+    store, disturbed = disturbed_store()
     scored(store)
     stream = make_stream(store, ALL)
     take(stream, arrivals([0.5]))
     batch = arrivals([0.9], seed=2)
 
-    store.before = lambda: take(make_stream(store, ALL), arrivals([0.4], seed=1))
+    disturbed.before = lambda: take(make_stream(store, ALL), arrivals([0.4], seed=1))
     with pytest.raises(StoreError, match="give this batch again"):
         take(stream, batch)
 
-    assert len(store.items()) == 2
+    assert len(store.queue.items()) == 2
     assert take(stream, batch) == [0]
 
 
 def test_a_sample_that_a_cut_asked_in_the_meantime_is_the_cuts() -> None:
-    store = Disturbed()
+    store, disturbed = disturbed_store()
     scored(store)
     batch = arrivals([0.9, 0.8])
     first = Uid(batch.uids[0])
-    store.before = lambda: store.add(1, [first])
+    disturbed.before = lambda: store.queue.add(1, [first])
 
     assert take(make_stream(store, ALL), batch) == [1]
 
-    told = {item.uid: item.origin for item in store.items()}
+    told = {item.uid: item.origin for item in store.queue.items()}
     assert told[first] is QueryOrigin.CUT
     assert len(told) == 2
 
@@ -189,4 +194,4 @@ def test_an_empty_batch_changes_nothing(store: MemoryStore) -> None:
     scored(store)
 
     assert take(make_stream(store), arrivals([])) == []
-    assert store.pace() == b""
+    assert store.arrivals.pace() == b""

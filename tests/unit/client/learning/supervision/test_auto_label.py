@@ -81,23 +81,23 @@ def begun(**values: float) -> World:
     """A device that people gave eight labels."""
     world = World({**KEEN, **{f"auto.{k}": v for k, v in values.items()}})
     first = list(LABELS)[:8]
-    world.store.add(1, first)
-    world.store.answer({uid: LABELS[uid] for uid in first})
+    world.store.queue.add(1, first)
+    world.store.queue.answer({uid: LABELS[uid] for uid in first})
     return world
 
 
 def people(world: World) -> int:
-    return sum(item.label is not None for item in world.store.items())
+    return sum(item.label is not None for item in world.store.queue.items())
 
 
 def test_controls_go_to_people_and_then_its_labels_count() -> None:
     world = begun()
     weights = cycles(world, 6)
-    controls = [i for i in world.store.items() if i.origin is QueryOrigin.CONTROL]
+    controls = [i for i in world.store.queue.items() if i.origin is QueryOrigin.CONTROL]
     assert controls
     assert all(item.label == LABELS[item.uid] for item in controls)
     assert weights[-1] > people(world)
-    said = [s for s in world.store.sure() if not s.control]
+    said = [s for s in world.store.pseudo_labels.all() if not s.control]
     assert said
     assert all(s.confidence >= 0.6 for s in said)
 
@@ -106,7 +106,7 @@ def test_without_answers_to_controls_nothing_counts() -> None:
     world = begun()
     world.people.willing = False
     weights = cycles(world, 4)
-    assert any(i.origin is QueryOrigin.CONTROL for i in world.store.items())
+    assert any(i.origin is QueryOrigin.CONTROL for i in world.store.queue.items())
     assert weights == [8] * 4
 
 
@@ -115,7 +115,7 @@ def test_a_model_that_people_contradict_gets_no_say() -> None:
     world.people.answers = {uid: (label + 1) % 3 for uid, label in LABELS.items()}
     first = list(LABELS)[:8]
     weights = cycles(world, 3)
-    controls = [i for i in world.store.items() if i.origin is QueryOrigin.CONTROL]
+    controls = [i for i in world.store.queue.items() if i.origin is QueryOrigin.CONTROL]
     assert len(controls) >= 2
     assert weights[-1] == people(world)
     assert first  # those stay as they were given
@@ -131,12 +131,12 @@ def test_its_labels_are_not_counted_as_labels() -> None:
 def test_what_may_not_be_trained_on_gets_no_label_from_it() -> None:
     world = begun()
     cycles(world, 6)
-    said = [s.uid for s in world.store.sure() if not s.control]
+    said = [s.uid for s in world.store.pseudo_labels.all() if not s.control]
     allowed = [uid for uid in LABELS if uid != said[0]]
     whole = world.device.pool
     planner = TrainingPlanner(NAME, whole, world.store, whole.part(allowed))
     run = RunContext(TASK, world.scenario, world.learner)
-    items = world.store.items()
+    items = world.store.queue.items()
     answered = [item for item in items if item.label is not None]
 
     plan = planner.plan(run, items, answered, 18, 0.0)
@@ -149,11 +149,11 @@ def test_what_may_not_be_trained_on_gets_no_label_from_it() -> None:
 def test_a_person_outranks_it() -> None:
     world = begun()
     cycles(world, 6)
-    said = next(s for s in world.store.sure() if not s.control)
-    world.store.add(7, [said.uid])
-    world.store.answer({said.uid: (said.label + 1) % 3})
+    said = next(s for s in world.store.pseudo_labels.all() if not s.control)
+    world.store.queue.add(7, [said.uid])
+    world.store.queue.answer({said.uid: (said.label + 1) % 3})
     world.round(7, 2, score=world.version)
-    assert said.uid not in {s.uid for s in world.store.sure()}
+    assert said.uid not in {s.uid for s in world.store.pseudo_labels.all()}
 
 
 def test_a_repeated_round_asks_no_more() -> None:
@@ -161,10 +161,12 @@ def test_a_repeated_round_asks_no_more() -> None:
     cycles(world, 3)
     world.people.willing = False
     world.round(4, 2, score=world.version)
-    items, sure = world.store.items(), world.store.sure()
+    items, sure = world.store.queue.items(), world.store.pseudo_labels.all()
     world.round(4, 2, score=world.version)
     asked = {i.uid for i in items if i.origin is QueryOrigin.CONTROL}
-    again = {i.uid for i in world.store.items() if i.origin is QueryOrigin.CONTROL}
+    again = {
+        i.uid for i in world.store.queue.items() if i.origin is QueryOrigin.CONTROL
+    }
     assert {s.uid for s in sure if s.control} <= asked
     assert len(again) - len(asked) <= 5  # a quarter of the capacity, drawn as before
 

@@ -237,7 +237,7 @@ def test_a_device_without_a_label_trains_and_its_update_weighs_little() -> None:
     assert not np.array_equal(outcome.arrays["1.weight"], here.model["1.weight"])
     report = outcome.report
     assert (report.labelled, report.answered) == (0, 0)
-    assert {item.label for item in here.store.items()} == {None}
+    assert {item.label for item in here.store.queue.items()} == {None}
 
 
 def test_a_persons_label_replaces_the_weak_one_and_weighs_more() -> None:
@@ -251,7 +251,7 @@ def test_a_persons_label_replaces_the_weak_one_and_weighs_more() -> None:
     assert before.weight == 6
     assert after.weight == 4 + 6  # 56 weak ones are left
     assert after.report.labelled == 4
-    asked = {item.uid: item.label for item in here.store.items()}
+    asked = {item.uid: item.label for item in here.store.queue.items()}
     assert asked == {uid: LABELS[uid] for uid in asked}
     # In training: four of people at 1, the rest red at 0.1.
     prepared = here.device._planner._prepared_for

@@ -232,16 +232,16 @@ class Warming:
 def test_a_round_of_warm_up_weighs_its_samples_and_touches_no_label() -> None:
     here = Warming()
     # A run that was begun anew over a store that has questions, and new answers.
-    here.store.add(1, UIDS[:3])
-    here.store.answer({uid: LABELS[uid] for uid in UIDS[:2]})
-    before = here.store.items()
+    here.store.queue.add(1, UIDS[:3])
+    here.store.queue.answer({uid: LABELS[uid] for uid in UIDS[:2]})
+    before = here.store.queue.items()
 
     outcome = here.round(Ask(cycle=0, step=1))
 
     assert outcome.weight == len(OWN)
     assert outcome.arrays is not None
     assert outcome.report.labelled == 2
-    assert here.store.items() == before
+    assert here.store.queue.items() == before
     assert not here.people.asked
 
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.support.client.world import SAMPLES
 from tests.unit.client.site.eligibility.test_sensors import LAPTOP, tree
 from typing_extensions import override
 
+from fedask.client.data.rights.permission import PermittedSource
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.data.sources.guarded_source import GuardedSource
 from fedask.client.records.pool import Pool
 from fedask.client.site.eligibility.eligibility_settings import (
     NAMES,
@@ -191,7 +192,8 @@ def test_samples_are_loaded_while_the_device_is_eligible() -> None:
             msg = "not eligible"
             raise UnavailableError(msg)
 
-    pool = Pool(GuardedSource(ArraySource(SAMPLES), check))
+    allowed = np.ones(len(SAMPLES), dtype=np.bool_)
+    pool = Pool(PermittedSource(ArraySource(SAMPLES), allowed, check))
 
     with pytest.raises(UnavailableError):
         list(pool.batches([], 10))

@@ -47,8 +47,8 @@ def events(path: Path) -> list[str]:
 
 def test_the_chain_is_that_of_the_obvious_reference(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A, B])
-        store.answer({A: 3})
+        store.queue.add(1, [A, B])
+        store.queue.answer({A: 3})
         store.record(Event.EXPORTED, at=NOON + timedelta(hours=1), bytes=9)
 
     name = AuditKey(KEY).name
@@ -68,8 +68,8 @@ def test_the_chain_is_that_of_the_obvious_reference(path: Path) -> None:
 
 def test_a_thousand_samples_queued_are_one_entry(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, UIDS[:1000])
-        store.add(2, UIDS[1000:])
+        store.queue.add(1, UIDS[:1000])
+        store.queue.add(2, UIDS[1000:])
 
     assert events(path) == ["opened", "queued", "queued"]
     assert checked(path).ok
@@ -77,7 +77,7 @@ def test_a_thousand_samples_queued_are_one_entry(path: Path) -> None:
 
 def test_more_samples_than_one_entry_holds_make_more_entries(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, UIDS)
+        store.queue.add(1, UIDS)
 
     assert events(path) == ["opened", "queued", "queued"]
     assert sum(len(row[3]) for row in rows(path)) > 16 * len(UIDS)
@@ -85,12 +85,12 @@ def test_more_samples_than_one_entry_holds_make_more_entries(path: Path) -> None
 
 def test_what_did_not_happen_has_no_entry(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        assert not store.add(1, [B])  # the same cycle again
-        store.trained({A: 3})  # it has no label
-        store.move([A], ItemState.QUEUED)  # where it is
+        store.queue.add(1, [A])
+        assert not store.queue.add(1, [B])  # the same cycle again
+        store.queue.trained({A: 3})  # it has no label
+        store.queue.move([A], ItemState.QUEUED)  # where it is
         with pytest.raises(StoreError, match="not in the queue"):
-            store.answer({A: 3, B: 3})
+            store.queue.answer({A: 3, B: 3})
 
     assert events(path) == ["opened", "queued"]
     assert checked(path).ok
@@ -98,8 +98,8 @@ def test_what_did_not_happen_has_no_entry(path: Path) -> None:
 
 def test_a_refused_annotation_is_recorded_without_what_was_sent(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=7))
+        store.queue.add(1, [A])
+        desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=7))
         with pytest.raises(ProtocolError):
             desk.submit("ann", A, "no-token", Label(3), "k")
 
@@ -111,15 +111,15 @@ def test_neither_labels_nor_names_nor_uids_stand_in_the_log(
 ) -> None:
     with caplog.at_level(logging.DEBUG), opened(path) as store:
         clock = FakeClock(NOON)
-        desk = Desk(store, clock, DeskSettings(classes=10**6))
-        store.add(1, [A, B])
+        desk = Desk(store.annotations, clock, DeskSettings(classes=10**6))
+        store.queue.add(1, [A, B])
         leases = desk.lease("mallory", 2)
         for lease in leases:
             said = Label(424_242)
             desk.submit("mallory", lease.uid, lease.token, said, lease.uid)
         desk.undo("mallory")
         desk.release("mallory")
-        store.trained({A: 424_242})
+        store.queue.trained({A: 424_242})
 
     kept = repr(rows(path)) + caplog.text + head_path(path).read_bytes().hex()
     assert "labelled" in kept
@@ -174,7 +174,7 @@ def test_a_head_is_printed_and_read_again() -> None:
 )
 def test_the_table_refuses_all_but_its_next_entry(path: Path, statement: str) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
 
     with (
         closing(sqlite3.connect(path)) as db,
@@ -186,14 +186,14 @@ def test_the_table_refuses_all_but_its_next_entry(path: Path, statement: str) ->
 
 def test_a_file_with_a_log_is_not_changed_without_it(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
 
     with closing(SqliteStore(path)) as bare:
-        assert len(bare.items()) == 1
+        assert len(bare.queue.items()) == 1
         with pytest.raises(StoreError, match="without its key"):
-            bare.add(2, [B])
+            bare.queue.add(2, [B])
         with pytest.raises(StoreError, match="without its key"):
-            bare.answer({A: 1})
+            bare.queue.answer({A: 1})
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2])
@@ -201,8 +201,8 @@ def test_a_log_that_was_cut_is_found_and_not_gone_on_with(
     path: Path, keep: int
 ) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        store.add(2, [B])
+        store.queue.add(1, [A])
+        store.queue.add(2, [B])
     with tampering(path) as db:
         db.execute("DELETE FROM audit WHERE number > ?", (keep,))
 
@@ -221,17 +221,17 @@ def audit_opened(path: Path, key: bytes = KEY) -> None:
 
 def test_a_log_cut_under_a_running_process_is_found_by_it(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
         with tampering(path) as db:
             db.execute("DELETE FROM audit WHERE number > 1")
         with pytest.raises(StoreError, match="were removed"):
-            store.add(2, [B])
+            store.queue.add(2, [B])
 
 
 @pytest.mark.parametrize("name", ["device.db", "device.db.head"])
 def test_a_file_that_is_gone_is_found(path: Path, name: str) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
     (path.parent / name).unlink()
 
     assert not checked(path).ok
@@ -241,7 +241,7 @@ def test_a_file_that_is_gone_is_found(path: Path, name: str) -> None:
 
 def test_a_foreign_entry_at_the_end_is_found(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
     forged = expected(b"x" * 32, [(TEXT, "queued", {})] * 3)[2]
     with tampering(path) as db:
         (last,) = db.execute("SELECT hash FROM audit WHERE number = 2").fetchone()
@@ -259,12 +259,12 @@ def test_old_copies_of_both_files_are_found_by_a_head_kept_elsewhere(
     path: Path,
 ) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     old = (path.read_bytes(), head_path(path).read_bytes())
     with opened(path) as store:
-        store.add(2, [B])
+        store.queue.add(2, [B])
     elsewhere = checked(path).head
     assert elsewhere is not None
     assert checked(path, head=elsewhere).ok
@@ -280,7 +280,7 @@ def test_old_copies_of_both_files_are_found_by_a_head_kept_elsewhere(
 
 def test_another_key_believes_nothing(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
 
     assert "no head" in checked(path, keys=[NEW_KEY]).reason
     with pytest.raises(StoreError, match="of this key"):
@@ -289,8 +289,8 @@ def test_another_key_believes_nothing(path: Path) -> None:
 
 def test_without_a_key_the_chain_alone_is_checked(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        store.add(2, [B])
+        store.queue.add(1, [A])
+        store.queue.add(2, [B])
     assert checked(path, keys=[]).ok
     with tampering(path) as db:
         db.execute("UPDATE audit SET body = '{}' WHERE number = 2")
@@ -300,12 +300,12 @@ def test_without_a_key_the_chain_alone_is_checked(path: Path) -> None:
 
 
 def test_a_rotated_key_goes_on_and_the_old_one_may_not(path: Path) -> None:
-    with opened(path) as store, store._transaction() as db:
-        log = store._audit
+    with opened(path) as store, store.connection.transaction() as db:
+        log = store.connection.audit
         assert isinstance(log, type(audit(path)))
         log.rotate(db, NEW_KEY)
     with opened(path, NEW_KEY, old_keys=[KEY]) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
 
     assert events(path) == ["opened", "key rotated", "opened", "queued"]
     assert checked(path, keys=[NEW_KEY, KEY]).ok
@@ -317,8 +317,8 @@ def test_a_crash_after_a_rotation_leaves_a_head_of_the_old_key(path: Path) -> No
     with opened(path):
         pass
     before = head_path(path).read_bytes()
-    with opened(path) as store, store._transaction() as db:
-        log = store._audit
+    with opened(path) as store, store.connection.transaction() as db:
+        log = store.connection.audit
         assert isinstance(log, type(audit(path)))
         log.rotate(db, NEW_KEY)
     head_path(path).write_bytes(before)
@@ -330,8 +330,8 @@ def test_a_crash_after_a_rotation_leaves_a_head_of_the_old_key(path: Path) -> No
 
 def test_an_owner_may_accept_a_log_and_that_is_recorded(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        store.add(2, [B])
+        store.queue.add(1, [A])
+        store.queue.add(2, [B])
     with tampering(path) as db:
         db.execute("DELETE FROM audit WHERE number > 2")
 
@@ -351,7 +351,7 @@ def test_a_log_whose_head_was_lost_is_good_again_once_it_is_accepted(
     path: Path, left: bytes | None
 ) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
     head_path(path).unlink()
     if left is not None:
         head_path(path).write_bytes(left)
@@ -375,13 +375,13 @@ def test_a_head_that_cannot_be_written_stops_the_next_change(
 ) -> None:
     with opened(path) as store:
         away = head_path(path).rename(path.with_name("away"))
-        store.add(1, [A])  # it happened, and is kept
+        store.queue.add(1, [A])  # it happened, and is kept
         assert "head not written" in caplog.text
         for _ in range(2):  # however often it is tried
             with pytest.raises(StoreError, match="cannot write the head"):
-                store.add(2, [B])
+                store.queue.add(2, [B])
         away.rename(head_path(path))
-        store.add(2, [B])
+        store.queue.add(2, [B])
 
     found = checked(path)
     assert (found.ok, found.entries, found.newer) == (True, 3, 0)
@@ -390,8 +390,8 @@ def test_a_head_that_cannot_be_written_stops_the_next_change(
 @pytest.mark.parametrize("slot", [0, 1])
 def test_a_torn_slot_leaves_the_other(path: Path, slot: int) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        store.add(2, [B])
+        store.queue.add(1, [A])
+        store.queue.add(2, [B])
     raw = bytearray(head_path(path).read_bytes())
     raw[512 * slot + 40 : 512 * slot + 60] = bytes(20)
     head_path(path).write_bytes(raw)
@@ -409,8 +409,8 @@ def test_who_spoils_a_slot_cannot_cut_the_log_to_the_other(
     path: Path, slot: int
 ) -> None:
     with opened(path) as store:
-        store.add(1, [A])
-        store.add(2, [B])
+        store.queue.add(1, [A])
+        store.queue.add(2, [B])
     raw = bytearray(head_path(path).read_bytes())
     raw[512 * slot : 512 * (slot + 1)] = bytes(512)
     head_path(path).write_bytes(raw)
@@ -424,7 +424,7 @@ def test_who_spoils_a_slot_cannot_cut_the_log_to_the_other(
 
 def test_a_body_of_any_length_is_not_read(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
     with tampering(path) as db:
         db.execute("UPDATE audit SET body = zeroblob(10000000) || '' WHERE number = 2")
 
@@ -435,7 +435,7 @@ def test_a_body_of_any_length_is_not_read(path: Path) -> None:
 
 def test_a_schema_that_is_damaged_in_a_name_is_not_read(path: Path) -> None:
     with opened(path) as store:
-        store.add(1, [A])
+        store.queue.add(1, [A])
     with tampering(path) as db:
         db.execute("PRAGMA writable_schema = ON")
         change = "UPDATE sqlite_master SET name = CAST(x'a0' AS TEXT), sql = 'CREATE'"

@@ -34,7 +34,9 @@ class Desked(World):
         self.memory = MemoryStore()
         super().__init__(values, store=self.memory)
         self.people.willing = False
-        self.desk = Desk(self.memory, FakeClock(NOON), DeskSettings(classes=3))
+        self.desk = Desk(
+            self.memory.annotations, FakeClock(NOON), DeskSettings(classes=3)
+        )
         self.round(1, 0, cut=first_cut(take=take))
         self.keys = 0
 
@@ -151,7 +153,7 @@ def test_the_report_never_shrinks_when_answers_are_taken_back() -> None:
 def test_a_label_of_the_desk_is_checked_by_the_device_too() -> None:
     world = Desked()
     lease = world.desk.lease("ann", 1)[0]
-    wide = Desk(world.memory, FakeClock(NOON), DeskSettings(classes=9))
+    wide = Desk(world.memory.annotations, FakeClock(NOON), DeskSettings(classes=9))
     wide.submit("ann", lease.uid, lease.token, Label(7), "k")
 
     with pytest.raises(DataError, match="label 7 is not one of 3 classes"):

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
             ("2026",),
             "lease USING COVERING INDEX lease_until",
         ),
-        (sample_transaction._HELD, (ANN,), "lease USING INDEX lease_held"),
+        (sample_transaction._LEASED, (ANN,), "lease USING INDEX lease_running"),
         (
             sample_transaction._OVER,
             ("a", "b"),
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 def test_no_call_of_the_desk_reads_a_whole_table(
     store: SqliteStore, query: str, values: tuple[object, ...], index: str
 ) -> None:
-    plan = store._db.execute("EXPLAIN QUERY PLAN " + query, values).fetchall()
+    plan = store.connection.db.execute("EXPLAIN QUERY PLAN " + query, values).fetchall()
 
     steps = [detail for *_, detail in plan]
     assert any(index in step for step in steps)
@@ -60,7 +60,7 @@ def test_no_call_of_the_desk_reads_a_whole_table(
     "change",
     [
         "DELETE FROM annotation",
-        "UPDATE annotation SET said = x'00'",
+        "UPDATE annotation SET content = x'00'",
         "UPDATE annotation SET annotator = x'00'",
         "UPDATE annotation SET undone = NULL",
     ],
@@ -69,9 +69,9 @@ def test_the_file_itself_refuses_to_change_a_annotation(
     store: SqliteStore, change: str
 ) -> None:
     uid = Uid("a" * 32)
-    store.add(1, [uid])
-    store.answer({uid: 1})
-    store._db.execute("UPDATE annotation SET undone = '2026'")
+    store.queue.add(1, [uid])
+    store.queue.answer({uid: 1})
+    store.connection.db.execute("UPDATE annotation SET undone = '2026'")
 
     with pytest.raises(sqlite3.IntegrityError, match="an annotation is kept"):
-        store._db.execute(change)
+        store.connection.db.execute(change)

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.records.annotation import Kind
-from fedask.client.records.label_queue import Item, ItemState, QueryOrigin, totals
-from fedask.client.records.query_outcome import QueryRecord
-from fedask.client.store.memory import FakeClock
+from fedask.client.records.label_queue import ItemState
+from fedask.client.store.memory import FakeClock, MemoryKeyring
 from fedask.client.store.sqlite import connection as module
 from fedask.client.store.sqlite.schema import SCHEMA_VERSION
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.client.store.sqlite.tables import STEPS
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
+from fedask.common.seal import Key
 
 A = Uid("a" * 32)
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -52,9 +51,9 @@ def write_database(path: Path, *statements: str) -> None:
 
 
 def test_an_answer_waits_for_the_disk(store: SqliteStore) -> None:
-    assert pragma(store._db, "synchronous") == FULL
-    assert pragma(store._db, "journal_mode") == "wal"
-    assert pragma(store._db, "busy_timeout") == module.BUSY_TIMEOUT_MS
+    assert pragma(store.connection.db, "synchronous") == FULL
+    assert pragma(store.connection.db, "journal_mode") == "wal"
+    assert pragma(store.connection.db, "busy_timeout") == module.BUSY_TIMEOUT_MS
 
 
 def test_the_file_names_its_schema(store: SqliteStore, path: Path) -> None:
@@ -64,29 +63,29 @@ def test_the_file_names_its_schema(store: SqliteStore, path: Path) -> None:
         assert pragma(other, "journal_mode") == "wal"
     finally:
         other.close()
-    assert store.items() == []
+    assert store.queue.items() == []
 
 
 def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> None:
     uids = [Uid(letter * 32) for letter in "abcde"]
-    store.add(4, uids)
-    desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
+    store.queue.add(4, uids)
+    desk = Desk(store.annotations, FakeClock(NOON), DeskSettings(classes=3))
     desk.lease("ann", 1)
-    store.answer({uids[1]: 0})
-    store.move([uids[2]], ItemState.SKIPPED)
-    store.move([uids[3]], ItemState.EXPIRED)
+    store.queue.answer({uids[1]: 0})
+    store.queue.move([uids[2]], ItemState.SKIPPED)
+    store.queue.move([uids[3]], ItemState.EXPIRED)
     scored = Scored(
         np.array(uids), np.linspace(1, 0, 5, dtype=np.float32), np.arange(5)
     )
-    store.put_scores("00ff", scored)
-    before = store.items()
+    store.scores.put("00ff", scored)
+    before = store.queue.items()
     store.close()
 
     again = SqliteStore(path)
     try:
-        assert again.items() == before
-        assert again.last_cycle() == 4
-        kept = again.scores()
+        assert again.queue.items() == before
+        assert again.cuts.last_cycle() == 4
+        kept = again.scores.last()
         assert kept is not None
         assert kept[1].scores.tolist() == scored.scores.tolist()
     finally:
@@ -96,106 +95,40 @@ def test_everything_is_there_after_reopening(store: SqliteStore, path: Path) -> 
 def test_what_another_process_stores_is_seen_at_once(
     store: SqliteStore, path: Path
 ) -> None:
-    store.add(1, [A])
-    assert store.items()[0].state is ItemState.QUEUED  # kept from here on
+    store.queue.add(1, [A])
+    assert store.queue.items()[0].state is ItemState.QUEUED  # kept from here on
     other = SqliteStore(path)
 
-    other.answer({A: 2})
-    assert store.items() == other.items()
-    other.add(7, [])
+    other.queue.answer({A: 2})
+    assert store.queue.items() == other.queue.items()
+    other.queue.add(7, [])
 
-    assert store.last_cycle() == 7
+    assert store.cuts.last_cycle() == 7
     other.close()
 
 
-def test_a_file_of_the_first_schema_is_brought_up_to_date(path: Path) -> None:
-    write_database(
-        path,
-        *STEPS[0],
-        "PRAGMA user_version = 1",
-        f"INSERT INTO item (uid, state, cycle, label) "  # noqa: S608  (a constant)
-        f"VALUES ('{A}', 'labelled', 3, 1)",
-        "INSERT INTO cycle VALUES (3)",
-    )
-    for _ in range(2):
-        store = SqliteStore(path)
-        assert store.items() == [
-            Item(
-                uid=A,
-                state=ItemState.LABELLED,
-                cycle=3,
-                label=1,
-                outcome=ItemState.LABELLED,
-            )
-        ]
-        assert (store.last_cycle(), store.cut(), store.pace()) == (3, None, b"")
-        assert pragma(store._db, "user_version") == SCHEMA_VERSION
-        store.close()
+def test_a_keyring_that_refuses_leaves_a_file_without_tables(path: Path) -> None:
+    class Broken(MemoryKeyring):
+        @override
+        def add(self, key: Key) -> None:
+            msg = "the disk is full"
+            raise StoreError(msg)
 
+    with pytest.raises(StoreError, match="the disk is full"):
+        SqliteStore(path, Broken())
 
-def test_a_file_of_the_second_schema_gets_its_query_records(path: Path) -> None:
-    write_database(
-        path,
-        *STEPS[0],
-        *STEPS[1],
-        "PRAGMA user_version = 2",
-        f"INSERT INTO item (uid, state, cycle, label, origin) "  # noqa: S608
-        f"VALUES ('{A}', 'trained', 3, 1, 'chance')",
-    )
-    query_record = QueryRecord(
-        uid=A, cycle=4, experts="margin", descriptors=(0.5,), levels=(0.25,)
-    )
-    for before in ([], [query_record]):
-        store = SqliteStore(path)
-        assert store.query_records() == before
-        assert [item.origin for item in store.items()] == [QueryOrigin.CHANCE]
-        store.put_asked([query_record])
-        assert pragma(store._db, "user_version") == SCHEMA_VERSION
-        store.close()
-
-
-def test_a_file_of_the_third_schema_gets_a_annotation_for_every_answer(
-    path: Path,
-) -> None:
-    rows = {"a": ("trained", 1), "b": ("skipped", None), "c": ("leased", None)}
-    values = ", ".join(
-        f"('{letter * 32}', '{state}', 3, {'NULL' if label is None else label}, "
-        f"{repr('2026-03-01T12:00:00+00:00') if state == 'leased' else 'NULL'})"
-        for letter, (state, label) in rows.items()
-    )
-    write_database(
-        path,
-        *(statement for step in STEPS[:3] for statement in step),
-        "PRAGMA user_version = 3",
-        f"INSERT INTO item (uid, state, cycle, label, leased_until) VALUES {values}",  # noqa: S608
-    )
-    for _ in range(2):
-        store = SqliteStore(path)
-        trained, skipped, waiting = store.items()
-        assert (trained.state, trained.outcome) == (
-            ItemState.TRAINED,
-            ItemState.LABELLED,
-        )
-        assert (skipped.state, skipped.outcome) == (
-            ItemState.SKIPPED,
-            ItemState.SKIPPED,
-        )
-        assert (waiting.state, waiting.leased_until) == (ItemState.QUEUED, None)
-        kept = [(v.uid[0], v.annotator, v.kind) for v in store.annotations(9, None)]
-        assert kept == [("b", "oracle", Kind.SKIP), ("a", "oracle", Kind.GIVEN)]
-        desk = Desk(store, FakeClock(NOON), DeskSettings(classes=3))
-        assert [lease.uid for lease in desk.lease("ann", 9)] == ["c" * 32]
-        desk.release("ann")
-        assert totals(store.items()) == (3, 1, 1, 0)
-        store.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert pragma(db, "user_version") == 0
+        assert db.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    SqliteStore(path).close()
 
 
 def test_a_list_that_was_given_out_is_the_callers_own(store: SqliteStore) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
-    store.items().clear()
+    store.queue.items().clear()
 
-    assert len(store.items()) == 1
+    assert len(store.queue.items()) == 1
 
 
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
@@ -246,7 +179,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
 
 def test_a_damaged_page_is_reported_not_read(path: Path) -> None:
     store = SqliteStore(path)
-    store.add(1, [Uid(f"{i:032x}") for i in range(2000)])
+    store.queue.add(1, [Uid(f"{i:032x}") for i in range(2000)])
     store.close()
     size = int(np.frombuffer(path.read_bytes()[16:18], dtype=">u2")[0])
     with path.open("r+b") as file:
@@ -255,7 +188,7 @@ def test_a_damaged_page_is_reported_not_read(path: Path) -> None:
 
     def read() -> None:
         with closing(SqliteStore(path)) as again:
-            again.items()
+            again.queue.items()
 
     with pytest.raises(StoreError, match=f"{path}.*malformed"):
         read()
@@ -301,54 +234,56 @@ def test_a_refused_file_is_not_held_open(
 
 
 def test_a_full_disk_keeps_nothing_of_the_call_and_says_so(store: SqliteStore) -> None:
-    store.add(1, [A])
-    store._db.execute("PRAGMA max_page_count = 8")
+    store.queue.add(1, [A])
+    store.connection.db.execute("PRAGMA max_page_count = 8")
 
     with pytest.raises(StoreError, match="full"):
-        store.add(2, [Uid(f"{i:032x}") for i in range(20_000)])
+        store.queue.add(2, [Uid(f"{i:032x}") for i in range(20_000)])
 
-    assert [item.uid for item in store.items()] == [A]
-    assert store.last_cycle() == 1
-    store._db.execute("PRAGMA max_page_count = 100000")
-    assert store.add(2, [Uid("b" * 32)])
+    assert [item.uid for item in store.queue.items()] == [A]
+    assert store.cuts.last_cycle() == 1
+    store.connection.db.execute("PRAGMA max_page_count = 100000")
+    assert store.queue.add(2, [Uid("b" * 32)])
 
 
 def test_a_locked_file_is_reported_once_the_wait_is_over(
     store: SqliteStore, path: Path
 ) -> None:
-    store.add(1, [A])
-    store._db.execute("PRAGMA busy_timeout = 0")
+    store.queue.add(1, [A])
+    store.connection.db.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreError, match=f"{path}: database is locked"):
-        store.answer({A: 1})
+        store.queue.answer({A: 1})
 
-    assert store.items()[0].state is ItemState.QUEUED  # reading goes on beside a writer
+    assert (
+        store.queue.items()[0].state is ItemState.QUEUED
+    )  # reading goes on beside a writer
     other.execute("ROLLBACK")
     other.close()
-    assert store.answer({A: 1})
+    assert store.queue.answer({A: 1})
 
 
 def test_a_closed_store_refuses_everything(store: SqliteStore) -> None:
     store.close()
 
     with pytest.raises(StoreError, match="closed"):
-        store.items()
+        store.queue.items()
     with pytest.raises(StoreError, match="closed"):
-        store.add(1, [A])
+        store.queue.add(1, [A])
 
 
 def test_an_exception_inside_a_transition_undoes_it(store: SqliteStore) -> None:
-    store.add(1, [A])
+    store.queue.add(1, [A])
 
     def interrupted() -> None:
-        with store._transaction() as db:
+        with store.connection.transaction() as db:
             db.execute("DELETE FROM item")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    assert store.items()[0].state is ItemState.QUEUED
-    assert store.answer({A: 1})
+    assert store.queue.items()[0].state is ItemState.QUEUED
+    assert store.queue.answer({A: 1})

@@ -51,14 +51,14 @@ async function read(reply, how) {
 }
 
 export async function start() {
-  const told = await read(await call("GET", "/api/start"), "json");
-  if (annotator !== null && told.annotator !== annotator) {
+  const settings = await read(await call("GET", "/api/start"), "json");
+  if (annotator !== null && settings.annotator !== annotator) {
     location.reload();
     throw new SignedOut();
   }
-  annotator = told.annotator;
-  csrf = told.csrf;
-  return told;
+  annotator = settings.annotator;
+  csrf = settings.csrf;
+  return settings;
 }
 
 export const get = async (path, how = "json") => read(await call("GET", path), how);

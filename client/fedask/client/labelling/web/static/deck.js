@@ -131,8 +131,8 @@ export async function loadCard(card, changed) {
   if (card.state !== "new") return;
   card.state = "loading";
   try {
-    const told = await get(`/api/sample/${card.uid}`);
-    const parts = told.parts.map((part, at) => load(part, `/api/sample/${card.uid}/${at}`));
+    const reply = await get(`/api/sample/${card.uid}`);
+    const parts = reply.parts.map((part, at) => load(part, `/api/sample/${card.uid}/${at}`));
     card.parts = await Promise.all(parts);
     card.state = "ready";
   } catch (err) {

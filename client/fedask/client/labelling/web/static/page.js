@@ -4,16 +4,16 @@ import { Gone, Refused, SignedOut, get, newKey, post, start } from "./api.js";
 import { Choices } from "./choices.js";
 import { Deck } from "./deck.js";
 import { make } from "./element.js";
-import { Given } from "./given.js";
+import { AnswerHistory } from "./history.js";
 import { wireKeys } from "./keys.js";
 import { spoken } from "./media.js";
 import { allDone, broken, elsewhere, loading, signedOut, unreachable } from "./notes.js";
 import { Offer } from "./offer.js";
-import { beOnly } from "./only.js";
 import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
 import { Progress } from "./progress.js";
 import { Stage } from "./stage.js";
+import { holdTab } from "./tab.js";
 import { banner, say } from "./voice.js";
 
 const STEADY_MS = 140; // a second click of a double one, or a key held down, is no answer
@@ -22,34 +22,34 @@ const ASK_AGAIN_MS = 10000;
 const $ = (id) => document.getElementById(id);
 
 class Page {
-  constructor(told) {
-    this.told = told;
+  constructor(settings) {
+    this.settings = settings;
     this.active = false;
     this.on = null; // the card on the screen
     this.shownAt = 0;
     this.isGone = false;
     this.isOut = false;
     this.undoing = false;
-    this.outbox = new Outbox(told.annotator, {
+    this.outbox = new Outbox(settings.annotator, {
       sent: (entry, receipt) => this.sent(entry, receipt),
       refused: (entry) => this.refused(entry),
       gone: (isGone) => this.setGone(isGone),
       signedOut: () => this.setOut(),
       changed: () => this.banner(),
     });
-    this.deck = new Deck(told.ahead, (uid) => this.outbox.has(uid), () => this.render());
-    this.choices = new Choices(told.classes, (label) => this.answer(label), (text) => say(text));
-    this.offer = new Offer(told.classes, (entry, also) => this.share(entry, also), () => this.render());
-    this.progress = new Progress(told.classes);
+    this.deck = new Deck(settings.ahead, (uid) => this.outbox.has(uid), () => this.render());
+    this.choices = new Choices(settings.classes, (label) => this.answer(label), (text) => say(text));
+    this.offer = new Offer(settings.classes, (entry, also) => this.share(entry, also), () => this.render());
+    this.progress = new Progress(settings.classes);
     this.stage = new Stage();
     this.presence = new Presence(() => this.refill());
-    this.given = new Given(this.outbox, this.deck, {
+    this.history = new AnswerHistory(this.outbox, this.deck, {
       ask: (work) => this.ask(work),
       isGone: () => this.isGone,
       again: (uid) => this.bringBack(uid),
     });
     this.wire();
-    this.tab = beOnly(`fedask.${told.annotator}`, { active: () => this.wakeUp(), passive: () => this.rest() });
+    this.tab = holdTab(`fedask.${settings.annotator}`, { active: () => this.wakeUp(), passive: () => this.rest() });
   }
 
   // --- who is in charge -------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Page {
     if (!this.active || this.isOut || this.undoing || this.offer.isOpen || !card || card !== this.on) return;
     if (!isBroken && (card.state !== "ready" || performance.now() - this.shownAt < STEADY_MS)) return;
     const entry = { uid: card.uid, token: card.token, annotation, key: newKey() };
-    this.given.add(entry);
+    this.history.add(entry);
     this.outbox.add(entry);
     this.deck.next();
     this.on = null;
@@ -194,14 +194,14 @@ class Page {
       entry.also = also;
     } else {
       const again = { ...entry, key: newKey(), also };
-      this.given.add(again);
+      this.history.add(again);
       this.outbox.add(again);
     }
     say(`Same answer for ${also.length} more`, false);
   }
 
   sent(entry, receipt) {
-    this.given.kept(entry);
+    this.history.kept(entry);
     for (const uid of [entry.uid, ...receipt.shared]) this.deck.settle(uid);
     if (entry.also && receipt.shared.length < entry.also.length) {
       for (const uid of entry.also) if (!receipt.shared.includes(uid)) this.deck.settled.delete(uid);
@@ -211,7 +211,7 @@ class Page {
   }
 
   refused(entry) {
-    this.given.drop(entry);
+    this.history.drop(entry);
     this.deck.settled.delete(entry.uid);
     say("One answer was not taken: that sample is not asked any more.", false);
     this.refill();
@@ -228,7 +228,7 @@ class Page {
     this.offer.close();
     this.undoing = true;
     try {
-      await this.given.takeBack();
+      await this.history.takeBack();
     } finally {
       this.undoing = false;
       this.render();
@@ -245,7 +245,7 @@ class Page {
 
   async guess() {
     const card = this.on;
-    if (!this.told.guess || !card || this.offer.isOpen) return;
+    if (!this.settings.guess || !card || this.offer.isOpen) return;
     const reply = await this.ask(() => get(`/api/guess/${card.uid}`));
     if (!reply || this.on !== card) return;
     if (reply.label === null) {
@@ -254,7 +254,7 @@ class Page {
     }
     const guesser = reply.own ? "own model" : "fleet model";
     this.choices.guess(reply.label, guesser);
-    say(`The ${guesser}’s guess: ${this.told.classes[reply.label]}`);
+    say(`The ${guesser}’s guess: ${this.settings.classes[reply.label]}`);
   }
 
   // --- keys and buttons -------------------------------------------------------------------------
@@ -264,8 +264,8 @@ class Page {
     $("skip").addEventListener("click", () => this.answer("skip"));
     $("unsure").addEventListener("click", () => this.answer("unsure"));
     $("guess").addEventListener("click", () => this.guess());
-    $("guess").hidden = !this.told.guess;
-    $("help-guess").hidden = !this.told.guess;
+    $("guess").hidden = !this.settings.guess;
+    $("help-guess").hidden = !this.settings.guess;
     for (const name of ["guidelines", "progress", "help"]) {
       if ($(`open-${name}`)) $(`open-${name}`).addEventListener("click", () => this.openDialog(name));
     }
@@ -286,7 +286,7 @@ class Page {
 
   // An unattended screen shows nothing for longer than the site allows.
   async leave() {
-    if (!this.active || this.isOut || this.presence.idleMs < 1000 * this.told.idle_s) return;
+    if (!this.active || this.isOut || this.presence.idleMs < 1000 * this.settings.idle_s) return;
     this.deck.clear();
     this.offer.close();
     this.setOut();

@@ -30,15 +30,15 @@ export class Progress {
     }
   }
 
-  draw(told) {
-    const all = told.done + told.skipped + told.left;
-    $("counts").replaceChildren(make("strong", "", String(told.today)), " today · ", make("strong", "", String(told.left)), " left");
-    $("bar").style.width = all ? `${(100 * (all - told.left)) / all}%` : "0";
-    this.gain(told.gain);
-    const figures = [["Today", told.today], ["Left", told.left], ["Labelled", told.done], ["Skipped", told.skipped], ["By you", told.mine]];
-    $("figures").replaceChildren(...figures.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", String(value)))));
-    const most = Math.max(1, ...Object.values(told.classes));
-    const rows = this.classes.map((name, label) => [name, told.classes[label] || 0]);
+  draw(figures) {
+    const all = figures.done + figures.skipped + figures.left;
+    $("counts").replaceChildren(make("strong", "", String(figures.today)), " today · ", make("strong", "", String(figures.left)), " left");
+    $("bar").style.width = all ? `${(100 * (all - figures.left)) / all}%` : "0";
+    this.gain(figures.gain);
+    const shown = [["Today", figures.today], ["Left", figures.left], ["Labelled", figures.done], ["Skipped", figures.skipped], ["By you", figures.mine]];
+    $("figures").replaceChildren(...shown.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", String(value)))));
+    const most = Math.max(1, ...Object.values(figures.classes));
+    const rows = this.classes.map((name, label) => [name, figures.classes[label] || 0]);
     if (rows.length > 20) rows.sort((a, b) => b[1] - a[1]);
     $("shares").replaceChildren(...rows.map(([name, count]) => {
       const bar = make("div");

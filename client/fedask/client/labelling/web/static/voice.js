@@ -6,7 +6,7 @@ let toasting;
 
 // For a screen reader; with a toast, for everybody.
 export function say(text, quiet = true) {
-  $("said").textContent = text;
+  $("announcement").textContent = text;
   if (quiet) return;
   const toast = $("toast");
   toast.textContent = text;

@@ -1,6 +1,6 @@
 // One tab at a time: two would show the same samples, and send the same answers.
 
-export function beOnly(name, { active, passive }) {
+export function holdTab(name, { active, passive }) {
   if (!navigator.locks) {
     active();
     return { take() {} };

@@ -5,9 +5,9 @@ import { say } from "./voice.js";
 
 const PATIENCE_MS = 3000; // for answers on their way
 
-export class Given {
+export class AnswerHistory {
   // ask(work): whatever asks the device. isGone(): whether it does not answer.
-  // again(uid): what was said of a sample holds no longer, and it is asked again.
+  // again(uid): the answer to a sample holds no longer, and it is asked again.
   constructor(outbox, deck, { ask, isGone, again }) {
     this.outbox = outbox;
     this.deck = deck;
@@ -62,7 +62,7 @@ export class Given {
     return this.list.some((entry) => entry.uid === uid && entry.kept);
   }
 
-  // What was said of a sample and its look-alikes holds no longer: all may be asked again.
+  // The answers to a sample and its look-alikes hold no longer: all may be asked again.
   async forget(uid) {
     const gone = this.list.filter((entry) => entry.uid === uid);
     for (const each of [uid, ...gone.flatMap((entry) => entry.also || [])]) this.deck.settled.delete(each);

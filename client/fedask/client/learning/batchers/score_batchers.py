@@ -1,4 +1,6 @@
-"""Draw the batch by score instead of taking the best: cheap diversity, no features.
+"""Batches by score alone: the best, or drawn with a chance that grows with the score.
+
+A draw is cheap diversity: it needs no features.
 
 Adding Gumbel noise to a key and taking the k largest draws k samples without
 replacement with probabilities in proportion to ``exp(key)`` (Kool et al., "Stochastic
@@ -14,17 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.learning.batchers.batcher import (
-    Batcher,
-    Rows,
-    Shortlist,
-    check_batch,
-)
+from fedask.client.learning.batchers.batcher import CheckedBatcher, Rows, Shortlist
 
 _SCORES = frozenset({"scores"})
 
 
-class PowerBatcher(Batcher):
+class Top(CheckedBatcher):
+    """The accepted samples, then the best of the others if ``k`` is larger."""
+
+    needs: frozenset[str] = frozenset()
+
+    @override
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        return shortlist.top(k)
+
+
+class PowerBatcher(CheckedBatcher):
     """Drawn with probability in proportion to ``score ** beta``.
 
     A score of 0 is asked only when nothing else is left.
@@ -41,15 +48,14 @@ class PowerBatcher(Batcher):
         self.beta = beta
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         scores = shortlist.scores.astype(np.float64)
         with np.errstate(divide="ignore"):  # log 0 = -inf, below any noise
             keys = self.beta * np.log(scores)
         return draw(keys, k, rng)
 
 
-class SoftmaxBatcher(Batcher):
+class SoftmaxBatcher(CheckedBatcher):
     """Drawn with probability in proportion to ``exp(beta * score)``.
 
     Parameters
@@ -65,8 +71,7 @@ class SoftmaxBatcher(Batcher):
         self.beta = beta
 
     @override
-    def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
-        check_batch(shortlist, k, self.needs)
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         return draw(self.beta * shortlist.scores.astype(np.float64), k, rng)
 
 
@@ -81,7 +86,7 @@ def draw(keys: NDArray[np.float64], k: int, rng: np.random.Generator) -> Rows:
     Returns
     -------
     NDArray
-        (k,) rows, ascending.
+        (k,) different rows.
     """
     noisy = keys + rng.gumbel(size=len(keys))
-    return np.sort(np.argsort(-noisy, kind="stable")[:k])
+    return np.argsort(-noisy, kind="stable")[:k]

@@ -1,22 +1,24 @@
-"""Payloads in a device's SQLite file, within a quota. Called by the store.
+"""Payloads in a device's SQLite file, within a quota. A part of ``store``.
 
-Each method is called within a transaction. A payload that went to make room leaves an
-empty row: that it is missing is no fault then.
+A payload that went to make room leaves an empty row: that it is missing is no fault
+then.
 """
 
-import sqlite3
+from typing_extensions import override
 
+from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.payload import (
     Payload,
+    PayloadStore,
     StoreQuota,
     check_payload,
     no_room,
     not_there,
     was_erased,
 )
-from fedask.client.store.keys.key_vault import KeyVault
-from fedask.client.store.sqlite.eraser import Eraser
+from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.sample_transaction import end_leases
+from fedask.client.store.sqlite.scores import drop_scores
 from fedask.common.ids import Uid
 from fedask.common.seal import Place
 
@@ -41,56 +43,59 @@ _EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
 
 
-class PayloadTable:
-    """Puts payloads away and takes them out.
+class SqlitePayloads(PayloadStore):
+    """The payloads of one connection.
 
     Parameters
     ----------
-    db
-        The connection.
-    vault
-        Of the store.
-    eraser
-        Of the same connection: knows what must not come back.
+    connection
+        Opened.
+    erasure
+        Knows what must not come back.
     quota
         The room there is.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, vault: KeyVault, eraser: Eraser, quota: StoreQuota
+        self, connection: Connection, erasure: ErasureStore, quota: StoreQuota
     ) -> None:
-        self._db = db
-        self._vault = vault
-        self._eraser = eraser
+        self._connection = connection
+        self._db = connection.db
+        self._vault = connection.vault
+        self._erasure = erasure
         self._quota = quota
 
+    @override
     def put(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
-        """Keep a payload; return those that went for it."""
         check_payload(uid, suffix, content)
-        if self._eraser.forgotten([uid]):
-            raise was_erased(uid)
-        if self._db.execute(_HAS, (uid,)).fetchone():
-            return []
-        gone = self._make_room(uid, len(content))
-        sealed = self._vault.seal(self._db, _place(uid, suffix), content)
-        self._db.execute(_PUT, (uid, suffix, len(content), sealed))
+        with self._connection.transaction() as db:
+            if self._erasure.forgotten([uid]):
+                raise was_erased(uid)
+            if db.execute(_HAS, (uid,)).fetchone():
+                return []
+            gone = self._make_room(uid, len(content))
+            sealed = self._vault.seal(db, _place(uid, suffix), content)
+            db.execute(_PUT, (uid, suffix, len(content), sealed))
         return gone
 
+    @override
     def content(self, uid: Uid) -> bytes:
-        """Return a payload's content."""
-        row = self._db.execute(_HAS, (uid,)).fetchone()
-        if row is None:
-            raise not_there(uid)
-        return self._vault.unseal(self._db, _place(uid, row[0]), row[1])
+        with self._connection.snapshot() as db:
+            row = db.execute(_HAS, (uid,)).fetchone()
+            if row is None:
+                raise not_there(uid)
+            return self._vault.unseal(db, _place(uid, row[0]), row[1])
 
-    def payloads(self) -> list[Payload]:
-        """Return what is there, by uid."""
-        rows = self._db.execute(_ALL)
-        return [Payload(Uid(uid), suffix, size) for uid, suffix, size in rows]
+    @override
+    def all(self) -> list[Payload]:
+        with self._connection.reading() as db:
+            rows = db.execute(_ALL)
+            return [Payload(Uid(uid), suffix, size) for uid, suffix, size in rows]
 
+    @override
     def dropped(self) -> frozenset[Uid]:
-        """Return what went to make room."""
-        return frozenset(Uid(uid) for (uid,) in self._db.execute(_DROPPED))
+        with self._connection.reading() as db:
+            return frozenset(Uid(uid) for (uid,) in db.execute(_DROPPED))
 
     def _make_room(self, uid: Uid, size: int) -> list[Uid]:
         over = int(self._db.execute(_TAKEN).fetchone()[0]) + size
@@ -105,7 +110,7 @@ class PayloadTable:
                 over -= freed
         if over > 0:
             raise no_room(size, self._quota)
-        self._eraser.drop_scores(gone)
+        drop_scores(self._connection, gone)
         return gone
 
     def _drop(self, uid: Uid, *, queued: bool) -> None:
