@@ -19,7 +19,9 @@ from fedask.common.errors import ConfigError, FedaskError
 from fedask.common.registry import nearest
 
 Scalar = bool | int | float | str
-NOT_IN_FILE = MappingProxyType({"in_file": False})  # metadata of a field: set by code
+# Metadata of fields: set by code; and, by this key, what to do where it is missing.
+NOT_IN_FILE = MappingProxyType({"in_file": False})
+ADVICE = "advice"
 
 _T = TypeVar("_T")
 
@@ -139,9 +141,9 @@ def build(
     given = {key: value for key, value in table.items() if key not in beside}
     for key in given:
         if key not in known:
-            names = [where.key(name) for name in (*known, *beside)]
             problem = f"unknown key {where.key(key)!r}"
-            raise where.told(problem + nearest(where.key(key), names))
+            close = nearest(key, {*known, *beside}, where.key(""))
+            raise where.told(problem + close)
     values = {k: _convert(known[k], value, where, k) for k, value in given.items()}
     for each in dataclasses.fields(kind):  # type: ignore[arg-type]  # it is one
         if each.name in values or each.name not in known:
@@ -149,7 +151,8 @@ def build(
         if isinstance(each.default, Path):
             values[each.name] = where.path(str(each.default))
         elif each.default is MISSING and each.default_factory is MISSING:
-            raise where.error(each.name, " is missing")
+            told = each.metadata.get(ADVICE, "")
+            raise where.error(each.name, f" is missing{told}")
     try:
         return kind(**values)
     except SettingError as err:

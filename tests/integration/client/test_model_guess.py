@@ -11,7 +11,6 @@ from fedask.client.labelling.web.hints import Guess
 from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.site.model_guess import ModelGuesses
-from fedask.client.store.memory import FakeClock
 from fedask.common.arrays import Arrays, model_version
 from fedask.common.ids import Uid
 
@@ -32,7 +31,7 @@ def always(label: int, like: Arrays) -> Arrays:
 
 
 def guesses(ward: Ward) -> ModelGuesses:
-    return ModelGuesses(ward.folder, FakeClock(FIRST))
+    return ModelGuesses(ward.process(FIRST))
 
 
 def test_before_the_first_model_there_is_no_guess(ward: Ward) -> None:

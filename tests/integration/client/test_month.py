@@ -12,7 +12,6 @@ from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.local_training import LocalTraining, TrainingDecision
 from fedask.client.site.model_guess import ModelGuesses
-from fedask.client.store.memory import FakeClock
 
 PER_DAY, DAYS = 12, 30
 ANSWERS = 10  # new ones after which the own model is trained: the default
@@ -25,7 +24,7 @@ def check_own_model(ward: Ward, trained: list[int]) -> None:
     assert min(gains) >= ANSWERS
     assert max(gains) < ANSWERS + 2  # people give two a day: no day later than it takes
     some = next(iter(ward.truth))
-    guess = ModelGuesses(ward.folder, FakeClock(FIRST)).guess(some)
+    guess = ModelGuesses(ward.process(FIRST)).guess(some)
     assert guess is not None
     assert guess.own
 

@@ -10,6 +10,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
@@ -30,27 +31,40 @@ _AHEAD = timedelta(minutes=5)
 Check = Callable[[DeviceFolder], Finding]
 
 
-def examine(folder: DeviceFolder) -> Iterator[Finding]:
-    """Run every check; one that fails does not keep the next from being run.
+def examine(path: Path) -> Iterator[Finding]:
+    """Run every check of a device's folder; one that fails does not end the others.
 
-    What stands in the way of several is told by the first alone.
+    What stands in the way of several is told by the first alone. Settings that cannot
+    be read stand in the way of all.
     """
-    told_by: dict[str, str] = {}
-    for name, check in CHECKS.items():
-        try:
-            yield check(folder)
-        except FedaskError as err:
-            first = told_by.setdefault(str(err), name)
-            if first == name:
-                mend = _MENDS.get(type(err), "correct the settings that it names")
-                yield Finding(check=name, grade=Grade.WRONG, told=str(err), mend=mend)
-                continue
-            yield Finding(
-                check=name,
-                grade=Grade.DOUBTFUL,
-                told="not looked at",
-                mend=f"mend {first} first",
-            )
+    try:
+        opened = DeviceFolder.open(path)
+    except FedaskError as err:
+        yield _wrong("settings", err)
+        return
+    with opened as folder:
+        yield good("settings", f"{folder.file}: every key is known")
+        told_by: dict[str, str] = {}
+        for name, check in CHECKS.items():
+            try:
+                yield check(folder)
+            except FedaskError as err:
+                first = told_by.setdefault(str(err), name)
+                yield (
+                    _wrong(name, err)
+                    if first == name
+                    else Finding(
+                        check=name,
+                        grade=Grade.DOUBTFUL,
+                        told="not looked at",
+                        mend=f"mend {first} first",
+                    )
+                )
+
+
+def _wrong(check: str, err: FedaskError) -> Finding:
+    mend = _MENDS.get(type(err), "correct the settings that it names")
+    return Finding(check=check, grade=Grade.WRONG, told=str(err), mend=mend)
 
 
 _MENDS: dict[type[FedaskError], str] = {

@@ -40,15 +40,16 @@ def open_device(folder: DeviceFolder, task: Task) -> Iterator[Device]:
     """
     settings, _ = folder.settings, folder.rights
     with folder.guard() as guard:
+        store = folder.store
         try:
-            folder.store.classes.keep(task.classes)
+            store.classes.keep(task.classes)
         except ConfigError as err:  # here the app is the server's
             raise ProtocolError(str(err)) from err
         held, labels = folder.held, settings.labels
         yield Device(
             device_id=settings.device,
             pool=held.pool(ASK, guard.check),
-            store=folder.store,
+            store=store,
             oracle=Nobody() if labels is None else FileOracle(labels, task.classes),
             proceed=guard.check,
             training_pool=held.training_pool(guard.check),

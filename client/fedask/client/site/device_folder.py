@@ -221,10 +221,7 @@ class DeviceFolder:
             watch=watch,
             payloads=self.store.payloads,
         )
-        try:
-            return open_source(self.settings.data, look)
-        except ConfigError as err:
-            raise Where(self.file).error("data", f": {err}") from err
+        return open_source(self.settings.data, look, Where(self.file, "data"))
 
     @cached_property
     def rights(self) -> RightsPolicy | None:

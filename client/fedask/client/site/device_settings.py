@@ -19,12 +19,16 @@ from fedask.client.site.eligibility.eligibility_settings import EligibilitySetti
 from fedask.client.store.store_settings import StoreSettings
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import DeviceId, parse_device_id
-from fedask.common.settings import Scalar, SettingError, Where, build, read_toml
+from fedask.common.settings import ADVICE, Scalar, SettingError, Where, build, read_toml
 
 FILE = "device.toml"
 STORE = "device.db"
 MAX_BYTES = 1 << 16
 _UNIX = "unix:"
+_NO_RIGHTS = (
+    ': name the policy file, rights = "rights.toml", or say rights = "open" if every '
+    "sample may be scored, shown to people and trained on without end"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ class DeviceSettings:
 
     device: DeviceId
     app: Path
-    rights: Path | Literal["open"]
+    rights: Path | Literal["open"] = field(metadata={ADVICE: _NO_RIGHTS})
     data: Mapping[str, Scalar]
     store: Path = Path(STORE)
     labels: Path | None = None
@@ -104,10 +108,6 @@ def read_device_settings(folder: Path) -> DeviceSettings:
         msg = f"no device in {folder}: there is no {FILE}. Make one with "
         msg += "`fedask device init`, or name its folder with --site"
         raise ConfigError(msg) from err
-    if "rights" not in tree:
-        problem = ' is missing: name the policy file, rights = "rights.toml", or say '
-        problem += 'rights = "open" if every sample may be scored, shown to people and '
-        raise where.error("rights", problem + "trained on without end")
     settings = build(DeviceSettings, _with_full_address(tree, where), where)
     data = {**settings.data, "data": str(where.path(str(settings.data["data"])))}
     check_options(data, Where(file, "data"))

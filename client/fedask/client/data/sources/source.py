@@ -18,7 +18,7 @@ from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.reader import FormatReader
 from fedask.client.records.pool import DataSource
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import DataError
 from fedask.common.registry import nearest, resolve
 from fedask.common.settings import Where, build
 
@@ -63,7 +63,9 @@ class KeyedSource(DataSource, Protocol):
         ...
 
 
-def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
+def open_source(
+    options: Mapping[str, Any], look: ScanContext, where: Where | None = None
+) -> DataSource:
     """Open the data of a device.
 
     Parameters
@@ -74,6 +76,8 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
         the options of the kind.
     look
         With the index, which must stay open. Its ``watch`` is replaced.
+    where
+        The table that the options stand in, for errors.
 
     Raises
     ------
@@ -89,17 +93,17 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
     check_kind(kind)
     watch = options.get("watch", look.watch)
     if not isinstance(watch, bool):
-        msg = f"watch = {watch!r} must be true or false"
-        raise ConfigError(msg)
+        problem = f" = {watch!r} must be true or false"
+        raise (where or Where()).error("watch", problem)
     look = dataclasses.replace(look, watch=watch)
     if kind == JOINED:
-        build(_NoOptions, options, beside=OPTIONS)
+        build(_NoOptions, options, where, OPTIONS)
         source: DataSource = resolve("kind of data", kind, SOURCES)(root, look)
         return source
     if kind == SEALED:
         sealed: DataSource = resolve("kind of data", kind, SOURCES)(options, look)
         return sealed
-    return IndexedSource(root, make_reader(kind, options), look)
+    return IndexedSource(root, make_reader(kind, options, where), look)
 
 
 def check_options(options: Mapping[str, Any], where: Where) -> None:
