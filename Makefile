@@ -17,7 +17,7 @@ $(VENV)/.dev: $(VENV)/.simulation
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation,dev,docs]'
 	@touch $@
 
 # Extra options for the comparison, as in: make demo DEMO='--seeds 1'

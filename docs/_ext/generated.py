@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 
 from commands_page import commands
 from names_page import names
-from pictures import picture
+from pictures import layers, picture
 from settings_page import settings
 
 KINDS: Mapping[str, Callable[[str], str]] = {
@@ -20,6 +20,7 @@ KINDS: Mapping[str, Callable[[str], str]] = {
     "commands": commands,
     "names": names,
     "picture": picture,
+    "layers": layers,
 }
 _LINE = re.compile(r"^<!-- (\w+): (.*?) -->$", re.MULTILINE)
 

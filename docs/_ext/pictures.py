@@ -11,6 +11,7 @@ Colours come from the page's style sheet, so a picture fits a light and a dark p
 """
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +21,7 @@ FOLDER = Path(__file__).parents[1] / "pictures"
 _STEP = re.compile(r"(?P<a>[^:]+?)(?: -> (?P<b>[^:]+?))?: (?P<text>.+)")
 _LANE, _LINE, _TOP, _MARGIN = 190, 17, 46, 95  # sizes in pixels
 _LETTERS = 25  # of a line beside a lane
+_STACK = 520  # width of the picture of layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +139,32 @@ def _wrap(text: str, letters: int) -> Iterator[str]:
             line = ""
         line = f"{line} {word}".strip()
     yield line
+
+
+def layers(argument: str) -> str:
+    """Return the layers of a root as the contract in ``pyproject.toml`` has them."""
+    path = FOLDER.parents[1] / "pyproject.toml"
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (found,) = (
+        table["layers"]
+        for table in tables["contracts"]
+        if table.get("containers") == [f"fedask.{argument}"]
+    )
+    parts = []
+    for row, names in enumerate(found):
+        beside = names.replace(":", "|").split("|")
+        width = (_STACK - 10 * (len(beside) - 1)) / len(beside)
+        for column, name in enumerate(beside):
+            x, y = column * (width + 10) + 1, row * 42 + 1
+            parts.append(
+                f'<rect class="box" x="{x:.0f}" y="{y}" width="{width:.0f}" '
+                f'height="34" rx="5"/><text class="lane" x="{x + width / 2:.0f}" '
+                f'y="{y + 22}" text-anchor="middle">{escape(name.strip())}</text>'
+            )
+    height = len(found) * 42
+    svg = f'<svg viewBox="0 0 {_STACK + 2} {height}" width="{_STACK + 2}" role="img">'
+    told = "A room may import those below it; rooms side by side never meet"
+    return (
+        f'<figure class="picture">{svg}{"".join(parts)}</svg>'
+        f"<figcaption>{told}</figcaption></figure>"
+    )

@@ -12,7 +12,8 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fedask.common.errors import FedaskError
 from fedask.common.registry import load_attr
@@ -44,21 +45,26 @@ def _sections(cls: type[Any], table: str, level: int) -> Iterator[str]:
     hints = get_type_hints(cls)
     told = described(cls)
     fields = [f for f in dataclasses.fields(cls) if f.metadata.get("in_file", True)]
-    simple = [each for each in fields if not _is_section(hints[each.name])]
+    sections = {f.name: inner for f in fields if (inner := _section(hints[f.name]))}
+    rows = [
+        _row(cls, each, hints[each.name], told.get(each.name, ""))
+        for each in fields
+        if each.name not in sections
+    ]
     if table:
         yield f"{'#' * level} `[{table}]`\n"
         yield _prose(inspect.getdoc(cls) or "") + "\n"
-    yield _HEAD + "".join(
-        _row(cls, each, hints[each.name], told.get(each.name, "")) for each in simple
-    )
-    for each in fields:
-        if _is_section(hints[each.name]):
-            name = f"{table}.{each.name}" if table else each.name
-            yield from _sections(hints[each.name], name, level)
+    yield _HEAD + "".join(rows) if rows else ""
+    for name, inner in sections.items():
+        yield from _sections(inner, f"{table}.{name}" if table else name, level)
 
 
-def _is_section(hint: object) -> bool:
-    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+def _section(hint: object) -> type[Any] | None:
+    """Return the dataclass of a table, needed or not; None for a simple setting."""
+    for each in (hint, *get_args(hint)):
+        if isinstance(each, type) and dataclasses.is_dataclass(each):
+            return each
+    return None
 
 
 def _row(
@@ -66,12 +72,24 @@ def _row(
 ) -> str:
     rule = rule_of(cls, each.name, hint)
     text = "; ".join(
-        each for each in (plain(told), rule and f"*{plain(rule)}*") if each
+        part for part in (plain(told), rule and f"*{plain(rule)}*") if part
     )
-    name = getattr(hint, "__name__", None) if isinstance(hint, type) else None
-    kind = name or str(hint).replace("typing.", "").replace("collections.abc.", "")
-    cells = (f"`{each.name}`", kind, _default(each), text)
+    cells = (f"`{each.name}`", plain(type_name(hint)), _default(each), text)
     return f"| {' | '.join(cells)} |\n"
+
+
+def type_name(hint: Any) -> str:  # noqa: ANN401  (a type, of any form)
+    """Return a type as a reader of a TOML file thinks of it."""
+    hint = getattr(hint, "__supertype__", hint)  # of a NewType
+    arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        return " or ".join(f'"{word}"' for word in arguments)
+    if get_origin(hint) in {Union, UnionType}:
+        return " or ".join(type_name(a) for a in arguments if a is not NoneType)
+    if arguments:
+        origin = get_origin(hint)
+        return "list of str" if origin in {tuple, frozenset} else "table"
+    return {Path: "path"}.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def _default(each: "dataclasses.Field[Any]") -> str:
@@ -81,6 +99,8 @@ def _default(each: "dataclasses.Field[Any]") -> str:
         value = each.default_factory()
     else:
         return "needed"
+    if value is None or isinstance(value, Path):
+        return "" if value is None else f'`"{value}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"

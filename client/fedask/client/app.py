@@ -138,20 +138,16 @@ def _is_real(context: Context) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _DeviceRound:
     """A round of one device between its beginning and its training."""
 
     device: "Device"
     begun: "BegunRound"
 
-    @property
-    def learner(self) -> "Learner":
-        return self.begun.run.learner
-
     def finish(self, trained: "TrainingResult | None" = None) -> RecordDict:
         """Train, if that is still to be done, and report."""
         if trained is None and self.begun.job is not None:
-            trained = self.learner.train(self.begun.job, self.device.proceed)
+            trained = self.begun.run.learner.train(self.begun.job, self.device.proceed)
         return write_reply(self.device.finish(self.begun, trained))
 
 
@@ -174,13 +170,15 @@ class _Handler:
         with ExitStack() as opened:
             return self._begin(opened, message, context).finish()
 
-    def _begin(self, opened: ExitStack, message: Message, context: Context) -> _Turn:
+    def _begin(
+        self, opened: ExitStack, message: Message, context: Context
+    ) -> _DeviceRound:
         folder = self._folder(opened, context)
         run = self._prepare(context)
         given = read_train(message.content)
         run.learner.load(_decode(run.learner, given.model))
         device = opened.enter_context(self._open(run, context, folder))
-        return _Turn(device, device.begin(run, given.ask, given.prox))
+        return _DeviceRound(device, device.begin(run, given.ask, given.prox))
 
     def batches(
         self, given: Iterable[tuple[Message, Context]]
@@ -196,17 +194,17 @@ class _Handler:
     ) -> Iterator[Message]:
         with ExitStack() as opened:
             turns = [self._try_to_begin(opened, *pair) for pair in batch]
-            begun = [turn for turn in turns if isinstance(turn, _Turn)]
+            begun = [turn for turn in turns if isinstance(turn, _DeviceRound)]
             trained = iter(_train(begun))
             for (message, context), turn in zip(batch, turns, strict=True):
-                if isinstance(turn, _Turn):
+                if isinstance(turn, _DeviceRound):
                     yield _end(message, context, turn, next(trained))
                 else:
                     yield _failed(message, context, turn)
 
     def _try_to_begin(
         self, opened: ExitStack, message: Message, context: Context
-    ) -> _Turn | Exception:
+    ) -> _DeviceRound | Exception:
         try:
             return self._begin(opened, message, context)
         except Exception as err:  # noqa: BLE001  (one device's fault is its own)
@@ -256,9 +254,10 @@ class _Handler:
 
             return open_device(folder, task)
         if "partition-id" not in context.node_config:
-            msg = "the node has neither a site nor a partition-id: give the SuperNode "
-            msg += "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "the node has neither a site nor a partition-id: give the SuperNode "
+                "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
+            )
         return _simulated()(task, scenario, context)
 
 
@@ -272,8 +271,9 @@ def _simulated() -> OpenDevice:
     """Load what opens a device of a simulation, from the package that declares it."""
     fleets = declared(FLEETS)
     if SIMULATED not in fleets:
-        msg = "simulated devices are not installed: pip install 'fedask[simulation]'"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "simulated devices are not installed: pip install 'fedask[simulation]'"
+        )
     open_device: OpenDevice = load_attr(fleets[SIMULATED])
     return open_device
 
@@ -310,19 +310,22 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
     return kept[1]
 
 
-def _train(turns: Sequence[_Turn]) -> "list[TrainingResult | None]":
+def _train(turns: Sequence[_DeviceRound]) -> "list[TrainingResult | None]":
     """Train together what can be; None for a device that is still to be trained."""
     jobs = [(i, t.begun.job) for i, t in enumerate(turns) if t.begun.job]
     trained: list[TrainingResult | None] = [None] * len(turns)
     if jobs:
-        results = turns[0].learner.train_together([job for _, job in jobs])
+        results = turns[0].begun.run.learner.train_together([job for _, job in jobs])
         for row, result in results.items():
             trained[jobs[row][0]] = result
     return trained
 
 
 def _end(
-    message: Message, context: Context, turn: _Turn, trained: "TrainingResult | None"
+    message: Message,
+    context: Context,
+    turn: _DeviceRound,
+    trained: "TrainingResult | None",
 ) -> Message:
     try:
         return Message(turn.finish(trained), reply_to=message)

@@ -3,6 +3,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.questions import (
     MINUTE,
     NOON,
@@ -20,11 +21,11 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    Choice,
     Kind,
     Label,
     Lease,
     Receipt,
-    Said,
 )
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.label_queue import ItemState, totals
@@ -33,7 +34,6 @@ from fedask.client.records.refusal import (
     NotLastError,
     UnknownSampleError,
 )
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -63,14 +63,14 @@ class Office:
     def takes(self, who: str, limit: int = 1) -> list[Uid]:
         return [lease.uid for lease in self.desk.lease(who, limit)]
 
-    def says(self, who: str, annotation: Said | int, uid: Uid | None = None) -> Receipt:
+    def says(self, who: str, choice: Choice | int, uid: Uid | None = None) -> Receipt:
         """Answer what ``who`` holds, or is given next."""
         held = {lease.uid: lease for lease in self.desk.lease(who, 1)}
         lease = held[uid] if uid else next(iter(held.values()))
-        return self.answers(who, annotation, lease)
+        return self.answers(who, choice, lease)
 
-    def answers(self, who: str, annotation: Said | int, lease: Lease) -> Receipt:
-        said = Label(annotation) if isinstance(annotation, int) else annotation
+    def answers(self, who: str, choice: Choice | int, lease: Lease) -> Receipt:
+        said = Label(choice) if isinstance(choice, int) else choice
         key = f"key-{next(self.keys)}"
         return self.desk.submit(who, lease.uid, lease.token, said, key)
 
@@ -195,14 +195,14 @@ def test_a_token_is_bound_to_annotator_and_sample(office: Office) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"annotation": Label(5)}, "label 5 is not one of 5 classes"),
-        ({"annotation": Label(-1)}, "label -1 is not one of 5 classes"),
-        ({"annotation": Kind.GIVEN}, "an annotation is a label, SKIP or UNSURE"),
+        ({"choice": Label(5)}, "label 5 is not one of 5 classes"),
+        ({"choice": Label(-1)}, "label -1 is not one of 5 classes"),
+        ({"choice": Kind.GIVEN}, "an annotation is a label, SKIP or UNSURE"),
         ({"key": ""}, "1 to 128 characters"),
         ({"key": "k" * 129}, "1 to 128 characters"),
         ({"annotator": "a b"}, "annotator 'a b' must be"),
         ({"also": [B]}, "no near-duplicate"),
-        ({"also": [B], "annotation": SKIP}, "only a label can be shared"),
+        ({"also": [B], "choice": SKIP}, "only a label can be shared"),
     ],
 )
 def test_what_no_client_should_send_is_refused(
@@ -214,7 +214,7 @@ def test_what_no_client_should_send_is_refused(
         "annotator": "ann",
         "uid": A,
         "token": lease.token,
-        "annotation": Label(1),
+        "choice": Label(1),
         "key": "k",
     }
 
@@ -383,7 +383,7 @@ def test_one_skip_ends_the_question(office: Office) -> None:
 
 
 @pytest.mark.parametrize("said", [Label(1), SKIP, UNSURE])
-def test_an_answer_is_taken_back_and_asked_again(office: Office, said: Said) -> None:
+def test_an_answer_is_taken_back_and_asked_again(office: Office, said: Choice) -> None:
     office.store.queue.add(1, [A, B])
     office.says("ann", said)
 
@@ -471,7 +471,7 @@ def test_a_skip_in_place_of_a_label_is_no_label(office: Office) -> None:
     assert item.outcome is ItemState.LABELLED  # which was paid for
 
 
-def test_an_oracles_answer_is_a_annotation_that_settles(office: Office) -> None:
+def test_an_oracles_answer_is_an_annotation_that_settles(office: Office) -> None:
     office.under("two")
     office.store.queue.add(1, [A, B])
     office.takes("ann", 1)
@@ -663,20 +663,20 @@ def test_the_desk_tells_whether_a_lease_would_give_more_and_changes_nothing(
     office: Office,
 ) -> None:
     office.store.queue.add(1, [A, B])
-    assert office.desk.lacks("ann", 1)
+    assert office.desk.has_new("ann", 1)
     (lease,) = office.desk.lease("ann", 1)
     office.clock.time += MINUTE / 2
 
-    assert not office.desk.lacks("ann", 1)  # holds as many
-    assert office.desk.lacks("ann", 2)
-    assert office.desk.lacks("bob", 1)
+    assert not office.desk.has_new("ann", 1)  # holds as many
+    assert office.desk.has_new("ann", 2)
+    assert office.desk.has_new("bob", 1)
     office.takes("bob")
-    assert not office.desk.lacks("ann", 2)  # nothing is left
-    assert not office.desk.lacks("cyd", 1)
+    assert not office.desk.has_new("ann", 2)  # nothing is left
+    assert not office.desk.has_new("cyd", 1)
     office.clock.time += MINUTE / 2 + timedelta(seconds=1)
-    assert office.desk.lacks("cyd", 1)  # ann's was not prolonged by asking
+    assert office.desk.has_new("cyd", 1)  # ann's was not prolonged by asking
     office.answers("ann", 1, lease)
-    assert not office.desk.lacks("ann", 1)
+    assert not office.desk.has_new("ann", 1)
 
 
 def test_a_lease_is_checked_by_sample_annotator_and_token(office: Office) -> None:

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.questions import NOON, A, B, C, D, Store, lease
 
 from fedask.client.labelling.desk.desk import Desk
@@ -12,7 +13,6 @@ from fedask.client.records.device_store import Waiting
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.query_outcome import QueryOutcome, QueryRecord
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

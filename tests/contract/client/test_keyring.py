@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.client.keyring import MemoryKeyring
 from typing_extensions import override
 
 from fedask.client.store.keys.key_file import (
@@ -11,7 +12,6 @@ from fedask.client.store.keys.key_file import (
     Scrypt,
 )
 from fedask.client.store.keys.keyring import Backend, Keyring, SystemKeyring
-from fedask.client.store.memory import MemoryKeyring
 from fedask.common.errors import StoreError
 from fedask.common.seal import new_key
 

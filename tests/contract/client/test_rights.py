@@ -8,19 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.audits import KEY, LOG_ID, checked
+from tests.support.client.clock import FakeClock
+from tests.support.client.memory_audit import MemoryAudit
 from typing_extensions import override
 
 from fedask.client.data.rights.permission import UnrestrictedPermits
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import SKIP, UNSURE, Annotation, Kind, Label
 from fedask.client.records.label_queue import ItemState, QueryOrigin
 from fedask.client.records.refusal import RightEndedError
 from fedask.client.records.rights import Permits
 from fedask.client.store.audit.audit_log import SqliteAudit, entries
 from fedask.client.store.audit.hash_chain import AuditEntry
-from fedask.client.store.memory import FakeClock, MemoryAudit, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import PrivacyError, ProtocolError, StoreError
 from fedask.common.grid import Scored
@@ -310,9 +312,9 @@ def test_what_comes_from_another_tool_is_recorded_and_judged(office: Office) -> 
         )
         for uid in (A, B)
     ]
-    taken = office.desk.take(said)
+    taken = office.desk.accept(said)
 
-    assert taken == [Taken.BARRED, Taken.KEPT]
+    assert taken == [Acceptance.BARRED, Acceptance.KEPT]
     assert office.log()[-1].event == "labelled"
     assert json.loads(office.log()[-1].body)["count"] == 1
 

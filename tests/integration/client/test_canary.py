@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.canary import forms_of, forms_of_numbers, found_in
+from tests.support.client.clock import FakeClock
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import ScanContext
@@ -23,7 +24,6 @@ from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.query_outcome import QueryOutcome, QueryRecord
 from fedask.client.store.keys.key_vault import KeyVault
 from fedask.client.store.keys.row_cipher import RowCipher
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored

@@ -272,7 +272,7 @@ def test_every_message_leaves_its_entries_in_the_log(
     rounds(tmp_path, settings, 2)
 
     path = tmp_path / "device.db"
-    found = verify(path, keys=StoreSettings().audit_keys(path))
+    found = verify(path, key=StoreSettings().audit_key_of(path))
     assert found.ok
     with open_store_of(tmp_path) as store:
         said = [entry.event for entry in entries(store.connection.db)]
@@ -320,9 +320,9 @@ def test_a_change_of_the_device_s_key_is_an_entry_and_the_log_goes_on(
         said = [entry.event for entry in entries(store.connection.db)]
     assert said.count("key rotated") == 1
     path = tmp_path / "device.db"
-    assert verify(path, keys=StoreSettings().audit_keys(path)).ok
+    assert verify(path, key=StoreSettings().audit_key_of(path)).ok
     rounds(tmp_path, settings)
-    assert verify(path, keys=StoreSettings().audit_keys(path)).ok
+    assert verify(path, key=StoreSettings().audit_key_of(path)).ok
 
 
 def test_a_process_without_the_log_s_key_can_only_read(

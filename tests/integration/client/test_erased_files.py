@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.canary import forms_of, found_in
+from tests.support.client.clock import FakeClock
 from tests.support.client.places import INDEX_KEY
 
 from fedask.client.data.sources.index import Index
@@ -20,7 +21,6 @@ from fedask.client.records.device_store import Waiting
 from fedask.client.records.erasure import Training
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.pool import Pool
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite import connection
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import SealError

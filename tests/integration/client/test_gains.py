@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from flwr.app import Context
+from tests.support.client.clock import FakeClock
 from tests.support.client.folders import open_folder, write_app
 from tests.support.client.site import free_port, running
 from tests.support.client.wards import CAPACITY, FIRST, Ward
@@ -27,7 +28,6 @@ from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.site.device_page import page_of_device, page_settings
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.command_line import app
 from fedask.common.config import Scenario

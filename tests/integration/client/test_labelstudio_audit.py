@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.client.audits import NOON, rows
+from tests.support.client.clock import FakeClock
 from tests.support.client.fake_studio import (
     PERSONAL,
     PROJECT,
@@ -21,7 +22,6 @@ from fedask.client.records.annotation import Label
 from fedask.client.records.audit_event import Event
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.audit.audit_check import verify
-from fedask.client.store.memory import FakeClock
 from fedask.common.command_line import app
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
@@ -78,7 +78,7 @@ def run(folder: Path, *args: object) -> None:
 def logged(folder: Path, event: Event) -> list[dict[str, Any]]:
     """Return what the log says of an event; all of it is sound and tells no secret."""
     path = folder / "device.db"
-    assert verify(path, keys=[]).ok
+    assert verify(path, key=None).ok
     found = [(event, body) for _, _, event, body, *_ in rows(path)]
     secret = re.compile(rf"{LETTER}|\bann\b")
     assert not [body for _, body in found if secret.search(body)]

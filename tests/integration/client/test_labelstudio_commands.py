@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.client.audits import NOON
+from tests.support.client.clock import FakeClock
 from tests.support.client.fake_studio import (
     PERSONAL,
     PROJECT,
@@ -17,7 +18,6 @@ from tests.support.client.fake_studio import (
 from typer.testing import CliRunner
 
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.client.store.memory import FakeClock
 from fedask.common.command_line import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_exchange_task:task"\n'

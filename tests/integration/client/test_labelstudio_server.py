@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.fake_studio import (
     LEGACY,
     PERSONAL,
@@ -46,7 +47,7 @@ from fedask.client.labelling.labelstudio.task_export import (
 from fedask.client.records.annotation import Kind, Label
 from fedask.client.records.exhibit import Medium
 from fedask.client.records.label_queue import ItemState
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
 from fedask.common.ids import Uid

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
@@ -23,7 +24,6 @@ from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
 from fedask.client.site.local_training import Attempt, LocalTraining, TrainingDecision
 from fedask.client.store.audit.audit_check import latest, verify
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import ConfigError, StoreError, UnavailableError
 
@@ -122,8 +122,8 @@ def test_it_is_recorded_and_the_log_is_good(tmp_path: Path) -> None:
     assert [body["answers"] for body in bodies] == [2, 3]
     assert [len(body["samples"]) for body in bodies] == [32, 16]  # 16 a sample
     with ward.process(FIRST) as site:
-        keys = site.settings.seal.audit_keys(path)
-    assert verify(path, keys=keys).ok
+        key = site.settings.seal.audit_key_of(path)
+    assert verify(path, key=key).ok
 
 
 def test_without_a_global_model_there_is_nothing_to_begin_from(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.arrivals import MONDAY
+from tests.support.client.clock import FakeClock
 from tests.support.client.world import (
     LABELS,
     NAME,
@@ -34,7 +35,6 @@ from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
 from fedask.client.round.offline_training import train_offline
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.arrays import model_version
 from fedask.common.errors import StoreError, UnavailableError

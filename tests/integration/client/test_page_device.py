@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.folders import open_folder, write_app
 from tests.support.client.site import free_port, running
 
 from fedask.client.records.exhibit import Medium
 from fedask.client.site.device_page import page_of_device, page_settings
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError, StoreError
 from fedask.common.ids import Uid, content_uid

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.client.audits import NOON, tampering
+from tests.support.client.clock import FakeClock
 from tests.support.client.world import SAMPLES, UIDS
 from typer.testing import CliRunner
 
@@ -16,7 +17,6 @@ from fedask.client.site.data_watcher import DataWatcher
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import read_device_settings
 from fedask.client.site.finding import Grade
-from fedask.client.store.memory import FakeClock
 from fedask.common.command_line import app
 from fedask.common.errors import ConfigError, DataError, PrivacyError, StoreError
 

@@ -15,11 +15,12 @@ from hypothesis.stateful import (
     rule,
 )
 from tests.support.client.clerk import LENGTH, Clerk
+from tests.support.client.clock import FakeClock
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
@@ -30,7 +31,7 @@ from fedask.client.records.annotation import (
 )
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.label_queue import ItemState, totals
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import StoreError
 from fedask.common.grid import Scored
@@ -173,15 +174,15 @@ class Office(RuleBasedStateMachine):
             at=self.clock.time - timedelta(seconds=ago),
             key=f"tool-{next(self.brought)}",
         )
-        one, two = (desk.take([brought]) for desk in self.both())
+        one, two = (desk.accept([brought]) for desk in self.both())
         assert one == two
-        assert (one == [Taken.UNKNOWN]) == (uid not in self.clerk.papers)
+        assert (one == [Acceptance.UNKNOWN]) == (uid not in self.clerk.papers)
         self.clerk.tick(self.clock.time)
-        if one == [Taken.KEPT]:
+        if one == [Acceptance.KEPT]:
             self.clerk.submit(who, uid, said, self.clock.time)
             self.kept.append(brought.key)
-        again = [Taken.KNOWN] if one == [Taken.KEPT] else one
-        assert [desk.take([brought]) for desk in self.both()] == [again, again]
+        again = [Acceptance.KNOWN] if one == [Acceptance.KEPT] else one
+        assert [desk.accept([brought]) for desk in self.both()] == [again, again]
 
     @rule(who=person)
     def undo(self, who: str) -> None:

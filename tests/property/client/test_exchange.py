@@ -5,10 +5,11 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.client.clock import FakeClock
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
@@ -17,7 +18,7 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
 )
 from fedask.client.labelling.labelstudio.studio_file import parse
 from fedask.client.records.annotation import Annotation, Kind
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Annotator, Uid
 
@@ -117,7 +118,7 @@ def test_a_table_brings_the_same_elsewhere(
     here, there = MemoryStore(), MemoryStore()
     for store in (here, there):
         store.queue.add(1, UIDS)
-    desk(here).take(said)
+    desk(here).accept(said)
     with TemporaryDirectory() as folder:
         one, two = Path(folder, "one.csv"), Path(folder, "two.csv")
         export_table(here.annotations, classes, one, NOW)
@@ -137,11 +138,11 @@ def test_taking_twice_and_backwards_leaves_the_newest(said: list[Annotation]) ->
     one, two = MemoryStore(), MemoryStore()
     for store in (one, two):
         store.queue.add(1, UIDS)
-    desk(one).take(said)
-    again = desk(one).take(said)
-    desk(two).take(said[::-1])
+    desk(one).accept(said)
+    again = desk(one).accept(said)
+    desk(two).accept(said[::-1])
 
-    assert set(again) <= {Taken.KNOWN, Taken.LATE}
+    assert set(again) <= {Acceptance.KNOWN, Acceptance.LATE}
     assert newest(one) == newest(two)
 
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from numpy.typing import NDArray
+from tests.support.client.clock import FakeClock
 from tests.support.client.world import (
     LABELS,
     NAME,
@@ -37,7 +38,7 @@ from fedask.client.records.annotation import Label
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.round.device import Device
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.arrays import model_version
 from fedask.common.errors import PrivacyError

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.client.clock import FakeClock
+
 from fedask.client.store.audit.audit_check import AuditFinding, verify
 from fedask.client.store.audit.audit_log import SqliteAudit
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 
@@ -39,7 +40,7 @@ def opened(
 
 
 def checked(path: Path, **given: Any) -> AuditFinding:  # noqa: ANN401
-    given.setdefault("keys", [KEY])
+    given.setdefault("key", KEY)
     return verify(path, **given)
 
 

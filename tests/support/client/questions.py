@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from tests.support.client.clock import FakeClock
+
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import Lease
 from fedask.client.records.label_queue import Item, ItemState
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
 

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from tests.support.client.clock import FakeClock
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.records.annotation import SKIP, UNSURE, Label, Said
+from fedask.client.records.annotation import SKIP, UNSURE, Choice, Label
 from fedask.client.records.exhibit import Exhibit, Medium, Part
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
@@ -71,7 +72,7 @@ def busy(store: Store) -> Store:
     for minute, who in enumerate(("ann", "bob@site.org")):
         clock = FakeClock(NOON + timedelta(minutes=minute))
         office = Desk(store.annotations, clock, settings)
-        sayings: list[Said] = [Label(0), Label(minute), Label(2), UNSURE, SKIP]
+        sayings: list[Choice] = [Label(0), Label(minute), Label(2), UNSURE, SKIP]
         leases = {lease.uid: lease for lease in office.lease(who, 5)}
         for number, (uid, said) in enumerate(zip(UIDS, sayings, strict=False)):
             if uid in leases:

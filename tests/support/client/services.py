@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from tests.support.client.clock import FakeClock
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk_settings import DeskSettings
@@ -22,7 +23,6 @@ from fedask.client.labelling.grpc.v1.labelling_pb2_grpc import LabellingStub
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.exhibit import Exhibit, Medium, Part
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.client.store.store_settings import StoreSettings
 from fedask.common.errors import DataError

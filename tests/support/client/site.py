@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from starlette.applications import Starlette
+from tests.support.client.clock import FakeClock
 
 from fedask.client.data.rendering.showcase import Show, Showcase
 from fedask.client.data.sources.array_source import ArraySource
@@ -24,7 +25,6 @@ from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import Waiting
 from fedask.client.records.pool import Pool
-from fedask.client.store.memory import FakeClock
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid

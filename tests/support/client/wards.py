@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from tests.support.client.clock import FakeClock
 
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
@@ -13,7 +14,6 @@ from fedask.client.round.device import RoundOutcome
 from fedask.client.site.deployment import open_device
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
-from fedask.client.store.memory import FakeClock
 from fedask.common.arrays import model_version
 from fedask.common.config import Scenario
 from fedask.common.cut import Cut

@@ -121,7 +121,7 @@ def _tell_head(head: Head | None, *, json: bool) -> None:
 
 def _accept(settings: DeviceSettings) -> Head:
     store = settings.store
-    (key, *_) = _keys(settings)
+    key = _key(settings)
     try:
         with closing(sqlite3.connect(store, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")
@@ -135,15 +135,15 @@ def _accept(settings: DeviceSettings) -> Head:
 
 def _checked(settings: DeviceSettings, since: str) -> AuditFinding:
     head = Head.parse(since) if since else None
-    return verify(settings.store, head=head, keys=_keys(settings))
+    return verify(settings.store, head=head, key=_key(settings))
 
 
-def _keys(settings: DeviceSettings) -> list[bytes]:
+def _key(settings: DeviceSettings) -> bytes:
     store = settings.store
     if not store.is_file():
         msg = f"there is no store {store}"
         raise StoreError(msg)
-    return settings.seal.audit_keys(store)
+    return settings.seal.audit_key_of(store)
 
 
 def _refuse_bad(found: AuditFinding) -> None:

@@ -14,7 +14,7 @@ from fedask.client.cli.console import stdout
 from fedask.client.cli.options import SiteFolder
 from fedask.client.cli.picture import picture
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.records.annotation import SKIP, UNSURE, Label, Lease, Said
+from fedask.client.records.annotation import SKIP, UNSURE, Choice, Label, Lease
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.errors import DataError
@@ -29,7 +29,7 @@ class Order(Enum):
     QUIT = "q"
 
 
-_ANSWERS: dict[str, Said | Order] = {
+_ANSWERS: dict[str, Choice | Order] = {
     "s": SKIP,
     "u": UNSURE,
     **{order.value: order for order in Order},
@@ -119,7 +119,7 @@ class Clerk:
                 self._console.print(f"{part.name}:", markup=False)
             self._console.print(picture(part, _WIDTH))
 
-    def _ask(self) -> Said | Order:
+    def _ask(self) -> Choice | Order:
         """Ask until a person says what can be understood; the end is QUIT."""
         for number, name in enumerate(self._classes, start=1):
             self._console.print(f"  {number} {name}", markup=False, highlight=False)
@@ -133,7 +133,7 @@ class Clerk:
             self._console.print(_HELP)
 
 
-def read_answer(text: str, classes: Sequence[str]) -> Said | Order | None:
+def read_answer(text: str, classes: Sequence[str]) -> Choice | Order | None:
     """Read what a person typed; None is what cannot be understood.
 
     A class's name counts before a letter that is a command, and a beginning that only

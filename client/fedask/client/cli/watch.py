@@ -23,9 +23,9 @@ _USUAL = frozenset({TrainingDecision.OFF, TrainingDecision.WAITS})
 def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     """Look at the data once; ask what has arrived, if the app has a stream.
 
-    Then train the device's own model, if there are enough new answers
-    ([local_model] in device.toml) and the device is eligible. Works with the server gone, from the last
-    model and cut. For cron.
+    Then train the device's own model, if there are enough new answers ([local_model]
+    in device.toml) and the device is eligible. Works with the server gone, from the
+    last model and cut. For cron.
 
     Example: fedask device run-once --site ward-3
     """

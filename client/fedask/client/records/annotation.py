@@ -43,7 +43,7 @@ class Label:
 
 
 SKIP, UNSURE = Kind.SKIP, Kind.UNSURE
-Said = Label | Kind  # a person says a label, SKIP or UNSURE; other kinds are refused
+Choice = Label | Kind  # a person says a label, SKIP or UNSURE; other kinds are refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

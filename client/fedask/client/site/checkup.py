@@ -281,7 +281,7 @@ def _audit(folder: DeviceFolder) -> Finding:
     """Whether the log is as it was written."""
     path = folder.settings.store
     _ = folder.store  # made if missing, and its log begun
-    found = verify(path, keys=folder.settings.seal.audit_keys(path))
+    found = verify(path, key=folder.settings.seal.audit_key_of(path))
     if not found.ok:
         return Finding(
             check="audit",

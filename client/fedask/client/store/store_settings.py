@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedask.client.base.private_file import read_private
 from fedask.client.records.payload import StoreQuota
-from fedask.client.store.audit.audit_key import file_key
 from fedask.client.store.audit.audit_log import SqliteAudit
+from fedask.client.store.audit.hash_chain import MIN_KEY_BYTES
 from fedask.client.store.keys.key_file import KeyFile, Passphrase, PassphraseFile
 from fedask.client.store.keys.keyring import Keyring, SystemKeyring
 from fedask.client.store.sqlite.connection import audit_key
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import Clock
+from fedask.common.errors import ConfigError
 from fedask.common.settings import require
+
+_MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +92,27 @@ class StoreSettings:
             If it cannot be opened, or its log is not what its head says.
         """
         quota = StoreQuota(max_bytes=self.quota_bytes)
-        key = None if self.audit_key is None else file_key(self.audit_key)
-        audit = SqliteAudit(path, key, clock, process=process)
+        audit = SqliteAudit(path, self._audit_key(), clock, process=process)
         return SqliteStore(path, self.keyring_of(path), quota, audit)
 
-    def audit_keys(self, path: Path) -> list[bytes]:
-        """Return what the log of a store is checked with, and open nothing.
+    def audit_key_of(self, path: Path) -> bytes:
+        """Return the key that the log of a store is checked with; open no store.
 
         Raises
         ------
         ConfigError, StoreError
             If it cannot be had.
         """
-        if self.audit_key is not None:
-            return [file_key(self.audit_key)]
-        return [audit_key(path, self.keyring_of(path))]
+        return self._audit_key() or audit_key(path, self.keyring_of(path))
+
+    def _audit_key(self) -> bytes | None:
+        """Return the key in the owner's file; None: there is no such file."""
+        if self.audit_key is None:
+            return None
+        key = read_private(self.audit_key, "the audit key", _MAX_KEY_BYTES)
+        if len(key) < MIN_KEY_BYTES:
+            raise ConfigError(
+                f"the audit key {self.audit_key} has {len(key)} bytes, not "
+                f"{MIN_KEY_BYTES} or more"
+            )
+        return key

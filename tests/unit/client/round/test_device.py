@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.world import (
     CLASSES,
     LABELS,
@@ -18,7 +19,6 @@ from fedask.client.labelling.oracles.oracle import SKIP
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.milestone import Milestone
 from fedask.client.round.device import RoundOutcome
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import DataError, ProtocolError, StoreError, UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.policies.policy import POLICIES

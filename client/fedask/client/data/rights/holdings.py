@@ -69,8 +69,8 @@ class Holdings:
     def apply(self) -> list[Uid]:
         """Tell the store what is permitted; returns the questions that expire by it."""
         gone = self._store.rights.apply(self.permits, self._now)
-        summary = self.summary()
         if self._rights is not None:
+            summary = self._rights.summary()
             _log.info(
                 "rights: %d samples, %d may be asked, %d trained on, %d past their "
                 "time",

@@ -2,8 +2,8 @@
 
 Called by whatever people use: a page, a service, a terminal, an import; each a process
 of its own over the device's one file. Never by the server, which has no say here. Each
-call is one transaction; what happens in it is the business of ``leasing``,
-``answering``, ``taking`` and ``undoing``.
+call is one transaction; what happens in it is decided by ``lease_table``, ``answer``
+and ``imported_annotation``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,38 +11,44 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
-from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.lease_table import LeaseTable, leased, new_token
-from fedask.client.labelling.desk.leased_answer import (
-    annotation_on,
+from fedask.client.labelling.desk.answer import (
+    annotation_of,
+    check_choice,
     check_right,
-    check_said,
-    receipt,
-    shared,
-    shared_with,
+    copies_of,
+    leased,
+    receipt_of,
+    undo,
 )
-from fedask.client.labelling.desk.retraction import undo
-from fedask.client.labelling.desk.unleased_answer import Taken, check_annotation, take
+from fedask.client.labelling.desk.desk_settings import DeskSettings
+from fedask.client.labelling.desk.imported_annotation import (
+    Acceptance,
+    accept,
+    check_annotation,
+    record_acts,
+    retract,
+)
+from fedask.client.labelling.desk.lease_table import LeaseTable, new_token
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
     AgreementRule,
     Annotation,
+    Choice,
+    Kind,
     LabellingProgress,
     Lease,
     Receipt,
-    Said,
 )
 from fedask.client.records.audit_event import Event
-from fedask.client.records.label_queue import ItemState
 from fedask.client.records.sample_record import AnnotationStore, SampleTransaction
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError
-from fedask.common.ids import Annotator, Uid, parse_annotator
+from fedask.common.ids import Uid, parse_annotator
 
 MAX_HELD = 1000  # leases of one annotator
 # What the log calls an annotation; any other is a label.
-_EVENTS: dict[Said, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
+_EVENTS: dict[Choice, Event] = {SKIP: Event.SKIPPED, UNSURE: Event.UNSURE}
 
 
 class Desk:
@@ -112,15 +118,16 @@ class Desk:
         with self._open() as (rows, now):
             return self._leases.give(rows, who, limit, now)
 
-    def lacks(self, annotator: str, limit: int) -> bool:
+    def has_new(self, annotator: str, limit: int) -> bool:
         """Tell whether ``lease`` would give this annotator anything they do not hold.
 
         Gives and prolongs nothing, so that it may be asked again and again.
         """
         who = parse_annotator(annotator)
         with self._open() as (rows, _):
-            room = len(rows.leased(annotator=who)) < limit
-            return room and bool(rows.open_for(who, 1, self._rule.quorum))
+            if len(rows.leased(annotator=who)) >= limit:
+                return False
+            return bool(rows.open_for(who, 1, self._rule.quorum))
 
     def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
         """Refuse whoever was not given this sample with this token, or may not see it.
@@ -155,7 +162,7 @@ class Desk:
         annotator: str,
         uid: Uid,
         token: str,
-        annotation: Said,
+        choice: Choice,
         key: str,
         also: Sequence[Uid] = (),
     ) -> Receipt:
@@ -168,7 +175,7 @@ class Desk:
         ----------
         token
             Of the lease.
-        annotation
+        choice
             ``Label(class index)``, ``SKIP`` or ``UNSURE``.
         key
             Names this act of answering; the same key again changes nothing.
@@ -186,24 +193,27 @@ class Desk:
             If the sample is not in the queue.
         """
         who = parse_annotator(annotator)
-        check_said(annotation, key, also, self._settings.classes)
+        check_choice(choice, key, also, self._settings.classes)
         with self._open() as (rows, now):
             if not rows.given(who, key):
-                sample = leased(rows, who, uid, token)
                 near = self._store.near(uid) if also else []
-                samples = [sample, *shared_with(rows, uid, also, near)]
-                for each in samples:
-                    check_right(rows, each.item.uid, now)
-                for each in samples:
-                    fresh = annotation_on(each, who, annotation, key, now)
-                    if each is not sample:
-                        fresh = shared(fresh)
-                    rows.write(each.with_annotation(fresh, now).settled(self._rule))
-                event = _EVENTS.get(annotation, Event.LABELLED)
+                copies = copies_of(rows, uid, also, near) if also else []
+                samples = [leased(rows, who, uid, token), *copies]
+                for sample in samples:
+                    check_right(rows, sample.item.uid, now)
+                for sample in samples:
+                    annotation = annotation_of(sample, who, choice, key, now)
+                    if sample in copies:
+                        annotation = replace(
+                            annotation, kind=Kind.SHARED, token="", control=False
+                        )
+                    annotated = sample.with_annotation(annotation, now)
+                    rows.write(annotated.settled(self._rule))
+                event = _EVENTS.get(choice, Event.LABELLED)
                 rows.record(event, [each.item.uid for each in samples], now, who)
-            return receipt(rows.given(who, key), uid)
+            return receipt_of(rows.given(who, key), uid)
 
-    def take(self, annotations: Sequence[Annotation]) -> list[Taken]:
+    def accept(self, annotations: Sequence[Annotation]) -> list[Acceptance]:
         """Keep annotations that people gave elsewhere, without a lease.
 
         All of them, or none. The same key of the same annotator on the same sample
@@ -228,26 +238,21 @@ class Desk:
         ------
         ProtocolError
             If one of them is nothing that a person may have said: see
-            ``taking.check_annotation``.
+            ``imported_annotation.check_annotation``.
         """
         self.check(annotations)
         with self._open() as (rows, now):
-            taken = [
-                take(rows, self._rule, annotation, now) for annotation in annotations
+            accepted = [accept(rows, self._rule, each, now) for each in annotations]
+            acts = [
+                (_EVENTS.get(annotation.kind, Event.LABELLED), annotation)
+                for annotation, acceptance in zip(annotations, accepted, strict=True)
+                if acceptance is Acceptance.KEPT
             ]
-            acts: dict[tuple[Event, Annotator], list[Uid]] = {}
-            for annotation, became in zip(annotations, taken, strict=True):
-                if became is Taken.KEPT:
-                    event = _EVENTS.get(annotation.kind, Event.LABELLED)
-                    acts.setdefault((event, annotation.annotator), []).append(
-                        annotation.uid
-                    )
-            for (event, who), uids in acts.items():
-                rows.record(event, uids, now, who)
-            return taken
+            record_acts(rows, acts, now)
+        return accepted
 
-    def take_back(self, annotations: Sequence[Annotation]) -> list[Annotation]:
-        """Take back what ``take`` kept, as its annotators did where they gave it.
+    def retract(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Take back what ``accept`` kept, as its annotators did where they gave it.
 
         One that a model was trained on stands, as for ``undo``; nobody is given the
         sample, which waits again.
@@ -257,33 +262,20 @@ class Desk:
         list
             Those that were taken back.
         """
-        gone: list[Annotation] = []
         with self._open() as (rows, now):
-            for annotation in annotations:
-                given = rows.given(annotation.annotator, annotation.key)
-                if all(each.undone is not None for each in given):
-                    continue  # taken back, replaced or erased in the meantime
-                sample = rows.read(annotation.uid)
-                if sample.item.state is ItemState.TRAINED:
-                    continue
-                sample = sample.without(annotation, now).settled(self._rule)
-                may_wait = rows.may_show(annotation.uid, now)
-                rows.write(sample if may_wait else sample.withdrawn())
-                gone.append(annotation)
-            for who in sorted({annotation.annotator for annotation in gone}):
-                uids = [
-                    annotation.uid for annotation in gone if annotation.annotator == who
-                ]
-                rows.record(Event.UNDONE, uids, now, who)
+            gone = [
+                each for each in annotations if retract(rows, self._rule, each, now)
+            ]
+            record_acts(rows, [(Event.UNDONE, each) for each in gone], now)
         return gone
 
     def check(self, annotations: Iterable[Annotation]) -> None:
-        """Refuse what ``take`` would refuse; nothing is kept.
+        """Refuse what ``accept`` would refuse; nothing is kept.
 
         Raises
         ------
         ProtocolError
-            As ``take``.
+            As ``accept``.
         """
         now = self._clock.now()
         for annotation in annotations:

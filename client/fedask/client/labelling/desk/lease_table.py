@@ -12,7 +12,6 @@ call of anybody shortens it to one full length from then, so it neither lasts fo
 nor is it given to a second person at once.
 """
 
-import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,6 @@ from datetime import datetime, timedelta
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.annotation import AgreementRule, Lease
 from fedask.client.records.audit_event import Event
-from fedask.client.records.refusal import LeaseError
 from fedask.client.records.sample_record import (
     LeaseRecord,
     SampleRecord,
@@ -83,11 +81,11 @@ class LeaseTable:
     ) -> list[Lease]:
         """Let what they hold run for a full length, and give more up to a limit."""
         held = [rows.read(uid) for uid in rows.leased(annotator=who)]
-        given = [self._renew(rows, who, sample, now) for sample in held]
+        leases = [self._renew(rows, who, sample, now) for sample in held]
         fresh = self._new(rows, who, limit - len(held), now)
         if fresh:
             rows.record(Event.LEASED, [lease.uid for lease in fresh], now, who)
-        return given + fresh
+        return leases + fresh
 
     def end(self, rows: SampleTransaction, who: Annotator, now: datetime) -> None:
         """Take back all that an annotator holds."""
@@ -96,13 +94,18 @@ class LeaseTable:
             rows.record(Event.RELEASED, held, now, who)
         for uid in held:
             sample = rows.read(uid)
-            for lease in sample.leases:
-                if lease.annotator == who:
-                    sample = sample.with_lease(replace(lease, until=None))
+            (lease,) = [each for each in sample.leases if each.annotator == who]
+            sample = sample.with_lease(replace(lease, until=None))
             rows.write(sample.settled(self._rule))
 
     def again(
-        self, sample: SampleRecord, who: Annotator, now: datetime, *, control: bool
+        self,
+        sample: SampleRecord,
+        who: Annotator,
+        now: datetime,
+        *,
+        control: bool,
+        token: str = "",
     ) -> SampleRecord:
         """Return the sample with a lease to somebody who may have had one before.
 
@@ -110,37 +113,36 @@ class LeaseTable:
         ----------
         control
             Whether it is given as a control.
+        token
+            Of a first lease; "" makes one.
         """
         old = sample.lease_of(who)
-        token = self._tokens() if old is None else old.token
-        until = now + self._length
         return sample.with_lease(
-            LeaseRecord(annotator=who, token=token, until=until, control=control)
+            LeaseRecord(
+                annotator=who,
+                token=(token or self._tokens()) if old is None else old.token,
+                until=now + self._length,
+                control=control,
+            )
         )
 
     def _new(
         self, rows: SampleTransaction, who: Annotator, count: int, now: datetime
     ) -> list[Lease]:
         """Give out samples they do not hold, some of them controls."""
-        given: list[Lease] = []
+        fresh: list[Lease] = []
         waiting = rows.open_for(who, max(0, count), self._rule.quorum)
-        while waiting and len(given) < count:  # no control without a question beside it
+        while waiting and len(fresh) < count:  # no control without a question beside it
             token = self._tokens()
-            uid = None
+            control = None
             if unit_hash("control", token) < self._controls:
                 start = Uid(f"{stable_seed('start', token):016x}")
-                uid = rows.control_for(who, start, now)
-            control = uid is not None
-            sample = rows.read(waiting.pop(0) if uid is None else uid)
-            old = sample.lease_of(who)
-            lease = LeaseRecord(
-                annotator=who,
-                token=token if old is None else old.token,
-                until=now,
-                control=control,
-            )
-            given.append(self._renew(rows, who, sample.with_lease(lease), now))
-        return given
+                control = rows.control_for(who, start, now)
+            sample = rows.read(control or waiting.pop(0))
+            is_control = control is not None
+            sample = self.again(sample, who, now, control=is_control, token=token)
+            fresh.append(self._renew(rows, who, sample, now))
+        return fresh
 
     def _renew(
         self,
@@ -161,23 +163,3 @@ class LeaseTable:
             cycle=sample.item.cycle,
             origin=sample.item.origin,
         )
-
-
-def leased(
-    rows: SampleTransaction, who: Annotator, uid: Uid, token: str
-) -> SampleRecord:
-    """Return the record of a sample, if the token is of its lease to them.
-
-    Raises
-    ------
-    LeaseError
-        If it is not.
-    UnknownSampleError
-        If the sample is not in the queue.
-    """
-    sample = rows.read(uid)
-    lease = sample.lease_of(who)
-    if lease is None or not hmac.compare_digest(lease.token.encode(), token.encode()):
-        msg = f"sample {uid} was not leased to {who} with this token: lease it again"
-        raise LeaseError(msg)
-    return sample

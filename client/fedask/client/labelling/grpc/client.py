@@ -6,15 +6,16 @@ what is not may be sent again with the same key.
 
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from math import inf
 from pathlib import Path
 from time import monotonic, sleep
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
+from typing_extensions import override
 
 from fedask.client.labelling.grpc import client_records as records
 from fedask.client.labelling.grpc import conversion
@@ -40,7 +41,7 @@ _SHORTEST_S = 0.5  # less is not worth a stream
 _KEY_BYTES = 16
 
 
-class LabellingClient:
+class LabellingClient(AbstractContextManager["LabellingClient"]):
     """A connection to the labelling service of a device; a context manager.
 
     May be used by several threads.
@@ -94,15 +95,8 @@ class LabellingClient:
         self._description: Description | None = None
         self._out: set[Uid] = set()  # on the annotator's screen, as far as known here
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

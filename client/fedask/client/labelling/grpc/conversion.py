@@ -11,17 +11,17 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fedask.client.labelling.desk.unleased_answer import MAX_KEY
+from fedask.client.labelling.desk.answer import MAX_KEY
 from fedask.client.labelling.grpc.error_table import MalformedError
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    Choice,
     Kind,
     Label,
     Lease,
     Receipt,
-    Said,
 )
 from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import QueryOrigin
@@ -113,7 +113,7 @@ def to_parts(parts: Iterable[Part]) -> list[pb.Part]:
     ]
 
 
-def from_submit(request: pb.SubmitRequest, classes: int) -> Said:
+def from_submit(request: pb.SubmitRequest, classes: int) -> Choice:
     """Read the annotation in a request.
 
     Raises

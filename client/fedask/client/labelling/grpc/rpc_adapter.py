@@ -18,7 +18,7 @@ from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.access import Access, Caller
 from fedask.client.labelling.grpc.error_table import REASON, NoDeadlineError, note
 from fedask.client.labelling.grpc.service_settings import ServiceLimits
-from fedask.client.labelling.grpc.task_feed import Call
+from fedask.client.labelling.grpc.task_stream import Call
 
 _Request = TypeVar("_Request", bound=Message)
 NOBODY = Caller(annotator=None, allowed=frozenset())  # of whom nothing is asked

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -33,7 +32,7 @@ from fedask.client.labelling.grpc.service_settings import (
 )
 from fedask.client.labelling.grpc.servicer import DeskServicer, Guide
 from fedask.client.labelling.grpc.store_watcher import StoreWatcher
-from fedask.client.labelling.grpc.task_streams import TaskStreams
+from fedask.client.labelling.grpc.task_stream import TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.labelling.grpc.write_lock import WriteLock
 from fedask.client.records.exhibit import Exhibit
@@ -145,12 +144,7 @@ class LabellingService:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:

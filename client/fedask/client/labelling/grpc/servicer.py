@@ -16,8 +16,7 @@ from fedask.client.labelling.grpc.error_table import (
     MessageTooLargeError,
 )
 from fedask.client.labelling.grpc.service_settings import ServiceLimits
-from fedask.client.labelling.grpc.task_feed import Call, TaskFeed
-from fedask.client.labelling.grpc.task_streams import TaskStreams
+from fedask.client.labelling.grpc.task_stream import Call, TaskFeed, TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import Lease
 from fedask.client.records.exhibit import Exhibit, Part

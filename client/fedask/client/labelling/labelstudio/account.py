@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.desk.unleased_answer import Taken
+from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import Annotation
 from fedask.common.errors import StoreError
 
@@ -26,9 +26,10 @@ _log = logging.getLogger(__name__)
 MOST_NAMED = 100  # of what is set aside: the rest is only counted
 _TOGETHER = 200  # answers of a transaction: some 0.1 s, in which others wait
 
-NOT_QUEUED = "the sample was never asked on this device"
-BARRED = "the sample may not be used any more: its right to be has ended"
-_ASIDE = {Taken.UNKNOWN: NOT_QUEUED, Taken.BARRED: BARRED}
+_ASIDE = {
+    Acceptance.UNKNOWN: "the sample was never asked on this device",
+    Acceptance.BARRED: "the sample may not be used any more: its right to be has ended",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +104,15 @@ def bring_in(
     StoreError
         If the disk refuses: says how many answers are kept.
     """
-    counts: Counter[Taken] = Counter()
+    counts: Counter[Acceptance] = Counter()
     for batch in _batches(samples):
         try:
-            outcomes = desk.take(batch)
+            outcomes = desk.accept(batch)
         except StoreError as err:
             msg = (
-                f"{err}; {counts[Taken.KEPT]} answers were kept before that: mend the "
+                f"{err}; {counts[Acceptance.KEPT]} answers were kept before that: "
+                "mend the disk and import the same again, what is kept is known"
             )
-            msg += "disk and import the same again, what is kept is known"
             raise StoreError(msg) from err
         counts.update(outcomes)
         for answer, outcome in zip(batch, outcomes, strict=True):
@@ -120,9 +121,9 @@ def bring_in(
     numbers = {outcome.value: number for outcome, number in counts.items()}
     _log.info("annotations_imported", extra={**numbers, "aside": asides.count})
     return Account(
-        kept=counts[Taken.KEPT],
-        known=counts[Taken.KNOWN],
-        late=counts[Taken.LATE],
+        kept=counts[Acceptance.KEPT],
+        known=counts[Acceptance.KNOWN],
+        late=counts[Acceptance.LATE],
         aside=asides.count,
         asides=tuple(asides.named),
     )

@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.imported_annotation import CLASSED
 from fedask.client.labelling.labelstudio.account import Account, Asides, bring_in
 from fedask.client.labelling.labelstudio.capped_file import open_capped
 from fedask.client.labelling.labelstudio.studio_annotation import (
@@ -42,7 +43,6 @@ MOST_BYTES = 256 * 2**20  # of a file: some two million lines
 _OF_STUDIO = "annotation_id"  # a column that only Label Studio's tables have
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, "CSV injection"
 _EVERY = 2**62
-_CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
 
 class ExportedTable(NamedTuple):
@@ -244,8 +244,8 @@ def _read_cells(cells: Mapping[str, str], reading: Reading) -> Annotation:
         msg = f"{written!r:.40} is no kind" + nearest(written[:40], set(Kind))
         raise DataError(msg)
     kind = Kind(written)
-    if (kind in _CLASSED) != bool(name):
-        msg = f"{kind} goes {'with' if kind in _CLASSED else 'without'} a label"
+    if (kind in CLASSED) != bool(name):
+        msg = f"{kind} goes {'with' if kind in CLASSED else 'without'} a label"
         raise DataError(msg)
     label = reading.index(name) if name else None
     at = read_time(cells.get("at") or None)

@@ -17,15 +17,14 @@ from typing import Any
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
-from fedask.client.labelling.labelstudio.deletion import deleted
-from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TAGS, Field
 from fedask.client.labelling.labelstudio.studio_annotation import Reading, derived_key
 from fedask.client.labelling.labelstudio.studio_connection import (
     ReplyTooLargeError,
     StudioConnection,
     UnsureError,
 )
-from fedask.client.labelling.labelstudio.studio_file import read_tasks, uid_of
+from fedask.client.labelling.labelstudio.studio_file import deleted, read_tasks, uid_of
+from fedask.client.labelling.labelstudio.task_content import CONTROL, TAGS, Field
 from fedask.client.labelling.labelstudio.task_export import (
     StudioTask,
     TaskExport,
@@ -159,9 +158,9 @@ class Studio:
         people, ground_truth
             See ``Reading``; others go by their e-mail address on the server.
         take_back
-            Whether to take back what was deleted there (``deletion``). Not unasked: an
-            emptied project, or one of a server that was set up anew, would take every
-            label of it along.
+            Whether to take back what was deleted there (``studio_file.deleted``). Not
+            unasked: an emptied project, or one of a server that was set up anew, would
+            take every label of it along.
 
         Raises
         ------
@@ -186,7 +185,7 @@ class Studio:
         samples = [_sound(desk, answers, asides) for answers in samples]
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
-        back = desk.take_back(gone) if take_back else []
+        back = desk.retract(gone) if take_back else []
         account = bring_in(desk, samples, asides)
         return Pulled(
             kept=account.kept,

@@ -24,15 +24,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fedask.client.labelling.desk.unleased_answer import MAX_KEY
-from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TYPE
+from fedask.client.labelling.desk.answer import MAX_KEY
+from fedask.client.labelling.desk.imported_annotation import CLASSED
+from fedask.client.labelling.labelstudio.task_content import CONTROL, TYPE
 from fedask.client.records.annotation import Annotation, Kind
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator
 from fedask.common.registry import nearest
 
 _OURS = "fedask"
-_CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ def _agrees(
         return False
     name = None if label is None else reading.classes[label]
     written = Kind(ours["kind"])
-    alike = written is kind or {written, kind} <= _CLASSED
+    alike = written is kind or {written, kind} <= CLASSED
     return alike and ours.get("label") == name
 
 

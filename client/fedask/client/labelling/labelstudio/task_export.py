@@ -11,9 +11,12 @@ from enum import StrEnum
 from typing import Any
 
 from fedask.client.labelling.labelstudio.account import Asides
-from fedask.client.labelling.labelstudio.labelling_config import Field, labelling_config
 from fedask.client.labelling.labelstudio.studio_annotation import choice, to_annotation
-from fedask.client.labelling.labelstudio.task_content import TaskContent
+from fedask.client.labelling.labelstudio.task_content import (
+    Field,
+    TaskContent,
+    labelling_config,
+)
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.exhibit import Exhibit

@@ -21,6 +21,7 @@ from fedask.client.labelling.web.logins import Logins
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import Session, Sessions, csrf_of
 from fedask.common.clock import Clock
+from fedask.common.errors import PrivacyError
 from fedask.common.ids import Annotator, parse_annotator
 
 _TOKEN_BYTES = 24
@@ -28,11 +29,11 @@ CSRF_HEADER = "x-csrf-token"
 _log = logging.getLogger(__name__)
 
 
-class SignedOutError(Exception):
+class SignedOutError(PrivacyError):
     """Nobody is signed in, or no longer."""
 
 
-class ForgedError(Exception):
+class ForgedError(PrivacyError):
     """The request lacks the page's own secret."""
 
 

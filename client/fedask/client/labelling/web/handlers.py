@@ -109,7 +109,7 @@ class PageHandlers:
             still = set(desk.near(answer.uid)) if answer.also else set()
             also = [uid for uid in answer.also if uid in still]
             return desk.submit(
-                who, answer.uid, answer.token, answer.annotation, answer.key, also
+                who, answer.uid, answer.token, answer.choice, answer.key, also
             )
 
         return await self._at_desk(work)

@@ -9,20 +9,18 @@ from fedask.client.labelling.web.hints import Gain
 from fedask.client.records.annotation import (
     SKIP,
     UNSURE,
+    Choice,
     Label,
     LabellingProgress,
     Lease,
-    Receipt,
-    Said,
 )
-from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import ItemState
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
 
 MAX_NEAR = 12  # near-duplicates offered together: as many as fit a screen
 _UID_CHARACTERS, _KEY_CHARACTERS = 64, 128
-_WITHOUT_CLASS: Mapping[object, Said] = {"skip": SKIP, "unsure": UNSURE}
+_WITHOUT_CLASS: Mapping[object, Choice] = {"skip": SKIP, "unsure": UNSURE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,7 @@ class Answer:
 
     uid: Uid
     token: str
-    annotation: Said
+    choice: Choice
     key: str
     also: tuple[Uid, ...]
 
@@ -71,7 +69,7 @@ def parse_answer(body: bytes) -> Answer:
     return Answer(
         uid=Uid(text_of(fields.get("uid"), _UID_CHARACTERS)),
         token=text_of(fields.get("token"), _KEY_CHARACTERS),
-        annotation=_annotation(fields.get("annotation")),
+        choice=_choice(fields.get("annotation")),
         key=text_of(fields.get("key"), _KEY_CHARACTERS),
         also=tuple(Uid(text_of(uid, _UID_CHARACTERS)) for uid in also),
     )
@@ -105,7 +103,7 @@ def number_of(value: object, most: int) -> int:
     raise ProtocolError(msg)
 
 
-def _annotation(value: object) -> Said:
+def _choice(value: object) -> Choice:
     if type(value) is int:
         return Label(value)  # the desk knows the classes
     if isinstance(value, str) and value in _WITHOUT_CLASS:
@@ -122,21 +120,6 @@ def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
         "until": lease.until.isoformat(),
         "near": list(near[:MAX_NEAR]),
     }
-
-
-def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
-    """Write what was kept."""
-    return {
-        "uid": receipt.uid,
-        "kind": receipt.kind.value,
-        "label": receipt.label,
-        "shared": list(receipt.shared),
-    }
-
-
-def parts_to_json(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Write what a sample consists of, without its content."""
-    return [{"name": part.name, "medium": part.medium.value} for part in parts]
 
 
 def progress_to_json(progress: LabellingProgress, gain: Gain | None) -> dict[str, Any]:

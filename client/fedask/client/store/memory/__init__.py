@@ -1,11 +1,8 @@
-"""In-memory doubles of the device's seams, shipped for tests and large simulations.
+"""The device's store in memory, for large simulations and for tests.
 
-Each passes the same contract test as the real one. Nothing here survives the process.
+It passes the same contract tests as the one on SQLite.
 """
 
-from fedask.client.store.memory.audit import MemoryAudit
-from fedask.client.store.memory.clock import FakeClock
-from fedask.client.store.memory.keyring import MemoryKeyring
 from fedask.client.store.memory.store import MemoryStore
 
-__all__ = ["FakeClock", "MemoryAudit", "MemoryKeyring", "MemoryStore"]
+__all__ = ["MemoryStore"]

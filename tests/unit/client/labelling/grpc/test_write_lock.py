@@ -1,12 +1,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.client.clock import FakeClock
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.grpc.error_table import BusyStoreError
 from fedask.client.labelling.grpc.write_lock import WriteLock
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 
 
 @pytest.fixture

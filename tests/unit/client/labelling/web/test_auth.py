@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.client.clock import FakeClock
 
 from fedask.client.labelling.web.attempts import FORGOTTEN, FREE, LONGEST_WAIT, Attempts
 from fedask.client.labelling.web.auth import EntryLink
 from fedask.client.labelling.web.logins import Logins, add_login, remove_login
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import MAX_SESSIONS, Sessions, csrf_of
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.ids import Annotator
 

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.support.client.clock import FakeClock
 
 from fedask.client.site.eligibility.guard import EligibilitySensor, MissingError, Reason
 from fedask.client.site.eligibility.sensors.disk import DiskSensor
@@ -27,7 +28,6 @@ from fedask.client.site.eligibility.sensors.power import (
     read_power,
 )
 from fedask.client.site.eligibility.sensors.thermal import ThermalSensor
-from fedask.client.store.memory import FakeClock
 
 
 def reason(sensor: EligibilitySensor) -> Reason | None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.client.keyring import MemoryKeyring
 from typing_extensions import override
 
 from fedask.client.store.keys.key_file import (
@@ -14,7 +15,6 @@ from fedask.client.store.keys.key_file import (
     Scrypt,
 )
 from fedask.client.store.keys.keyring import Backend, FixedKeyring, SystemKeyring
-from fedask.client.store.memory import MemoryKeyring
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.seal import new_key
 

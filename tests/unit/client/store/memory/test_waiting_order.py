@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.world import (
     LABELS,
     SAMPLES,
@@ -19,7 +20,7 @@ from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.annotation import Label
 from fedask.client.records.label_queue import ItemState
-from fedask.client.store.memory import FakeClock, MemoryStore
+from fedask.client.store.memory import MemoryStore
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask

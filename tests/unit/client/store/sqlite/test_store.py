@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
+from tests.support.client.keyring import MemoryKeyring
 from typing_extensions import override
 
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.records.label_queue import ItemState
-from fedask.client.store.memory import FakeClock, MemoryKeyring
 from fedask.client.store.sqlite import connection as module
 from fedask.client.store.sqlite.schema import SCHEMA_VERSION
 from fedask.client.store.sqlite.store import SqliteStore

@@ -4,14 +4,15 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from tests.support.client.clock import FakeClock
 from tests.support.client.questions import MINUTE, NOON, A, B, C, Store, only, states
 
+from fedask.client.labelling.desk.answer import MAX_KEY
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
-from fedask.client.labelling.desk.unleased_answer import AHEAD, MAX_KEY, Taken
+from fedask.client.labelling.desk.imported_annotation import AHEAD, Acceptance
 from fedask.client.records.annotation import Annotation, Kind, Label
 from fedask.client.records.label_queue import ItemState, totals
-from fedask.client.store.memory import FakeClock
 from fedask.common.errors import ProtocolError
 from fedask.common.grid import Scored
 from fedask.common.ids import Annotator, Uid
@@ -45,7 +46,7 @@ def standing(store: Store) -> list[Annotation]:
 def test_a_annotation_without_a_lease_is_kept_as_it_was_given(store: Store) -> None:
     store.queue.add(1, [A])
 
-    assert desk(store).take([said(3)]) == [Taken.KEPT]
+    assert desk(store).accept([said(3)]) == [Acceptance.KEPT]
 
     (kept,) = standing(store)
     assert replace(kept, number=0, place=0) == said(3)
@@ -54,59 +55,59 @@ def test_a_annotation_without_a_lease_is_kept_as_it_was_given(store: Store) -> N
 
 def test_the_same_key_again_changes_nothing(store: Store) -> None:
     store.queue.add(1, [A])
-    desk(store).take([said(3)])
+    desk(store).accept([said(3)])
     before = store.queue.items(), store.annotations.newest(9, None)
 
-    assert desk(store).take([said(4)]) == [Taken.KNOWN]
+    assert desk(store).accept([said(4)]) == [Acceptance.KNOWN]
     assert (store.queue.items(), store.annotations.newest(9, None)) == before
 
 
 def test_the_same_act_under_another_key_changes_nothing(store: Store) -> None:
     store.queue.add(1, [A, B])
-    desk(store).take([said(3), said(2, uid=B, key="l", at=None)])
+    desk(store).accept([said(3), said(2, uid=B, key="l", at=None)])
 
     again = [said(3, key="other"), said(2, uid=B, key="another", at=None)]
 
-    assert desk(store).take(again) == [Taken.KNOWN] * 2
+    assert desk(store).accept(again) == [Acceptance.KNOWN] * 2
     assert len(store.annotations.newest(9, None)) == 2
 
 
 def test_what_was_taken_back_here_does_not_come_back(store: Store) -> None:
     store.queue.add(1, [A])
-    desk(store).take([said(3)])
+    desk(store).accept([said(3)])
     desk(store).undo("ann")
 
-    assert desk(store).take([said(3)]) == [Taken.KNOWN]
-    assert desk(store).take([said(3, key="other")]) == [Taken.KNOWN]
+    assert desk(store).accept([said(3)]) == [Acceptance.KNOWN]
+    assert desk(store).accept([said(3, key="other")]) == [Acceptance.KNOWN]
     assert standing(store) == []
 
 
 def test_what_was_taken_back_elsewhere_waits_again(store: Store) -> None:
     store.queue.add(1, [A, B])
-    desk(store).take([said(3), said(3, uid=B, who=BOB), said(2, uid=B, who=CYD)])
+    desk(store).accept([said(3), said(3, uid=B, who=BOB), said(2, uid=B, who=CYD)])
     mine, his, _ = standing(store)
 
-    back = desk(store).take_back([mine, his])
+    back = desk(store).retract([mine, his])
 
     assert back == [mine, his]
     assert [v.annotator for v in standing(store)] == [CYD]
     assert states(store) == {A: ItemState.QUEUED, B: ItemState.LABELLED}
     assert next(item.label for item in store.queue.items() if item.uid == B) == 2
-    assert desk(store).take([said(3)]) == [Taken.KNOWN]
+    assert desk(store).accept([said(3)]) == [Acceptance.KNOWN]
     assert desk(store).lease("ann", 2)[0].uid == A
 
 
 def test_what_does_not_stand_is_not_taken_back(store: Store) -> None:
     store.queue.add(1, [A, B])
     office = desk(store)
-    office.take([said(3), said(3, uid=B, key="l")])
+    office.accept([said(3), said(3, uid=B, key="l")])
     first, trained = standing(store)
-    office.take([said(2, key="m", at=NOON)])
+    office.accept([said(2, key="m", at=NOON)])
     store.queue.trained({B: 3})
     before = store.queue.items(), store.annotations.newest(9, None)
 
     never = said(1, key="never", uid=B)
-    assert office.take_back([first, trained, never]) == []
+    assert office.retract([first, trained, never]) == []
 
     assert (store.queue.items(), store.annotations.newest(9, None)) == before
 
@@ -122,7 +123,7 @@ def test_the_newest_of_an_annotator_stands_in_whatever_order_they_come(
     ]
 
     for number in order:
-        desk(store).take([all_of_it[number]])
+        desk(store).accept([all_of_it[number]])
 
     assert [v.label for v in standing(store)] == [2]
     assert only(store).label == 2
@@ -134,9 +135,9 @@ def test_an_older_annotation_is_late(store: Store) -> None:
     (lease,) = office.lease("ann", 1)
     office.submit("ann", A, lease.token, Label(2), "page")
 
-    assert office.take([said(3, at=NOON - MINUTE)]) == [Taken.LATE]
-    assert office.take([said(3, at=None, key="l")]) == [Taken.LATE]
-    assert office.take([said(3, at=NOON + MINUTE, key="m")]) == [Taken.KEPT]
+    assert office.accept([said(3, at=NOON - MINUTE)]) == [Acceptance.LATE]
+    assert office.accept([said(3, at=None, key="l")]) == [Acceptance.LATE]
+    assert office.accept([said(3, at=NOON + MINUTE, key="m")]) == [Acceptance.KEPT]
     assert only(store).label == 3
 
 
@@ -145,14 +146,17 @@ def test_a_sample_that_is_not_in_the_queue_is_named_and_the_rest_is_kept(
 ) -> None:
     store.queue.add(1, [A])
 
-    assert desk(store).take([said(uid=C), said()]) == [Taken.UNKNOWN, Taken.KEPT]
+    assert desk(store).accept([said(uid=C), said()]) == [
+        Acceptance.UNKNOWN,
+        Acceptance.KEPT,
+    ]
 
 
 def test_one_wrong_annotation_keeps_all_of_them_out(store: Store) -> None:
     store.queue.add(1, [A, B])
 
     with pytest.raises(ProtocolError, match="label 5 is not one of 5 classes"):
-        desk(store).take([said(), said(5, uid=B)])
+        desk(store).accept([said(), said(5, uid=B)])
 
     assert store.annotations.newest(9, None) == []
     assert set(states(store).values()) == {ItemState.QUEUED}
@@ -164,10 +168,10 @@ def test_labels_from_elsewhere_are_opinions_and_given_ones_are_not(
     store.queue.add(1, [A, B])
     office = desk(store, "two")
 
-    office.take([said(1), said(1, uid=B, kind=Kind.GIVEN)])
+    office.accept([said(1), said(1, uid=B, kind=Kind.GIVEN)])
     assert states(store) == {A: ItemState.QUEUED, B: ItemState.LABELLED}
 
-    office.take([said(1, who=BOB)])
+    office.accept([said(1, who=BOB)])
     assert states(store)[A] is ItemState.LABELLED
 
 
@@ -175,10 +179,10 @@ def test_skips_and_doubts_count_as_at_the_desk(store: Store) -> None:
     store.queue.add(1, [A, B])
     office = desk(store)
 
-    office.take([said(None, kind=Kind.SKIP), said(None, uid=B, kind=Kind.UNSURE)])
+    office.accept([said(None, kind=Kind.SKIP), said(None, uid=B, kind=Kind.UNSURE)])
     assert states(store) == {A: ItemState.SKIPPED, B: ItemState.QUEUED}
 
-    office.take([said(None, uid=B, who=BOB, kind=Kind.UNSURE)])
+    office.accept([said(None, uid=B, who=BOB, kind=Kind.UNSURE)])
     assert states(store)[B] is ItemState.SKIPPED
 
 
@@ -187,7 +191,7 @@ def test_leases_of_a_sample_settled_elsewhere_end(store: Store) -> None:
     office = desk(store)
     (lease,) = office.lease("bob", 1)
 
-    office.take([said(3)])
+    office.accept([said(3)])
 
     assert only(store).state is ItemState.LABELLED
     receipt = office.submit("bob", A, lease.token, Label(1), "late")
@@ -197,13 +201,13 @@ def test_leases_of_a_sample_settled_elsewhere_end(store: Store) -> None:
 
 def test_a_correction_of_what_was_trained_on_is_trained_on_again(store: Store) -> None:
     store.queue.add(1, [A])
-    desk(store).take([said(3)])
+    desk(store).accept([said(3)])
     store.queue.trained({A: 3})
 
-    desk(store).take([said(3, key="l", at=NOON)])
+    desk(store).accept([said(3, key="l", at=NOON)])
     assert only(store).state is ItemState.TRAINED
 
-    desk(store).take([said(4, key="m", at=NOON + MINUTE)])
+    desk(store).accept([said(4, key="m", at=NOON + MINUTE)])
     assert (only(store).state, only(store).label) == (ItemState.LABELLED, 4)
 
 
@@ -211,7 +215,7 @@ def test_an_expired_question_counts_as_asked_once_more(store: Store) -> None:
     store.queue.add(1, [A])
     store.queue.move([A], ItemState.EXPIRED)
 
-    desk(store).take([said(3)])
+    desk(store).accept([said(3)])
 
     assert totals(store.queue.items()) == (2, 1, 0, 1)
 
@@ -220,8 +224,8 @@ def test_a_key_shared_by_near_duplicates_is_kept_for_each(store: Store) -> None:
     store.queue.add(1, [A, B])
     pair = [said(1), said(1, uid=B, kind=Kind.SHARED)]
 
-    assert desk(store).take(pair) == [Taken.KEPT] * 2
-    assert desk(store).take(pair) == [Taken.KNOWN] * 2
+    assert desk(store).accept(pair) == [Acceptance.KEPT] * 2
+    assert desk(store).accept(pair) == [Acceptance.KNOWN] * 2
 
 
 @pytest.mark.parametrize(
@@ -247,18 +251,18 @@ def test_what_no_person_may_have_said_is_refused(
     store.queue.add(1, [A])
 
     with pytest.raises(ProtocolError, match=reason):
-        desk(store).take([wrong])
+        desk(store).accept([wrong])
 
 
 def test_a_running_control_lease_outlives_an_import(store: Store) -> None:
     store.queue.add(1, [A, B])
-    desk(store).take([said(3, kind=Kind.GIVEN, who=CYD)])
+    desk(store).accept([said(3, kind=Kind.GIVEN, who=CYD)])
     settings = DeskSettings(classes=5, controls=0.99, lease_s=60.0)
     office = Desk(store.annotations, FakeClock(NOON), settings, tokens=lambda: "t")
     (lease,) = office.lease("ann", 1)
     assert lease.uid == A
 
-    office.take([said(2)])
+    office.accept([said(2)])
     (again,) = office.lease("ann", 1)
 
     assert again == lease
@@ -269,7 +273,7 @@ def test_what_waits_is_listed_in_the_order_it_is_given_out(store: Store) -> None
     scored = Scored(uids, np.array([0.5, 0.25], dtype=np.float32), np.zeros(2, int))
     store.scores.put("m", scored)
     store.queue.add(1, [A, B, C])
-    desk(store).take([said(uid=C)])
+    desk(store).accept([said(uid=C)])
 
     assert store.annotations.waiting() == [(A, 1.0), (B, 0.5)]
     assert [lease.uid for lease in desk(store).lease("bob", 9)] == [A, B]

@@ -1,25 +1,27 @@
-"""Annotations that come without a lease: from another tool, a file, the site itself.
+"""Annotations without a lease: from another tool, a file, or the site itself.
 
 Called by the desk, within an open transaction. What comes in is untrusted; what it does
 to a sample is decided in ``SampleRecord``, as for any other annotation.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from fedask.client.labelling.desk.answer import check_key
 from fedask.client.records.annotation import AgreementRule, Annotation, Kind
+from fedask.client.records.audit_event import Event
+from fedask.client.records.label_queue import ItemState
 from fedask.client.records.refusal import UnknownSampleError
 from fedask.client.records.sample_record import SampleRecord, SampleTransaction
 from fedask.common.errors import ProtocolError
-from fedask.common.ids import parse_annotator
+from fedask.common.ids import Annotator, Uid, parse_annotator
 
-MAX_KEY = 128  # characters
 AHEAD = timedelta(days=1)  # clocks of two machines differ, but not by more
+CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})  # they go with a class
 
-_CLASSED = frozenset({Kind.LABEL, Kind.SHARED, Kind.GIVEN})
 
-
-class Taken(StrEnum):
+class Acceptance(StrEnum):
     """What became of an annotation that came without a lease."""
 
     KEPT = "kept"  # it stands now
@@ -30,7 +32,7 @@ class Taken(StrEnum):
 
 
 def check_annotation(annotation: Annotation, classes: int, now: datetime) -> None:
-    """Refuse what no tool should bring.
+    """Refuse an annotation that no tool should bring.
 
     Parameters
     ----------
@@ -48,10 +50,10 @@ def check_annotation(annotation: Annotation, classes: int, now: datetime) -> Non
     """
     parse_annotator(annotation.annotator)
     check_key(annotation.key)
-    if annotation.kind not in _CLASSED and annotation.label is not None:
+    if annotation.kind not in CLASSED and annotation.label is not None:
         msg = f"sample {annotation.uid:.40}: {annotation.kind} goes without a label"
         raise ProtocolError(msg)
-    if annotation.kind in _CLASSED and annotation.label not in range(classes):
+    if annotation.kind in CLASSED and annotation.label not in range(classes):
         label = annotation.label
         msg = f"sample {annotation.uid:.40}: label {label} is not one of {classes}"
         raise ProtocolError(msg + " classes")
@@ -68,19 +70,6 @@ def check_annotation(annotation: Annotation, classes: int, now: datetime) -> Non
         raise ProtocolError(msg)
 
 
-def check_key(key: str) -> None:
-    """Refuse an idempotency key that is empty or too long.
-
-    Raises
-    ------
-    ProtocolError
-        Saying how long it may be.
-    """
-    if not 1 <= len(key) <= MAX_KEY:
-        msg = f"an idempotency key must have 1 to {MAX_KEY} characters"
-        raise ProtocolError(msg)
-
-
 def _check_time(at: datetime, now: datetime) -> None:
     if at.tzinfo is None:
         msg = f"the time {at.isoformat()} has no time zone"
@@ -92,26 +81,26 @@ def _check_time(at: datetime, now: datetime) -> None:
         raise ProtocolError(msg)
 
 
-def take(
+def accept(
     rows: SampleTransaction, rule: AgreementRule, annotation: Annotation, now: datetime
-) -> Taken:
+) -> Acceptance:
     """Keep an annotation that ``check_annotation`` let through, if it is to be kept."""
     known = rows.given(annotation.annotator, annotation.key)
     if any(each.uid == annotation.uid for each in known):
-        return Taken.KNOWN
+        return Acceptance.KNOWN
     try:
         sample = rows.read(annotation.uid)
     except UnknownSampleError:
-        return Taken.UNKNOWN
+        return Acceptance.UNKNOWN
     if not rows.may_show(annotation.uid, now):
-        return Taken.BARRED
-    taken = _judged(sample, annotation)
-    if taken is Taken.KEPT:
+        return Acceptance.BARRED
+    acceptance = _judged(sample, annotation)
+    if acceptance is Acceptance.KEPT:
         rows.write(sample.with_annotation(annotation, now).settled(rule))
-    return taken
+    return acceptance
 
 
-def _judged(sample: SampleRecord, annotation: Annotation) -> Taken:
+def _judged(sample: SampleRecord, annotation: Annotation) -> Acceptance:
     """Say what is to become of an annotation whose key is new.
 
     An act that came in another way, under another key, is known by its moment: the same
@@ -126,8 +115,38 @@ def _judged(sample: SampleRecord, annotation: Annotation) -> Taken:
             annotation.at,
         )
         if same and not other.control and (other.at or other.undone is None):
-            return Taken.KNOWN
+            return Acceptance.KNOWN
     stood = [v.at for v in mine if v.undone is None and not v.control]
     if any(at and (annotation.at is None or annotation.at < at) for at in stood):
-        return Taken.LATE
-    return Taken.KEPT
+        return Acceptance.LATE
+    return Acceptance.KEPT
+
+
+def retract(
+    rows: SampleTransaction, rule: AgreementRule, annotation: Annotation, now: datetime
+) -> bool:
+    """Take back what ``accept`` kept; return whether it stood and could be taken back.
+
+    One that a model was trained on stays.
+    """
+    kept = rows.given(annotation.annotator, annotation.key)
+    if all(each.undone is not None for each in kept):
+        return False  # taken back, replaced or erased in the meantime
+    sample = rows.read(annotation.uid)
+    if sample.item.state is ItemState.TRAINED:
+        return False
+    sample = sample.without(annotation, now).settled(rule)
+    may_wait = rows.may_show(annotation.uid, now)
+    rows.write(sample if may_wait else sample.withdrawn())
+    return True
+
+
+def record_acts(
+    rows: SampleTransaction, acts: Iterable[tuple[Event, Annotation]], now: datetime
+) -> None:
+    """Record what was done to annotations: one entry per event and annotator."""
+    uids_of: dict[tuple[Event, Annotator], list[Uid]] = {}
+    for event, annotation in acts:
+        uids_of.setdefault((event, annotation.annotator), []).append(annotation.uid)
+    for (event, who), uids in uids_of.items():
+        rows.record(event, uids, now, who)

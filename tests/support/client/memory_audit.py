@@ -1,4 +1,4 @@
-"""An audit log in memory. Passes the contract test of the one in the store's file."""
+"""An audit log in memory, with the same entries as the one in the store's file."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from fedask.client.records.audit import NoAudit
+from fedask.client.records.audit import Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.store.audit.hash_chain import (
     AuditEntry,
@@ -19,7 +19,7 @@ from fedask.common.clock import Clock
 from fedask.common.ids import Annotator, Uid
 
 
-class MemoryAudit(NoAudit):
+class MemoryAudit(Audit):
     """A log that is forgotten when the process ends; the same entries as in a file.
 
     Parameters
