@@ -8,8 +8,8 @@ import typer
 
 from fedask.client.cli.console import print_json, stderr
 from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.labelling.labelstudio.account import Account, Aside
 from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
+from fedask.client.labelling.labelstudio.import_summary import Aside, ImportSummary
 from fedask.client.labelling.labelstudio.studio_annotation import Reading
 from fedask.client.labelling.labelstudio.studio_file import (
     export_tasks,
@@ -153,7 +153,7 @@ def people_of(told: list[str] | None) -> dict[str, str]:
     return people
 
 
-def record_import(store: SqliteStore, account: Account) -> None:
+def record_import(store: SqliteStore, account: ImportSummary) -> None:
     """Leave an import in the audit log."""
     store.record(
         Event.IMPORTED,
@@ -165,7 +165,7 @@ def record_import(store: SqliteStore, account: Account) -> None:
     )
 
 
-def tell_account(account: Account, *, json: bool) -> None:
+def tell_account(account: ImportSummary, *, json: bool) -> None:
     """Say what became of every entry of an import."""
     told = {key: value for key, value in asdict(account).items() if key != "asides"}
     tell(told, account.asides, json=json)

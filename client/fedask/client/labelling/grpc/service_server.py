@@ -61,7 +61,7 @@ def desks(
     settings: DeskSettings,
     classes: Sequence[str],
 ) -> Callable[[], AbstractContextManager[Desk]]:
-    """Return what opens a desk over a store, for the thread that calls it."""
+    """Return a function that opens a desk for the thread that calls it."""
     write_lock = WriteLock(BUSY_TIMEOUT_MS / 1e3)
 
     @contextmanager
@@ -80,18 +80,12 @@ class LabellingService:
     ----------
     store
         The device's file; made if missing.
-    sealing
-        How it is opened.
     settings
         Where it listens, and for whom.
-    desk
-        How people work together.
     guide
         What they are told. As many classes as the desk has.
     exhibit
         What they are shown; called by several threads at once. None: nothing.
-    clock
-        Ends leases.
 
     Raises
     ------
@@ -148,7 +142,7 @@ class LabellingService:
         self.stop()
 
     def start(self) -> None:
-        """Listen; afterwards ``address`` is where."""
+        """Start to listen; then ``address`` says where."""
         with ExitStack() as stack:
             with self._open_desk():
                 pass  # an unusable store is refused now, not at the first call
@@ -235,7 +229,7 @@ def _options(limits: ServiceLimits) -> list[tuple[str, int]]:
 
 
 def _listen(server: grpc.Server, place: ServiceAddress, tls: ServerTls | None) -> int:
-    """Bind, and return the port.
+    """Listen at an address and return its port.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How the labelling service of a device is reached, and what it bears.
+"""Settings of a device's labelling service: its address, its users and its limits.
 
 Set by the device's owner; read by the server. The server of the fleet has no say here.
 """
@@ -18,7 +18,7 @@ MAX_CONTENT_BYTES = 255 * _KIB**2  # one MiB less than our client receives
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLimits:
-    """What the service bears at most.
+    """The limits of the service.
 
     Parameters
     ----------

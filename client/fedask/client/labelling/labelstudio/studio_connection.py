@@ -53,8 +53,6 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
 
     Parameters
     ----------
-    address
-        Of the server.
     clock
         Bounds how long an answer may take.
     wait
@@ -103,7 +101,7 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
         self._client.close()
 
     def get(self, path: str, **query: str | int) -> object:
-        """Ask, again if the server is busy or gone, and return the parsed answer.
+        """Send a question, again if the server is busy or gone; return the answer.
 
         Raises
         ------
@@ -119,7 +117,7 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
     def send(
         self, path: str, body: object, *, method: str = "POST", sure: bool = False
     ) -> object:
-        """Send something, again only if it surely was not done before.
+        """Send a change, again only if it surely was not done before.
 
         Parameters
         ----------

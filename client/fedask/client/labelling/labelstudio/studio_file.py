@@ -1,4 +1,4 @@
-"""Label Studio's JSON in files: samples out as tasks, annotations in.
+"""Writes samples as JSON files for Label Studio, and reads annotations from them.
 
 Called by whoever serves the people of one device, where no server can be reached. An
 export holds the samples themselves: it is as confidential as the data, written for its
@@ -14,8 +14,13 @@ from typing import Any
 
 from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
 from fedask.client.labelling.labelstudio.capped_file import open_capped
+from fedask.client.labelling.labelstudio.import_summary import (
+    Aside,
+    Asides,
+    ImportSummary,
+    bring_in,
+)
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
     annotation_prefix,
@@ -40,12 +45,10 @@ NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedTasks:
-    """What an export wrote.
+    """How many tasks an export wrote, and for which configuration.
 
     Parameters
     ----------
-    tasks
-        How many.
     config
         The labelling configuration of the project that they are for.
     aside
@@ -105,13 +108,13 @@ def export_tasks(export: TaskExport, which: Which, path: Path) -> ExportedTasks:
 
 def import_annotations(
     desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
-) -> Account:
+) -> ImportSummary:
     """Keep the annotations of a JSON export of Label Studio.
 
     The file is refused whole if one annotation is wrong (its class, its type, its
     time): then it is most likely the wrong file. Tasks of unknown samples are set
-    aside, with the reason, and the rest is kept; see ``account`` for what a crash
-    leaves.
+    aside, with the reason, and the rest is kept; see ``import_summary`` for what a
+    crash leaves.
 
     Parameters
     ----------
@@ -229,7 +232,7 @@ def _answers(
 
 
 def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
-    """Refuse all of it if the desk would refuse one, before any is kept.
+    """Refuse all answers if the desk would refuse one of them.
 
     Raises
     ------
@@ -269,7 +272,7 @@ def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN4
 def deleted(
     desk: Desk, tasks: Sequence[Mapping[str, Any]], source: str
 ) -> list[Annotation]:
-    """Return what stands at the desk and was deleted at its source.
+    """Return the answers that stand at the desk but were deleted at their source.
 
     An answer that came from there has a key that names its source and its annotation.
     It is *deleted* there if a task of its sample is there and the annotation is not; if

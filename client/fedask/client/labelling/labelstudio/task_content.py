@@ -57,8 +57,6 @@ class Field:
     ----------
     key
         In a task's ``data``.
-    medium
-        How it is shown.
     columns
         Names of what a series holds, beside the time.
     """

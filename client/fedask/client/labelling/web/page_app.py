@@ -69,8 +69,6 @@ def labelling_page(
         Opens a desk; called once, in the thread in which the desk is used.
     exhibit
         Shows samples; called from one thread.
-    clock
-        Ends sessions.
     announce
         Shown each one-time token, where there are no logins; the address is
         ``/?token=`` and it. Never a log.

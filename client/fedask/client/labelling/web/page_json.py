@@ -1,4 +1,4 @@
-"""What browser and page say to each other: JSON, checked. Pure. Called by the app."""
+"""Reads and writes the JSON of the page's requests and replies. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
 
 
 def progress_to_json(progress: LabellingProgress, gain: Gain | None) -> dict[str, Any]:
-    """Write how far the labelling is."""
+    """Write the progress of the labelling."""
     states = progress.states
     return {
         "today": progress.today,
