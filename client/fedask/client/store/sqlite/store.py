@@ -24,10 +24,13 @@ from fedask.client.store.sqlite.label_queue import SqliteLabelQueue
 from fedask.client.store.sqlite.local_model import SqliteLocalModel
 from fedask.client.store.sqlite.notes import SqliteClasses, SqliteMilestones
 from fedask.client.store.sqlite.payloads import SqlitePayloads
-from fedask.client.store.sqlite.pseudo_labels import SqlitePseudoLabels
 from fedask.client.store.sqlite.query_outcomes import SqliteQueryOutcomes
 from fedask.client.store.sqlite.rights import SqliteRights
-from fedask.client.store.sqlite.scores import SqliteModels, SqliteScores
+from fedask.client.store.sqlite.scores import (
+    SqliteModels,
+    SqlitePseudoLabels,
+    SqliteScores,
+)
 from fedask.common.ids import Uid
 from fedask.common.seal import Key
 
