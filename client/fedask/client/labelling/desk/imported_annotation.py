@@ -63,8 +63,10 @@ def check_annotation(annotation: Annotation, classes: int, now: datetime) -> Non
         None,
         0,
     ) or annotation.control:
-        msg = f"sample {annotation.uid:.40}: an annotation without a lease has no "
-        msg += "number, token or place, is no control and was not undone"
+        msg = (
+            f"sample {annotation.uid:.40}: an annotation without a lease has no "
+            "number, token or place, is no control and was not undone"
+        )
         raise ProtocolError(msg)
 
 
@@ -74,8 +76,10 @@ def _check_time(at: datetime, now: datetime) -> None:
         raise ProtocolError(msg)
     if at > now + AHEAD:
         # It would stand for ever: nothing its annotator says later would be newer.
-        msg = f"the time {at.isoformat()} lies in the future of this device, where it "
-        msg += f"is {now.isoformat()}: set the clock that is wrong"
+        msg = (
+            f"the time {at.isoformat()} lies in the future of this device, where it "
+            f"is {now.isoformat()}: set the clock that is wrong"
+        )
         raise ProtocolError(msg)
 
 

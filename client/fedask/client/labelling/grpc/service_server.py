@@ -244,8 +244,10 @@ def _listen(server: grpc.Server, place: ServiceAddress, tls: ServerTls | None) -
         return int(server.add_secure_port(place.target, _credentials(tls)))
     except RuntimeError as err:  # gRPC tells one from the other on stderr alone
         if tls is not None and _is_free(place):
-            msg = f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
-            msg += "no PEM, or the certificate is not of this key"
+            msg = (
+                f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
+                "no PEM, or the certificate is not of this key"
+            )
             raise ConfigError(msg) from err
         msg = f"cannot listen at {place.target}: it is taken, or not of this machine"
         raise UnavailableError(msg) from err

@@ -125,15 +125,19 @@ class ServiceSettings:
         if self.tls is not None:
             self._check_tls(place)
         elif not place.is_local:
-            msg = f"service address {self.address} is beyond this machine: it needs "
-            msg += "tls (a certificate, a key and the clients' authority) and people"
+            msg = (
+                f"service address {self.address} is beyond this machine: it needs "
+                "tls (a certificate, a key and the clients' authority) and people"
+            )
             raise ConfigError(msg)
         elif self.people:
             msg = "service: people names certificates, but there is no tls"
             raise ConfigError(msg)
         elif place.path is None and self.token is None:
-            msg = f"service address {self.address} is open to every program on this "
-            msg += "machine: name a token file, or use unix:/path"
+            msg = (
+                f"service address {self.address} is open to every program on this "
+                "machine: name a token file, or use unix:/path"
+            )
             raise ConfigError(msg)
 
     def _check_tls(self, place: ServiceAddress) -> None:
@@ -144,6 +148,8 @@ class ServiceSettings:
             msg = "service: tls needs people, who may work: certificate to annotator"
             raise ConfigError(msg)
         if self.annotators or self.token is not None:
-            msg = "service: with tls people alone say who may work: leave annotators "
-            msg += "and token out"
+            msg = (
+                "service: with tls people alone say who may work: leave annotators "
+                "and token out"
+            )
             raise ConfigError(msg)

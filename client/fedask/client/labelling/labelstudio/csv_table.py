@@ -209,8 +209,9 @@ def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
     needed = {"uid", "label"} | (set() if "" in reading.people else {"annotator"})
     missing = sorted(needed - set(header))
     if missing:
-        msg = f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is "
-        msg += "missing"
+        msg = (
+            f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is missing"
+        )
         if _OF_STUDIO in header:
             msg += "; a CSV of Label Studio does not say its samples: export it as JSON"
         raise DataError(msg)

@@ -61,8 +61,10 @@ class StudioAddress:
             msg = "the address of a labelling server has no user, query or fragment"
             raise ConfigError(msg)
         if url.scheme == "http" and not self.plain and not is_loopback(url.host):
-            msg = f"{self.url!r:.80}: http to another machine shows samples and token "
-            msg += "to whoever is in between: use https, or allow it explicitly"
+            msg = (
+                f"{self.url!r:.80}: http to another machine shows samples and token "
+                "to whoever is in between: use https, or allow it explicitly"
+            )
             raise ConfigError(msg)
         if not 1 <= len(self.token) <= MOST_TOKEN or not is_plain(self.token):
             msg = f"a token is 1 to {MOST_TOKEN} characters without spaces"

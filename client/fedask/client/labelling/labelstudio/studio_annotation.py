@@ -157,8 +157,10 @@ def class_of(answer: Annotation, classes: Sequence[str]) -> str | None:
     if answer.label is None:
         return None
     if answer.label not in range(len(classes)):
-        msg = f"sample {answer.uid}: label {answer.label} is not one of "
-        msg += f"{len(classes)} classes: is the store one of another task?"
+        msg = (
+            f"sample {answer.uid}: label {answer.label} is not one of "
+            f"{len(classes)} classes: is the store one of another task?"
+        )
         raise DataError(msg)
     return classes[answer.label]
 

@@ -85,8 +85,10 @@ class Logins:
             try:
                 found = self._path.stat()
             except OSError as err:
-                msg = f"cannot read the logins {self._path}: {err.strerror}; "
-                msg += "fedask device login NAME makes them"
+                msg = (
+                    f"cannot read the logins {self._path}: {err.strerror}; "
+                    "fedask device login NAME makes them"
+                )
                 raise ConfigError(msg) from err
             seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen != self._seen:
