@@ -24,7 +24,6 @@ from fedask.client.labelling.labelstudio.task_export import (
 from fedask.client.records.audit_event import Event
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 
 _TABLE = ".csv"
@@ -78,7 +77,7 @@ def export_command(
 
     Example: fedask device export tasks.json --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         opened.store.classes.keep(opened.task.classes)
         if path.suffix == _TABLE:
             now = opened.clock.now()
@@ -120,7 +119,7 @@ def import_command(
 
     Example: fedask device import annotations.json --site ward-3 --person 3=ann
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         reading = Reading(
             classes=opened.task.classes,
             source=source or path.suffix.removeprefix(".") or "file",
