@@ -110,7 +110,8 @@ class LabellingService:
     ) -> None:
         if len(guide.classes) != desk.classes:
             raise ConfigError(
-                f"the guide names {len(guide.classes)} classes, the desk has {desk.classes}"
+                f"the guide names {len(guide.classes)} classes, "
+                f"the desk has {desk.classes}"
             )
         self._settings = settings
         self._limits = settings.limits
