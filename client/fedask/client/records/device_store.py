@@ -62,11 +62,9 @@ class ScoreStore(Protocol):
         waiting
             What the same model makes of the queue; None leaves it alone.
         """
-        ...
 
     def last(self) -> tuple[str, Scored] | None:
         """Return the version and the scores, or None before the first scoring."""
-        ...
 
 
 class ModelStore(Protocol):
@@ -77,11 +75,9 @@ class ModelStore(Protocol):
 
         The arrays must not change afterwards.
         """
-        ...
 
     def all(self, kind: str) -> list[Arrays]:
         """Return the models of a kind, oldest first."""
-        ...
 
 
 class CutStore(Protocol):
@@ -89,15 +85,12 @@ class CutStore(Protocol):
 
     def put(self, cut: Cut) -> None:
         """Replace the kept cut."""
-        ...
 
     def last(self) -> Cut | None:
         """Return the last cut, or None before the first."""
-        ...
 
     def last_cycle(self) -> int:
         """Return the last cycle that was queued; 0 = none."""
-        ...
 
 
 class ArrivalStore(Protocol):
@@ -135,15 +128,12 @@ class ArrivalStore(Protocol):
             If the pace that is kept is not ``before``: another process took a batch in
             the meantime. Nothing is changed then.
         """
-        ...
 
     def pace(self) -> bytes:
         """Return the pace that was kept last, or b"" before the first."""
-        ...
 
     def decided(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Return which of these samples were decided about on arrival."""
-        ...
 
 
 def check_pace(kept: bytes, before: bytes) -> None:
@@ -177,7 +167,6 @@ class ClassStore(Protocol):
         ConfigError
             If there are labels of other classes.
         """
-        ...
 
 
 def check_classes(kept: Sequence[str], wanted: Sequence[str]) -> None:
@@ -227,8 +216,6 @@ class DeviceStore(Protocol):
         **facts: Fact,
     ) -> None:
         """Record in the audit log an event that changes nothing in the store."""
-        ...
 
     def close(self) -> None:
         """Release the file, if there is one."""
-        ...

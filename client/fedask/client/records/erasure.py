@@ -67,11 +67,9 @@ class ErasureStore(Protocol):
         StoreError
             If the disk refuses; nothing is forgotten then.
         """
-        ...
 
     def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
         """Return which of these samples were forgotten."""
-        ...
 
 
 def remaining(pool: Pool, store: ErasureStore) -> Pool:

@@ -51,4 +51,3 @@ class Exhibit(Protocol):
         DataError
             If the sample is not in the data any more, or cannot be read.
         """
-        ...

@@ -149,7 +149,6 @@ class LabelQueue(Protocol):
         returns False: a message may be delivered twice. Samples that are in the queue
         already are left alone, expired ones are queued again.
         """
-        ...
 
     def answer(
         self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
@@ -166,7 +165,6 @@ class LabelQueue(Protocol):
         StoreError
             If a sample is not in the queue, or was skipped or expired.
         """
-        ...
 
     def move(
         self, uids: Iterable[Uid], to: ItemState, *, meanwhile: bool = False
@@ -187,7 +185,6 @@ class LabelQueue(Protocol):
             If a sample is unknown, the move is not legal, or it is one that ``add``,
             ``lease`` or ``answer`` makes; nothing is moved then.
         """
-        ...
 
     def trained(
         self, labels: Mapping[Uid, int], training: Training | None = None
@@ -203,8 +200,6 @@ class LabelQueue(Protocol):
             All that the lesson used, to be recorded: when a sample is erased, that
             says which models learnt from it.
         """
-        ...
 
     def items(self) -> list[Item]:
         """Return every sample ever queued, by uid."""
-        ...

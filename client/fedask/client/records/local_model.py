@@ -52,7 +52,6 @@ class LocalModelStore(Protocol):
             False, and nothing is changed, if a sample that it was trained on was erased
             in the meantime.
         """
-        ...
 
     def record(self) -> LocalModelRecord | None:
         """Return the record; None before the first training.
@@ -60,7 +59,6 @@ class LocalModelStore(Protocol):
         It is gone with its model when a sample that it was trained on is erased. The
         model is among ``models(OWN)``.
         """
-        ...
 
 
 def fresh_answers(

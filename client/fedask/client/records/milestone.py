@@ -45,11 +45,9 @@ class MilestoneStore(Protocol):
 
         One that is told again, in a message that was repeated, changes nothing.
         """
-        ...
 
     def all(self) -> list[Milestone]:
         """Return what is kept, in the order in which it came."""
-        ...
 
 
 def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]:

@@ -75,7 +75,6 @@ class PayloadStore(Protocol):
         StoreError
             If the sample was forgotten, or what must stay fills the quota.
         """
-        ...
 
     def content(self, uid: Uid) -> bytes:
         """Return the content.
@@ -87,15 +86,12 @@ class PayloadStore(Protocol):
         SealError
             If it is not what was put.
         """
-        ...
 
     def all(self) -> list[Payload]:
         """Return what is there, by uid."""
-        ...
 
     def dropped(self) -> frozenset[Uid]:
         """Return the samples whose payloads went to make room."""
-        ...
 
 
 def check_payload(uid: Uid, suffix: str, content: bytes) -> None:

@@ -30,7 +30,6 @@ class DataSource(Protocol):
 
         The pool keeps this array: it must not change.
         """
-        ...
 
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the raw samples of these rows, in their order: (m, ...).
@@ -38,7 +37,6 @@ class DataSource(Protocol):
         An array of their own, which the caller may change. Samples of several fields
         are a structured array, texts an array (m,) of str.
         """
-        ...
 
     def broken(self) -> list[Broken]:
         """Return what was set aside when the source was opened, and why."""

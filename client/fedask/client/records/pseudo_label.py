@@ -38,8 +38,6 @@ class PseudoLabelStore(Protocol):
 
         A control that is kept already stays as it is.
         """
-        ...
 
     def all(self) -> list[PseudoLabel]:
         """Return what is kept, by uid."""
-        ...

@@ -115,15 +115,12 @@ class QueryOutcomeStore(Protocol):
         question was asked again. Beyond the limit those of the oldest cycle go, of one
         cycle the last by uid.
         """
-        ...
 
     def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
         """Complete query records; the first outcome stays, unknown uids are ignored."""
-        ...
 
     def all(self) -> list[QueryRecord]:
         """Return what is kept, by uid."""
-        ...
 
 
 def kept(query_records: Iterable[QueryRecord]) -> list[QueryRecord]:

@@ -195,11 +195,9 @@ class SampleTransaction(Protocol):
         UnknownSampleError
             If it is not in the queue.
         """
-        ...
 
     def write(self, sample: SampleRecord) -> None:
         """Keep a changed record. Annotations without a number get the next one."""
-        ...
 
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
         """Return waiting samples that this annotator may be given, in their order.
@@ -208,7 +206,6 @@ class SampleTransaction(Protocol):
         hold or have an opinion on, and those that enough others hold: as many as are
         missing to ``quorum``.
         """
-        ...
 
     def control_for(
         self, annotator: Annotator, start: Uid, now: datetime
@@ -217,15 +214,12 @@ class SampleTransaction(Protocol):
 
         After the last uid comes the first. Left out are those that may not be shown.
         """
-        ...
 
     def lapsed(self, now: datetime) -> list[Uid]:
         """Return samples that wait or are leased, and may not be shown, by uid."""
-        ...
 
     def may_show(self, uid: Uid, now: datetime) -> bool:
         """Tell whether a sample is in the queue, and its right to be shown runs."""
-        ...
 
     def record(
         self,
@@ -239,7 +233,6 @@ class SampleTransaction(Protocol):
 
         Without a time, the log's own clock tells it.
         """
-        ...
 
     def leased(
         self,
@@ -255,7 +248,6 @@ class SampleTransaction(Protocol):
         outside
             Those alone that end before the first or after the second.
         """
-        ...
 
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         """Return the annotations given under a key, by number.
@@ -263,7 +255,6 @@ class SampleTransaction(Protocol):
         None stands for the last key of which an annotation stands that no running lease
         of the same annotator is to replace; only those annotations are returned.
         """
-        ...
 
 
 class AnnotationStore(Protocol):
@@ -271,23 +262,18 @@ class AnnotationStore(Protocol):
 
     def transaction(self) -> AbstractContextManager[SampleTransaction]:
         """Open the rows: all changes happen when the block ends, or none."""
-        ...
 
     def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         """Return the last annotations, newest first; of one annotator, or of all."""
-        ...
 
     def progress(self, since: datetime) -> LabellingProgress:
         """Count everything; ``today`` from ``since`` on."""
-        ...
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return its near-duplicates that are waiting, by uid."""
-        ...
 
     def waiting(self) -> list[tuple[Uid, float]]:
         """Return what waits for people, in the order it is given out, with its score.
 
         The score is 1 until a model has seen the sample.
         """
-        ...

@@ -32,7 +32,6 @@ class Keyring(Protocol):
         StoreError
             If they are there, but cannot be read, or others may read them.
         """
-        ...
 
     def add(self, key: Key) -> None:
         """Keep one more key, the newest. It is durable when this returns.
@@ -43,7 +42,6 @@ class Keyring(Protocol):
             If it cannot be kept, or another process added one meanwhile; what was
             there before is there still.
         """
-        ...
 
     def drop(self, key_id: bytes) -> None:
         """Destroy a key, but never the only one; one that is not there is no error.
@@ -53,7 +51,6 @@ class Keyring(Protocol):
         StoreError
             If it is the only one, or the disk refuses.
         """
-        ...
 
 
 def to_text(keys: Sequence[Key]) -> str:
@@ -130,11 +127,9 @@ class Backend(Protocol):
 
     def get_password(self, service: str, username: str) -> str | None:
         """Return a secret, or None."""
-        ...
 
     def set_password(self, service: str, username: str, password: str) -> None:
         """Keep a secret."""
-        ...
 
 
 class SystemKeyring(Keyring):

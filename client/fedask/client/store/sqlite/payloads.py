@@ -60,7 +60,7 @@ class SqlitePayloads(PayloadStore):
     ) -> None:
         self._connection = connection
         self._db = connection.db
-        self._vault = connection.vault
+        self._key_vault = connection.key_vault
         self._erasure = erasure
         self._quota = quota
 
@@ -73,7 +73,7 @@ class SqlitePayloads(PayloadStore):
             if db.execute(_HAS, (uid,)).fetchone():
                 return []
             gone = self._make_room(uid, len(content))
-            sealed = self._vault.seal(db, _place(uid, suffix), content)
+            sealed = self._key_vault.seal(_place(uid, suffix), content)
             db.execute(_PUT, (uid, suffix, len(content), sealed))
         return gone
 
@@ -83,7 +83,7 @@ class SqlitePayloads(PayloadStore):
             row = db.execute(_HAS, (uid,)).fetchone()
             if row is None:
                 raise not_there(uid)
-            return self._vault.unseal(db, _place(uid, row[0]), row[1])
+            return self._key_vault.unseal(_place(uid, row[0]), row[1])
 
     @override
     def all(self) -> list[Payload]:

@@ -103,13 +103,13 @@ class SqliteStore(DeviceStore):
     @property
     def index_key(self) -> Key:
         """Key that seals the index of the data beside this store; it never changes."""
-        return self.connection.vault.key_for("index")
+        return self.connection.key_vault.key_for("index")
 
     def rotate(self) -> None:
         """Change the device's key; see ``key_rotation``."""
         audit = self.connection.audit
         key_rotation.rotate(
-            self.connection.vault,
+            self.connection.key_vault,
             self.connection.transaction,
             lambda db: audit.append(db, Event.KEY_ROTATED, which="device"),
         )
