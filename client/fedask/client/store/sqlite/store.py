@@ -36,7 +36,7 @@ from fedask.common.seal import Key
 
 
 class SqliteStore(DeviceStore):
-    """The durable store.
+    """The durable store of a device.
 
     Parameters
     ----------
@@ -44,8 +44,6 @@ class SqliteStore(DeviceStore):
         The file; made if missing, in a folder that must exist.
     keyring
         Where the device's key is; by default a key file beside the store.
-    quota
-        Room for payloads.
     audit
         Records every change. Without one, a file that has a log can only be read.
     connect
