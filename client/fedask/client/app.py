@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fedask.client.learning.training.learner import Learner
     from fedask.client.learning.training.training_step import TrainingResult
     from fedask.client.round.device import BegunRound, Device
+    from fedask.client.site.device_folder import DeviceFolder
 
 __all__ = ["client_app"]
 
@@ -50,7 +51,7 @@ OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
-_REAL = frozenset({"data", "site"})  # in the node configuration of a real device
+SITE = "site"  # in the node configuration of a real device
 # What the server is told in full: what was wrong with its message, and that it may try
 # again. All else may name files, folders and settings, which are the owner's.
 _TOLD = (ProtocolError, UnavailableError)
@@ -100,8 +101,8 @@ def client_app(
         Run configuration (dotted keys) below what Flower hands over.
     open_device
         Opens the device for one message. By default a SuperNode whose ``--node-config``
-        has ``data`` or ``site`` is a real device (``fedask.client.site.deployment``);
-        without it, it is a simulated one.
+        has ``site`` is a real device (``fedask.client.site.deployment``); without it,
+        it is a simulated one.
     """
     return DeviceApp(_Handler(task, defaults or {}, open_device))
 
@@ -133,7 +134,7 @@ def _failed(message: Message, context: Context, err: Exception) -> Message:
 
 
 def _is_real(context: Context) -> bool:
-    return not _REAL.isdisjoint(context.node_config)
+    return SITE in context.node_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +173,11 @@ class _Handler:
     def _begin(
         self, opened: ExitStack, message: Message, context: Context
     ) -> _DeviceRound:
-        self._refuse_unless_eligible(context)
+        folder = self._folder(opened, context)
         run = self._prepare(context)
         given = read_train(message.content)
         run.learner.load(_decode(run.learner, given.model))
-        device = opened.enter_context(self._open(run, context))
+        device = opened.enter_context(self._open(run, context, folder))
         return _DeviceRound(device, device.begin(run, given.ask, given.prox))
 
     def batches(
@@ -210,20 +211,27 @@ class _Handler:
             return err
 
     def evaluate(self, message: Message, context: Context) -> RecordDict:
-        self._refuse_unless_eligible(context)
-        run = self._prepare(context)
-        arrays = _decode(run.learner, read_model(message.content))
-        with self._open(run, context) as device:
+        with ExitStack() as opened:
+            folder = self._folder(opened, context)
+            run = self._prepare(context)
+            arrays = _decode(run.learner, read_model(message.content))
+            device = opened.enter_context(self._open(run, context, folder))
             accuracy, count = device.evaluate(run.learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
         return RecordDict({"metrics": metrics})
 
-    def _refuse_unless_eligible(self, context: Context) -> None:
-        """Ask this before torch is imported: a device that may not train is quick."""
-        if self._open_device is None and _is_real(context):
-            from fedask.client.site.node_config import refuse_unless_eligible  # noqa: PLC0415  (simulations need none of it)
+    def _folder(self, opened: ExitStack, context: Context) -> "DeviceFolder | None":
+        """Open the folder of a real device, and refuse if it may not work now.
 
-            refuse_unless_eligible(context.node_config)
+        Before torch is imported, so that a device that may not train answers at once.
+        """
+        if self._open_device is not None or not _is_real(context):
+            return None
+        from fedask.client.site.device_folder import DeviceFolder, folder_of  # noqa: PLC0415  (simulations need none of it)
+
+        folder = DeviceFolder.open(folder_of(context.node_config), "round")
+        folder.guard().refuse()
+        return opened.enter_context(folder)
 
     def _prepare(self, context: Context) -> "RunContext":
         config = context.run_config
@@ -236,15 +244,15 @@ class _Handler:
         return self._prepared[1]
 
     def _open(
-        self, run: "RunContext", context: Context
+        self, run: "RunContext", context: Context, folder: "DeviceFolder | None"
     ) -> "AbstractContextManager[Device]":
         task, scenario = run.task, run.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        if _is_real(context):
+        if folder is not None:
             from fedask.client.site.deployment import open_device  # noqa: PLC0415  (imports torch)
 
-            return open_device(task, scenario, context)
+            return open_device(folder, task)
         if "partition-id" not in context.node_config:
             raise ConfigError(
                 "the node has neither a site nor a partition-id: give the SuperNode "

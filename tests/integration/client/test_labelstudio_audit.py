@@ -21,7 +21,6 @@ from fedask.client.labelling.labelstudio.studio_address import TOKEN_VARIABLE
 from fedask.client.records.annotation import Label
 from fedask.client.records.audit_event import Event
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.client.site.device_settings import read_device_settings
 from fedask.client.store.audit.audit_check import verify
 from fedask.common.command_line import app
 from fedask.common.errors import ConfigError, DataError
@@ -66,7 +65,7 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStudio]:
 
 
 def opened(folder: Path) -> DeviceFolder:
-    return DeviceFolder(read_device_settings(folder), FakeClock(NOON))
+    return DeviceFolder.open(folder, "command", FakeClock(NOON))
 
 
 def run(folder: Path, *args: object) -> None:

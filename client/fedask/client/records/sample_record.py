@@ -1,7 +1,8 @@
-"""All that is known of one sample in the queue, and the seam that keeps it.
+"""The record of one sample in the queue, and the seam that keeps it.
 
-Called by the desk; kept by ``store.SqliteStore`` and ``testing.MemoryStore``. What a
-sample is follows from its annotations and leases here, for both stores alike.
+Used by the desk and the device; kept by ``sqlite.annotations`` and
+``memory.annotations``. The state of a sample follows from its annotations and leases
+here, in the same way for both stores.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from fedask.client.records.annotation import (
     Kind,
     LabellingProgress,
 )
-from fedask.client.records.audit_event import Event
+from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.label_queue import CLOSED, WAITING, Item, ItemState
 from fedask.common.ids import Annotator, Uid
 
@@ -45,7 +46,7 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRecord:
-    """A sample with what people said of it.
+    """A sample in the queue with all its annotations and leases.
 
     Parameters
     ----------
@@ -88,13 +89,13 @@ class SampleRecord:
         return next((h for h in self.leases if h.annotator == annotator), None)
 
     def with_lease(self, lease: LeaseRecord) -> "SampleRecord":
-        """Replace, or add, one annotator's lease."""
+        """Return the record with this lease in place of its annotator's last one."""
         others = [h for h in self.leases if h.annotator != lease.annotator]
         leases = sorted([*others, lease], key=lambda h: h.annotator)
         return replace(self, leases=tuple(leases))
 
     def without(self, gone: Annotation, at: datetime) -> "SampleRecord":
-        """Take an annotation back; it stays in the list."""
+        """Return the record with an annotation taken back; it stays in the list."""
         return replace(
             self,
             annotations=tuple(
@@ -121,24 +122,57 @@ class SampleRecord:
                 sample = sample.without(before, at)
         return replace(sample, annotations=(*sample.annotations, fresh))
 
+    def moved(self, to: ItemState, said: Annotation | None = None) -> "SampleRecord":
+        """Move the item, as the device does, and end its leases but those of controls.
+
+        Parameters
+        ----------
+        said
+            The annotation of the oracle that moves it.
+        """
+        item, paid = self.item, to in {ItemState.LABELLED, ItemState.SKIPPED}
+        item = replace(
+            item,
+            state=to,
+            label=item.label if said is None else said.label,
+            expired=item.expired + (to is ItemState.EXPIRED and item.outcome is None),
+            leased_until=None,
+            outcome=item.outcome or (to if paid else None),
+        )
+        return SampleRecord(
+            item=item,
+            annotations=self.annotations + (() if said is None else (said,)),
+            leases=tuple(
+                h if h.control else replace(h, until=None) for h in self.leases
+            ),
+        )
+
     def withdrawn(self) -> "SampleRecord":
         """End all leases, and the question if it waits: it may not be shown now."""
-        item, leases = self.item, self.leases
-        leases = tuple(replace(lease, until=None) for lease in leases)
-        if item.state in WAITING:
-            item = replace(
-                item,
-                state=ItemState.EXPIRED,
-                expired=item.expired + (item.outcome is None),
-                leased_until=None,
-            )
-        return replace(self, item=item, leases=leases)
+        waits = self.item.state in WAITING
+        sample = self.moved(ItemState.EXPIRED) if waits else self
+        leases = tuple(replace(lease, until=None) for lease in sample.leases)
+        return replace(sample, leases=leases)
 
     def settled(self, rule: AgreementRule) -> "SampleRecord":
         """Bring the item in line with its annotations and leases.
 
         When the item is closed by this, leases of others end: their answers are still
         taken, but no longer waited for.
+
+        >>> from datetime import UTC
+        >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        >>> uid, ann = Uid("7f" * 16), Annotator("ann")
+        >>> waiting = SampleRecord(item=Item(uid=uid, state=ItemState.QUEUED, cycle=1))
+        >>> rule = AgreementRule.parse("one", unsure=2)
+        >>> lease = LeaseRecord(annotator=ann, token="secret", until=noon)
+        >>> leased = waiting.with_lease(lease).settled(rule)
+        >>> leased.item.state, leased.item.leased_until == noon
+        (<ItemState.LEASED: 'leased'>, True)
+        >>> said = Annotation(uid=uid, annotator=ann, kind=Kind.LABEL, label=3, at=noon)
+        >>> labelled = leased.with_annotation(said, noon).settled(rule)
+        >>> labelled.item.state, labelled.item.label, labelled.running
+        (<ItemState.LABELLED: 'labelled'>, 3, [])
         """
         item, leases = self.item, self.leases
         state, label = rule.settle(self.opinions)
@@ -166,21 +200,19 @@ class SampleRecord:
 
 
 class SampleTransaction(Protocol):
-    """The desk's rows, within one transaction."""
+    """The rows of samples, within one transaction of the desk or the device."""
 
     def read(self, uid: Uid) -> SampleRecord:
-        """Return what is known of a sample.
+        """Return the record of a sample.
 
         Raises
         ------
         UnknownSampleError
             If it is not in the queue.
         """
-        ...
 
     def write(self, sample: SampleRecord) -> None:
         """Keep a changed record. Annotations without a number get the next one."""
-        ...
 
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
         """Return waiting samples that this annotator may be given, in their order.
@@ -189,7 +221,6 @@ class SampleTransaction(Protocol):
         hold or have an opinion on, and those that enough others hold: as many as are
         missing to ``quorum``.
         """
-        ...
 
     def control_for(
         self, annotator: Annotator, start: Uid, now: datetime
@@ -198,25 +229,25 @@ class SampleTransaction(Protocol):
 
         After the last uid comes the first. Left out are those that may not be shown.
         """
-        ...
 
     def lapsed(self, now: datetime) -> list[Uid]:
         """Return samples that wait or are leased, and may not be shown, by uid."""
-        ...
 
     def may_show(self, uid: Uid, now: datetime) -> bool:
         """Tell whether a sample is in the queue, and its right to be shown runs."""
-        ...
 
     def record(
         self,
         event: Event,
         uids: Sequence[Uid],
-        now: datetime,
+        now: datetime | None,
         annotator: Annotator | None = None,
+        **facts: Fact,
     ) -> None:
-        """Record in the audit log, if there is one, what is done with these samples."""
-        ...
+        """Record in the audit log, if there is one, what is done with these samples.
+
+        Without a time, the log's own clock tells it.
+        """
 
     def leased(
         self,
@@ -232,7 +263,6 @@ class SampleTransaction(Protocol):
         outside
             Those alone that end before the first or after the second.
         """
-        ...
 
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         """Return the annotations given under a key, by number.
@@ -240,31 +270,25 @@ class SampleTransaction(Protocol):
         None stands for the last key of which an annotation stands that no running lease
         of the same annotator is to replace; only those annotations are returned.
         """
-        ...
 
 
 class AnnotationStore(Protocol):
-    """Keeps what the desk knows. Every call is one transaction."""
+    """Keeps annotations, and knows what waits for people."""
 
     def transaction(self) -> AbstractContextManager[SampleTransaction]:
-        """Open the rows: all changes happen when the block ends, or none."""
-        ...
+        """Open a transaction: all changes happen when the block ends, or none."""
 
     def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         """Return the last annotations, newest first; of one annotator, or of all."""
-        ...
 
     def progress(self, since: datetime) -> LabellingProgress:
-        """Count everything; ``today`` from ``since`` on."""
-        ...
+        """Return the counts; ``today`` counts from ``since`` on."""
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return its near-duplicates that are waiting, by uid."""
-        ...
 
     def waiting(self) -> list[tuple[Uid, float]]:
         """Return what waits for people, in the order it is given out, with its score.
 
         The score is 1 until a model has seen the sample.
         """
-        ...

@@ -1,11 +1,8 @@
-"""Where the key of a device's store is, and how much it may hold. Set by its owner."""
+"""The owner's settings of a device's store: its keys and its quota."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fedask.client.base.prefixed_settings import settings_under
 from fedask.client.base.private_file import read_private
 from fedask.client.records.payload import StoreQuota
 from fedask.client.store.audit.audit_log import SqliteAudit
@@ -16,30 +13,31 @@ from fedask.client.store.sqlite.connection import audit_key
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError
+from fedask.common.settings import require
 
-_PREFIX = "store-"
 _MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """How a store is opened.
+    """Settings with which a store is opened.
 
     Parameters
     ----------
     key
-        The key file; "" is one beside the store, its name with ``.key`` at the end.
-        That protects a copy of the store alone: better on another medium.
+        The key file; by default one beside the store, its name with ``.key`` at the
+        end. That protects a copy of the store alone: better on another medium.
     passphrase
         A file whose first line opens the key file, as a service manager hands it to a
-        process; "" = the key file is plain.
+        process; by default the key file is plain.
     keyring
         Name of an entry in the system keyring, instead of a key file.
     quota_bytes
         Room for payloads.
     audit_key
         A file of at least 32 random bytes, that only the device may read: the key of
-        the audit log. "" is the store's own, which is worth what the device's key is.
+        the audit log. By default the store's own, which is worth what the device's key
+        is.
 
     Raises
     ------
@@ -47,44 +45,19 @@ class StoreSettings:
         If two of them exclude each other, or one is out of range.
     """
 
-    key: str = ""
-    passphrase: str = ""
+    key: Path | None = None
+    passphrase: Path | None = None
     keyring: str = ""
     quota_bytes: int = StoreQuota().max_bytes
-    audit_key: str = ""
+    audit_key: Path | None = None
 
     def __post_init__(self) -> None:
         StoreQuota(max_bytes=self.quota_bytes)
-        if self.keyring and (self.key or self.passphrase):
-            msg = "store-keyring stands instead of store-key and store-passphrase"
-            raise ConfigError(msg)
-
-    @classmethod
-    def from_node(cls, node: Mapping[str, object]) -> "StoreSettings":
-        """Read the settings that begin with ``store-``: ``store-key`` and so on.
-
-        Parameters
-        ----------
-        node
-            The owner's node configuration; other keys are not looked at, but one that
-            begins with ``store-``.
-
-        Raises
-        ------
-        ConfigError
-            If a key or a value is wrong.
-        """
-        types = {each.name: type(each.default) for each in fields(cls)}
-        chosen: dict[str, Any] = {}
-        for name, key, value in settings_under(node, _PREFIX, types):
-            if type(value) is not types[name]:  # not told: it may be a secret
-                msg = f"--node-config {key}: must be of type {types[name].__name__}"
-                raise ConfigError(msg)
-            chosen[name] = value
-        return cls(**chosen)
+        only = not self.keyring or (self.key is None and self.passphrase is None)
+        require(only, "keyring", self.keyring, "stands instead of key and passphrase")
 
     def keyring_of(self, store: Path) -> Keyring:
-        """Return where the key of a store is.
+        """Return the keyring of a store.
 
         Raises
         ------
@@ -96,9 +69,9 @@ class StoreSettings:
         """
         if self.keyring:
             return SystemKeyring(self.keyring)
-        path = Path(self.key) if self.key else store.with_name(store.name + ".key")
-        if self.passphrase:
-            return PassphraseFile(path, Passphrase.read(Path(self.passphrase)))
+        path = self.key or store.with_name(store.name + ".key")
+        if self.passphrase is not None:
+            return PassphraseFile(path, Passphrase.read(self.passphrase))
         return KeyFile(path)
 
     def open(self, path: Path, clock: Clock, process: str) -> SqliteStore:
@@ -106,8 +79,6 @@ class StoreSettings:
 
         Parameters
         ----------
-        clock
-            For the log.
         process
             Who opens it: a short word for the log.
 
@@ -134,10 +105,12 @@ class StoreSettings:
 
     def _audit_key(self) -> bytes | None:
         """Return the key in the owner's file; None: there is no such file."""
-        if not self.audit_key:
+        if self.audit_key is None:
             return None
-        key = read_private(Path(self.audit_key), "the audit key", _MAX_KEY_BYTES)
+        key = read_private(self.audit_key, "the audit key", _MAX_KEY_BYTES)
         if len(key) < MIN_KEY_BYTES:
-            msg = f"the audit key {self.audit_key} has {len(key)} bytes, not "
-            raise ConfigError(msg + f"{MIN_KEY_BYTES} or more")
+            raise ConfigError(
+                f"the audit key {self.audit_key} has {len(key)} bytes, not "
+                f"{MIN_KEY_BYTES} or more"
+            )
         return key

@@ -6,9 +6,8 @@ its file may still be there. Judged at ``now``: whoever looks again holds again.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -23,30 +22,9 @@ from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.records.rights import Permits
-from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
 
-OPEN = "open"  # instead of a policy: everything may be done with every sample
-
 _log = logging.getLogger(__name__)
-
-
-def read_rights(node: Mapping[str, object]) -> RightsPolicy | None:
-    """Read the policy that a node configuration names; None for ``open``.
-
-    Raises
-    ------
-    ConfigError
-        If it names none, or the policy cannot be used.
-    """
-    if "rights" not in node:
-        raise ConfigError(
-            "this device's --node-config has no rights: name a policy file, "
-            'rights="/srv/rights.toml", or say rights="open" if every sample may be '
-            "scored, shown to people and trained on without end"
-        )
-    rights = str(node["rights"])
-    return None if rights == OPEN else RightsPolicy.load(Path(rights))
 
 
 class Holdings:

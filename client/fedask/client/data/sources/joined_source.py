@@ -31,6 +31,7 @@ from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin, TracedSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import bytes_uid
+from fedask.common.settings import Where
 
 MAX_TOML_BYTES = 1 << 16
 _FEWEST = 2  # parts
@@ -181,7 +182,7 @@ def _options(path: Path, name: str, table: object) -> dict[str, Any]:
 def _part(
     path: Path, name: str, options: Mapping[str, Any], look: ScanContext
 ) -> KeyedSource:
-    source = open_source(options, look)
+    source = open_source(options, look, Where(path, name))
     if not isinstance(source, IndexedSource):  # for the types: there is no other
         raise ConfigError(f"{path}: [{name}] cannot be a part")
     return source

@@ -18,8 +18,9 @@ from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.reader import FormatReader
 from fedask.client.records.pool import DataSource
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import DataError
 from fedask.common.registry import nearest, resolve
+from fedask.common.settings import Where, build
 
 JOINED, SEALED = "joined", "sealed"
 SOURCES = {
@@ -61,7 +62,9 @@ class KeyedSource(DataSource, Protocol):
         """Return what names each sample in the other parts: (n,) uint64, row by row."""
 
 
-def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
+def open_source(
+    options: Mapping[str, Any], look: ScanContext, where: Where | None = None
+) -> DataSource:
     """Open the data of a device.
 
     Parameters
@@ -72,6 +75,8 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
         the options of the kind.
     look
         With the index, which must stay open. Its ``watch`` is replaced.
+    where
+        The table that the options stand in, for errors.
 
     Raises
     ------
@@ -87,17 +92,45 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
     check_kind(kind)
     watch = options.get("watch", look.watch)
     if not isinstance(watch, bool):
-        raise ConfigError(f"watch = {watch!r} must be true or false")
+        problem = f" = {watch!r} must be true or false"
+        raise (where or Where()).error("watch", problem)
     look = dataclasses.replace(look, watch=watch)
-    given = {key: value for key, value in options.items() if key not in OPTIONS}
     if kind == JOINED:
-        _check_options(kind, given, {})
+        build(_NoOptions, options, where, OPTIONS)
         source: DataSource = resolve("kind of data", kind, SOURCES)(root, look)
         return source
     if kind == SEALED:
-        sealed: DataSource = resolve("kind of data", kind, SOURCES)(given, look)
+        sealed: DataSource = resolve("kind of data", kind, SOURCES)(options, look)
         return sealed
-    return IndexedSource(root, make_reader(kind, given), look)
+    return IndexedSource(root, make_reader(kind, options, where), look)
+
+
+def check_options(options: Mapping[str, Any], where: Where) -> None:
+    """Refuse options that the kind of data does not have, as far as it is named.
+
+    Not the options of a user's own kind, whose code may not be there yet; nor those of
+    a kind that only the files tell. ``open_source`` refuses them.
+
+    Raises
+    ------
+    ConfigError
+        With file, table and key.
+    DataError
+        If there is no such kind.
+    """
+    kind = str(options.get("kind", ""))
+    if kind in {"", SEALED} or ":" in kind:
+        return
+    check_kind(kind)
+    if kind == JOINED:
+        build(_NoOptions, options, where, OPTIONS)
+    else:
+        make_reader(kind, options, where)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _NoOptions:
+    """The options of data that are joined: each part has its own."""
 
 
 def check_kind(kind: str) -> None:
@@ -109,41 +142,27 @@ def check_kind(kind: str) -> None:
         With the nearest kind that there is.
     """
     if kind not in SOURCES and ":" not in kind:
-        raise DataError(f"unknown kind of data {kind!r}" + nearest(kind, SOURCES))
+        msg = f"unknown kind of data {kind!r}" + nearest(kind, SOURCES)
+        raise DataError(msg)
 
 
-def make_reader(kind: str, options: Mapping[str, Any]) -> FormatReader:
+def make_reader(
+    kind: str, options: Mapping[str, Any], where: Where | None = None
+) -> FormatReader:
     """Make the reader of a kind, with its options.
+
+    Parameters
+    ----------
+    options
+        Those of every kind, which others read, may be among them.
 
     Raises
     ------
     ConfigError
         If an option is unknown, of the wrong type or out of range.
     """
-    reader = resolve("kind of data", kind, SOURCES)
-    known = {
-        field.name: field.type
-        for field in dataclasses.fields(reader)
-        if not field.name.startswith("_")
-    }
-    _check_options(kind, options, known)
-    made: FormatReader = reader(**options)
-    return made
-
-
-def _check_options(
-    kind: str, options: Mapping[str, Any], known: Mapping[str, Any]
-) -> None:
-    for name, value in options.items():
-        if name not in known:
-            raise ConfigError(
-                f"{name!r} is no option of data of kind {kind!r}"
-                + nearest(name, {*known, *OPTIONS})
-            )
-        if type(value) is not known[name]:
-            raise ConfigError(
-                f"{name} = {value!r:.80} must be of type {known[name].__name__}"
-            )
+    reader: type[FormatReader] = resolve("kind of data", kind, SOURCES)
+    return build(reader, options, where, OPTIONS)
 
 
 def kind_of_suffix(suffix: str) -> str:
@@ -168,9 +187,8 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
     else:
         suffixes[suffix_of(root.name)] = 1
         if not root.exists():
-            raise DataError(
-                f"cannot read samples from {root}: there is no such file or folder"
-            )
+            msg = f"cannot read samples from {root}: there is no such file or folder"
+            raise DataError(msg)
     singles = {**_SINGLE, ".npy": "images" if root.is_dir() else "array"}
     for table in (singles, {**_MANY, ".toml": JOINED}):
         kinds = {table[suffix] for suffix in suffixes if suffix in table}
@@ -179,11 +197,7 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
         if len(kinds) == 1:
             return kinds.pop()
         if kinds:
-            raise DataError(
-                f"{root} holds data of several kinds: say kind= one of "
-                + ", ".join(sorted(kinds))
-            )
-    raise DataError(
-        f"cannot tell the kind of data in {root}: say kind= one of "
-        + ", ".join(sorted(SOURCES))
-    )
+            msg = f"{root} holds data of several kinds: say kind= one of "
+            raise DataError(msg + ", ".join(sorted(kinds)))
+    msg = f"cannot tell the kind of data in {root}: say kind= one of "
+    raise DataError(msg + ", ".join(sorted(SOURCES)))

@@ -56,14 +56,6 @@ class Desk:
 
     Parameters
     ----------
-    store
-        The device's.
-    clock
-        Ends leases.
-    settings
-        Of the device.
-    tokens
-        Makes a new token.
     write_lock
         Entered around each transaction.
 
@@ -113,13 +105,12 @@ class Desk:
         """
         who = parse_annotator(annotator)
         if not 0 <= limit <= MAX_HELD:
-            msg = f"a lease of {limit} samples: must be 0 to {MAX_HELD}"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"a lease of {limit} samples: must be 0 to {MAX_HELD}")
         with self._open() as (rows, now):
             return self._leases.give(rows, who, limit, now)
 
     def has_new(self, annotator: str, limit: int) -> bool:
-        """Tell whether ``lease`` would give this annotator anything they do not hold.
+        """Tell whether ``lease`` would give this annotator a sample they do not hold.
 
         Gives and prolongs nothing, so that it may be asked again and again.
         """
@@ -130,7 +121,7 @@ class Desk:
             return bool(rows.open_for(who, 1, self._rule.quorum))
 
     def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
-        """Refuse whoever was not given this sample with this token, or may not see it.
+        """Refuse an annotator who did not lease a sample, or may not see it any more.
 
         Raises
         ------
@@ -147,7 +138,7 @@ class Desk:
             check_right(rows, uid, now)
 
     def check_right(self, uid: Uid) -> None:
-        """Refuse what may not be shown, or not any more: to be asked at each look.
+        """Refuse a sample that may not be shown any more; to be asked at each look.
 
         Raises
         ------
@@ -166,15 +157,13 @@ class Desk:
         key: str,
         also: Sequence[Uid] = (),
     ) -> Receipt:
-        """Keep what an annotator says of a sample they were given.
+        """Keep an annotator's answer about a sample that was leased to them.
 
         Taken even if the lease ran out; it counts unless others settled the sample in
         the meantime. A second annotation of the same annotator replaces their first.
 
         Parameters
         ----------
-        token
-            Of the lease.
         choice
             ``Label(class index)``, ``SKIP`` or ``UNSURE``.
         key
@@ -270,7 +259,7 @@ class Desk:
         return gone
 
     def check(self, annotations: Iterable[Annotation]) -> None:
-        """Refuse what ``accept`` would refuse; nothing is kept.
+        """Refuse annotations that ``accept`` would refuse; keep nothing.
 
         Raises
         ------
@@ -308,7 +297,7 @@ class Desk:
             return undo(rows, self._leases, self._rule, who, key, now)
 
     def release(self, annotator: str) -> None:
-        """Give back all that an annotator holds; answers on their way are taken."""
+        """End all leases of an annotator; answers that are on their way still count."""
         who = parse_annotator(annotator)
         with self._open() as (rows, now):
             self._leases.end(rows, who, now)
@@ -334,8 +323,6 @@ class Desk:
 
         Parameters
         ----------
-        limit
-            At most so many.
         annotator
             Who asks: they see their own, and not which were controls. None: the site.
         """

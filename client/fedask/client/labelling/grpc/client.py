@@ -1,4 +1,4 @@
-"""What an app says to the labelling service of a device, in Python.
+"""The Python client of a device's labelling service.
 
 Called by apps. Keeps no answers: what is acknowledged is on the device's disk, and
 what is not may be sent again with the same key.
@@ -104,14 +104,14 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         self._channel.close()
 
     def describe(self) -> Description:
-        """Return what is asked here."""
+        """Return the classes, the guidelines and the limits of this device."""
         request = pb.DescribeRequest(annotator=self._annotator)
         answer = self._call("Describe", request, pb.DescribeResponse)
         self._description = records.description(answer)
         return self._description
 
     def lease(self, limit: int, *, content: bool = False) -> list[Leased]:
-        """Return samples until the annotator holds ``limit``: all that they hold.
+        """Lease samples until the annotator holds ``limit``; return all that they hold.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         also: Sequence[Uid] = (),
         key: str | None = None,
     ) -> Receipt:
-        """Say of which class a sample is.
+        """Answer with a class.
 
         Parameters
         ----------
@@ -212,16 +212,15 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         """
         index = self._index(label) if isinstance(label, str) else label
         if index < 0:
-            msg = f"label {index} is no class index"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"label {index} is no class index")
         return self._submit(sample, key, label=index, also=also)
 
     def skip(self, sample: Leased, *, key: str | None = None) -> Receipt:
-        """Say that a sample is not usable: nobody is asked again."""
+        """Answer that a sample is not usable: nobody is asked again."""
         return self._submit(sample, key, skip=pb.Skip())
 
     def unsure(self, sample: Leased, *, key: str | None = None) -> Receipt:
-        """Say that the annotator cannot tell."""
+        """Answer that the annotator cannot tell."""
         return self._submit(sample, key, unsure=pb.Unsure())
 
     def undo(self, key: str | None = None) -> Uid | None:
@@ -245,19 +244,19 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         return Uid(answer.uid) if answer.uid else None
 
     def release(self) -> None:
-        """Give back all that the annotator holds."""
+        """End all leases of the annotator."""
         request = pb.ReleaseRequest(annotator=self._annotator)
         self._call("Release", request, pb.ReleaseResponse)
         self._out.clear()
 
     def statistics(self) -> Statistics:
-        """Return how far the labelling is."""
+        """Return how many samples are in each state, and how many answers there are."""
         request = pb.StatisticsRequest(annotator=self._annotator)
         answer = self._call("Statistics", request, pb.StatisticsResponse)
         return records.statistics(answer)
 
     def is_serving(self) -> bool:
-        """Return whether the service takes calls; never raises for one that is away."""
+        """Return whether the service takes calls; False if it does not answer."""
         call = self._channel.unary_unary(_HEALTH, _raw, _raw)
         try:
             raw = call(b"", timeout=self._timeout_s, metadata=self._metadata)
@@ -269,8 +268,9 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
     def _index(self, name: str) -> int:
         classes = (self._description or self.describe()).classes
         if name not in classes:
-            msg = f"{name!r:.80} is no class here" + nearest(name, classes)
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{name!r:.80} is no class here" + nearest(name, classes)
+            )
         return classes.index(name)
 
     def _submit(

@@ -39,11 +39,11 @@ class TaskStream:
         self._answered: set[Uid] = set()
 
     def wake(self) -> None:
-        """Let it look for more."""
+        """Let the stream look for more samples."""
         self._woken.set()
 
     def acted(self, answered: Iterable[Uid]) -> None:
-        """Let it know that its annotator did something, and what they answered."""
+        """Tell the stream that its annotator did something, and what they answered."""
         with self._lock:
             self._acted = True
             self._answered.update(answered)
@@ -57,12 +57,12 @@ class TaskStream:
         return news
 
     def end(self, why: FedaskError) -> None:
-        """Let it end with an error; the first one counts."""
+        """End the stream with an error; the first error counts."""
         self._why = self._why or why
         self._woken.set()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until it is woken, or the time is over.
+        """Wait until the stream is woken, or the time is over.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class TaskStream:
 
 
 class TaskStreams:
-    """All that are open.
+    """All open streams: one per annotator.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ class TaskStreams:
             stream.end(ReleasedError())
 
     def wake(self) -> None:
-        """Wake all: something has changed."""
+        """Let all streams look for more samples."""
         with self._lock:
             streams = list(self._serving)
         for stream in streams:
             stream.wake()
 
     def stop(self, why: FedaskError) -> None:
-        """End all, and whatever is opened later."""
+        """End all streams, and those that are opened later."""
         with self._lock:
             self._why, streams = why, list(self._serving)
         for stream in streams:
@@ -153,12 +153,10 @@ class TaskStreams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a handler of a stream may know of its call.
+    """What the handler of a stream knows of its call.
 
     Parameters
     ----------
-    caller
-        Who calls.
     ends
         When the answer must be complete, on the clock of ``time.monotonic``.
     active
@@ -182,8 +180,6 @@ class TaskFeed:
         Who is to hold so many samples.
     desk
         Of the thread that serves the stream.
-    clock, lease_s
-        Of the desk.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A project on a Label Studio server of the site: samples out, annotations in.
+"""Sends samples to a project of a Label Studio server, and gets annotations from it.
 
 Called by whoever serves the people of one device, as often as they like: a push sends
 what is not there, found by ``meta.uid``, and a pull keeps what is not known. Both may
@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
+from fedask.client.labelling.labelstudio.import_summary import (
+    Aside,
+    Asides,
+    ImportSummary,
+    bring_in,
+)
 from fedask.client.labelling.labelstudio.studio_annotation import Reading, derived_key
 from fedask.client.labelling.labelstudio.studio_connection import (
     ReplyTooLargeError,
@@ -43,13 +48,11 @@ _MOST_TASKS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """What a push did.
+class PushSummary:
+    """How many samples a push sent.
 
     Parameters
     ----------
-    pushed
-        Samples that were sent.
     present
         Samples that were there.
     aside
@@ -65,8 +68,8 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled(Account):
-    """What a pull did.
+class PullSummary(ImportSummary):
+    """What a pull brought, and what was deleted at the server.
 
     Parameters
     ----------
@@ -81,12 +84,10 @@ class Pulled(Account):
 
 
 class Studio:
-    """One project.
+    """One project on a server.
 
     Parameters
     ----------
-    connection
-        To its server.
     project
         Its number there.
     name
@@ -100,7 +101,7 @@ class Studio:
 
     def push(
         self, export: TaskExport, which: Which = Which.WAITING, *, quorum: int = 1
-    ) -> Pushed:
+    ) -> PushSummary:
         """Send samples that the project does not have yet, in the order of asking.
 
         Two pushes to one project at the same time may both send a sample; its
@@ -132,7 +133,7 @@ class Studio:
             self._send(batch)
             pushed += len(batch)
         _log.info("tasks_pushed", extra={"tasks": pushed, "aside": asides.count})
-        return Pushed(
+        return PushSummary(
             pushed=pushed,
             present=len(wanted) - len(missing),
             aside=asides.count,
@@ -147,7 +148,7 @@ class Studio:
         *,
         ground_truth: bool = False,
         take_back: bool = False,
-    ) -> Pulled:
+    ) -> PullSummary:
         """Keep the annotations of the project.
 
         One that is wrong is set aside with the reason, and the rest is kept: nobody
@@ -186,13 +187,13 @@ class Studio:
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
         back = desk.retract(gone) if take_back else []
-        account = bring_in(desk, samples, asides)
-        return Pulled(
-            kept=account.kept,
-            known=account.known,
-            late=account.late,
-            aside=account.aside,
-            asides=account.asides,
+        summary = bring_in(desk, samples, asides)
+        return PullSummary(
+            kept=summary.kept,
+            known=summary.known,
+            late=summary.late,
+            aside=summary.aside,
+            asides=summary.asides,
             deleted=len(gone) - len(back),
             taken_back=len(back),
         )
@@ -220,9 +221,10 @@ class Studio:
             export.classes
         )
         if not same or not shown <= {(TAGS[f.medium], f.key) for f in fields}:
-            msg = f"project {self._project} asks something else than this task: give "
-            msg += "it this labelling configuration, or take an empty project:\n" + ours
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"project {self._project} asks something else than this task: give it "
+                f"this labelling configuration, or take an empty project:\n{ours}"
+            )
 
     def _send(self, batch: Sequence[StudioTask]) -> None:
         """Send tasks; if no answer comes, look what arrived before sending again."""
@@ -261,8 +263,9 @@ class Studio:
             found, total = self._paged(full=full)
             if len(found) == total:
                 return list(found.values())
-        msg = f"project {self._project} changed while it was read: try again later"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            f"project {self._project} changed while it was read: try again later"
+        )
 
     def _paged(self, *, full: bool) -> tuple[dict[int, dict[str, Any]], int]:
         """Return tasks by number, and how many there should be."""
@@ -301,8 +304,7 @@ class Studio:
         """Return the number of every account, as text, with its e-mail address."""
         reply = self._connection.get("/api/users/")
         if not isinstance(reply, list):
-            msg = "the server's list of users is no list"
-            raise ProtocolError(msg)
+            raise ProtocolError("the server's list of users is no list")
         return {
             str(user["id"]): str(user["email"])
             for user in reply
@@ -333,8 +335,9 @@ def _check_import(answer: object, count: int) -> None:
     """
     reply = answer if isinstance(answer, dict) else {}
     if "import" not in reply and reply.get("task_count") != count:
-        msg = f"the server took {reply.get('task_count')!r:.20} of {count} tasks"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"the server took {reply.get('task_count')!r:.20} of {count} tasks"
+        )
 
 
 def _page(reply: object) -> tuple[list[dict[str, Any]], int]:
@@ -345,8 +348,7 @@ def _page(reply: object) -> tuple[list[dict[str, Any]], int]:
         isinstance(task, dict) and isinstance(task.get("id"), int) for task in tasks
     )
     if not right or not isinstance(total, int) or not 0 <= total <= _MOST_TASKS:
-        msg = "the server's page of tasks is none"
-        raise ProtocolError(msg)
+        raise ProtocolError("the server's page of tasks is none")
     return list(tasks or []), total
 
 
@@ -365,7 +367,7 @@ def _shown(inputs: object) -> set[tuple[str, str]]:
 
 
 def _sound(desk: Desk, answers: list[Annotation], asides: Asides) -> list[Annotation]:
-    """Set aside what the desk would refuse."""
+    """Leave out answers that the desk would refuse."""
     kept = []
     for answer in answers:
         try:

@@ -1,4 +1,4 @@
-"""Label Studio's JSON in files: samples out as tasks, annotations in.
+"""Writes samples as JSON files for Label Studio, and reads annotations from them.
 
 Called by whoever serves the people of one device, where no server can be reached. An
 export holds the samples themselves: it is as confidential as the data, written for its
@@ -14,8 +14,13 @@ from typing import Any
 
 from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
 from fedask.client.labelling.labelstudio.capped_file import open_capped
+from fedask.client.labelling.labelstudio.import_summary import (
+    Aside,
+    Asides,
+    ImportSummary,
+    bring_in,
+)
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
     annotation_prefix,
@@ -40,12 +45,10 @@ NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedTasks:
-    """What an export wrote.
+    """How many tasks an export wrote, and for which configuration.
 
     Parameters
     ----------
-    tasks
-        How many.
     config
         The labelling configuration of the project that they are for.
     aside
@@ -105,13 +108,13 @@ def export_tasks(export: TaskExport, which: Which, path: Path) -> ExportedTasks:
 
 def import_annotations(
     desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
-) -> Account:
+) -> ImportSummary:
     """Keep the annotations of a JSON export of Label Studio.
 
     The file is refused whole if one annotation is wrong (its class, its type, its
     time): then it is most likely the wrong file. Tasks of unknown samples are set
-    aside, with the reason, and the rest is kept; see ``account`` for what a crash
-    leaves.
+    aside, with the reason, and the rest is kept; see ``import_summary`` for what a
+    crash leaves.
 
     Parameters
     ----------
@@ -142,14 +145,12 @@ def parse(content: bytes, where: str) -> object:
         If it is none, or holds more than ``MOST_VALUES`` values.
     """
     if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        msg = f"{where} holds more than {MOST_VALUES} values: part it"
-        raise DataError(msg)
+        raise DataError(f"{where} holds more than {MOST_VALUES} values: part it")
     try:
         parsed: object = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
         # Not the text of the error: it may quote what stands there.
-        msg = f"{where} is no JSON ({type(err).__name__})"
-        raise DataError(msg) from err
+        raise DataError(f"{where} is no JSON ({type(err).__name__})") from err
     return parsed
 
 
@@ -184,8 +185,9 @@ def read_tasks(
         Naming the first wrong annotations.
     """
     if not isinstance(tasks, list) or any(map(_is_min, tasks)):
-        msg = f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
-        raise DataError(msg)
+        raise DataError(
+            f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
+        )
     samples: dict[Uid, list[Annotation]] = {}
     wrong: list[str] = []
     count = 0
@@ -197,8 +199,9 @@ def read_tasks(
         annotations = _annotations(task, where, number)
         count += len(annotations)
         if count > MOST_ANNOTATIONS:
-            msg = f"{where} has more than {MOST_ANNOTATIONS} annotations: part it"
-            raise DataError(msg)
+            raise DataError(
+                f"{where} has more than {MOST_ANNOTATIONS} annotations: part it"
+            )
         answers, reasons = _answers(annotations, uid, reading)
         samples.setdefault(uid, []).extend(answers)
         for reason in reasons:
@@ -208,8 +211,9 @@ def read_tasks(
                 asides.add(uid, reason)
     if wrong:
         first = "; ".join(wrong[:_NAMED])
-        msg = f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
-        raise DataError(msg)
+        raise DataError(
+            f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
+        )
     for answers in samples.values():
         answers.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
     return list(samples.values())
@@ -229,7 +233,7 @@ def _answers(
 
 
 def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
-    """Refuse all of it if the desk would refuse one, before any is kept.
+    """Refuse all answers if the desk would refuse one of them.
 
     Raises
     ------
@@ -239,8 +243,7 @@ def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> Non
     try:
         desk.check(answer for answers in samples for answer in answers)
     except ProtocolError as err:
-        msg = f"{where}: {err}; nothing was kept"
-        raise DataError(msg) from err
+        raise DataError(f"{where}: {err}; nothing was kept") from err
 
 
 def uid_of(task: object) -> Uid | None:
@@ -261,15 +264,14 @@ def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN4
     """Return what a task holds; none at all is no annotation."""
     found = task.get("annotations") or []
     if not isinstance(found, list):
-        msg = f"{where}: the annotations of task {number} are no list"
-        raise DataError(msg)
+        raise DataError(f"{where}: the annotations of task {number} are no list")
     return found
 
 
 def deleted(
     desk: Desk, tasks: Sequence[Mapping[str, Any]], source: str
 ) -> list[Annotation]:
-    """Return what stands at the desk and was deleted at its source.
+    """Return the answers that stand at the desk but were deleted at their source.
 
     An answer that came from there has a key that names its source and its annotation.
     It is *deleted* there if a task of its sample is there and the annotation is not; if

@@ -1,4 +1,4 @@
-"""What every request must pass and every reply carries, whatever the app does.
+"""Checks every request, and adds the security headers to every reply.
 
 Around the app, as ASGI: also its errors and unknown paths go through here. Refuses
 requests for another host (DNS rebinding), from another origin, and too large ones.
@@ -38,12 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 class SecurityMiddleware:
-    """The app, guarded.
+    """The app behind checks of host, origin and size.
 
     Parameters
     ----------
-    app
-        What is guarded.
     settings
         With the hosts, and the cap on a request.
     """
@@ -109,7 +107,7 @@ class SecurityMiddleware:
 
 
 class RequestTooLargeError(Exception):
-    """A request went on beyond what it may have."""
+    """A request is larger than allowed."""
 
 
 @dataclass(slots=True)

@@ -31,15 +31,7 @@ from fedask.common.ids import Uid
 
 
 class MemoryStore(DeviceStore):
-    """A store that is lost when the process ends.
-
-    Parameters
-    ----------
-    quota
-        Room for payloads.
-    audit
-        Records every change.
-    """
+    """A store that is lost when the process ends."""
 
     def __init__(
         self, quota: StoreQuota | None = None, audit: Audit = NO_AUDIT
@@ -48,7 +40,7 @@ class MemoryStore(DeviceStore):
         self.annotations = annotations = MemoryAnnotations(tables)
         self.rights = rights = MemoryRights(tables, annotations)
         self.scores = scores = MemoryScores(tables)
-        self.queue = MemoryLabelQueue(tables, rights)
+        self.queue = MemoryLabelQueue(tables, annotations, rights)
         self.models = MemoryModels(tables)
         self.cuts = MemoryCuts(tables)
         self.arrivals = MemoryArrivals(tables, rights)

@@ -17,7 +17,6 @@ from fedask.client.records.payload import (
     was_erased,
 )
 from fedask.client.store.sqlite.connection import Connection
-from fedask.client.store.sqlite.sample_transaction import end_leases
 from fedask.client.store.sqlite.scores import drop_scores
 from fedask.common.ids import Uid
 from fedask.common.seal import Place
@@ -48,12 +47,8 @@ class SqlitePayloads(PayloadStore):
 
     Parameters
     ----------
-    connection
-        Opened.
     erasure
         Knows what must not come back.
-    quota
-        The room there is.
     """
 
     def __init__(
@@ -61,7 +56,7 @@ class SqlitePayloads(PayloadStore):
     ) -> None:
         self._connection = connection
         self._db = connection.db
-        self._vault = connection.vault
+        self._key_vault = connection.key_vault
         self._erasure = erasure
         self._quota = quota
 
@@ -74,7 +69,7 @@ class SqlitePayloads(PayloadStore):
             if db.execute(_HAS, (uid,)).fetchone():
                 return []
             gone = self._make_room(uid, len(content))
-            sealed = self._vault.seal(db, _place(uid, suffix), content)
+            sealed = self._key_vault.seal(_place(uid, suffix), content)
             db.execute(_PUT, (uid, suffix, len(content), sealed))
         return gone
 
@@ -84,7 +79,7 @@ class SqlitePayloads(PayloadStore):
             row = db.execute(_HAS, (uid,)).fetchone()
             if row is None:
                 raise not_there(uid)
-            return self._vault.unseal(db, _place(uid, row[0]), row[1])
+            return self._key_vault.unseal(_place(uid, row[0]), row[1])
 
     @override
     def all(self) -> list[Payload]:
@@ -114,11 +109,10 @@ class SqlitePayloads(PayloadStore):
         return gone
 
     def _drop(self, uid: Uid, *, queued: bool) -> None:
-        """Let a payload go; nobody can be asked about it any more."""
+        """Drop a payload; nobody can be asked about its sample any more."""
         self._db.execute(_DROP, (uid,))
         self._db.execute(_NO_CONTROL, (uid,))
         if queued:
-            end_leases(self._db, uid)
             self._db.execute(_EXPIRE, (uid,))
 
 
