@@ -1,7 +1,7 @@
 """The auto-label tier: a device labels what its model is sure of. Off by default.
 
 Called by the device after it has scored. What the tier says is never counted as a
-label, never sent, and gives way to whatever a person says. A share of the sure samples,
+label, never sent, and replaced by whatever a person says. A share of the sure samples,
 drawn by hash, is asked of people as any other question; only while enough of these
 controls were answered, and the model was right often enough, does what it says of the
 others count. So the tier is off until it has proved itself, and again when it fails.

@@ -1,7 +1,7 @@
 """Weak labels: what labelling functions say of samples that nobody has labelled yet.
 
 Called by the device before it trains. A weak label is never stored, counted or sent: it
-is worked out anew from the pool, and gives way to a person's.
+is worked out anew from the pool, and replaced by a person's.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

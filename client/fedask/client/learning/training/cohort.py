@@ -4,7 +4,7 @@ Called by the learner when several devices of one process train on the same mode
 the devices of an inline simulation do. A small step costs a framework far more than a
 processor: stacked along a new axis, a hundred of them cost little more than one.
 
-A device must learn the same alone and in company, to the last bit, or a simulation
+A device must learn the same by itself and with others, to the last bit, or a simulation
 would not be what a deployment does. Nothing guarantees that: the last bits of a matrix
 product depend on sizes and on how the operands lie in memory. So it is not assumed: the
 first jobs of each kind are also trained alone, and where one bit differs, jobs of that
