@@ -21,6 +21,13 @@ def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
     ----------
     prefix
         Written before the closest name, and not compared.
+
+    Examples
+    --------
+    >>> nearest("margn", ["margin", "entropy"])
+    " (did you mean 'margin'?)"
+    >>> nearest("spam", ["margin", "entropy"])
+    ' (valid: entropy, margin)'
     """
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -53,8 +53,6 @@ def cycle_figures(
         What the history says of this cycle so far: ``labels``, perhaps ``accuracy``.
     past
         Rows at the end of the cycles before, oldest first.
-    progress
-        Where the run stands.
     capacity
         ``ask.capacity``, of one device and cycle.
     """

@@ -40,8 +40,6 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
 
     Parameters
     ----------
-    config
-        Name and options.
     devices
         Nodes to wait for before the first round, and to train with if the options name
         no fraction of them; 0 leaves Flower's own defaults.

@@ -95,12 +95,8 @@ class RunProgress:
 
     Parameters
     ----------
-    rounds
-        Rounds done.
     cut
         What devices are asked in the current cycle, if anything.
-    ledger
-        The budget.
     applied
         Node id to the last cycle whose cut it applied.
     classes
@@ -111,8 +107,6 @@ class RunProgress:
         Of the model that the last cycle ended with, in [0, 1]; None if not measured.
     refused
         (round, device, reason) of everything dropped.
-    wire
-        Counters.
     """
 
     rounds: int = 0

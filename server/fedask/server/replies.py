@@ -93,8 +93,6 @@ class Replies:
 
     Parameters
     ----------
-    reader
-        Of the run.
     progress
         Where reports are booked.
     gathered

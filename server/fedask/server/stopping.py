@@ -85,8 +85,6 @@ class Budget:
     ----------
     scenario
         ``stop.labels``, or ``stop.money`` at ``stop.price`` a label.
-    policy
-        Not used.
     """
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
@@ -115,8 +113,6 @@ class Plateau:
     ----------
     scenario
         ``stop.min_gain``, ``stop.patience``; ``run.evaluate`` must be there.
-    policy
-        Not used.
     """
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
@@ -185,8 +181,6 @@ class Stabilised:
     scenario
         ``stop.kappa``, ``stop.window``; ``run.evaluate`` must be there and return
         ``predictions``.
-    policy
-        Not used.
 
     References
     ----------
@@ -225,8 +219,6 @@ class Value:
     scenario
         ``ask.quota``, ``stop.price``, ``stop.value_per_point``, ``stop.window``;
         ``run.evaluate`` must be there.
-    policy
-        Not used.
     """
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)

@@ -47,8 +47,6 @@ class Footprint:
     ----------
     start_ms
         From a running Python to all that it imports.
-    rss_mib
-        Memory then.
     """
 
     process: str

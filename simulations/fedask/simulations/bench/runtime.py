@@ -37,8 +37,6 @@ class Growth:
 
     Parameters
     ----------
-    devices
-        Size of the fleet.
     us_per_device_round
         Microseconds per device and round in steady state.
     total_s

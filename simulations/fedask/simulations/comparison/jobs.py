@@ -53,8 +53,6 @@ class JobResult:
     ----------
     results
         Finished runs by (name of the arm, seed).
-    partial
-        Whether it was interrupted.
     """
 
     results: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)

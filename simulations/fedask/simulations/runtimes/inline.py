@@ -34,8 +34,6 @@ class InlineGrid(Grid):
 
     Parameters
     ----------
-    client
-        Called once per message.
     contexts
         One per node, in the order of their node ids, which start at 2.
     run
