@@ -52,9 +52,7 @@ def _text(path: Path) -> str:
             content = file.read(_MAX_BYTES + 1)
         text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        msg = f"cannot read {path}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read {path}: {err}") from err
     if len(content) > _MAX_BYTES:
-        msg = f"{path} has more than {_MAX_BYTES} bytes"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path} has more than {_MAX_BYTES} bytes")
     return text
