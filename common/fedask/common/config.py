@@ -100,6 +100,14 @@ class Scenario:
         ConfigError
             On an unknown key (the nearest valid one is named), a value of the wrong
             type, or one that breaks a rule.
+
+        Examples
+        --------
+        >>> Scenario.from_dict({"ask": {"quota": 50}}).ask.quota
+        50
+        >>> Scenario.from_dict({"ask": {"qouta": 50}})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        fedask.common.errors.ConfigError: unknown key 'ask.qouta' (did you mean ...?)
         """
         return build(cls, tree, where or Where())
 

@@ -1,4 +1,4 @@
-"""One table per seam: a name, or a user's own as ``package.module:attr``.
+"""Finds a strategy by its name in a table, or as ``package.module:attr``.
 
 Called wherever the configuration names a strategy. Targets are text and are imported on
 first use, so a device pays only for what it uses.
@@ -21,6 +21,13 @@ def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
     ----------
     prefix
         Written before the closest name, and not compared.
+
+    Examples
+    --------
+    >>> nearest("margn", ["margin", "entropy"])
+    " (did you mean 'margin'?)"
+    >>> nearest("spam", ["margin", "entropy"])
+    ' (valid: entropy, margin)'
     """
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -31,8 +31,6 @@ class SettingError(ConfigError):
 
     Parameters
     ----------
-    key
-        Name of the field.
     problem
         What follows the key in a message: ``" = 3: must be even"``.
     """

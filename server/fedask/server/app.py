@@ -77,10 +77,6 @@ class Coordinator:
 
     Parameters
     ----------
-    task
-        What is learned.
-    scenario
-        How.
     inner
         The Flower strategy that aggregates.
     clock

@@ -49,7 +49,7 @@ class Wire:
     _sizes: dict[int, tuple[RecordDict, int, int]] = field(default_factory=dict)
 
     def count_ask(self, content: RecordDict) -> None:
-        """Count a message down; contents are shared by many, so sizes are kept."""
+        """Count a message to a device; many share one content, so sizes are kept."""
         kept = self._sizes.get(id(content))
         if kept is None or kept[0] is not content:
             if len(self._sizes) > _KEPT_SIZES:
@@ -95,12 +95,8 @@ class RunProgress:
 
     Parameters
     ----------
-    rounds
-        Rounds done.
     cut
         What devices are asked in the current cycle, if anything.
-    ledger
-        The budget.
     applied
         Node id to the last cycle whose cut it applied.
     classes
@@ -111,8 +107,6 @@ class RunProgress:
         Of the model that the last cycle ended with, in [0, 1]; None if not measured.
     refused
         (round, device, reason) of everything dropped.
-    wire
-        Counters.
     """
 
     rounds: int = 0

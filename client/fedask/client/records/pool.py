@@ -23,14 +23,13 @@ _FIRST = 64  # samples of a first batch
 
 
 class DataSource(Protocol):
-    """Where samples come from."""
+    """A source of raw samples."""
 
     def uids(self) -> NDArray[np.str_]:
         """Return the uid of every sample: (n,) str; entry i names row i.
 
         The pool keeps this array: it must not change.
         """
-        ...
 
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the raw samples of these rows, in their order: (m, ...).
@@ -38,19 +37,18 @@ class DataSource(Protocol):
         An array of their own, which the caller may change. Samples of several fields
         are a structured array, texts an array (m,) of str.
         """
-        ...
 
     def broken(self) -> list[Broken]:
-        """Return what was set aside when the source was opened, and why."""
+        """Return the samples that could not be read when the source was opened."""
         return []
 
     def dropped(self) -> frozenset[Uid]:
-        """Return what the source had once and let go to make room: no fault."""
+        """Return the samples that the source dropped to make room: no fault."""
         return frozenset()
 
 
 class Pool:
-    """Samples of a source, once each.
+    """The samples of a source, without repetitions.
 
     Parameters
     ----------
@@ -113,7 +111,7 @@ class Pool:
 
     @property
     def dropped(self) -> frozenset[Uid]:
-        """Samples that the source let go to make room."""
+        """Samples that the source dropped to make room."""
         return self._source.dropped()
 
     def has(self, uids: Sequence[Uid]) -> NDArray[np.bool_]:

@@ -41,8 +41,6 @@ class Shares:
 
     Parameters
     ----------
-    data
-        The data set.
     uids
         (n,) uid of each training sample.
     rows
@@ -86,8 +84,6 @@ def open_device(
     ----------
     task
         What is learned; its classes must be those of the data.
-    scenario
-        Data, fleet and people.
     context
         ``node_config``: ``partition-id`` and ``num-partitions``, as Flower's
         simulation gives them.

@@ -38,8 +38,6 @@ def simulate(
 
     Parameters
     ----------
-    apps
-        What to run.
     scenario
         How; ``run.out``, ``run.resume`` and ``run.evaluate`` are set here.
     out

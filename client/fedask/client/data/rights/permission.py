@@ -23,7 +23,7 @@ from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPol
 from fedask.client.data.rights.sidecar import StatedProvenance, stated_provenance
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import FOREVER, UNKNOWN
-from fedask.client.records.rights import Permits, SeenStore
+from fedask.client.records.rights import Permits, RightsStore
 from fedask.common.ids import Uid
 
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)  # what stands for no end
@@ -73,7 +73,7 @@ class SampleRights(Permits):
     """
 
     def __init__(
-        self, source: DataSource, policy: RightsPolicy, seen: SeenStore, now: datetime
+        self, source: DataSource, policy: RightsPolicy, seen: RightsStore, now: datetime
     ) -> None:
         self._source = source
         self._policy = policy

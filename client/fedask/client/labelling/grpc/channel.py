@@ -65,12 +65,14 @@ def connect(
     place = ServiceAddress.parse(address)
     if tls is not None:
         if token is not None or place.path is not None:
-            msg = f"{address}: certificates are for ports, and go without a token"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{address}: certificates are for ports, and go without a token"
+            )
         return grpc.secure_channel(place.target, _credentials(tls), _OPTIONS), ()
     if not place.is_local:
-        msg = f"{address} is beyond this machine: that needs certificates (tls)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{address} is beyond this machine: that needs certificates (tls)"
+        )
     metadata = () if token is None else (token_metadata(read_token(token)),)
     return grpc.insecure_channel(place.target, _OPTIONS), metadata
 
@@ -80,6 +82,5 @@ def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
     try:
         chain, authority = tls.certificate.read_bytes(), tls.authority.read_bytes()
     except OSError as err:
-        msg = f"cannot read a certificate: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read a certificate: {err}") from err
     return grpc.ssl_channel_credentials(authority, key, chain)

@@ -212,8 +212,7 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         """
         index = self._index(label) if isinstance(label, str) else label
         if index < 0:
-            msg = f"label {index} is no class index"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"label {index} is no class index")
         return self._submit(sample, key, label=index, also=also)
 
     def skip(self, sample: Leased, *, key: str | None = None) -> Receipt:
@@ -269,8 +268,9 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
     def _index(self, name: str) -> int:
         classes = (self._description or self.describe()).classes
         if name not in classes:
-            msg = f"{name!r:.80} is no class here" + nearest(name, classes)
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{name!r:.80} is no class here" + nearest(name, classes)
+            )
         return classes.index(name)
 
     def _submit(

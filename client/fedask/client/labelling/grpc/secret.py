@@ -37,8 +37,9 @@ def read_token(path: Path) -> str:
         read_private(path, "the token", _MAX_BYTES).decode("ascii", "replace").strip()
     )
     if len(token) < _TOKEN_BYTES or not token.isascii() or not token.isprintable():
-        msg = f"{path} holds no token: delete it, and start the service again"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{path} holds no token: delete it, and start the service again"
+        )
     return token
 
 
@@ -55,8 +56,7 @@ def token_at(path: Path) -> str:
     except FileExistsError:
         return read_token(path)
     except OSError as err:
-        msg = f"cannot make the token file {path}: {err.strerror}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot make the token file {path}: {err.strerror}") from err
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
     return read_token(path)

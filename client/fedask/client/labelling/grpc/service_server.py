@@ -109,8 +109,10 @@ class LabellingService:
         clock: Clock,
     ) -> None:
         if len(guide.classes) != desk.classes:
-            msg = f"the guide names {len(guide.classes)} classes, the desk has "
-            raise ConfigError(msg + str(desk.classes))
+            raise ConfigError(
+                f"the guide names {len(guide.classes)} classes, "
+                f"the desk has {desk.classes}"
+            )
         self._settings = settings
         self._limits = settings.limits
         self._place = ServiceAddress.parse(settings.address)
@@ -244,11 +246,13 @@ def _listen(server: grpc.Server, place: ServiceAddress, tls: ServerTls | None) -
         return int(server.add_secure_port(place.target, _credentials(tls)))
     except RuntimeError as err:  # gRPC tells one from the other on stderr alone
         if tls is not None and _is_free(place):
-            msg = f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
-            msg += "no PEM, or the certificate is not of this key"
-            raise ConfigError(msg) from err
-        msg = f"cannot listen at {place.target}: it is taken, or not of this machine"
-        raise UnavailableError(msg) from err
+            raise ConfigError(
+                f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
+                "no PEM, or the certificate is not of this key"
+            ) from err
+        raise UnavailableError(
+            f"cannot listen at {place.target}: it is taken, or not of this machine"
+        ) from err
 
 
 def _is_free(place: ServiceAddress) -> bool:
@@ -265,8 +269,7 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
     try:
         chain, clients = tls.certificate.read_bytes(), tls.clients.read_bytes()
     except OSError as err:
-        msg = f"cannot read a certificate of the service: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read a certificate of the service: {err}") from err
     return grpc.ssl_server_credentials(
         [(key, chain)], root_certificates=clients, require_client_auth=True
     )

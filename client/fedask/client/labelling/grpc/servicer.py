@@ -201,8 +201,7 @@ class DeskServicer:
 
     def _parts(self, uid: Uid) -> tuple[Part, ...]:
         if self._exhibit is None:
-            msg = "this service was started without an exhibit"
-            raise DataError(msg)
+            raise DataError("this service was started without an exhibit")
         return self._exhibit.parts(uid)
 
 

@@ -174,16 +174,16 @@ class _Table:
         except (UnicodeDecodeError, csv.Error, OSError) as err:
             # Not the text of a decoding error: it quotes what stands there.
             reason = err if isinstance(err, csv.Error) else type(err).__name__
-            msg = f"{self._path} line {rows.line_num} cannot be read: {reason}"
-            raise DataError(msg) from err
+            raise DataError(
+                f"{self._path} line {rows.line_num} cannot be read: {reason}"
+            ) from err
 
     def refuse(self, desk: Desk, answer: Annotation) -> None:
         """Refuse the line that was read last, if the desk would."""
         try:
             desk.check([answer])
         except ProtocolError as err:
-            msg = f"{self._where}: {err}; nothing was kept"
-            raise DataError(msg) from err
+            raise DataError(f"{self._where}: {err}; nothing was kept") from err
 
     def again(self) -> Iterator[list[Annotation]]:
         """Yield the answers of a file that was read and found right."""
@@ -191,8 +191,10 @@ class _Table:
             for answer in self.answers():
                 yield [answer]
         except DataError as err:
-            msg = f"{self._path} was changed while it was imported: import it again, "
-            raise DataError(msg + "what is kept is known") from err
+            raise DataError(
+                f"{self._path} was changed while it was imported: import it again, "
+                "what is kept is known"
+            ) from err
 
     def _limited(self) -> Iterator[str]:
         """Yield lines until more was read than the file had when it was opened."""
@@ -200,8 +202,9 @@ class _Table:
         for line in self._lines:
             read += len(line)
             if read > self._most:
-                msg = f"it grew beyond {self._most} characters while it was read"
-                raise csv.Error(msg)
+                raise csv.Error(
+                    f"it grew beyond {self._most} characters while it was read"
+                )
             yield line
 
 
@@ -209,48 +212,52 @@ def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
     needed = {"uid", "label"} | (set() if "" in reading.people else {"annotator"})
     missing = sorted(needed - set(header))
     if missing:
-        msg = f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is "
-        msg += "missing"
+        msg = (
+            f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is missing"
+        )
         if _OF_STUDIO in header:
             msg += "; a CSV of Label Studio does not say its samples: export it as JSON"
         raise DataError(msg)
     for name in header:
         if name not in COLUMNS:
-            msg = f"{path}: column {name!r:.40} is none of a table of answers"
-            raise DataError(msg + nearest(name, COLUMNS))
+            raise DataError(
+                f"{path}: column {name!r:.40} is none of a table of answers"
+                + nearest(name, COLUMNS)
+            )
     if len(set(header)) < len(header):
-        msg = f"{path}: a column is there twice"
-        raise DataError(msg)
+        raise DataError(f"{path}: a column is there twice")
 
 
 def _annotation(
     row: Sequence[str], header: Sequence[str], where: str, reading: Reading
 ) -> Annotation:
     if len(row) != len(header):
-        msg = f"{where} has {len(row)} cells, the header {len(header)}"
-        raise DataError(msg)
+        raise DataError(f"{where} has {len(row)} cells, the header {len(header)}")
     cells = {name: _plain(cell) for name, cell in zip(header, row, strict=True)}
     try:
         return _read_cells(cells, reading)
     except DataError as err:
-        msg = f"{where}: {err}; nothing was kept"
-        raise DataError(msg) from err
+        raise DataError(f"{where}: {err}; nothing was kept") from err
 
 
 def _read_cells(cells: Mapping[str, str], reading: Reading) -> Annotation:
     """Read the cells of a line."""
     uid, name = cells["uid"], cells["label"]
     if not is_uid(uid):
-        msg = f"{uid!r:.40} is no uid of 32 hexadecimal digits: did a spreadsheet take "
-        raise DataError(msg + "it for a number?")
+        raise DataError(
+            f"{uid!r:.40} is no uid of 32 hexadecimal digits: did a spreadsheet take "
+            "it for a number?"
+        )
     written = cells.get("kind") or (Kind.LABEL if name else Kind.SKIP)
     if written not in set(Kind):
-        msg = f"{written!r:.40} is no kind" + nearest(written[:40], set(Kind))
-        raise DataError(msg)
+        raise DataError(
+            f"{written!r:.40} is no kind" + nearest(written[:40], set(Kind))
+        )
     kind = Kind(written)
     if (kind in CLASSED) != bool(name):
-        msg = f"{kind} goes {'with' if kind in CLASSED else 'without'} a label"
-        raise DataError(msg)
+        raise DataError(
+            f"{kind} goes {'with' if kind in CLASSED else 'without'} a label"
+        )
     label = reading.index(name) if name else None
     at = read_time(cells.get("at") or None)
     annotator = reading.annotator(cells.get("annotator", ""))

@@ -107,11 +107,10 @@ def bring_in(
         try:
             outcomes = desk.accept(batch)
         except StoreError as err:
-            msg = (
+            raise StoreError(
                 f"{err}; {counts[Acceptance.KEPT]} answers were kept before that: "
                 "mend the disk and import the same again, what is kept is known"
-            )
-            raise StoreError(msg) from err
+            ) from err
         counts.update(outcomes)
         for answer, outcome in zip(batch, outcomes, strict=True):
             if outcome in _ASIDE:

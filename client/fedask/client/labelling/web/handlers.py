@@ -181,8 +181,7 @@ class PageHandlers:
         if uid not in self._shown.get(who, ()):
             await self.lease(who, 0)  # what they held before the page was restarted
         if uid not in self._shown.get(who, ()):
-            msg = "this sample was not given to whoever asks for it"
-            raise ProtocolError(msg)
+            raise ProtocolError("this sample was not given to whoever asks for it")
         try:
             await self._at_desk(lambda desk: desk.check_right(uid))
         except RightEndedError:

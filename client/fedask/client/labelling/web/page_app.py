@@ -187,8 +187,7 @@ class _Interface:
         parts, number = await self._shown(request), request.path_params["number"]
         at = int(number) if number.isdecimal() and len(number) < 4 else _MAX_PARTS  # noqa: PLR2004  (digits of a number)
         if at >= len(parts):
-            msg = "a sample has no such part"
-            raise ProtocolError(msg)
+            raise ProtocolError("a sample has no such part")
         kind = parts[at].medium.value
         kind += "; charset=utf-8" if kind.startswith("text/") else ""
         return Response(parts[at].content, headers={"content-type": kind})

@@ -162,8 +162,10 @@ def _read(path: Path) -> dict[str, Session]:
         rows = kept["sessions"].items()
         return {str(key): _session(*row) for key, row in rows}
     except Exception as err:
-        msg = f"{path} is no file of sessions, or damaged: delete it, people sign in "
-        raise ConfigError(msg + "again") from err
+        raise ConfigError(
+            f"{path} is no file of sessions, or damaged: delete it, people sign in "
+            "again"
+        ) from err
 
 
 def _session(annotator: str, stamp: str, born: str, used: str) -> Session:
