@@ -36,7 +36,7 @@ def service_of_device(folder: DeviceFolder) -> LabellingService:
     text = "" if service.guidelines is None else _text(service.guidelines)
     return LabellingService(
         store=settings.store,
-        sealing=settings.seal,
+        open_store=lambda: folder.again("service").store,
         settings=service,
         desk=replace(settings.desk, classes=len(classes)),
         guide=Guide(classes=classes, guidelines=text, version=version("fedask")),
