@@ -1,4 +1,4 @@
-"""One table per seam: a name, or a user's own as ``package.module:attr``.
+"""Finds a strategy by its name in a table, or as ``package.module:attr``.
 
 Called wherever the configuration names a strategy. Targets are text and are imported on
 first use, so a device pays only for what it uses.

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import print_json, print_table
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.site.device_settings import DeviceSettings, read_device_settings
 from fedask.client.store.audit.audit_check import AuditFinding, latest, verify
 from fedask.client.store.audit.audit_log import accept
@@ -23,7 +23,7 @@ from fedask.common.errors import ConfigError, PrivacyError, StoreError
 
 
 def audit_command(
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     check: Annotated[
         bool,
@@ -69,7 +69,7 @@ def audit_command(
     if checks + head + accepted > 1:
         msg = "--verify, --head and --accept do not go together: choose one"
         raise ConfigError(msg)
-    settings = read_device_settings(site)
+    settings = read_device_settings(folder)
     if accepted:
         _tell_head(_accept(settings), json=json)
     elif head:

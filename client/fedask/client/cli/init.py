@@ -34,7 +34,7 @@ unsure = 2  # "unsure" answers after which a sample is given up
 controls = 0.0  # share of samples whose answer is known, to see how people do
 
 [local_model]
-answers = 10  # new ones after which run-once and watch train an own model; 0: never
+answers = 10  # new ones after which run-once and watch train a local model; 0: never
 """
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from fedask.client.cli.console import stdout
-from fedask.client.cli.options import SiteFolder
+from fedask.client.cli.options import DeviceDir
 from fedask.client.cli.picture import picture
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.records.annotation import SKIP, UNSURE, Choice, Label, Lease
@@ -38,7 +38,7 @@ _HELP = "a class by number or name; s skip, u unsure, z undo, q quit"
 
 
 def label_command(
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     annotator: Annotated[
         str, typer.Option("--as", metavar="NAME", help="Who answers. [default: you]")
@@ -51,7 +51,7 @@ def label_command(
 
     Example: fedask device label --site ward-3 --as nurse
     """
-    with DeviceFolder.open(site, "label") as opened:
+    with DeviceFolder.open(folder, "label") as opened:
         clerk = Clerk(opened.desk, opened.exhibit, opened.task.classes, stdout())
         given = clerk.work(annotator or getpass.getuser(), limit)
     stdout().print(f"{given} answers kept")

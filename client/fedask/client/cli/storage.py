@@ -11,7 +11,7 @@ from fedask.client.base.regular_file import (
     suffix_of,
 )
 from fedask.client.cli.console import print_json, stderr
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.data.sources.source import kind_of_suffix
 from fedask.client.records.payload import MAX_PAYLOAD_BYTES
 from fedask.client.site.device_folder import DeviceFolder
@@ -21,7 +21,7 @@ from fedask.common.ids import Uid, bytes_uid, is_uid
 
 def add_command(
     files: Annotated[list[Path], typer.Argument(help="Images, wavs or texts.")],
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     remove: Annotated[
         bool, typer.Option(help="Remove each file once its copy is in the store.")
@@ -34,7 +34,7 @@ def add_command(
 
     Example: fedask device add photos/*.jpg --site ward-3 --remove
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         for path in files:
             suffix = suffix_of(path.name)
             if not kind_of_suffix(suffix):
@@ -53,7 +53,7 @@ def add_command(
 
 def forget_command(
     uids: Annotated[list[str] | None, typer.Argument(help="Of the samples.")] = None,
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     expired: Annotated[
         bool,
@@ -81,7 +81,7 @@ def forget_command(
     if wrong:
         msg = f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
         raise DataError(msg)
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         wanted = [Uid(uid) for uid in named]
         if expired:
             wanted = opened.held.expired()
@@ -102,11 +102,11 @@ def forget_command(
         console.print("sealed remains stay until all processes have closed the store")
 
 
-def rotate_key_command(site: SiteFolder = Path()) -> None:
+def rotate_key_command(folder: DeviceDir = Path()) -> None:
     """Change the device's key. Nothing is sealed anew; a crash at any point is mended.
 
     Example: fedask device rotate-key --site ward-3
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         opened.store.rotate()
     stderr().print("the device has a new key; the old one opens nothing any more")

@@ -55,8 +55,6 @@ class ScoreStore(Protocol):
 
         Parameters
         ----------
-        version
-            Of the model.
         scored
             What may be asked next. What is queued from it keeps its score.
         waiting
@@ -111,8 +109,6 @@ class ArrivalStore(Protocol):
 
         Parameters
         ----------
-        cycle
-            In which they are asked.
         asked
             Uid to origin.
         pace

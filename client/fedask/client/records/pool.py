@@ -23,7 +23,7 @@ _FIRST = 64  # samples of a first batch
 
 
 class DataSource(Protocol):
-    """Where samples come from."""
+    """A source of raw samples."""
 
     def uids(self) -> NDArray[np.str_]:
         """Return the uid of every sample: (n,) str; entry i names row i.
@@ -39,16 +39,16 @@ class DataSource(Protocol):
         """
 
     def broken(self) -> list[Broken]:
-        """Return what was set aside when the source was opened, and why."""
+        """Return the samples that could not be read when the source was opened."""
         return []
 
     def dropped(self) -> frozenset[Uid]:
-        """Return what the source had once and let go to make room: no fault."""
+        """Return the samples that the source dropped to make room: no fault."""
         return frozenset()
 
 
 class Pool:
-    """Samples of a source, once each.
+    """The samples of a source, without repetitions.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Pool:
 
     @property
     def dropped(self) -> frozenset[Uid]:
-        """Samples that the source let go to make room."""
+        """Samples that the source dropped to make room."""
         return self._source.dropped()
 
     def has(self, uids: Sequence[Uid]) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
-"""Rights of samples as the store keeps them: seams between the owner's policy and it.
+"""The ends of samples' rights: seams between the owner's policy and the store.
 
-Given by ``rights.permission``, kept by the stores. What a right is stands in
-``rights.rights_policy``; here is only until when one lasts.
+Given by ``data.rights.permission``, kept by the store. What a right is stands in
+``data.rights.rights_policy``; here is only until when one lasts.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from fedask.common.ids import Uid
 
 
 class Permits(Protocol):
-    """Says until when a sample may be asked and shown. Given to the store."""
+    """Tells the store until when each sample may be asked and shown."""
 
     @property
     def digest(self) -> str:

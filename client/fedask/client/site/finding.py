@@ -1,4 +1,4 @@
-"""What a check of a device found. Made by ``checkup`` and ``outlets``."""
+"""What a check of a device found. Made by ``checkup`` and ``startup_check``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,19 +19,29 @@ class Finding:
     Parameters
     ----------
     check
-        Its name.
-    told
-        What was found.
-    mend
+        Name of the check.
+    text
+        One sentence for the owner.
+    advice
         What to do about it; "" where it is good.
     """
 
-    check: str
     grade: Grade
-    told: str
-    mend: str = ""
+    text: str
+    advice: str = ""
+    check: str = ""
 
 
-def good(check: str, told: str) -> Finding:
+def good(text: str) -> Finding:
     """Return that there is nothing to mend."""
-    return Finding(check=check, grade=Grade.GOOD, told=told)
+    return Finding(grade=Grade.GOOD, text=text)
+
+
+def doubtful(text: str, advice: str) -> Finding:
+    """Return what works, but is seldom meant."""
+    return Finding(grade=Grade.DOUBTFUL, text=text, advice=advice)
+
+
+def wrong(text: str, advice: str) -> Finding:
+    """Return what does not work, or is not safe."""
+    return Finding(grade=Grade.WRONG, text=text, advice=advice)

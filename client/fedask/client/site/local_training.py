@@ -1,4 +1,4 @@
-"""Trains a device's own model, when that is worth it.
+"""Trains a device's local model, when that is worth it.
 
 Called by ``fedask device run-once`` and ``watch`` after a look at the data, with the
 server there or gone. Never trains when too little has changed, when the owner's
@@ -39,7 +39,7 @@ class TrainingDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What became of the own model at a look.
+    """What became of the local model at a look.
 
     Parameters
     ----------
@@ -56,15 +56,15 @@ class Attempt:
     why: str = ""
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The whole of it, for people."""
         if self.outcome is TrainingDecision.TRAINED:
-            return f"own model trained on {self.answers} answers"
-        return f"own model not trained: {self.why}"
+            return f"local model trained on {self.answers} answers"
+        return f"local model not trained: {self.why}"
 
 
 class LocalTraining:
-    """Tries to train the own model, again and again.
+    """Tries to train the local model, again and again.
 
     Parameters
     ----------

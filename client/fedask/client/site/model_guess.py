@@ -1,10 +1,10 @@
 """What a model takes a sample for, where people ask to see it.
 
 Made by ``fedask device serve``. Loads torch and the model at the first question, in the
-thread that asks. It is the device's own model, where that began from the newest global
-one, and else the newest global one: that knows more then. The store keeps a global
-model unless the owner turned own training off (``answers = 0``), and with a
-stream or a committee even so. It answers for every sample of the data, hidden controls
+thread that asks. It is the local model, where that began from the newest global one,
+and else the newest global one: that knows more then. The store keeps a global model
+unless the owner turned local training off (``answers = 0``), and with a stream or a
+committee even so. It answers for every sample of the data, hidden controls
 too: who got a guess for some samples only could tell which ones the site knows already.
 """
 

@@ -1,6 +1,6 @@
 """The keys of a store: one per sample, wrapped by the device's key from the keyring.
 
-Called by the store, always within a transaction of its. A sample's key is made when
+Called by the store, always within a transaction. A sample's key is made when
 something of it is first sealed, and destroying it is erasure: what it sealed cannot be
 opened by anybody any more, in no copy that is made afterwards.
 
@@ -29,14 +29,12 @@ _ROOT = Place("device_key", "root")
 
 
 class KeyVault:
-    """Seals and opens. One per connection.
+    """Seals and opens content with the keys of a store. One per connection.
 
     Parameters
     ----------
-    db
-        The connection.
     path
-        Of the store, for what is said of it.
+        Of the store, for error messages.
     keyring
         Where the device's key is.
     """
@@ -145,23 +143,23 @@ class KeyVault:
         return self._root.secret
 
     def name(self, *parts: str) -> bytes:
-        """Return the pseudonym under which SQL finds a name; the first part is whose.
+        """Return the pseudonym of a name, by which SQL finds it.
 
         The empty name is not hidden: it is b"".
         """
         return mark(self.key_for("names"), *parts) if parts[-1] else b""
 
     def tombstone(self, uid: Uid) -> bytes:
-        """Return what is kept of a forgotten sample, so that it never comes back."""
+        """Return the keyed hash that is kept of an erased sample."""
         return mark(self.key_for("tombstones"), uid)
 
     def seal(self, place: Place, content: bytes) -> bytes:
-        """Seal what belongs to the sample that the place names."""
+        """Seal content that belongs to the sample of the place."""
         key = self._key(Uid(place.uid)) or self._new(Uid(place.uid))
         return seal(key, content, place)
 
     def unseal(self, place: Place, envelope: bytes) -> bytes:
-        """Open what belongs to a sample; what is small is remembered.
+        """Open content that belongs to a sample; small contents are cached.
 
         Raises
         ------

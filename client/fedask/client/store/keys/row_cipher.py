@@ -30,13 +30,7 @@ _NONE = -1  # in the place of a label
 
 
 class RowCipher:
-    """Writes and reads the secret columns, within one open transaction.
-
-    Parameters
-    ----------
-    key_vault
-        Of the store's connection.
-    """
+    """Writes and reads the secret columns, within one open transaction."""
 
     def __init__(self, key_vault: KeyVault) -> None:
         self._key_vault = key_vault
@@ -80,7 +74,7 @@ class RowCipher:
         return self._key_vault.name("key", annotator, key)
 
     def seal_annotation(self, annotation: Annotation, at: str | None) -> dict[str, Any]:
-        """Return what an annotation's row says of annotator, key and content."""
+        """Return an annotation's columns annotator, key and content."""
         annotator = self.who(annotation.annotator)
         key = self.key(annotation.annotator, annotation.key)
         clear = (
@@ -212,7 +206,7 @@ def from_query_record(query_record: QueryRecord) -> tuple[object, ...]:
 
 
 def _content_of(uid: str, clear: Sequence[object]) -> Place:
-    """Bind what was said to the columns that stand beside it in clear."""
+    """Bind an annotation's content to the columns that stand beside it in clear."""
     kind, at, who, key, control, place = clear
     names = b"".join(each if isinstance(each, bytes) else b"" for each in (who, key))
     text = f"content {kind} {at} {names.hex()} {int(bool(control))} {place}"

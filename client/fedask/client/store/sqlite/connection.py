@@ -1,9 +1,9 @@
-"""A store's SQLite file: opened with its keys, its transactions. Called by the store.
+"""A connection to a store's SQLite file: opening, keys, transactions.
 
 WAL with ``synchronous=FULL``: an answer that was acknowledged survives a power cut.
 Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the file. What
 is deleted is overwritten (``secure_delete``), and nothing is put into temporary files.
-Knows no table but through ``schema``.
+Made by ``store``, used by its parts.
 """
 
 import sqlite3
@@ -146,7 +146,7 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all or nothing; SQLite's errors leave as ours."""
+        """Commit all changes or none; SQLite's errors are wrapped."""
         with self.reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -173,7 +173,7 @@ class Connection:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Read outside of a transaction; SQLite's errors leave as ours."""
+        """Read outside of a transaction; SQLite's errors are wrapped."""
         try:
             yield self.db
         except sqlite3.Error as err:
@@ -184,7 +184,7 @@ class Connection:
 def audit_key(path: Path, keyring: Keyring) -> bytes:
     """Return the store's own key of its audit log, and change nothing.
 
-    For whoever checks the log of a store that refuses to be opened.
+    For a check of the log of a store that refuses to be opened.
 
     Raises
     ------

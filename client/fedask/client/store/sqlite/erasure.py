@@ -104,7 +104,7 @@ class SqliteErasure(ErasureStore):
         return trained
 
     def _untrain(self, uids: frozenset[Uid]) -> dict[Uid, tuple[int, ...]]:
-        """Take samples out of the record; return what it said of them."""
+        """Remove samples from the record of trainings; return their cycles."""
         found: dict[Uid, tuple[int, ...]] = dict.fromkeys(uids, ())
         for cycle, sealed in self._db.execute(_TRAINING).fetchall():
             known = self._uids(cycle, sealed)

@@ -1,4 +1,4 @@
-"""Changes a device's key: the samples' keys are wrapped anew, nothing else is written.
+"""Change of a device's key: the keys of samples are wrapped anew, nothing else.
 
 Called by the store. Any number of processes may go on with the same file meanwhile; one
 that is killed at any point leaves a store that opens as before, and the next change
@@ -30,14 +30,10 @@ def rotate(
     transaction: Transaction,
     record: Callable[[sqlite3.Connection], None],
 ) -> None:
-    """Bring in a new device key, or finish what was begun, and destroy the old one.
+    """Change to a new device key, or finish a change that was begun.
 
     Parameters
     ----------
-    vault
-        Of the store.
-    transaction
-        Opens one.
     record
         Takes note, in the transaction in which the old key retires.
 

@@ -47,12 +47,8 @@ class SqlitePayloads(PayloadStore):
 
     Parameters
     ----------
-    connection
-        Opened.
     erasure
         Knows what must not come back.
-    quota
-        The room there is.
     """
 
     def __init__(
@@ -113,7 +109,7 @@ class SqlitePayloads(PayloadStore):
         return gone
 
     def _drop(self, uid: Uid, *, queued: bool) -> None:
-        """Let a payload go; nobody can be asked about it any more."""
+        """Drop a payload; nobody can be asked about its sample any more."""
         self._db.execute(_DROP, (uid,))
         self._db.execute(_NO_CONTROL, (uid,))
         if queued:

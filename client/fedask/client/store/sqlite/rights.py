@@ -100,7 +100,7 @@ class SqliteRights(RightsStore):
 
 
 def _judge(db: sqlite3.Connection, permits: Permits) -> list[Uid]:
-    """Keep anew until when each question may be asked; returns those that expired."""
+    """Update until when each question may be asked; return those that expired."""
     if not permits.digest:
         db.execute(_OPEN)
         return []

@@ -78,17 +78,7 @@ _ALL_LEASED = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY u
 
 
 class SqliteSampleTransaction(SampleTransaction):
-    """The rows of one open transaction.
-
-    Parameters
-    ----------
-    db
-        Within a transaction.
-    cipher
-        Of the same one.
-    audit
-        Records what the desk does.
-    """
+    """The rows of one open transaction."""
 
     def __init__(
         self, db: sqlite3.Connection, cipher: RowCipher, audit: Audit = NO_AUDIT

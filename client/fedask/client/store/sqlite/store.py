@@ -24,16 +24,19 @@ from fedask.client.store.sqlite.label_queue import SqliteLabelQueue
 from fedask.client.store.sqlite.local_model import SqliteLocalModel
 from fedask.client.store.sqlite.notes import SqliteClasses, SqliteMilestones
 from fedask.client.store.sqlite.payloads import SqlitePayloads
-from fedask.client.store.sqlite.pseudo_labels import SqlitePseudoLabels
 from fedask.client.store.sqlite.query_outcomes import SqliteQueryOutcomes
 from fedask.client.store.sqlite.rights import SqliteRights
-from fedask.client.store.sqlite.scores import SqliteModels, SqliteScores
+from fedask.client.store.sqlite.scores import (
+    SqliteModels,
+    SqlitePseudoLabels,
+    SqliteScores,
+)
 from fedask.common.ids import Uid
 from fedask.common.seal import Key
 
 
 class SqliteStore(DeviceStore):
-    """The durable store.
+    """The durable store of a device.
 
     Parameters
     ----------
@@ -41,8 +44,6 @@ class SqliteStore(DeviceStore):
         The file; made if missing, in a folder that must exist.
     keyring
         Where the device's key is; by default a key file beside the store.
-    quota
-        Room for payloads.
     audit
         Records every change. Without one, a file that has a log can only be read.
     connect
