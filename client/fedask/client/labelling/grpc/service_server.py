@@ -24,7 +24,7 @@ from fedask.client.labelling.grpc.access import Access
 from fedask.client.labelling.grpc.error_table import StoppingError
 from fedask.client.labelling.grpc.health import Health
 from fedask.client.labelling.grpc.rpc_adapter import RpcAdapter
-from fedask.client.labelling.grpc.secret import private_key, token_at
+from fedask.client.labelling.grpc.secret import read_pem, token_at
 from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.client.labelling.grpc.service_settings import (
     ServerTls,
@@ -269,11 +269,7 @@ def _is_free(place: ServiceAddress) -> bool:
 
 
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    key = private_key(tls.key)
-    try:
-        chain, clients = tls.certificate.read_bytes(), tls.clients.read_bytes()
-    except OSError as err:
-        raise ConfigError(f"cannot read a certificate of the service: {err}") from err
+    key, chain, clients = read_pem(tls.key, tls.certificate, tls.clients)
     return grpc.ssl_server_credentials(
         [(key, chain)], root_certificates=clients, require_client_auth=True
     )
