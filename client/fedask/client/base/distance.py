@@ -171,8 +171,9 @@ def fix(points: Reals, reach: float = 0.0) -> Points:
     """
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
-        msg = f"row {int(bad[0])} of the reference features is NaN or infinite"
-        raise DataError(msg)
+        raise DataError(
+            f"row {int(bad[0])} of the reference features is NaN or infinite"
+        )
     whole = np.array(points, dtype=np.float64, order="C")
     centre = whole.mean(axis=0)
     whole -= centre
@@ -215,11 +216,10 @@ def squared_distances(
         If d differs.
     """
     if features.shape[1] != points.whole.shape[1]:
-        msg = (
+        raise ConfigError(
             f"features have {features.shape[1]} columns, the reference has "
             f"{points.whole.shape[1]}: both must come from the same model"
         )
-        raise ConfigError(msg)
     count = min(_MOST_ROWS, max(1, CELLS // len(points.whole)))
     for start in range(0, len(features), count):
         rows = slice(start, min(start + count, len(features)))

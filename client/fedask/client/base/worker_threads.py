@@ -78,8 +78,7 @@ class WorkerThreads(Executor, Generic[_T]):
         try:
             return self.submit(lambda: work(self.own()))
         except RuntimeError as err:
-            msg = "the process is closing"
-            raise UnavailableError(msg) from err
+            raise UnavailableError("the process is closing") from err
 
     @override
     def submit(
@@ -88,8 +87,8 @@ class WorkerThreads(Executor, Generic[_T]):
         future: Future[_R] = Future()
         with self._lock:
             if self._closed:
-                msg = "cannot schedule new futures after shutdown"  # as gRPC expects it
-                raise RuntimeError(msg)
+                # In the words that gRPC expects.
+                raise RuntimeError("cannot schedule new futures after shutdown")
             self._jobs.put((future, lambda: fn(*args, **kwargs)))
             if not self._started:
                 self._started = True

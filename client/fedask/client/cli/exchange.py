@@ -149,8 +149,7 @@ def people_of(told: list[str] | None) -> dict[str, str]:
     for each in told or ():
         there, equals, here = each.rpartition("=")
         if not equals or not here:
-            msg = f"--person {each!r} must be written THERE=HERE"
-            raise ConfigError(msg)
+            raise ConfigError(f"--person {each!r} must be written THERE=HERE")
         people[there] = here
     return people
 

@@ -58,8 +58,7 @@ def watch_command(
 
         def proceed() -> None:
             if stop.is_set():
-                msg = "told to stop"
-                raise UnavailableError(msg)
+                raise UnavailableError("told to stop")
 
         watcher, training = DataWatcher(opened), LocalTraining(opened, proceed)
         last = TrainingDecision.OFF

@@ -141,8 +141,9 @@ class DeviceFolder:
             raise where.error("name", problem + "'my_app.task:task'")
         task = load_attr(name)
         if not isinstance(task, Task):
-            msg = f"{name} is a {type(task).__name__}, not a fedask.common.Task"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{name} is a {type(task).__name__}, not a fedask.common.Task"
+            )
         return task
 
     @cached_property
@@ -291,10 +292,13 @@ def folder_of(node: Mapping[str, object]) -> Path:
     """
     for key in node:
         if key != SITE:
-            msg = f"--node-config {key}: say site alone; all else stands in the "
-            raise ConfigError(msg + f"folder's {FILE}")
+            raise ConfigError(
+                f"--node-config {key}: say site alone; all else stands in the "
+                f"folder's {FILE}"
+            )
     site = node.get(SITE)
     if not isinstance(site, str) or not site:
-        msg = "--node-config must be 'site=\"DIR\"', DIR of `fedask device init`"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "--node-config must be 'site=\"DIR\"', DIR of `fedask device init`"
+        )
     return Path(site)

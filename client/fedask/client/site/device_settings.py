@@ -105,9 +105,10 @@ def read_device_settings(folder: Path) -> DeviceSettings:
     try:
         tree = read_toml(file, MAX_BYTES)
     except FileNotFoundError as err:
-        msg = f"no device in {folder}: there is no {FILE}. Make one with "
-        msg += "`fedask device init`, or name its folder with --site"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"no device in {folder}: there is no {FILE}. Make one with "
+            "`fedask device init`, or name its folder with --site"
+        ) from err
     settings = build(DeviceSettings, _with_full_address(tree, where), where)
     data = {**settings.data, "data": str(where.path(str(settings.data["data"])))}
     check_options(data, Where(file, "data"))
