@@ -126,7 +126,7 @@ def derive(key: Key, purpose: str) -> Key:
 
 
 def mark(key: Key, *parts: str) -> bytes:
-    """Return a pseudonym: equal for equal parts, and a riddle without the key.
+    """Return a pseudonym for some texts: always the same one, known only with the key.
 
     Parameters
     ----------

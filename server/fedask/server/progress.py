@@ -49,7 +49,7 @@ class Wire:
     _sizes: dict[int, tuple[RecordDict, int, int]] = field(default_factory=dict)
 
     def count_ask(self, content: RecordDict) -> None:
-        """Count a message down; contents are shared by many, so sizes are kept."""
+        """Count a message to a device; many share one content, so sizes are kept."""
         kept = self._sizes.get(id(content))
         if kept is None or kept[0] is not content:
             if len(self._sizes) > _KEPT_SIZES:

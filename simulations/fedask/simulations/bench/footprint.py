@@ -1,4 +1,4 @@
-"""What the processes of a device cost to start and to hold. Called by the command.
+"""Start time and memory of a device's processes. Called by ``fedask bench footprint``.
 
 Each is a Python of its own that imports what the process imports, and says how long
 that took and how much memory it then had; the least of a few, as the machine is shared.
@@ -41,7 +41,7 @@ PROCESSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """What a process costs.
+    """Start time and memory of one process.
 
     Parameters
     ----------

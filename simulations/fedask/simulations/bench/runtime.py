@@ -1,4 +1,4 @@
-"""How fast the inline runtime is: against Ray, against a bare loop, and as it grows.
+"""Speed of the inline runtime: against Ray, against a bare loop, over fleet sizes.
 
 Called by ``fedask bench runtime``. Rates are of steady state: from the end of the first
 round to the end of the last, so that neither start-up nor loading counts on any side.

@@ -26,7 +26,7 @@ LEDGER: tuple[str, ...] = tuple(LedgerTotals.__annotations__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is compared with what.
+    """The arms, seeds and target of a comparison.
 
     Parameters
     ----------
