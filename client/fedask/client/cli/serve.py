@@ -93,8 +93,7 @@ def login_command(
         raise where.error("logins", ' is missing: add logins = "logins.json"')
     if remove:
         if not remove_login(logins, name):
-            msg = f"{logins}: there is no login of {name!r:.80}"
-            raise ConfigError(msg)
+            raise ConfigError(f"{logins}: there is no login of {name!r:.80}")
         stderr().print(f"{name} may sign in no longer", markup=False)
         return
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)

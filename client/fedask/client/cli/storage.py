@@ -1,4 +1,4 @@
-"""``fedask device add``, ``forget`` and ``rotate-key``: what the store holds."""
+"""``fedask device add``, ``forget`` and ``rotate-key``: change what the store holds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,13 +38,14 @@ def add_command(
         for path in files:
             suffix = suffix_of(path.name)
             if not kind_of_suffix(suffix):
-                msg = f"{path}: a {suffix or 'file without a suffix'} cannot be kept"
-                raise DataError(msg + ": images, wavs and texts can")
+                raise DataError(
+                    f"{path}: a {suffix or 'file without a suffix'} cannot be kept"
+                    ": images, wavs and texts can"
+                )
             try:
                 content = read_whole(path, MAX_PAYLOAD_BYTES)
             except (OSError, BrokenSampleError) as err:
-                msg = f"cannot read {path}: {err}"
-                raise DataError(msg) from err
+                raise DataError(f"cannot read {path}: {err}") from err
             opened.store.payloads.put(bytes_uid(content), suffix, content)
             if remove:
                 path.unlink()
@@ -75,12 +76,12 @@ def forget_command(
     """
     named = uids or []
     if bool(named) == expired:
-        msg = "name the samples to erase, or say --expired: one of the two"
-        raise ConfigError(msg)
+        raise ConfigError("name the samples to erase, or say --expired: one of the two")
     wrong = [uid for uid in named if not is_uid(uid)]
     if wrong:
-        msg = f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
-        raise DataError(msg)
+        raise DataError(
+            f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
+        )
     with DeviceFolder.open(folder) as opened:
         wanted = [Uid(uid) for uid in named]
         if expired:
