@@ -33,7 +33,7 @@ Reals = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class DistanceBlock:
-    """Some points in float64.
+    """A block of points in float64, with their squared lengths.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Chosen:
 
 
 def blocks(n: int, width: int) -> Iterator[slice]:
-    """Cut ``n`` rows into slices of at most ``CELLS / width`` rows."""
+    """Return slices of at most ``CELLS / width`` rows that cover ``n`` rows."""
     step = max(1, CELLS // max(width, 1))
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
@@ -131,7 +131,7 @@ def directions(features: Reals) -> Doubles:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Points:
-    """Fixed points on a lattice of their own.
+    """Points rounded to a lattice, whose distances are exact.
 
     Parameters
     ----------

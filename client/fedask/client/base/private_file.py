@@ -1,4 +1,4 @@
-"""Files that are no business of other users of the machine: made and read.
+"""Reads and writes files that other users of the machine must not read.
 
 Called by whoever keeps keys, tokens, logins or databases, and by exports.
 """
@@ -18,7 +18,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @contextmanager
 def made_private(path: Path) -> Iterator[None]:
-    """Give a database that is made meanwhile to its owner alone; its WAL follows.
+    """Let nobody but the owner read a database that is made meanwhile, nor its WAL.
 
     By name: a process that opened the file beside SQLite, and closed it again, would
     release the locks of all its connections to it (POSIX), and answers would be lost.

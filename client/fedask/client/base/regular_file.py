@@ -34,7 +34,7 @@ class Broken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was found.
+    """A file as a walk through a folder found it.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
 
 
 def _is_no_sample(name: str) -> bool:
-    """Tell what is no sample: not whole yet, a copy, or said of the samples."""
+    """Tell whether a file is no sample: unfinished, a copy, or about the samples."""
     if name == SIDECAR:
         return True
     return name.startswith((".", "~")) or name.lower().endswith(TEMPORARY)

@@ -1,4 +1,4 @@
-"""``fedask device audit``: look at a device's audit log, check it, accept a loss.
+"""``fedask device audit``: list and verify a device's audit log, or accept a loss.
 
 Does not open the store as other commands do: that would add an entry, and be refused
 where something is wrong.

@@ -1,4 +1,4 @@
-"""``fedask device doctor``: everything a deployer gets wrong."""
+"""``fedask device doctor``: check a device's folder for mistakes."""
 
 from dataclasses import asdict
 from pathlib import Path

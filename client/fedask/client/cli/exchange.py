@@ -135,7 +135,7 @@ def import_command(
 def task_export_of(
     folder: DeviceFolder, guess: StudioPrediction, contents: TaskContent
 ) -> TaskExport:
-    """Return the samples of a site, as tasks."""
+    """Return the samples of a device, as tasks."""
     classes = folder.task.classes
     folder.store.classes.keep(classes)
     return TaskExport(
@@ -155,7 +155,7 @@ def people_of(told: list[str] | None) -> dict[str, str]:
 
 
 def record_import(store: SqliteStore, account: ImportSummary) -> None:
-    """Leave an import in the audit log."""
+    """Write an import into the audit log."""
     store.record(
         Event.IMPORTED,
         at=None,
@@ -167,13 +167,13 @@ def record_import(store: SqliteStore, account: ImportSummary) -> None:
 
 
 def tell_account(account: ImportSummary, *, json: bool) -> None:
-    """Say what became of every entry of an import."""
+    """Print what became of every entry of an import."""
     told = {key: value for key, value in asdict(account).items() if key != "asides"}
     tell(told, account.asides, json=json)
 
 
 def tell(told: dict[str, int], asides: tuple[Aside, ...], *, json: bool) -> None:
-    """Say what became of every entry."""
+    """Print what became of every entry of an export or import."""
     if json:
         print_json({**told, "asides": [asdict(each) for each in asides]})
         return

@@ -1,4 +1,4 @@
-"""``fedask device init``: the folder of a device."""
+"""``fedask device init``: make the folder of a device."""
 
 import os
 import secrets
@@ -135,14 +135,14 @@ def _check(folder: Path) -> None:
 
 
 def _from(folder: Path, path: Path) -> str:
-    """Write a path as ``device.toml`` needs it: relative ones from its folder."""
+    """Return a path as ``device.toml`` needs it: relative to its folder."""
     if path.is_absolute():
         return str(path)
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
 def _quoted(text: str) -> str:
-    """Write a TOML string."""
+    """Return a text as a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if not escaped.isprintable():
         raise ConfigError(
@@ -152,7 +152,7 @@ def _quoted(text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a new file for its owner's eyes."""
+    """Write a new file that its owner alone may read."""
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(number, "w", encoding="utf-8") as file:
         file.write(text)

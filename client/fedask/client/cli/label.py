@@ -23,7 +23,7 @@ _WIDTH = 72
 
 
 class Order(Enum):
-    """What a person may type beside an answer."""
+    """What a person may type that is no answer."""
 
     UNDO = "z"
     QUIT = "q"
@@ -58,12 +58,10 @@ def label_command(
 
 
 class Clerk:
-    """One person at a terminal.
+    """Asks one person at a terminal.
 
     Parameters
     ----------
-    desk, exhibit
-        Of the device.
     classes
         Names, by index.
     console
@@ -79,7 +77,7 @@ class Clerk:
         self._console = console
 
     def work(self, annotator: str, limit: int) -> int:
-        """Ask until nothing waits or the person has had enough; returns the answers."""
+        """Ask until nothing waits or the person stops; returns the answers given."""
         given = 0
         try:
             while not limit or given < limit:
@@ -103,7 +101,7 @@ class Clerk:
         return given
 
     def _undo(self, annotator: str) -> int:
-        """Take back the last answer; returns how many were."""
+        """Take back the last answer; returns 1, or 0 if there is none."""
         undone = self._desk.undo(annotator)
         self._console.print("nothing to take back" if undone is None else "taken back")
         return int(undone is not None)
@@ -134,7 +132,7 @@ class Clerk:
 
 
 def read_answer(text: str, classes: Sequence[str]) -> Choice | Order | None:
-    """Read what a person typed; None is what cannot be understood.
+    """Return the answer that a person typed; None if it cannot be understood.
 
     A class's name counts before a letter that is a command, and a beginning that only
     one class has counts as its name.

@@ -1,4 +1,4 @@
-"""``fedask device status``: how a device stands."""
+"""``fedask device status``: samples, queue, labels, people and models of a device."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -40,7 +40,7 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
 
 
 def status_of(folder: DeviceFolder) -> dict[str, Any]:
-    """Return how a device stands; a problem with the data does not hide the rest."""
+    """Return the figures of a device; a problem with the data does not hide others."""
     samples, problem = None, ""
     try:
         samples = len(folder.pool)
@@ -66,7 +66,7 @@ def status_of(folder: DeviceFolder) -> dict[str, Any]:
 
 
 def _accuracy(folder: DeviceFolder) -> dict[str, Any] | None:
-    """Return what the server told of the model, and how that has changed; or None.
+    """Return the accuracy that the server reported, and its change; or None.
 
     Unlike the labelling page it tells of losses, and of what this device had no part
     in; "shown" says whether the page shows it.
@@ -107,7 +107,7 @@ def _day(text: str) -> str:
 
 
 def _local_model(folder: DeviceFolder) -> dict[str, Any] | None:
-    """Return how the local model came about; None before it was trained."""
+    """Return how the local model was trained; None if it was not yet."""
     record, shared = folder.store.local_model.record(), folder.store.models.all(GLOBAL)
     if record is None:
         return None

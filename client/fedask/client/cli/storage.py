@@ -1,4 +1,4 @@
-"""``fedask device add``, ``forget`` and ``rotate-key``: what the store holds."""
+"""``fedask device add``, ``forget`` and ``rotate-key``: change what the store holds."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``fedask device push`` and ``pull``: a Label Studio server on the site."""
+"""``fedask device push`` and ``pull``: exchange with a Label Studio server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,7 +101,7 @@ def pull_command(
 def _project_of(
     url: str, project: int, folder: Path, token: Path | None
 ) -> Iterator[tuple[DeviceFolder, "Studio"]]:
-    """Open a site, and a project on its server."""
+    """Open a device's folder, and a project on a Label Studio server."""
     # Only what calls a server needs httpx.
     from fedask.client.labelling.labelstudio.studio import Studio  # noqa: PLC0415  (imports httpx)
     from fedask.client.labelling.labelstudio.studio_address import (  # noqa: PLC0415  (imports httpx)

@@ -1,4 +1,4 @@
-"""``fedask device run-once`` and ``watch``: see what has arrived, and learn."""
+"""``fedask device run-once`` and ``watch``: queue new samples, train between rounds."""
 
 import signal
 import threading
@@ -78,7 +78,7 @@ def watch_command(
 
 
 def _stopped_by_signals() -> threading.Event:
-    """Return what SIGTERM and Ctrl-C set."""
+    """Return the event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a handler's signature)

@@ -1,4 +1,4 @@
-"""What a deployer gets wrong, looked for one by one. Called by the ``doctor``.
+"""Checks of a device's folder, one per mistake of a set-up. Called by the ``doctor``.
 
 Each check looks at one thing and says what it found; what is wrong comes with what to
 do about it. Nothing is changed, but that a store which is missing is made.
@@ -103,7 +103,7 @@ def _task(folder: DeviceFolder) -> Finding:
 
 
 def _data(folder: DeviceFolder) -> Finding:
-    """Whether there is something to ask."""
+    """Whether the data hold samples that can be asked."""
     source = folder.open_data()
     _ = folder.exhibit  # that there is a way to show it
     count, broken = len(source.uids()), source.broken()
@@ -161,7 +161,7 @@ def _model(folder: DeviceFolder) -> Finding:
 
 
 def _disk(folder: DeviceFolder) -> Finding:
-    """Whether there is room."""
+    """Whether the disk has room."""
     free = shutil.disk_usage(folder.path).free
     text = f"{free >> 20} MiB free"
     if free < FEWEST_FREE_BYTES:
@@ -218,7 +218,7 @@ def _owner(folder: DeviceFolder) -> Finding:
 
 
 def _rights(folder: DeviceFolder) -> Finding:
-    """Whether the policy leaves anything to ask."""
+    """Whether the policy of rights permits any sample to be asked."""
     found = folder.held.summary()
     text = f"{found.samples} samples: {found.asked} may be asked, {found.trained} "
     text += f"trained on, {found.past} past their time"
@@ -236,7 +236,7 @@ def _rights(folder: DeviceFolder) -> Finding:
 
 
 def _audit(folder: DeviceFolder) -> Finding:
-    """Whether the log is as it was written."""
+    """Whether the audit log is as it was written."""
     path = folder.settings.store
     _ = folder.store  # made if missing, and its log begun
     found = verify(path, key=folder.settings.seal.audit_key_of(path))

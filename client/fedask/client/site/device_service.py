@@ -1,4 +1,4 @@
-"""The labelling service of a real device, over its folder.
+"""Makes the labelling service of a real device from its folder.
 
 Called by ``fedask device serve --grpc``, and by ``doctor``. ``[service]`` of
 ``device.toml`` says where it listens, and for whom.

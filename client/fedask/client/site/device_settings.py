@@ -1,4 +1,4 @@
-"""What the owner of a device decided: ``device.toml`` in its folder.
+"""The settings of a device: ``device.toml`` in its folder, written by the owner.
 
 Read once by every process of a device, whole, so that a misspelt key of any table is
 found by every command. The server has no say in any of it. Never opens data, store or
@@ -116,7 +116,7 @@ def read_device_settings(folder: Path) -> DeviceSettings:
 
 
 def _with_full_address(tree: Mapping[str, Any], where: Where) -> Mapping[str, Any]:
-    """Count the path of the service's socket from the folder, as other paths are."""
+    """Make the path of the service's socket count from the folder, as others do."""
     service = tree.get("service")
     if not isinstance(service, dict):
         return tree

@@ -1,4 +1,4 @@
-"""What a check of a device found. Made by ``checkup`` and ``startup_check``."""
+"""The result of one check of a device. Made by ``checkup`` and ``startup_check``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,12 +14,10 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a check found.
+    """The result of one check of a device.
 
     Parameters
     ----------
-    check
-        Name of the check.
     text
         One sentence for the owner.
     advice
@@ -33,15 +31,15 @@ class Finding:
 
 
 def good(text: str) -> Finding:
-    """Return that there is nothing to mend."""
+    """Return the finding of a check without a problem."""
     return Finding(grade=Grade.GOOD, text=text)
 
 
 def doubtful(text: str, advice: str) -> Finding:
-    """Return what works, but is seldom meant."""
+    """Return the finding of a check whose result works, but is seldom meant."""
     return Finding(grade=Grade.DOUBTFUL, text=text, advice=advice)
 
 
 def wrong(text: str, advice: str) -> Finding:
-    """Return what does not work, or is not safe."""
+    """Return the finding of a check whose result does not work, or is not safe."""
     return Finding(grade=Grade.WRONG, text=text, advice=advice)

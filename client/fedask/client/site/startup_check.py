@@ -1,4 +1,4 @@
-"""Whether page, service and rounds could begin: checks of the ``doctor``.
+"""Checks whether page, service and rounds could start. Part of the ``doctor``.
 
 Called by ``checkup``. Nothing is started, and nobody is let in.
 """

@@ -16,7 +16,7 @@ _MIB = 2**20
 
 
 class DiskSensor(EligibilitySensor):
-    """Whether enough is free.
+    """Whether the disk of the store has enough free space.
 
     Parameters
     ----------

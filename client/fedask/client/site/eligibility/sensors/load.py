@@ -42,7 +42,7 @@ class CpuTimes(NamedTuple):
 
 
 def read_cpu() -> CpuTimes:
-    """Read what psutil tells.
+    """Read the processor times that psutil knows.
 
     Raises
     ------

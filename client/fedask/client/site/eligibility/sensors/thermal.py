@@ -1,4 +1,4 @@
-"""The heat of the machine, as Linux's ``/sys/class/thermal`` tells. For ``machine``."""
+"""The temperature of the machine, from Linux's ``/sys/class/thermal``."""
 
 from pathlib import Path
 
