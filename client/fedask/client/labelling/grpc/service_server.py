@@ -194,13 +194,13 @@ class LabellingService:
         if path is not None:
             # Not on systems without such sockets.
             from fedask.client.labelling.grpc.unix_socket import (  # noqa: PLC0415  (imports gRPC)
-                close_to_others,
+                PRIVATE_FILE,
                 private_socket,
             )
 
             stack.enter_context(private_socket(path))
             _listen(server, self._place, None)
-            close_to_others(path)
+            path.chmod(PRIVATE_FILE)
             self.address = self._settings.address
             return
         port = _listen(server, self._place, self._settings.tls)
