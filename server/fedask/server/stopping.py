@@ -1,4 +1,4 @@
-"""When a run ends before its last cycle, and why. Called by the ServerApp.
+"""The criteria that end a run before its last cycle. Called by the ServerApp.
 
 A criterion looks at the rows of the history and at nothing else: a run that was killed
 and resumed decides as it would have without, and a criterion costs no message and no
@@ -34,7 +34,7 @@ _ROUNDING = 1e-12  # of differences of accuracies
 
 
 class Criterion(Protocol):
-    """Made of (scenario, policy); what it cannot work with is a ConfigError then."""
+    """Says when a run should end. Made of (scenario, policy), or refuses them."""
 
     def reason(self, cycles: Sequence[Row]) -> str:
         """Say why the run should end now, or "".

@@ -89,7 +89,7 @@ def train_offline(
     )
     if not device.store.local_model.put(record, arrays):
         raise UnavailableError(
-            "a sample was erased while the own model was trained on it"
+            "a sample was erased while the local model was trained on it"
         )
     return record
 

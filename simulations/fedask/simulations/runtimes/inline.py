@@ -30,7 +30,7 @@ _run_ids = itertools.count(1 + (os.getpid() << 20))
 
 
 class InlineGrid(Grid):
-    """A Grid over a ClientApp.
+    """A Flower Grid that calls one ClientApp for every device.
 
     Parameters
     ----------

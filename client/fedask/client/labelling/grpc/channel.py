@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 from fedask.client.labelling.grpc.access import token_metadata
-from fedask.client.labelling.grpc.secret import private_key, read_token
+from fedask.client.labelling.grpc.secret import read_pem, read_token
 from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.common.errors import ConfigError
 
@@ -78,9 +78,5 @@ def connect(
 
 
 def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
-    key = private_key(tls.key)
-    try:
-        chain, authority = tls.certificate.read_bytes(), tls.authority.read_bytes()
-    except OSError as err:
-        raise ConfigError(f"cannot read a certificate: {err}") from err
+    key, chain, authority = read_pem(tls.key, tls.certificate, tls.authority)
     return grpc.ssl_channel_credentials(authority, key, chain)

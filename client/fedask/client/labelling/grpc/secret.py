@@ -14,15 +14,19 @@ _TOKEN_BYTES = 32
 _MAX_BYTES = 1 << 16  # of a token or a key
 
 
-def private_key(path: Path) -> bytes:
-    """Return the private key of a certificate.
+def read_pem(key: Path, *certificates: Path) -> list[bytes]:
+    """Return a private key and certificates.
 
     Raises
     ------
     ConfigError
-        If the file cannot be used.
+        If a file cannot be used, or others may read the key.
     """
-    return read_private(path, "the private key", _MAX_BYTES)
+    try:
+        contents = [path.read_bytes() for path in certificates]
+    except OSError as err:
+        raise ConfigError(f"cannot read a certificate: {err}") from err
+    return [read_private(key, "the private key", _MAX_BYTES), *contents]
 
 
 def read_token(path: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedask.common.errors import ConfigError, UnavailableError
 
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+_PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def private_socket(path: Path) -> Iterator[None]:
             f"{path} is there, and no socket: move it away, or choose another address"
         )
     lock = path.with_name(path.name + ".lock")
-    handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+    handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,11 +43,6 @@ def private_socket(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
     finally:
         os.close(handle)
-
-
-def close_to_others(path: Path) -> None:
-    """Make a socket that is there accessible to its owner alone."""
-    path.chmod(_PRIVATE_FILE)
 
 
 def _check_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from itertools import chain
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import Annotation
-from fedask.common.errors import StoreError
+from fedask.common.errors import DataError, ProtocolError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +83,22 @@ class ImportSummary:
     late: int
     aside: int
     asides: tuple[Aside, ...]
+
+
+def refuse_wrong(
+    desk: Desk, samples: Iterable[Sequence[Annotation]], where: str
+) -> None:
+    """Refuse all answers if the desk would refuse one of them.
+
+    Raises
+    ------
+    DataError
+        With the desk's reason.
+    """
+    try:
+        desk.check(answer for answers in samples for answer in answers)
+    except ProtocolError as err:
+        raise DataError(f"{where}: {err}; nothing was kept") from err
 
 
 def bring_in(

@@ -20,6 +20,7 @@ from fedask.client.labelling.labelstudio.import_summary import (
     Asides,
     ImportSummary,
     bring_in,
+    refuse_wrong,
 )
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
@@ -29,7 +30,7 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
 from fedask.client.labelling.labelstudio.task_content import Field
 from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
 from fedask.client.records.annotation import Annotation
-from fedask.common.errors import DataError, ProtocolError
+from fedask.common.errors import DataError
 from fedask.common.ids import Uid, is_uid
 
 _log = logging.getLogger(__name__)
@@ -230,20 +231,6 @@ def _answers(
         except DataError as err:
             reasons.append(f"annotation {place}: {err}")
     return answers, reasons
-
-
-def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
-    """Refuse all answers if the desk would refuse one of them.
-
-    Raises
-    ------
-    DataError
-        With the desk's reason.
-    """
-    try:
-        desk.check(answer for answers in samples for answer in answers)
-    except ProtocolError as err:
-        raise DataError(f"{where}: {err}; nothing was kept") from err
 
 
 def uid_of(task: object) -> Uid | None:

@@ -82,8 +82,8 @@ class Sessions:
     def begin(self, annotator: Annotator, stamp: str) -> str:
         """Begin a session and return its cookie."""
         now = self._clock.now()
-        self._drop(now)
-        cookie = self._tokens()
+        kept = {k: s for k, s in self._open.items() if not self._is_over(s, now)}
+        self._open, cookie = kept, self._tokens()
         mine = [k for k, s in self._open.items() if s.annotator == annotator]
         gone = mine[: len(mine) + 1 - MAX_SESSIONS] if len(mine) >= MAX_SESSIONS else []
         if len(self._open) >= MAX_ALL:
@@ -128,10 +128,6 @@ class Sessions:
         # abs: after a clock was set back far, nobody knows how old a session is.
         idle, age = abs(now - session.used), abs(now - session.born)
         return idle > self._idle or age > self._shift
-
-    def _drop(self, now: datetime) -> None:
-        for key in [k for k, s in self._open.items() if self._is_over(s, now)]:
-            del self._open[key]
 
     def _write(self, now: datetime) -> None:
         self._written = now
