@@ -20,7 +20,7 @@ from tests.support.client.world import (
 )
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.data.sources.watch import SourceWatch
+from fedask.client.data.sources.source_watch import SourceWatch
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.oracle import Nobody

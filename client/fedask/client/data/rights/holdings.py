@@ -11,13 +11,13 @@ from datetime import datetime
 
 import numpy as np
 
-from fedask.client.data.rights.permission import (
+from fedask.client.data.rights.rights_policy import Right, RightsPolicy
+from fedask.client.data.rights.sample_rights import (
     PermittedSource,
     RightsSummary,
     SampleRights,
     UnrestrictedPermits,
 )
-from fedask.client.data.rights.rights_policy import Right, RightsPolicy
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool

@@ -1,6 +1,6 @@
 """Reads the provenance of samples: ``provenance.csv`` beside them, and defaults.
 
-Called by ``permitted`` when a device is opened. ::
+Called by ``sample_rights`` when a device is opened. ::
 
     file,source,licence,consent,purpose,until
     0017.png,ward 3,hospital-internal,yes,research,2027-12-31

@@ -14,8 +14,8 @@ from fedask.client.learning.batchers.deduplication import NEAR_SAMPLES, near_pai
 from fedask.client.learning.scorers.scorer import (
     ScoringContext,
 )
+from fedask.client.learning.selection.best_scores import MakeView, score_pool
 from fedask.client.learning.selection.grouping import Grouper
-from fedask.client.learning.selection.pool_scoring import MakeView, score_pool
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.device_store import GLOBAL, DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, ItemState

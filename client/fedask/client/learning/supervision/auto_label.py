@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.scorer import Floats
-from fedask.client.learning.selection.pool_rating import present
-from fedask.client.learning.selection.pool_scoring import (
+from fedask.client.learning.selection.best_scores import (
     BATCH_NUMBERS,
     BATCH_SAMPLES,
     BestScores,
 )
+from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin

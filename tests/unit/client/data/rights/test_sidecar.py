@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.client.places import INDEX_KEY
 
-from fedask.client.data.rights.permission import SampleRights
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
+from fedask.client.data.rights.sample_rights import SampleRights
 from fedask.client.data.rights.sidecar import stated_provenance
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.data.sources.index import Index
