@@ -107,12 +107,12 @@ class Gathered(Protocol):
 Weigh = Callable[[int], range]
 
 
-def by_labels(labelled: int) -> range:
+def _by_labels(labelled: int) -> range:
     """Return the only weight an update may have: the labels of its device."""
     return range(labelled, labelled + 1)
 
 
-def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = by_labels) -> Gathered:
+def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = _by_labels) -> Gathered:
     """Choose how the inner strategy gets its replies.
 
     Parameters
@@ -127,7 +127,7 @@ def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = by_labels) -> Ga
 class Averaged(Gathered):
     """Sums updates as they come and gives the inner strategy one reply: their mean."""
 
-    def __init__(self, spec: ArraySpec, weigh: Weigh = by_labels) -> None:
+    def __init__(self, spec: ArraySpec, weigh: Weigh = _by_labels) -> None:
         self._spec = spec
         self._weigh = weigh
         self._sum = WeightedSum(spec)
@@ -165,7 +165,7 @@ class Averaged(Gathered):
 class Listed(Gathered):
     """Keeps every reply, for the inner strategy, in the order of device ids."""
 
-    def __init__(self, spec: ArraySpec, weigh: Weigh = by_labels) -> None:
+    def __init__(self, spec: ArraySpec, weigh: Weigh = _by_labels) -> None:
         self._spec = spec
         self._weigh = weigh
         self._replies: list[tuple[str, Message]] = []

@@ -23,7 +23,7 @@ _KEPT_SIZES = 8  # contents of one round: with and without the cut
 
 
 @dataclass(slots=True)
-class Wire:
+class _Wire:
     """What went over the wire, as Flower counts record bytes.
 
     Parameters
@@ -117,7 +117,7 @@ class RunProgress:
     centres: bytes = b""
     accuracy: float | None = None
     refused: list[tuple[int, str, str]] = field(default_factory=list)
-    wire: Wire = field(default_factory=Wire)
+    wire: _Wire = field(default_factory=_Wire)
 
     @property
     def labelled(self) -> int:
@@ -159,5 +159,5 @@ class RunProgress:
             centres=bytes.fromhex(state["centres"]),
             accuracy=state.get("accuracy"),  # older checkpoints have none
             refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
-            wire=Wire(**state["wire"]),
+            wire=_Wire(**state["wire"]),
         )

@@ -27,7 +27,7 @@ from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
+from fedask.client.learning.training.training_step import TrainingJob, TrainingResult
 from fedask.client.records.annotation import Label
 from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState, QueryOrigin

@@ -84,7 +84,7 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
     """
     first: dict[str, Sequence[str]] = {}
     for job in jobs:
-        scenario = scenario_of(program, job)
+        scenario = _scenario_of(program, job)
         try:
             check_choice(scenario, 2)
             if job.arm.name not in first:
@@ -100,7 +100,7 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
             raise ConfigError(msg + "classes: their accuracies cannot be compared")
 
 
-def scenario_of(program: Program, job: Job) -> Scenario:
+def _scenario_of(program: Program, job: Job) -> Scenario:
     """Return the scenario of one run."""
     return job.arm.applied(program.scenario).with_values({"seed": job.seed})
 
@@ -185,7 +185,7 @@ def run_jobs(
     try:
         waiting: dict[Future[dict[str, Any]], Job] = {
             pool.submit(
-                run_job, program.path, scenario_of(program, job), job, runtime, resume
+                _run_job, program.path, _scenario_of(program, job), job, runtime, resume
             ): job
             for job in jobs
         }
@@ -203,7 +203,7 @@ def run_jobs(
     return found
 
 
-def run_job(
+def _run_job(
     path: Path,
     scenario: Scenario,
     job: Job,

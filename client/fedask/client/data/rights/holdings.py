@@ -57,9 +57,9 @@ class Holdings:
         self._source = source
         self._store = store
         self._now = now
-        self._rights: SampleRights | None = None
-        if policy is not None:
-            self._rights = SampleRights(source, policy, store.rights, now)
+        self._rights = (
+            None if policy is None else SampleRights(source, policy, store.rights, now)
+        )
 
     @property
     def permits(self) -> Permits:

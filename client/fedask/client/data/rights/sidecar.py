@@ -218,8 +218,7 @@ def _scope(origin: SampleOrigin, folder: str) -> NDArray[np.bool_]:
     if not folder:
         return np.ones(len(origin.uids), dtype=np.bool_)
     below = np.array([name.startswith(folder) for name in origin.files], dtype=np.bool_)
-    marked: NDArray[np.bool_] = below[origin.file_of]
-    return marked
+    return below[origin.file_of]
 
 
 def _read_files(origin: SampleOrigin) -> list[_StatementFile]:
