@@ -87,7 +87,7 @@ def export_command(
             opened.store.record(
                 Event.EXPORTED, at=None, to="table", annotations=said.answers
             )
-            tell(said._asdict(), (), json=json)
+            print_counts(said._asdict(), (), json=json)
             return
         contents = TaskContent()
         if files is not None:
@@ -97,7 +97,7 @@ def export_command(
         opened.store.record(
             Event.EXPORTED, at=None, to="file", tasks=done.tasks, aside=done.aside
         )
-    tell({"tasks": done.tasks, "aside": done.aside}, done.asides, json=json)
+    print_counts({"tasks": done.tasks, "aside": done.aside}, done.asides, json=json)
 
 
 def import_command(
@@ -129,7 +129,7 @@ def import_command(
         bring = import_table if path.suffix == _TABLE else import_annotations
         account = bring(opened.desk, path, reading)
         record_import(opened.store, account)
-    tell_account(account, json=json)
+    print_import(account, json=json)
 
 
 def task_export_of(
@@ -143,10 +143,10 @@ def task_export_of(
     )
 
 
-def people_of(told: list[str] | None) -> dict[str, str]:
+def people_of(given: list[str] | None) -> dict[str, str]:
     """Read the values of ``--person``."""
     people = {}
-    for each in told or ():
+    for each in given or ():
         there, equals, here = each.rpartition("=")
         if not equals or not here:
             raise ConfigError(f"--person {each!r} must be written THERE=HERE")
@@ -166,19 +166,21 @@ def record_import(store: SqliteStore, account: ImportSummary) -> None:
     )
 
 
-def tell_account(account: ImportSummary, *, json: bool) -> None:
+def print_import(account: ImportSummary, *, json: bool) -> None:
     """Print what became of every entry of an import."""
-    told = {key: value for key, value in asdict(account).items() if key != "asides"}
-    tell(told, account.asides, json=json)
+    counts = {key: value for key, value in asdict(account).items() if key != "asides"}
+    print_counts(counts, account.asides, json=json)
 
 
-def tell(told: dict[str, int], asides: tuple[Aside, ...], *, json: bool) -> None:
+def print_counts(
+    counts: dict[str, int], asides: tuple[Aside, ...], *, json: bool
+) -> None:
     """Print what became of every entry of an export or import."""
     if json:
-        print_json({**told, "asides": [asdict(each) for each in asides]})
+        print_json({**counts, "asides": [asdict(each) for each in asides]})
         return
     console = stderr()
-    counts = (f"{key.replace('_', ' ')} {value}" for key, value in told.items())
-    console.print(", ".join(counts))
+    texts = (f"{key.replace('_', ' ')} {value}" for key, value in counts.items())
+    console.print(", ".join(texts))
     for aside in asides:
         console.print(f"  set aside: {aside.where}: {aside.reason}", markup=False)

@@ -59,7 +59,7 @@ def init_command(
     ] = "",
     kind: Annotated[
         str | None,
-        typer.Option(help="Kind of data. [default: told from the files]"),
+        typer.Option(help="Kind of data. [default: found from the files]"),
     ] = None,
     device: Annotated[
         str | None,

@@ -89,11 +89,12 @@ def _sound(data: bytes, width: int) -> Text:
 
 def _series(data: bytes, width: int) -> Text:
     """Draw a line of bars per channel, with its range."""
-    told = json.loads(data)
-    values = np.array(told["rows"], dtype=np.float64).reshape(-1, len(told["names"]))
+    series = json.loads(data)
+    names = series["names"]
+    values = np.array(series["rows"], dtype=np.float64).reshape(-1, len(names))
     drawn = Text()
-    wide = max(map(len, told["names"]))
-    for name, column in zip(told["names"], values.T, strict=True):
+    wide = max(map(len, names))
+    for name, column in zip(names, values.T, strict=True):
         means = [float(piece.mean()) for piece in _pieces(column, width - wide - 20)]
         low, high = float(column.min()), float(column.max())
         drawn.append(

@@ -75,17 +75,17 @@ def _accuracy(folder: DeviceFolder) -> dict[str, Any] | None:
     if not milestones:
         return None
     last = milestones[-1]
-    told: dict[str, Any] = {"last": last.accuracy, "told": last.at.isoformat()}
+    figures: dict[str, Any] = {"last": last.accuracy, "told": last.at.isoformat()}
     change = recent_change(milestones, folder.clock.now())
-    told["change"] = None
+    figures["change"] = None
     if change is not None:
-        told["change"] = {
+        figures["change"] = {
             "points": change.points,
             "since": change.first.at.isoformat(),
             "answers": change.answers,
             "shown": gain_of(change) is not None,
         }
-    return told
+    return figures
 
 
 def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:

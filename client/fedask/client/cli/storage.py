@@ -88,8 +88,8 @@ def forget_command(
             wanted = opened.held.expired()
         erased = opened.store.erasure.forget(wanted)
     if json:
-        told = {uid: list(cycles) for uid, cycles in erased.cycles.items()}
-        print_json({"cycles": told, "models": erased.models, "clean": erased.clean})
+        by_uid = {uid: list(cycles) for uid, cycles in erased.cycles.items()}
+        print_json({"cycles": by_uid, "models": erased.models, "clean": erased.clean})
         return
     console = stderr()
     if not erased.cycles:

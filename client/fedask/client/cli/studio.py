@@ -12,10 +12,10 @@ from fedask.client.cli.exchange import (
     Show,
     Truth,
     people_of,
+    print_counts,
+    print_import,
     record_import,
     task_export_of,
-    tell,
-    tell_account,
 )
 from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.labelling.labelstudio.task_content import TaskContent
@@ -61,8 +61,8 @@ def push_command(
             tasks=pushed.pushed,
             aside=pushed.aside,
         )
-    told = {"pushed": pushed.pushed, "present": pushed.present, "aside": pushed.aside}
-    tell(told, pushed.asides, json=json)
+    counts = {"pushed": pushed.pushed, "present": pushed.present, "aside": pushed.aside}
+    print_counts(counts, pushed.asides, json=json)
 
 
 def pull_command(
@@ -94,7 +94,7 @@ def pull_command(
             take_back=take_back,
         )
         record_import(opened.store, account)
-    tell_account(account, json=json)
+    print_import(account, json=json)
 
 
 @contextmanager

@@ -139,8 +139,8 @@ class LocalTraining:
         guard = self._folder.guard()
         obstacles = guard.look()  # entering it would put them into the log every time
         if obstacles:
-            told = "; ".join(obstacle.sentence for obstacle in obstacles)
-            why = f"not eligible: {told}"
+            why = "; ".join(obstacle.sentence for obstacle in obstacles)
+            why = f"not eligible: {why}"
             return Attempt(outcome=TrainingDecision.UNAVAILABLE, why=why)
         try:
             with guard:

@@ -86,10 +86,10 @@ class NetworkSensor(EligibilitySensor):
             return Obstacle(reason=Reason.NETWORK_ABSENT, sentence=sentence)
         if not self._unmetered:
             return None
-        told = self._ask(interface)
-        if told.startswith("no"):
+        answer = self._ask(interface)
+        if answer.startswith("no"):
             return None
-        if told.startswith("yes"):
+        if answer.startswith("yes"):
             sentence = f"the network at {interface} is metered"
             return Obstacle(reason=Reason.NETWORK_METERED, sentence=sentence)
         raise MissingError(

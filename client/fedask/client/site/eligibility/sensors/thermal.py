@@ -34,8 +34,8 @@ class ThermalSensor(EligibilitySensor):
 
     @override
     def look(self) -> Obstacle | None:
-        told = [read_number(path) for path in self._folder.glob("thermal_zone*/temp")]
-        degrees = [value / 1000 for value in told if value is not None]
+        read = [read_number(path) for path in self._folder.glob("thermal_zone*/temp")]
+        degrees = [value / 1000 for value in read if value is not None]
         sane = [each for each in degrees if _LOWEST <= each <= _HIGHEST]
         if not sane:
             raise MissingError("no thermal zone tells its temperature")
