@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fedask.client.learning.training.learner import Learner
     from fedask.client.learning.training.sgd import TrainingResult
     from fedask.client.round.device import BegunRound, Device
+    from fedask.client.site.device_folder import DeviceFolder
 
 __all__ = ["client_app"]
 
@@ -50,7 +51,7 @@ OpenDevice = Callable[[Task, Scenario, Context], "AbstractContextManager[Device]
 TaskOrFactory = Task | Callable[[Scenario], Task]
 
 FAILED = 0  # Flower's code for an error in the ClientApp
-_REAL = frozenset({"data", "site"})  # in the node configuration of a real device
+SITE = "site"  # in the node configuration of a real device
 # What the server is told in full: what was wrong with its message, and that it may try
 # again. All else may name files, folders and settings, which are the owner's.
 _TOLD = (ProtocolError, UnavailableError)
@@ -100,8 +101,8 @@ def client_app(
         Run configuration (dotted keys) below what Flower hands over.
     open_device
         Opens the device for one message. By default a SuperNode whose ``--node-config``
-        has ``data`` or ``site`` is a real device (``fedask.client.site.deployment``);
-        without it, it is a simulated one.
+        has ``site`` is a real device (``fedask.client.site.deployment``); without it,
+        it is a simulated one.
     """
     return DeviceApp(_Handler(task, defaults or {}, open_device))
 
@@ -133,24 +134,20 @@ def _failed(message: Message, context: Context, err: Exception) -> Message:
 
 
 def _is_real(context: Context) -> bool:
-    return not _REAL.isdisjoint(context.node_config)
+    return SITE in context.node_config
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _DeviceRound:
     """A round of one device between its beginning and its training."""
 
     device: "Device"
     begun: "BegunRound"
 
-    @property
-    def learner(self) -> "Learner":
-        return self.begun.run.learner
-
     def finish(self, trained: "TrainingResult | None" = None) -> RecordDict:
         """Train, if that is still to be done, and report."""
         if trained is None and self.begun.job is not None:
-            trained = self.learner.train(self.begun.job, self.device.proceed)
+            trained = self.begun.run.learner.train(self.begun.job, self.device.proceed)
         return write_reply(self.device.finish(self.begun, trained))
 
 
@@ -173,13 +170,15 @@ class _Handler:
         with ExitStack() as opened:
             return self._begin(opened, message, context).finish()
 
-    def _begin(self, opened: ExitStack, message: Message, context: Context) -> _Turn:
-        self._refuse_unless_eligible(context)
+    def _begin(
+        self, opened: ExitStack, message: Message, context: Context
+    ) -> _DeviceRound:
+        folder = self._folder(opened, context)
         run = self._prepare(context)
         given = read_train(message.content)
         run.learner.load(_decode(run.learner, given.model))
-        device = opened.enter_context(self._open(run, context))
-        return _Turn(device, device.begin(run, given.ask, given.prox))
+        device = opened.enter_context(self._open(run, context, folder))
+        return _DeviceRound(device, device.begin(run, given.ask, given.prox))
 
     def batches(
         self, given: Iterable[tuple[Message, Context]]
@@ -195,37 +194,44 @@ class _Handler:
     ) -> Iterator[Message]:
         with ExitStack() as opened:
             turns = [self._try_to_begin(opened, *pair) for pair in batch]
-            begun = [turn for turn in turns if isinstance(turn, _Turn)]
+            begun = [turn for turn in turns if isinstance(turn, _DeviceRound)]
             trained = iter(_train(begun))
             for (message, context), turn in zip(batch, turns, strict=True):
-                if isinstance(turn, _Turn):
+                if isinstance(turn, _DeviceRound):
                     yield _end(message, context, turn, next(trained))
                 else:
                     yield _failed(message, context, turn)
 
     def _try_to_begin(
         self, opened: ExitStack, message: Message, context: Context
-    ) -> _Turn | Exception:
+    ) -> _DeviceRound | Exception:
         try:
             return self._begin(opened, message, context)
         except Exception as err:  # noqa: BLE001  (one device's fault is its own)
             return err
 
     def evaluate(self, message: Message, context: Context) -> RecordDict:
-        self._refuse_unless_eligible(context)
-        run = self._prepare(context)
-        arrays = _decode(run.learner, read_model(message.content))
-        with self._open(run, context) as device:
+        with ExitStack() as opened:
+            folder = self._folder(opened, context)
+            run = self._prepare(context)
+            arrays = _decode(run.learner, read_model(message.content))
+            device = opened.enter_context(self._open(run, context, folder))
             accuracy, count = device.evaluate(run.learner, arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
         return RecordDict({"metrics": metrics})
 
-    def _refuse_unless_eligible(self, context: Context) -> None:
-        """Ask this before torch is imported: a device that may not train is quick."""
-        if self._open_device is None and _is_real(context):
-            from fedask.client.site.node_config import refuse_unless_eligible  # noqa: PLC0415  (simulations need none of it)
+    def _folder(self, opened: ExitStack, context: Context) -> "DeviceFolder | None":
+        """Open the folder of a real device, and refuse if it may not work now.
 
-            refuse_unless_eligible(context.node_config)
+        Before torch is imported, so that a device that may not train answers at once.
+        """
+        if self._open_device is not None or not _is_real(context):
+            return None
+        from fedask.client.site.device_folder import DeviceFolder, folder_of  # noqa: PLC0415  (simulations need none of it)
+
+        folder = DeviceFolder.open(folder_of(context.node_config), "round")
+        folder.guard().refuse()
+        return opened.enter_context(folder)
 
     def _prepare(self, context: Context) -> "RunContext":
         config = context.run_config
@@ -238,19 +244,20 @@ class _Handler:
         return self._prepared[1]
 
     def _open(
-        self, run: "RunContext", context: Context
+        self, run: "RunContext", context: Context, folder: "DeviceFolder | None"
     ) -> "AbstractContextManager[Device]":
         task, scenario = run.task, run.scenario
         if self._open_device is not None:
             return self._open_device(task, scenario, context)
-        if _is_real(context):
+        if folder is not None:
             from fedask.client.site.deployment import open_device  # noqa: PLC0415  (imports torch)
 
-            return open_device(task, scenario, context)
+            return open_device(folder, task)
         if "partition-id" not in context.node_config:
-            msg = "the node has neither a site nor a partition-id: give the SuperNode "
-            msg += "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "the node has neither a site nor a partition-id: give the SuperNode "
+                "--node-config 'site=\"DIR\"', DIR of `fedask device init`"
+            )
         return _simulated()(task, scenario, context)
 
 
@@ -264,8 +271,9 @@ def _simulated() -> OpenDevice:
     """Load what opens a device of a simulation, from the package that declares it."""
     fleets = declared(FLEETS)
     if SIMULATED not in fleets:
-        msg = "simulated devices are not installed: pip install 'fedask[simulation]'"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "simulated devices are not installed: pip install 'fedask[simulation]'"
+        )
     open_device: OpenDevice = load_attr(fleets[SIMULATED])
     return open_device
 
@@ -302,19 +310,22 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
     return kept[1]
 
 
-def _train(turns: Sequence[_Turn]) -> "list[TrainingResult | None]":
+def _train(turns: Sequence[_DeviceRound]) -> "list[TrainingResult | None]":
     """Train together what can be; None for a device that is still to be trained."""
     jobs = [(i, t.begun.job) for i, t in enumerate(turns) if t.begun.job]
     trained: list[TrainingResult | None] = [None] * len(turns)
     if jobs:
-        results = turns[0].learner.train_together([job for _, job in jobs])
+        results = turns[0].begun.run.learner.train_together([job for _, job in jobs])
         for row, result in results.items():
             trained[jobs[row][0]] = result
     return trained
 
 
 def _end(
-    message: Message, context: Context, turn: _Turn, trained: "TrainingResult | None"
+    message: Message,
+    context: Context,
+    turn: _DeviceRound,
+    trained: "TrainingResult | None",
 ) -> Message:
     try:
         return Message(turn.finish(trained), reply_to=message)

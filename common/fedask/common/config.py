@@ -11,25 +11,25 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from fedask.common.errors import ConfigError
-from fedask.common.registry import nearest
 from fedask.common.sections import (
     AskConfig,
     AutoConfig,
     DataConfig,
     FleetConfig,
     RunConfig,
-    Scalar,
     StopConfig,
     StrategyConfig,
     StreamConfig,
     TaskConfig,
     TrainConfig,
     WeakConfig,
-    require,
 )
+from fedask.common.settings import Scalar, Where, build, read_toml, require
+
+_MAX_BYTES = 1 << 20  # of a file with a scenario in it
 
 __all__ = ["Scenario", "read_scenario"]
 
@@ -85,8 +85,15 @@ class Scenario:
         return min(share, self.ask.capacity, self.ask.device_labels or share)
 
     @classmethod
-    def from_dict(cls, tree: Mapping[str, Any]) -> "Scenario":
+    def from_dict(
+        cls, tree: Mapping[str, Any], where: Where | None = None
+    ) -> "Scenario":
         """Build from nested tables, as TOML gives them.
+
+        Parameters
+        ----------
+        where
+            The file that they stand in, for errors.
 
         Raises
         ------
@@ -94,8 +101,7 @@ class Scenario:
             On an unknown key (the nearest valid one is named), a value of the wrong
             type, or one that breaks a rule.
         """
-        scenario: Scenario = _build(cls, tree, "")
-        return scenario
+        return build(cls, tree, where or Where())
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, Any]) -> "Scenario":
@@ -132,26 +138,19 @@ def read_scenario(path: Path) -> Scenario:
     ConfigError
         If the file is missing, is not TOML, or holds an unknown or wrong value.
     """
-    where = path / "pyproject.toml" if path.is_dir() else path
+    file = path / "pyproject.toml" if path.is_dir() else path
+    where = Where(file)
     try:
-        tree = tomllib.loads(where.read_text(encoding="utf-8"))
+        tree = read_toml(file, _MAX_BYTES)
     except FileNotFoundError as err:
-        msg = f"no scenario at {where}"
-        raise ConfigError(msg) from err
-    except (OSError, ValueError) as err:  # not UTF-8, not TOML, a number too long
-        msg = f"cannot read {where}: {err}"
+        msg = f"no scenario at {file}"
         raise ConfigError(msg) from err
     if path.is_dir():
         for table in ("tool", "flwr", "app", "config"):
             tree = tree.get(table, {})
             if not isinstance(tree, dict):
-                msg = f"{where}: tool.flwr.app.config must be a table"
-                raise ConfigError(msg)
-    try:
-        return Scenario.from_dict(tree)
-    except ConfigError as err:
-        msg = f"{where}: {err}"
-        raise ConfigError(msg) from err
+                raise where.told("tool.flwr.app.config must be a table")
+    return Scenario.from_dict(tree, where)
 
 
 def parse_setting(text: str) -> tuple[str, Scalar]:
@@ -200,50 +199,3 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(msg)
         node[key] = value
     return tree
-
-
-def _build(cls: type[Any], tree: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401  (JSON)
-    """Build one frozen dataclass from a table, section by section."""
-    hints = get_type_hints(cls)
-    for key in tree:
-        if key not in hints:
-            valid = [prefix + name for name in hints]
-            msg = f"unknown key {prefix + key!r}" + nearest(prefix + key, valid)
-            raise ConfigError(msg)
-    values = {
-        key: _convert(hints[key], value, prefix + key) for key, value in tree.items()
-    }
-    return cls(**values)
-
-
-def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401  (JSON)
-    """Check a value against its field's type; whole numbers may stand for floats."""
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, Mapping):
-            msg = f"{key} must be a table, not {value!r}"
-            raise ConfigError(msg)
-        return _build(hint, value, f"{key}.")
-    if hint not in {bool, int, float, str}:
-        return _options(value, key)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError as err:
-            msg = f"{key} is too large"
-            raise ConfigError(msg) from err
-    if type(value) is not hint:
-        msg = f"{key} = {value!r} must be of type {hint.__name__}"
-        raise ConfigError(msg)
-    return value
-
-
-def _options(value: object, key: str) -> dict[str, Scalar]:
-    """Check a free table of scalars, meant for someone else's constructor."""
-    if not isinstance(value, Mapping):
-        msg = f"{key} must be a table, not {value!r}"
-        raise ConfigError(msg)
-    for name, item in value.items():
-        if not isinstance(item, (bool, int, float, str)):
-            msg = f"{key}.{name} = {item!r} must be a number, a string or a boolean"
-            raise ConfigError(msg)
-    return dict(value)

@@ -14,12 +14,18 @@ from typing import Any
 from fedask.common.errors import ConfigError, FedaskError
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the closest valid name, or all of them."""
+def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest valid name, or all of them.
+
+    Parameters
+    ----------
+    prefix
+        Written before the closest name, and not compared.
+    """
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
-        return f" (did you mean {close[0]!r}?)"
+        return f" (did you mean {prefix + close[0]!r}?)"
     return f" (valid: {', '.join(names)})"
 
 

@@ -8,9 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fedask.common.errors import ConfigError
-
-Scalar = bool | int | float | str
+from fedask.common.settings import Scalar, require
 
 MAX_CAPACITY = 65_535  # labels per device and cycle
 MAX_SHORTLIST = 1000.0  # times the batch
@@ -19,19 +17,6 @@ WARMUP_SAMPLES = 1024  # of a device's pool in a round of warm-up: four large ba
 MAX_CELLS = 1024
 MAX_PAUSE_S = 31 * 86_400
 MAX_MEMORY = 10_000  # utilities, written with every batch of arrivals
-
-
-def require(ok: bool, key: str, value: object, rule: str) -> None:
-    """Check a rule of a setting.
-
-    Raises
-    ------
-    ConfigError
-        If it is broken: the key, the value and the rule.
-    """
-    if not ok:
-        msg = f"{key} = {value!r}: {rule}"
-        raise ConfigError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +39,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         require(
             0.0 < self.test_share < 1.0,
-            "data.test_share",
+            "test_share",
             self.test_share,
             "must lie between 0 and 1",
         )
-        require(
-            self.limit >= 0, "data.limit", self.limit, "must be 0 (all) or positive"
-        )
+        require(self.limit >= 0, "limit", self.limit, "must be 0 (all) or positive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +58,17 @@ class FleetConfig:
     store: str = "sqlite"  # sqlite (durable, any runtime) or memory (inline only)
 
     def __post_init__(self) -> None:
-        require(self.devices >= 1, "fleet.devices", self.devices, "must be at least 1")
-        require(self.alpha > 0, "fleet.alpha", self.alpha, "must be positive")
+        require(self.devices >= 1, "devices", self.devices, "must be at least 1")
+        require(self.alpha > 0, "alpha", self.alpha, "must be positive")
         require(
             0.0 < self.participation <= 1.0,
-            "fleet.participation",
+            "participation",
             self.participation,
             "must lie in (0, 1]",
         )
         require(
             self.store in {"sqlite", "memory"},
-            "fleet.store",
+            "store",
             self.store,
             "must be 'sqlite' or 'memory'",
         )
@@ -120,82 +103,78 @@ class AskConfig:
     temperature: float = 1.0  # of class-cut: 1 = inverse counts, large = equal shares
 
     def __post_init__(self) -> None:
-        require(self.quota >= 1, "ask.quota", self.quota, "must be at least 1")
-        require(self.cycles >= 1, "ask.cycles", self.cycles, "must be at least 1")
+        require(self.quota >= 1, "quota", self.quota, "must be at least 1")
+        require(self.cycles >= 1, "cycles", self.cycles, "must be at least 1")
         require(
             self.initial >= 0,
-            "ask.initial",
+            "initial",
             self.initial,
             "must be positive, or 0: the device's share of ask.quota",
         )
         require(
             1 <= self.capacity <= MAX_CAPACITY,
-            "ask.capacity",
+            "capacity",
             self.capacity,
             "must be 1 to 65535",
         )
         require(
             self.initial <= self.capacity,
-            "ask.initial",
+            "initial",
             self.initial,
             f"must not exceed ask.capacity = {self.capacity}, what people give a cycle",
         )
         require(
             self.device_labels == 0 or self.device_labels >= max(1, self.initial),
-            "ask.device_labels",
+            "device_labels",
             self.device_labels,
             f"must be 0 (no limit) or at least ask.initial = {max(1, self.initial)}",
         )
         require(
             1.0 <= self.shortlist <= MAX_SHORTLIST,
-            "ask.shortlist",
+            "shortlist",
             self.shortlist,
             "must be 1 to 1000: a shortlist smaller than the batch cannot fill it",
         )
-        require(self.cost_unit > 0, "ask.cost_unit", self.cost_unit, "must be positive")
-        require(
-            self.committee >= 1, "ask.committee", self.committee, "must be at least 1"
-        )
-        require(
-            self.patience >= 0, "ask.patience", self.patience, "must not be negative"
-        )
+        require(self.cost_unit > 0, "cost_unit", self.cost_unit, "must be positive")
+        require(self.committee >= 1, "committee", self.committee, "must be at least 1")
+        require(self.patience >= 0, "patience", self.patience, "must not be negative")
         require(
             MIN_BINS <= self.bins <= MAX_BINS,
-            "ask.bins",
+            "bins",
             self.bins,
             "must be 2 to 4096",
         )
         require(
             self.groups in {"predicted", "prototype", "cells"},
-            "ask.groups",
+            "groups",
             self.groups,
             "must be 'predicted', 'prototype' or 'cells'",
         )
         require(
             0 <= self.cells <= MAX_CELLS and self.cells != 1,
-            "ask.cells",
+            "cells",
             self.cells,
             "must be 2 to 1024, or 0: as many as classes",
         )
         require(
             self.groups == "cells" or not self.cells,
-            "ask.cells",
+            "cells",
             self.cells,
             "is read with ask.groups = 'cells' alone",
         )
         require(
             self.temperature > 0,
-            "ask.temperature",
+            "temperature",
             self.temperature,
             "must be positive",
         )
         require(
             0.0 <= self.balance <= 1.0,
-            "ask.balance",
+            "balance",
             self.balance,
             "must lie in [0, 1]",
         )
-        require(0.0 <= self.near <= 1.0, "ask.near", self.near, "must lie in [0, 1]")
+        require(0.0 <= self.near <= 1.0, "near", self.near, "must lie in [0, 1]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,19 +196,17 @@ class StreamConfig:
     def __post_init__(self) -> None:
         for key in ("budget", "explore"):
             value = getattr(self, key)
-            require(0.0 <= value <= 1.0, f"stream.{key}", value, "must lie in [0, 1]")
+            require(0.0 <= value <= 1.0, key, value, "must lie in [0, 1]")
         for key in ("period_s", "tolerance"):
             value = getattr(self, key)
-            require(0.0 < value < math.inf, f"stream.{key}", value, "must be positive")
+            require(0.0 < value < math.inf, key, value, "must be positive")
         require(
             1 <= self.memory <= MAX_MEMORY,
-            "stream.memory",
+            "memory",
             self.memory,
             "must be 1 to 10000",
         )
-        require(
-            0.0 < self.step < 1.0, "stream.step", self.step, "must lie between 0 and 1"
-        )
+        require(0.0 < self.step < 1.0, "step", self.step, "must lie between 0 and 1")
 
     @property
     def on(self) -> bool:
@@ -260,15 +237,15 @@ class StopConfig:
         for key in ("labels", "money", "price", "value_per_point"):
             value = getattr(self, key)
             ok = 0 <= value < math.inf
-            require(ok, f"stop.{key}", value, "must be finite and not negative")
+            require(ok, key, value, "must be finite and not negative")
         for key in ("patience", "window"):
             value = getattr(self, key)
-            require(value >= 1, f"stop.{key}", value, "must be at least 1")
+            require(value >= 1, key, value, "must be at least 1")
         for key in ("uncertainty", "kappa"):
             value = getattr(self, key)
-            require(0 <= value < 1, f"stop.{key}", value, "must lie in [0, 1)")
+            require(0 <= value < 1, key, value, "must lie in [0, 1)")
         ok = 0 < self.min_gain < 1
-        require(ok, "stop.min_gain", self.min_gain, "must lie between 0 and 1")
+        require(ok, "min_gain", self.min_gain, "must lie between 0 and 1")
         self._check_named()
 
     def _check_named(self) -> None:
@@ -282,13 +259,13 @@ class StopConfig:
             given = [key for key in keys if getattr(self, key)]
             needed = " or ".join(f"stop.{key}" for key in keys)
             if name in self.criteria:
-                require(bool(given), "stop.when", self.when, f"{name} needs {needed}")
+                require(bool(given), "when", self.when, f"{name} needs {needed}")
             for key in given:
                 rule = f"is read by {name!r} only, which stop.when does not name"
-                require(name in self.criteria, f"stop.{key}", getattr(self, key), rule)
+                require(name in self.criteria, key, getattr(self, key), rule)
         if self.money or self.value_per_point:
             rule = "must be given with stop.money and stop.value_per_point"
-            require(self.price > 0, "stop.price", self.price, rule)
+            require(self.price > 0, "price", self.price, rule)
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -321,12 +298,10 @@ class WeakConfig:
 
     def __post_init__(self) -> None:
         rule = f"must be 1 to {MAX_CAPACITY}"
-        require(1 <= self.samples <= MAX_CAPACITY, "weak.samples", self.samples, rule)
-        require(
-            0.0 < self.weight <= 1.0, "weak.weight", self.weight, "must lie in (0, 1]"
-        )
-        require(self.until >= 1, "weak.until", self.until, "must be at least 1")
-        require(self.judges >= 0, "weak.judges", self.judges, "must not be negative")
+        require(1 <= self.samples <= MAX_CAPACITY, "samples", self.samples, rule)
+        require(0.0 < self.weight <= 1.0, "weight", self.weight, "must lie in (0, 1]")
+        require(self.until >= 1, "until", self.until, "must be at least 1")
+        require(self.judges >= 0, "judges", self.judges, "must not be negative")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -359,27 +334,25 @@ class AutoConfig:
     def __post_init__(self) -> None:
         require(
             self.sure == 0.0 or 0.5 < self.sure < 1.0,  # noqa: PLR2004  (more likely than not)
-            "auto.sure",
+            "sure",
             self.sure,
             "must be 0 (off) or lie between 0.5 and 1",
         )
         require(
             0.0 < self.controls < 1.0,
-            "auto.controls",
+            "controls",
             self.controls,
             "must lie between 0 and 1: without controls nothing is measured",
         )
-        require(0.0 <= self.error < 1.0, "auto.error", self.error, "must lie in [0, 1)")
-        require(
-            0.0 < self.weight <= 1.0, "auto.weight", self.weight, "must lie in (0, 1]"
-        )
+        require(0.0 <= self.error < 1.0, "error", self.error, "must lie in [0, 1)")
+        require(0.0 < self.weight <= 1.0, "weight", self.weight, "must lie in (0, 1]")
         rule = f"must be 1 to {MAX_CAPACITY}"
         for key in ("most", "fewest", "window"):
             value = getattr(self, key)
-            require(1 <= value <= MAX_CAPACITY, f"auto.{key}", value, rule)
+            require(1 <= value <= MAX_CAPACITY, key, value, rule)
         require(
             self.fewest <= self.window,
-            "auto.fewest",
+            "fewest",
             self.fewest,
             f"must be at most auto.window = {self.window}",
         )
@@ -413,19 +386,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key in ("rounds", "steps", "batch_size", "threads"):
             value = getattr(self, key)
-            require(value >= 1, f"train.{key}", value, "must be at least 1")
-        require(self.lr > 0, "train.lr", self.lr, "must be positive")
+            require(value >= 1, key, value, "must be at least 1")
+        require(self.lr > 0, "lr", self.lr, "must be positive")
         require(
             0.0 <= self.momentum < 1.0,
-            "train.momentum",
+            "momentum",
             self.momentum,
             "must lie in [0, 1)",
         )
         for key in ("weight_decay", "prox", "logit_shift", "warmup"):
             value = getattr(self, key)
-            require(value >= 0, f"train.{key}", value, "must not be negative")
+            require(value >= 0, key, value, "must not be negative")
         rule = "train.restart would undo it: every cycle begins from the initial model"
-        require(not (self.warmup and self.restart), "train.warmup", self.warmup, rule)
+        require(not (self.warmup and self.restart), "warmup", self.warmup, rule)
 
     def position(self, number: int) -> tuple[int, int]:
         """Return (cycle, step from 0) of a round from 1; cycle 0 is the warm-up."""
@@ -465,13 +438,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(
             0.0 <= self.pause_s <= MAX_PAUSE_S,
-            "run.pause_s",
+            "pause_s",
             self.pause_s,
             f"must be 0 to {MAX_PAUSE_S}, a month",
         )
         require(
             self.round_timeout_s > 0,
-            "run.round_timeout_s",
+            "round_timeout_s",
             self.round_timeout_s,
             "must be positive",
         )

@@ -274,7 +274,7 @@ def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
         nurse.tab.wait("document.querySelector('.guess')?.dataset.label === '2'")
         told = nurse.tab.run("document.querySelector('.guess em').innerText")
         assert told.lower() == "own model\u2019s guess"
-        said = nurse.tab.run("document.querySelector('#said').innerText")
+        said = nurse.tab.run("document.querySelector('#announcement').innerText")
         assert said == "The own model\u2019s guess: blue"
         nurse.answer("1")
         nurse.ready()

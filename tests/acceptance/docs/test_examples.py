@@ -13,10 +13,11 @@ from tests.support.docs.blocks import PAGES, ROOT, Block, blocks, page_marks
 from tests.support.docs.readers_files import SETUPS
 from tests.support.simulations.program import environment
 
+from fedask.client.data.rights.rights_policy import RightsPolicy
 from fedask.client.site.device_settings import read_device_settings
 from fedask.common.config import Scenario
 
-ACTIONS = {"run", "file", "device", "scenario", "not run"}
+ACTIONS = {"run", "file", "device", "scenario", "rights", "not run"}
 TYPED = {
     page: found
     for page in PAGES
@@ -66,6 +67,9 @@ class Reader:
         """Let the settings engine read it: every key and type must be right."""
         if block.action == "scenario":
             Scenario.from_dict(tomllib.loads(block.text))
+            return
+        if block.action == "rights":
+            RightsPolicy.parse(block.text.encode())
             return
         (self.folder / "device.toml").write_text(completed(block.text))
         read_device_settings(self.folder)

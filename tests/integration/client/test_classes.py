@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Context, RecordDict
+from tests.support.client.folders import open_folder
 from tests.support.client.world import SAMPLES, UIDS
 
 from fedask.client.site.deployment import open_device
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, ProtocolError
 from fedask.common.task import Task
 
@@ -69,18 +68,12 @@ def test_without_labels_there_may_be_any(tmp_path: Path) -> None:
 
 def test_a_message_of_an_app_with_other_classes_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "pool.npy", SAMPLES)
-    node: dict[str, bool | float | int | str] = {
-        "data": str(tmp_path / "pool.npy"),
-        "store": str(tmp_path / "device.db"),
-        "device": "ward-3",
-        "rights": "open",
-    }
-    context = Context(1, 1, node, RecordDict(), {})
     use(tmp_path / "device.db", ["cat", "dog"], label=1)
     swapped = Task(classes=["dog", "cat"])
 
     with (
+        open_folder(tmp_path, {"data": {"data": "pool.npy"}}) as folder,
         pytest.raises(ProtocolError, match="the app has dog, cat"),
-        open_device(swapped, Scenario(), context),
+        open_device(folder, swapped),
     ):
         pass

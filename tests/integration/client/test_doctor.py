@@ -9,7 +9,6 @@ from tests.support.client.world import SAMPLES, UIDS
 from fedask.client.site.checkup import examine
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Finding, Grade
-from fedask.common.clock import SystemClock
 
 PROJECT = '[tool.flwr.app.config.task]\nname = "doctor_{name}:task"\n'
 TASK = "from fedask.common.task import Task\ntask = Task(classes=['cat', 'dog'], "
@@ -46,8 +45,7 @@ def task(ward: Path) -> Path:
 
 
 def faults(ward: Path) -> list[Finding]:
-    with DeviceFolder.at(ward, SystemClock()) as site:
-        return [each for each in examine(site) if each.grade is not Grade.GOOD]
+    return [each for each in examine(ward) if each.grade is not Grade.GOOD]
 
 
 def wrong(ward: Path) -> Finding:
@@ -66,23 +64,27 @@ def test_a_good_device_has_no_fault(ward: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "check", "told"),
     [
-        ("colour = 1\n", "data", r"[data]: 'colour' is no option of data of kind"),
+        ("colour = 1\n", "settings", "unknown key 'data.colour' (valid: "),
         ('show = "imagine"\n', "data", "show = 'imagine' must be image"),
-        ('[desk]\nrul = "two"\n', "people", "[desk]: rul: no such setting"),
-        ('[seal]\nkeey = "x"\n', "data", "[seal]: keey: no such setting"),
-        ("[own]\nanswers = -3\n", "own model", "[own]: answers = -3: must be 0"),
-        ('[page]\ntitel = "x"\n', "page", "(did you mean 'title'?)"),
+        ('[desk]\nrul = "two"\n', "settings", "unknown key 'desk.rul' (did you mean"),
+        ('[seal]\nkeey = "x"\n', "settings", "unknown key 'seal.keey' (did you"),
+        ("[local_model]\nanswers = -3\n", "settings", "local_model.answers = -3: must"),
+        ('[page]\ntitel = "x"\n', "settings", "(did you mean 'page.title'?)"),
         ('[page]\nlogins = "none.json"\n', "page", "cannot read the logins"),
         (
             '[page]\ncertificate = "a.pem"\nprivate_key = "a.key"\n',
             "page",
-            "[page]: cannot read the private key",
+            "cannot read the private key",
         ),
-        ('[page]\nhost = "0.0.0.0"\n', "page", "needs a TLS certificate and logins"),
-        ('[service]\naddress = "0.0.0.0:5000"\n', "service", "is beyond this machine"),
-        ('[service]\nadress = "unix:a"\n', "service", "[service]: adress: no such"),
-        ("[eligible]\nbatery_min = 40\n", "eligible", "did you mean 'battery-min'?"),
-        ('[eligible]\nhours = "25:00-06:00"\n', "eligible", "[eligible]: hours = "),
+        (
+            '[page]\nhost = "0.0.0.0"\n',
+            "settings",
+            "needs a TLS certificate",
+        ),
+        ('[service]\naddress = "0.0.0.0:5000"\n', "settings", "is beyond this machine"),
+        ('[service]\nadress = "unix:a"\n', "settings", "unknown key 'service.adress'"),
+        ("[eligible]\nbatery_min = 40\n", "settings", "'eligible.battery_min'?)"),
+        ('[eligible]\nhours = "25:00-06:00"\n', "settings", "eligible.hours = "),
     ],
 )
 def test_a_wrong_setting_is_found_where_it_stands(
@@ -101,7 +103,7 @@ def test_an_app_that_is_gone_is_named_once(ward: Path) -> None:
     text = (ward / "device.toml").read_text()
     write(ward, "device.toml", text.replace('"app"', '"nowhere"'))
 
-    assert "device.toml: app = 'nowhere': no scenario at" in wrong(ward).told
+    assert "device.toml: app: no scenario at" in wrong(ward).told
 
 
 def test_a_task_file_that_is_no_python_is_told_without_a_traceback(ward: Path) -> None:
@@ -139,7 +141,7 @@ def test_who_may_change_the_folder_may_run_code_here(ward: Path, name: str) -> N
 
 
 def test_an_app_with_other_classes_than_the_labels_is_found(ward: Path) -> None:
-    with DeviceFolder.at(ward, SystemClock()) as site:
+    with DeviceFolder.open(ward) as site:
         site.store.classes.keep(["dog", "cat"])
         site.store.queue.add(1, [UIDS[0]])
         site.store.queue.answer({UIDS[0]: 1})

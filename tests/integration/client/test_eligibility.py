@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from tests.support.client.folders import open_folder, write_settings
 from tests.support.client.messages import ask_record, message, pose_as_server
 from tests.support.client.world import first_cut
 from torch.nn import functional
 
 from fedask.client.app import DeviceApp, client_app
 from fedask.client.records.label_queue import ItemState
+from fedask.client.round.device import Device as RoundDevice
 from fedask.client.site.deployment import open_device
 from fedask.client.site.eligibility.sensors.machine import Machine
 from fedask.client.store.sqlite.store import SqliteStore
@@ -61,15 +63,9 @@ class Device:
             transform=self.transform,
             loss=self.loss,
         )
-        self.node: dict[str, Any] = {
-            "data": str(folder / "pool.npy"),
-            "store": str(folder / "device.db"),
-            "labels": str(folder / "labels.csv"),
-            "device": "ward-3",
-            "rights": "open",
-            "eligible-battery-min": 40,
-            "eligible-interval-s": 0.1,
-        }
+        self.folder = folder
+        self.store = folder / "device.db"
+        self.eligible: dict[str, Any] = {"battery_min": 40, "interval_s": 0.1}
         self.machine = Machine(power=folder / "power")
 
     def charge(self, level: int) -> None:
@@ -92,10 +88,18 @@ class Device:
                     thread.join(MOST_S)  # until it has seen it
         return torch.from_numpy(raw)
 
+    def settings(self) -> dict[str, Any]:
+        data = {"data": "pool.npy"}
+        return {"data": data, "labels": "labels.csv", "eligible": self.eligible}
+
+    @contextmanager
+    def open(self, task: Task, *_: object) -> Iterator[RoundDevice]:
+        folder = open_folder(self.folder, self.settings(), machine=self.machine)
+        with folder, open_device(folder, task) as device:
+            yield device
+
     def app(self) -> DeviceApp:
-        return client_app(
-            self.task, open_device=partial(open_device, machine=self.machine)
-        )
+        return client_app(self.task, open_device=self.open)
 
     def train(
         self, *, steps: int, score: bool = False, step: int = 0, cut: bool = False
@@ -116,11 +120,11 @@ class Device:
         content["fedask.ask"] = ask_record(
             step=step, score=version, cut=first_cut(take=20) if cut else None
         )
-        context = Context(1, 2, self.node, RecordDict(), config.to_flat())
+        context = Context(1, 2, {}, RecordDict(), config.to_flat())
         return self.app()(message(content), context)
 
     def states(self) -> set[ItemState]:
-        store = SqliteStore(Path(self.node["store"]))
+        store = SqliteStore(self.store)
         try:
             return {item.state for item in store.queue.items()}
         finally:
@@ -176,7 +180,7 @@ def test_a_device_that_is_not_eligible_answers_before_it_opens_anything(
 
     assert reason(reply) == "UnavailableError: not eligible: battery-low"
     assert device.steps == 0
-    assert not Path(device.node["store"]).exists()
+    assert not device.store.exists()
 
 
 def test_scoring_is_interrupted_between_batches(device: Device) -> None:
@@ -195,21 +199,14 @@ def test_scoring_is_interrupted_between_batches(device: Device) -> None:
     assert device.looks > 2
 
 
-@pytest.mark.parametrize("named", ["node", "site"])
-def test_the_app_of_a_node_asks_before_it_prepares_anything(
-    device: Device, tmp_path: Path, named: str
-) -> None:
+def test_the_app_of_a_node_asks_before_it_prepares_anything(device: Device) -> None:
     now = datetime.now(UTC)
     begin, end = now + timedelta(hours=2), now + timedelta(hours=3)
     hours = f"{begin:%H:%M}-{end:%H:%M}"
-    node = {**device.node, "eligible-hours": hours, "eligible-zone": "UTC"}
-    del node["eligible-battery-min"]
-    if named == "site":
-        node = {"site": str(tmp_path)}
-        (tmp_path / "device.toml").write_text(
-            'device = "ward-3"\napp = "app"\nrights = "open"\n[data]\ndata = "data"\n'
-            f'[eligible]\nhours = "{hours}"\nzone = "UTC"\n'
-        )
+    device.eligible = {"hours": hours, "zone": "UTC"}
+    node: dict[str, Any] = {
+        "site": str(write_settings(device.folder, device.settings()))
+    }
     prepared: list[Mapping[str, Any]] = []
 
     def task(scenario: Scenario) -> Task:

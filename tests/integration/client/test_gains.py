@@ -12,6 +12,7 @@ import httpx
 import pytest
 from flwr.app import Context
 from tests.support.client.clock import FakeClock
+from tests.support.client.folders import open_folder, write_app
 from tests.support.client.site import free_port, running
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import Script, first_cut
@@ -22,12 +23,11 @@ from fedask.client.app import client_app
 from fedask.client.cli.status import status_of
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.web.hints import StoreGains
-from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.label_queue import ItemState
 from fedask.client.records.milestone import Milestone
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device
-from fedask.client.site.device_page import page_of_device
+from fedask.client.site.device_page import page_of_device, page_settings
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.command_line import app
 from fedask.common.config import Scenario
@@ -147,19 +147,14 @@ def kept(path: Path, *accuracies: tuple[timedelta, float, int]) -> None:
 
 
 def shown_by_page(folder: Path, now: datetime) -> Mapping[str, Any] | None:
-    """Ask the page of a device, over its node configuration, what was gained."""
+    """Ask the page of a device what was gained."""
     (folder / "scans").mkdir()
-    node = {
-        "data": str(folder / "scans"),
-        "kind": "images",
-        "store": str(folder / "device.db"),
-        "device": "ward-3",
-        "rights": "open",
-        "page-port": free_port(),
-    }
-    settings = PageSettings.from_node(node, ["cat", "dog"])
+    write_app(folder, ["cat", "dog"])
+    data = {"data": "scans", "kind": "images"}
+    opened = open_folder(folder, {"data": data}, FakeClock(now))
+    settings = page_settings(opened, free_port())
     tokens: list[str] = []
-    page = page_of_device(node, settings, FakeClock(now), tokens.append)
+    page = page_of_device(opened, settings, tokens.append)
     address = f"http://127.0.0.1:{settings.port}"
     with running(page, settings), httpx.Client(base_url=address) as http:
         http.get(f"/?token={tokens[-1]}")

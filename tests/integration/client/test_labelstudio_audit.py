@@ -21,7 +21,6 @@ from fedask.client.labelling.labelstudio.studio_address import TOKEN_VARIABLE
 from fedask.client.records.annotation import Label
 from fedask.client.records.audit_event import Event
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.client.site.device_settings import read_device_settings
 from fedask.client.store.audit.audit_check import verify
 from fedask.common.command_line import app
 from fedask.common.errors import ConfigError, DataError
@@ -66,7 +65,7 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStudio]:
 
 
 def opened(folder: Path) -> DeviceFolder:
-    return DeviceFolder(read_device_settings(folder), FakeClock(NOON))
+    return DeviceFolder.open(folder, "command", FakeClock(NOON))
 
 
 def run(folder: Path, *args: object) -> None:
@@ -79,7 +78,7 @@ def run(folder: Path, *args: object) -> None:
 def logged(folder: Path, event: Event) -> list[dict[str, Any]]:
     """Return what the log says of an event; all of it is sound and tells no secret."""
     path = folder / "device.db"
-    assert verify(path, keys=[]).ok
+    assert verify(path, key=None).ok
     found = [(event, body) for _, _, event, body, *_ in rows(path)]
     secret = re.compile(rf"{LETTER}|\bann\b")
     assert not [body for _, body in found if secret.search(body)]

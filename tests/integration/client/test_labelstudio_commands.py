@@ -18,7 +18,6 @@ from tests.support.client.fake_studio import (
 from typer.testing import CliRunner
 
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.client.site.device_settings import read_device_settings
 from fedask.common.command_line import app
 
 APP = '[tool.flwr.app.config.task]\nname = "ward_exchange_task:task"\n'
@@ -56,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
         pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         content = b"P6 4 4 255\n" + pixels.tobytes()
         (tmp_path / "photos" / f"{number}.ppm").write_bytes(content)
-    with DeviceFolder(read_device_settings(tmp_path), FakeClock(NOON)) as site:
+    with DeviceFolder.open(tmp_path, "command", FakeClock(NOON)) as site:
         site.store.queue.add(1, site.pool.uids.tolist())
     return tmp_path
 

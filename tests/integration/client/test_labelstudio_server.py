@@ -28,7 +28,7 @@ from tests.support.client.samples import (
 )
 from typing_extensions import override
 
-from fedask.client.labelling.labelstudio.studio import Pulled, Studio
+from fedask.client.labelling.labelstudio.studio import PullSummary, Studio
 from fedask.client.labelling.labelstudio.studio_address import (
     TOKEN_VARIABLE,
     StudioAddress,
@@ -81,7 +81,7 @@ class Site:
         *,
         ground_truth: bool = False,
         take_back: bool = False,
-    ) -> Pulled:
+    ) -> PullSummary:
         return self.studio.pull(
             desk(self.store),
             CLASSES,

@@ -70,5 +70,5 @@ def test_a_page_without_logins_says_how_to_have_them(folder: Path) -> None:
     bare = DEVICE.replace('logins = "logins.json"', "")
     (folder / "device.toml").write_text(bare)
 
-    with pytest.raises(ConfigError, match="has no logins: add logins = "):
+    with pytest.raises(ConfigError, match=r"page\.logins is missing: add logins = "):
         login(folder, "ann")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
@@ -32,7 +31,7 @@ def always(label: int, like: Arrays) -> Arrays:
 
 
 def guesses(ward: Ward) -> ModelGuesses:
-    return ModelGuesses(ward.folder, FakeClock(FIRST))
+    return ModelGuesses(ward.process(FIRST))
 
 
 def test_before_the_first_model_there_is_no_guess(ward: Ward) -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-from tests.support.client.clock import FakeClock
 from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut, whole_cut
 
@@ -25,7 +24,7 @@ def check_own_model(ward: Ward, trained: list[int]) -> None:
     assert min(gains) >= ANSWERS
     assert max(gains) < ANSWERS + 2  # people give two a day: no day later than it takes
     some = next(iter(ward.truth))
-    guess = ModelGuesses(ward.folder, FakeClock(FIRST)).guess(some)
+    guess = ModelGuesses(ward.process(FIRST)).guess(some)
     assert guess is not None
     assert guess.own
 

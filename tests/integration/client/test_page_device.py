@@ -1,20 +1,20 @@
-"""The labelling page of a device that is configured as its SuperNode is."""
+"""The labelling page of a device, over its folder."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from tests.support.client.clock import FakeClock
+from tests.support.client.folders import open_folder, write_app
 from tests.support.client.site import free_port, running
 
-from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.exhibit import Medium
-from fedask.client.site.device_exhibit import DeviceExhibit
-from fedask.client.site.device_page import page_of_device
+from fedask.client.site.device_page import page_of_device, page_settings
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.errors import ConfigError, DataError, StoreError
+from fedask.common.errors import DataError, StoreError
 from fedask.common.ids import Uid, content_uid
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -27,31 +27,29 @@ def put_image(folder: Path, name: str, grey: int) -> Uid:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> dict[str, object]:
+def settings(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "scans").mkdir()
+    write_app(tmp_path, ["cat", "dog"])
     return {
-        "data": str(tmp_path / "scans"),
-        "store": str(tmp_path / "device.db"),
-        "device": "ward-3",
-        "rights": "open",
-        "desk-rule": "two",
-        "page-port": free_port(),
-        "page-title": "Ward 3",
+        "data": {"data": "scans"},
+        "desk": {"rule": "two"},
+        "page": {"port": free_port(), "title": "Ward 3"},
     }
 
 
 def test_a_page_over_the_files_of_a_device_shows_and_keeps(
-    node: dict[str, object], tmp_path: Path
+    settings: dict[str, Any], tmp_path: Path
 ) -> None:
     uid = put_image(tmp_path / "scans", "a.pgm", 7)
     store = SqliteStore(tmp_path / "device.db")
     store.queue.add(1, [uid])
     store.close()
-    settings = PageSettings.from_node(node, ["cat", "dog"])
+    folder = open_folder(tmp_path, settings, FakeClock(NOON))
+    page = page_settings(folder)
     tokens: list[str] = []
-    app = page_of_device(node, settings, FakeClock(NOON), tokens.append)
-    address = f"http://127.0.0.1:{settings.port}"
-    with running(app, settings), httpx.Client(base_url=address) as http:
+    app = page_of_device(folder, page, tokens.append)
+    address = f"http://127.0.0.1:{page.port}"
+    with running(app, page), httpx.Client(base_url=address) as http:
         http.get(f"/?token={tokens[-1]}")
         assert "Ward 3" in http.get("/").text
         headers = {"x-csrf-token": http.get("/api/start").json()["csrf"]}
@@ -63,11 +61,11 @@ def test_a_page_over_the_files_of_a_device_shows_and_keeps(
 
 
 def test_a_sample_that_arrives_later_is_found_after_a_while(
-    node: dict[str, object], tmp_path: Path
+    settings: dict[str, Any], tmp_path: Path
 ) -> None:
     clock = FakeClock(NOON)
     first = put_image(tmp_path / "scans", "a.pgm", 7)
-    with DeviceExhibit(node, clock) as exhibit:
+    with open_folder(tmp_path, settings, clock).new_exhibit() as exhibit:
         assert exhibit.parts(first)[0].medium is Medium.IMAGE
         second = put_image(tmp_path / "scans", "b.pgm", 9)
         with pytest.raises(DataError):
@@ -80,7 +78,7 @@ def test_a_sample_that_arrives_later_is_found_after_a_while(
 
 
 def test_a_sample_without_the_right_is_not_shown(
-    node: dict[str, object], tmp_path: Path
+    settings: dict[str, Any], tmp_path: Path
 ) -> None:
     uids = [put_image(tmp_path / "scans", f"{n}.pgm", n) for n in (7, 9)]
     rows = f"uid,consent\n{uids[0]},yes\n{uids[1]},no\n"
@@ -88,65 +86,19 @@ def test_a_sample_without_the_right_is_not_shown(
     (tmp_path / "rights.toml").write_text(
         '[[rule]]\nwhen = {consent = "yes"}\nmay = ["show"]\n'
     )
-    node["rights"] = str(tmp_path / "rights.toml")
-    with DeviceExhibit(node, FakeClock(NOON)) as exhibit:
+    settings["rights"] = "rights.toml"
+    folder = open_folder(tmp_path, settings, FakeClock(NOON))
+    with folder.new_exhibit() as exhibit:
         assert exhibit.parts(uids[0])[0].medium is Medium.IMAGE
         with pytest.raises(DataError):
             exhibit.parts(uids[1])
 
 
-def test_settings_are_read_from_the_configuration_of_the_node(tmp_path: Path) -> None:
-    node: dict[str, object] = {
-        "store": str(tmp_path / "device.db"),
-        "device": "ward-3",
-        "rights": "open",
-        "page-host": "192.168.1.5",
-        "page-names": "ward3.example, ward3",
-        "page-certificate": "/etc/c.pem",
-        "page-private-key": "/etc/k.pem",
-        "page-logins": "/etc/logins.json",
-        "page-idle-s": 600,
-        "page-ahead": 2,
-    }
-    settings = PageSettings.from_node(node, ["a", "b"])
-    assert settings.names == ("ward3.example", "ward3")
-    assert settings.private_key == Path("/etc/k.pem")
-    assert settings.sessions == tmp_path / "device.db.sessions"
-    assert (settings.idle_s, settings.ahead, settings.tls) == (600, 2, True)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("page-prot", 80, "did you mean 'page-port'|no such setting"),
-        ("page-classes", "a", "no such setting"),
-        ("page-port", "80", "must be int"),
-        ("page-idle-s", True, "must be float"),
-        ("page-title", 5, "must be str"),
-        ("page-host", "0.0.0.0", "lets other machines in"),  # noqa: S104
-    ],
-)
-def test_a_wrong_setting_of_the_page_is_told(
-    key: str, value: object, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        PageSettings.from_node({key: value}, ["a", "b"])
-
-
-def test_a_device_without_data_or_store_has_no_page(node: dict[str, object]) -> None:
-    settings = PageSettings(classes=("a", "b"))
-    for key in ("data", "store", "rights"):
-        less = {name: value for name, value in node.items() if name != key}
-        with pytest.raises(ConfigError, match=f"needs {key}"):
-            page_of_device(less, settings, FakeClock(NOON), print)
-
-
 def test_a_store_that_cannot_be_used_is_told_before_the_page_begins(
-    node: dict[str, object],
+    settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    store = Path(str(node["store"]))
-    store.write_text("no store")
-    settings = PageSettings(classes=("a", "b"))
+    (tmp_path / "device.db").write_text("no store")
+    folder = open_folder(tmp_path, settings, FakeClock(NOON))
 
     with pytest.raises(StoreError, match="cannot open the store"):
-        page_of_device(node, settings, FakeClock(NOON), print)
+        page_of_device(folder, page_settings(folder), print)

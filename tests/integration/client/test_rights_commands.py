@@ -65,7 +65,7 @@ def audit(folder: Path, *args: object) -> str:
 
 
 def made(folder: Path) -> None:
-    with DeviceFolder(read_device_settings(folder), FakeClock(NOON)) as site:
+    with DeviceFolder.open(folder, "command", FakeClock(NOON)) as site:
         _ = site.pool
         site.store.queue.add(1, [UIDS[3]])
 
@@ -132,7 +132,7 @@ def test_samples_past_their_time_are_erased_at_a_word(folder: Path) -> None:
     assert set(told["cycles"]) == {UIDS[3]}
     again = json.loads(run("forget", "--expired", "--json", "--site", folder)[2:])
     assert again["cycles"] == {}
-    with DeviceFolder.at(folder, FakeClock(NOON)) as site:
+    with DeviceFolder.open(folder, "command", FakeClock(NOON)) as site:
         assert site.store.erasure.forgotten([UIDS[3]]) == {UIDS[3]}
     for wrong in ([], [UIDS[0], "--expired"]):
         with pytest.raises(ConfigError, match="one of the two"):
@@ -148,10 +148,10 @@ def test_a_folder_is_not_made_without_a_word_on_rights(folder: Path) -> None:
     assert not (folder / "new").exists()
 
     run(*args, "--rights", folder / "rights.toml")
-    node = read_device_settings(folder / "new").to_node()
-    assert Path(node["rights"]).samefile(folder / "rights.toml")
+    rights = read_device_settings(folder / "new").rights
+    assert Path(rights).samefile(folder / "rights.toml")
     run("init", folder / "free", *args[2:], "--rights", "open")
-    assert read_device_settings(folder / "free").to_node()["rights"] == "open"
+    assert read_device_settings(folder / "free").rights == "open"
 
 
 def test_init_makes_nothing_over_data_that_it_cannot_read(folder: Path) -> None:
@@ -167,7 +167,7 @@ def test_init_makes_nothing_over_data_that_it_cannot_read(folder: Path) -> None:
 
 def test_the_doctor_looks_at_rights_and_log(folder: Path) -> None:
     clock = FakeClock(NOON)
-    with DeviceFolder.at(folder, clock) as site:
+    with DeviceFolder.open(folder, "command", clock) as site:
         found = CHECKS["rights"](site)
         assert found.grade is Grade.GOOD
         assert found.told.startswith("60 samples: 2 may be asked, 2 trained on, 0 past")
@@ -180,7 +180,7 @@ def test_the_doctor_looks_at_rights_and_log(folder: Path) -> None:
 
 def test_a_policy_that_leaves_nothing_is_doubtful(folder: Path) -> None:
     say(folder, {})
-    with DeviceFolder.at(folder, FakeClock(NOON)) as site:
+    with DeviceFolder.open(folder, "command", FakeClock(NOON)) as site:
         assert CHECKS["rights"](site).grade is Grade.DOUBTFUL
         assert CHECKS["model"](site).grade is Grade.DOUBTFUL
 
@@ -189,7 +189,7 @@ def test_a_row_about_no_sample_is_doubtful(folder: Path) -> None:
     with (folder / "data" / "provenance.csv").open("a") as file:
         file.write(f"\n{'0' * 32},withdrawn,never")  # misspelt: whose is it?
 
-    with DeviceFolder.at(folder, FakeClock(NOON)) as site:
+    with DeviceFolder.open(folder, "command", FakeClock(NOON)) as site:
         found = CHECKS["rights"](site)
 
     assert found.grade is Grade.DOUBTFUL
@@ -201,7 +201,7 @@ def test_every_look_judges_anew(folder: Path) -> None:
     clock = FakeClock(NOON)
     still = (NOON - timedelta(days=1)).timestamp()
     os.utime(folder / "data" / "pool.npy", (still, still))
-    with DeviceFolder.at(folder, clock) as site:
+    with DeviceFolder.open(folder, "command", clock) as site:
         lookout = DataWatcher(site)
         first = lookout.look()
         assert (first.samples, first.new) == (2, 2)

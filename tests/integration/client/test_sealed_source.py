@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Context, RecordDict
-from tests.support.client.world import CLASSES, SCENARIO, TASK, World, first_cut
+from tests.support.client.folders import open_folder
+from tests.support.client.world import CLASSES, TASK, World, first_cut
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import NoSamplesError, ScanContext
@@ -32,6 +32,7 @@ from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, StoreError
 from fedask.common.ids import Uid, bytes_uid
+from fedask.common.settings import build
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SHAPE = TASK.input_shape
@@ -144,7 +145,7 @@ def test_without_payloads_or_store_it_is_said_why(store: SqliteStore) -> None:
     put(store, ".npy", b"no array")
     with pytest.raises(NoSamplesError, match="2 payloads were set aside"):
         open_source(options(), look(store))
-    with pytest.raises(ConfigError, match="no option"):
+    with pytest.raises(ConfigError, match="unknown key 'frames'"):
         open_source(options(frames=3), look(store))
     with pytest.raises(ConfigError, match="there is none here"):
         open_source(options(), ScanContext(index=Index(), now=NOON))
@@ -153,17 +154,10 @@ def test_without_payloads_or_store_it_is_said_why(store: SqliteStore) -> None:
 class Ward:
     """A deployed device whose samples are in its store alone."""
 
-    def __init__(self, folder: Path, count: int, **node: Any) -> None:  # noqa: ANN401
-        self.path = folder / "device.db"
-        self.node = {
-            "data": str(self.path),
-            "kind": "sealed",
-            "store": str(self.path),
-            "device": "ward-3",
-            "rights": "open",
-            "labels": str(folder / "labels.csv"),
-            **node,
-        }
+    def __init__(self, folder: Path, count: int, **seal: Any) -> None:  # noqa: ANN401
+        self.folder = folder
+        data = {"data": "", "kind": "sealed"}
+        self.settings = {"data": data, "labels": "labels.csv", "seal": seal}
         self.contents = [npy(number) for number in range(count)]
         with self.open() as store:
             self.uids = put(store, ".npy", *self.contents)
@@ -172,13 +166,11 @@ class Ward:
         self.world = World()
 
     def open(self) -> "closing[SqliteStore]":
-        return closing(
-            StoreSettings.from_node(self.node).open(self.path, SystemClock(), "test")
-        )
+        return closing(open_folder(self.folder, self.settings).store)
 
     def round(self, cycle: int, step: int, **ask: Any) -> Any:  # noqa: ANN401
-        context = Context(1, 2, dict(self.node), RecordDict(), {})
-        with open_device(TASK, SCENARIO, context) as device:
+        folder = open_folder(self.folder, self.settings)
+        with folder, open_device(folder, TASK) as device:
             self.world.device = device
             return self.world.round(cycle, step, **ask)
 
@@ -204,17 +196,11 @@ def test_an_erased_sample_is_in_no_pool_though_its_file_is_there(
     contents = [npy(number) for number in range(3)]
     for number, content in enumerate(contents):
         (data / f"{number}.npy").write_bytes(content)
-    node: dict[str, Any] = {
-        "data": str(data),
-        "store": str(tmp_path / "device.db"),
-        "device": "x",
-        "rights": "open",
-    }
-    context = Context(1, 2, dict(node), RecordDict(), {})
     with closing(SqliteStore(tmp_path / "device.db")) as store:
         store.erasure.forget([bytes_uid(contents[1])])
 
-    with open_device(TASK, SCENARIO, context) as device:
+    folder = open_folder(tmp_path, {"data": {"data": "data"}})
+    with folder, open_device(folder, TASK) as device:
         uids = set(device.pool.uids.tolist())
 
     assert uids == {bytes_uid(contents[0]), bytes_uid(contents[2])}
@@ -222,7 +208,7 @@ def test_an_erased_sample_is_in_no_pool_though_its_file_is_there(
 
 def test_what_was_trained_on_may_leave_for_new_samples(tmp_path: Path) -> None:
     size = len(npy(0))
-    ward = Ward(tmp_path, 6, **{"store-quota-bytes": 6 * size})
+    ward = Ward(tmp_path, 6, quota_bytes=6 * size)
     ward.round(1, 0, cut=first_cut())
     with ward.open() as store:
         trained = {i.uid for i in store.queue.items() if i.state is ItemState.TRAINED}
@@ -239,22 +225,23 @@ def test_what_was_trained_on_may_leave_for_new_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "said"),
+    ("table", "said"),
     [
-        ({"store-kee": "x"}, "no such setting.*store-key"),
-        ({"store-quota-bytes": "9"}, "must be of type int"),
-        ({"store-quota-bytes": 0}, "at least 1 byte"),
-        ({"store-keyring": "a", "store-key": "b"}, "instead of"),
+        ({"kee": "x"}, "unknown key 'kee' .*'key'"),
+        ({"quota_bytes": "9"}, "must be of type int"),
+        ({"quota_bytes": 0}, "at least 1 byte"),
+        ({"keyring": "a", "key": "b"}, "instead of"),
+        ({"passphrase": 1234}, "^passphrase must be a path, of type str$"),
     ],
 )
-def test_a_wrong_setting_is_named(node: dict[str, Any], said: str) -> None:
+def test_a_wrong_setting_is_named(table: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        StoreSettings.from_node(node)
+        build(StoreSettings, table)
 
 
 def test_the_owner_says_where_the_key_is(tmp_path: Path) -> None:
     key, word = tmp_path / "usb.key", tmp_path / "word"
-    plain = StoreSettings.from_node({"store-key": str(key)})
+    plain = StoreSettings(key=key)
     with closing(plain.open(tmp_path / "one.db", SystemClock(), "test")) as store:
         store.queue.add(1, [Uid("a" * 32)])
     assert len(KeyFile(key).read()) == 1
@@ -262,16 +249,15 @@ def test_the_owner_says_where_the_key_is(tmp_path: Path) -> None:
 
     word.write_text("correct horse\n")
     word.chmod(0o600)
-    node = {"store-key": str(tmp_path / "two.key"), "store-passphrase": str(word)}
+    settings = StoreSettings(key=tmp_path / "two.key", passphrase=word)
     sealed = PassphraseFile(
         tmp_path / "two.key", Passphrase(b"correct horse"), Scrypt(n=1024)
     )
     with closing(SqliteStore(tmp_path / "two.db", sealed, StoreQuota())) as store:
         store.queue.add(1, [Uid("a" * 32)])
-    with closing(
-        StoreSettings.from_node(node).open(tmp_path / "two.db", SystemClock(), "test")
-    ) as store:
+    opened = settings.open(tmp_path / "two.db", SystemClock(), "test")
+    with closing(opened) as store:
         assert len(store.queue.items()) == 1
     word.write_text("wrong horse battery\n")
     with pytest.raises(StoreError, match="passphrase does not open"):
-        StoreSettings.from_node(node).open(tmp_path / "two.db", SystemClock(), "test")
+        settings.open(tmp_path / "two.db", SystemClock(), "test")

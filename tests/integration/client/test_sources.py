@@ -1,4 +1,4 @@
-"""A deployed device over every kind of data: the ClientApp, its node configuration."""
+"""A deployed device over every kind of data: the ClientApp, its folder."""
 
 import csv
 import os
@@ -12,6 +12,7 @@ import pytest
 import torch
 from flwr.app import Context, Message, RecordDict
 from numpy.typing import NDArray
+from tests.support.client.folders import write_settings
 from tests.support.client.messages import ask_record, message, pose_as_server
 from tests.support.client.places import NOW, PLACES, put
 from tests.support.client.world import SCENARIO, first_cut
@@ -69,13 +70,8 @@ class Deployed:
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
         self.store = folder / "device.db"
         self.labels = folder / "labels.csv"
-        self.node = {
-            **options,
-            "device": "ward-3",
-            "store": str(self.store),
-            "labels": str(self.labels),
-            "rights": "open",
-        }
+        write_settings(folder, {"data": dict(options), "labels": str(self.labels)})
+        self.folder = folder
         state = TASK.build(1).state_dict()
         self.model = {name: tensor.numpy() for name, tensor in state.items()}
 
@@ -83,7 +79,8 @@ class Deployed:
         content = RecordDict({"arrays": to_record(self.model)})
         content["fedask.ask"] = ask_record(**ask)
         config = SCENARIO.to_flat()
-        context = Context(1, 2, dict(self.node), RecordDict(), dict(config))
+        node: dict[str, Any] = {"site": str(self.folder)}
+        context = Context(1, 2, node, RecordDict(), dict(config))
         return client_app(TASK)(message(content), context)
 
     def queue(self) -> dict[str, ItemState]:
@@ -125,7 +122,7 @@ def test_the_reason_is_for_the_log_of_the_device_and_its_kind_for_the_server(
 
     for wrong, kind, said in (
         ({"kind": "sound"}, "DataError", "unknown kind of data 'sound'"),
-        ({"frame": 3}, "ConfigError", "'frame' is no option"),
+        ({"frame": 3}, "ConfigError", "unknown key 'data.frame'"),
         ({"data": str(tmp_path / "gone")}, "DataError", "cannot read samples from"),
         ({"data": str(tmp_path / "one")}, "NoSamplesError", "mueller-anna-1953.wav"),
     ):

@@ -38,7 +38,7 @@ task = Task(classes=["dark", "light"], model="linear", input_shape=(3, 4, 4), lo
 @pytest.fixture
 def ward(tmp_path: Path) -> Ward:
     """Return a device that has three answers, and a global model of a cycle before."""
-    made = Ward(tmp_path, settings="[own]\nanswers = 3\n", stream="off")
+    made = Ward(tmp_path, settings="[local_model]\nanswers = 3\n", stream="off")
     (tmp_path / "app" / "slow_ward_task.py").write_text(SLOW_TASK)
     project = tmp_path / "app" / "pyproject.toml"
     project.write_text(project.read_text().replace("month_task", "slow_ward_task"))

@@ -126,7 +126,7 @@ def test_a_cut_is_found_by_the_head_file_or_by_one_kept_elsewhere(
     noted = Head(number=elsewhere, hash=rows(path)[elsewhere - 1][5])
     written(path, rows(path)[:keep])
 
-    found = checked(path, head=noted, keys=[KEY] if with_key else [])
+    found = checked(path, head=noted, key=KEY if with_key else None)
 
     assert found.ok == (not with_key and elsewhere <= keep)
     if not found.ok:

@@ -40,7 +40,7 @@ def opened(
 
 
 def checked(path: Path, **given: Any) -> AuditFinding:  # noqa: ANN401
-    given.setdefault("keys", [KEY])
+    given.setdefault("key", KEY)
     return verify(path, **given)
 
 

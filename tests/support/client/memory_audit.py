@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from fedask.client.records.audit import NoAudit
+from fedask.client.records.audit import Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.store.audit.hash_chain import (
     AuditEntry,
@@ -19,7 +19,7 @@ from fedask.common.clock import Clock
 from fedask.common.ids import Annotator, Uid
 
 
-class MemoryAudit(NoAudit):
+class MemoryAudit(Audit):
     """A log that is forgotten when the process ends; the same entries as in a file.
 
     Parameters

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from flwr.app import Context, RecordDict
 from tests.support.client.clock import FakeClock
 
 from fedask.client.learning.selection.run_context import RunContext
@@ -14,6 +13,7 @@ from fedask.client.records.annotation import Label
 from fedask.client.round.device import RoundOutcome
 from fedask.client.site.deployment import open_device
 from fedask.client.site.device_folder import DeviceFolder
+from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine
 from fedask.common.arrays import model_version
 from fedask.common.config import Scenario
 from fedask.common.cut import Cut
@@ -90,8 +90,8 @@ class Ward:
             os.utime(path, (long_ago, long_ago))  # nobody writes to it any more
             self.truth[bytes_uid(content)] = label
 
-    def process(self, now: datetime) -> DeviceFolder:
-        return DeviceFolder.at(self.folder, FakeClock(now))
+    def process(self, now: datetime, machine: Machine = MACHINE) -> DeviceFolder:
+        return DeviceFolder.open(self.folder, "command", FakeClock(now), machine)
 
     def people(self, now: datetime, most: int) -> int:
         with self.process(now) as site:
@@ -133,8 +133,10 @@ class Ward:
             score=version if score else "",
             accuracy=accuracy,
         )
-        context = Context(1, 2, {"site": str(self.folder)}, RecordDict(), {})
-        with open_device(task, scenario, context) as device:
+        with (
+            DeviceFolder.open(self.folder, "round") as opened,
+            open_device(opened, task) as device,
+        ):
             begun = device.begin(RunContext(task, scenario, learner), ask, prox=0.0)
             trained = None if begun.job is None else learner.train(begun.job)
             return device.finish(begun, trained)

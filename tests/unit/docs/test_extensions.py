@@ -9,6 +9,7 @@ from tests.support.docs.blocks import DOCS, ROOT
 from tests.support.docs.extensions import extension
 from tests.support.docs.sources import class_names
 
+from fedask.client.learning.scorers.scorer_table import SCORERS
 from fedask.common.errors import ConfigError
 
 FLOWERS = {"ClientApp", "ServerApp", "SuperNode", "SuperLink"}
@@ -95,3 +96,9 @@ def test_every_picture_is_in_a_page(path: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_page_of_names_lists_every_scorer() -> None:
+    text = (DOCS / "reference" / "names.md").read_text(encoding="utf-8")
+    part = text.partition("## `ask.scorer`")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([\w-]+)` \|", part, re.MULTILINE) == list(SCORERS)

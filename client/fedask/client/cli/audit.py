@@ -79,7 +79,7 @@ def audit_command(
     elif checks:
         _tell(_checked(settings, since), json=json)
     else:
-        _list(latest(settings.store_path, entries), json=json)
+        _list(latest(settings.store, entries), json=json)
 
 
 def _list(entries: list[AuditEntry], *, json: bool) -> None:
@@ -120,8 +120,8 @@ def _tell_head(head: Head | None, *, json: bool) -> None:
 
 
 def _accept(settings: DeviceSettings) -> Head:
-    store = settings.store_path
-    (key, *_) = _keys(settings)
+    store = settings.store
+    key = _key(settings)
     try:
         with closing(sqlite3.connect(store, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")
@@ -135,16 +135,15 @@ def _accept(settings: DeviceSettings) -> Head:
 
 def _checked(settings: DeviceSettings, since: str) -> AuditFinding:
     head = Head.parse(since) if since else None
-    return verify(settings.store_path, head=head, keys=_keys(settings))
+    return verify(settings.store, head=head, key=_key(settings))
 
 
-def _keys(settings: DeviceSettings) -> list[bytes]:
-    store = settings.store_path
+def _key(settings: DeviceSettings) -> bytes:
+    store = settings.store
     if not store.is_file():
         msg = f"there is no store {store}"
         raise StoreError(msg)
-    with settings.told("seal"):
-        return settings.store_settings().audit_keys(store)
+    return settings.seal.audit_key_of(store)
 
 
 def _refuse_bad(found: AuditFinding) -> None:

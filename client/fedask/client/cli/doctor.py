@@ -8,9 +8,7 @@ import typer
 from fedask.client.cli.console import print_json, stdout
 from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.site.checkup import examine
-from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Grade
-from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 
 _MARKS = {
@@ -27,16 +25,15 @@ def doctor_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device doctor --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
-        findings = []
-        for finding in examine(opened):
-            findings.append(finding)
-            if json:
-                continue
-            text = f"{_MARKS[finding.grade]}{finding.check}: {finding.told}"
-            stdout().print(text, markup=False, highlight=False)
-            if finding.mend:
-                stdout().print(f"         -> {finding.mend}", markup=False)
+    findings = []
+    for finding in examine(site):
+        findings.append(finding)
+        if json:
+            continue
+        text = f"{_MARKS[finding.grade]}{finding.check}: {finding.told}"
+        stdout().print(text, markup=False, highlight=False)
+        if finding.mend:
+            stdout().print(f"         -> {finding.mend}", markup=False)
     if json:
         print_json([asdict(finding) for finding in findings])
     if any(finding.grade is Grade.WRONG for finding in findings):

@@ -8,8 +8,8 @@ import typer
 
 from fedask.client.cli.console import print_json, stderr
 from fedask.client.cli.options import Json, SiteFolder
-from fedask.client.labelling.labelstudio.account import Account, Aside
 from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
+from fedask.client.labelling.labelstudio.import_summary import Aside, ImportSummary
 from fedask.client.labelling.labelstudio.studio_annotation import Reading
 from fedask.client.labelling.labelstudio.studio_file import (
     export_tasks,
@@ -24,7 +24,6 @@ from fedask.client.labelling.labelstudio.task_export import (
 from fedask.client.records.audit_event import Event
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError
 
 _TABLE = ".csv"
@@ -78,7 +77,7 @@ def export_command(
 
     Example: fedask device export tasks.json --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         opened.store.classes.keep(opened.task.classes)
         if path.suffix == _TABLE:
             now = opened.clock.now()
@@ -120,7 +119,7 @@ def import_command(
 
     Example: fedask device import annotations.json --site ward-3 --person 3=ann
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         reading = Reading(
             classes=opened.task.classes,
             source=source or path.suffix.removeprefix(".") or "file",
@@ -154,7 +153,7 @@ def people_of(told: list[str] | None) -> dict[str, str]:
     return people
 
 
-def record_import(store: SqliteStore, account: Account) -> None:
+def record_import(store: SqliteStore, account: ImportSummary) -> None:
     """Leave an import in the audit log."""
     store.record(
         Event.IMPORTED,
@@ -166,7 +165,7 @@ def record_import(store: SqliteStore, account: Account) -> None:
     )
 
 
-def tell_account(account: Account, *, json: bool) -> None:
+def tell_account(account: ImportSummary, *, json: bool) -> None:
     """Say what became of every entry of an import."""
     told = {key: value for key, value in asdict(account).items() if key != "asides"}
     tell(told, account.asides, json=json)

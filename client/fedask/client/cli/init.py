@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import stderr
-from fedask.client.data.rights.holdings import OPEN
 from fedask.client.data.sources.source import SEALED, check_kind, kind_of
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.client.site.device_settings import FILE, read_device_settings
-from fedask.common.clock import SystemClock
+from fedask.client.site.device_settings import FILE
 from fedask.common.errors import ConfigError, DataError, StoreError
 from fedask.common.ids import parse_device_id
 
@@ -35,7 +33,7 @@ lease_s = 600.0  # until a sample that nobody answered goes to somebody else
 unsure = 2  # "unsure" answers after which a sample is given up
 controls = 0.0  # share of samples whose answer is known, to see how people do
 
-[own]
+[local_model]
 answers = 10  # new ones after which run-once and watch train an own model; 0: never
 """
 
@@ -96,7 +94,7 @@ def init_command(
         device=_quoted(name),
         app=_quoted(_from(folder, app)),
         rights=_quoted(
-            rights if rights == OPEN else _from(folder, Path(rights)),
+            rights if rights == "open" else _from(folder, Path(rights)),
         ),
         data=_quoted(_from(folder, data)),
         kind=_quoted(found),
@@ -115,8 +113,8 @@ def init_command(
     except OSError as err:
         msg = f"cannot make {folder}: {err.strerror}"
         raise StoreError(msg) from err
-    with DeviceFolder(read_device_settings(folder), SystemClock(), "init") as site:
-        _ = site.store
+    with DeviceFolder.open(folder, "init") as made_now:
+        _ = made_now.store
     console = stderr()
     console.print(f"made {folder}: device {name}, data of kind {found}", markup=False)
     console.print(f"Look at {folder / FILE}, then:", markup=False)
@@ -132,9 +130,8 @@ def _check(folder: Path) -> None:
     ConfigError
         Whatever is wrong.
     """
-    with DeviceFolder(read_device_settings(folder), SystemClock()) as site:
-        site.settings.desk_settings(site.task.num_classes)
-        _ = site.policy
+    with DeviceFolder.open(folder) as opened:
+        _ = opened.task, opened.rights
 
 
 def _from(folder: Path, path: Path) -> str:

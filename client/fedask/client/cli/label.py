@@ -17,7 +17,6 @@ from fedask.client.labelling.desk.desk import Desk
 from fedask.client.records.annotation import SKIP, UNSURE, Choice, Label, Lease
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 
 _WIDTH = 72
@@ -52,7 +51,7 @@ def label_command(
 
     Example: fedask device label --site ward-3 --as nurse
     """
-    with DeviceFolder.at(site, SystemClock(), "label") as opened:
+    with DeviceFolder.open(site, "label") as opened:
         clerk = Clerk(opened.desk, opened.exhibit, opened.task.classes, stdout())
         given = clerk.work(annotator or getpass.getuser(), limit)
     stdout().print(f"{given} answers kept")

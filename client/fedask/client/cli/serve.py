@@ -8,10 +8,10 @@ import typer
 from fedask.client.cli.console import log_to_stderr, stderr, stdout
 from fedask.client.cli.options import SiteFolder
 from fedask.client.labelling.web.logins import add_login, remove_login
-from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.common.clock import SystemClock
+from fedask.client.site.device_settings import FILE, read_device_settings
 from fedask.common.errors import ConfigError
+from fedask.common.settings import Where
 
 
 def serve_command(
@@ -39,23 +39,18 @@ def serve_command(
     # Only this command needs Starlette.
     from fedask.client.labelling.web.hints import Hints  # noqa: PLC0415  (imports Starlette)
     from fedask.client.labelling.web.page_server import address_of, serve  # noqa: PLC0415  (imports Starlette)
-    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports Starlette)
-    from fedask.client.site.model_guess import ModelGuesses  # noqa: PLC0415  (imports Flower)
+    from fedask.client.site.device_page import page_of_device, page_settings  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.site.model_guess import ModelGuesses  # noqa: PLC0415  (slow, and needed by this command alone)
 
-    clock = SystemClock()
-    with DeviceFolder.at(site, clock) as opened:
-        node = opened.settings.to_node()
-        if port is not None:
-            node["page-port"] = port
-        with opened.settings.told("page"):
-            settings = PageSettings.from_node(node, opened.task.classes)
+    with DeviceFolder.open(site) as folder:
+        settings = page_settings(folder, port)
 
         def announce(token: str) -> None:
             link = address_of(settings, token)
             stderr().print(f"open {link}", markup=False, highlight=False)
 
-        hints = Hints(guesses=ModelGuesses(site, clock))
-        page = page_of_device(node, settings, clock, announce, hints)
+        hints = Hints(guesses=ModelGuesses(folder))
+        page = page_of_device(folder, settings, announce, hints)
         if settings.logins is not None:
             announce("")
         serve(page, settings)
@@ -64,15 +59,15 @@ def serve_command(
 def _serve_grpc(folder: Path) -> None:
     """Run the labelling service that [service] in device.toml describes."""
     from fedask.client.labelling.grpc.service_server import serve  # noqa: PLC0415  (imports gRPC)
-    from fedask.client.site.service_table import service_of  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.site.device_service import service_of_device  # noqa: PLC0415  (imports gRPC)
 
     log_to_stderr()
 
     def tell(address: str) -> None:
         stdout().print(f"listening at {address}", markup=False, highlight=False)
 
-    with DeviceFolder.at(folder, SystemClock()) as opened:
-        serve(service_of(opened), tell)
+    with DeviceFolder.open(folder) as opened:
+        serve(service_of_device(opened), tell)
 
 
 def login_command(
@@ -91,19 +86,17 @@ def login_command(
 
     Example: fedask device login ann --site ward-3 --remove
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
-        node = opened.settings.to_node()
-        with opened.settings.told("page"):
-            settings = PageSettings.from_node(node, opened.task.classes)
-    if settings.logins is None:
-        msg = f"{opened.settings.where} [page] has no logins: add logins = "
-        raise ConfigError(msg + '"logins.json"')
+    page = read_device_settings(site).page
+    logins = None if page is None else page.logins
+    if logins is None:
+        where = Where(site / FILE, "page")
+        raise where.error("logins", ' is missing: add logins = "logins.json"')
     if remove:
-        if not remove_login(settings.logins, name):
-            msg = f"{settings.logins}: there is no login of {name!r:.80}"
+        if not remove_login(logins, name):
+            msg = f"{logins}: there is no login of {name!r:.80}"
             raise ConfigError(msg)
         stderr().print(f"{name} may sign in no longer", markup=False)
         return
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
-    add_login(settings.logins, name, password)
+    add_login(logins, name, password)
     stderr().print(f"{name} may sign in", markup=False)

@@ -13,7 +13,6 @@ from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import is_newest
 from fedask.client.records.milestone import recent_change
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError
 
 
@@ -22,7 +21,7 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
 
     Example: fedask device status --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         found = status_of(opened)
     if json:
         print_json(found)

@@ -15,7 +15,6 @@ from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.data.sources.source import kind_of_suffix
 from fedask.client.records.payload import MAX_PAYLOAD_BYTES
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.common.clock import SystemClock
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid, bytes_uid, is_uid
 
@@ -35,7 +34,7 @@ def add_command(
 
     Example: fedask device add photos/*.jpg --site ward-3 --remove
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         for path in files:
             suffix = suffix_of(path.name)
             if not kind_of_suffix(suffix):
@@ -82,7 +81,7 @@ def forget_command(
     if wrong:
         msg = f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
         raise DataError(msg)
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         wanted = [Uid(uid) for uid in named]
         if expired:
             wanted = opened.held.expired()
@@ -108,6 +107,6 @@ def rotate_key_command(site: SiteFolder = Path()) -> None:
 
     Example: fedask device rotate-key --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock()) as opened:
+    with DeviceFolder.open(site) as opened:
         opened.store.rotate()
     stderr().print("the device has a new key; the old one opens nothing any more")

@@ -113,7 +113,7 @@ def _project_of(
     clock = SystemClock()
     address = StudioAddress(url=url, token=read_token(token))
     with (
-        DeviceFolder.at(site, clock) as opened,
+        DeviceFolder.open(site) as opened,
         StudioConnection(address, clock) as link,
     ):
         yield opened, Studio(link, project, url)

@@ -14,7 +14,6 @@ from fedask.client.cli.options import Json, SiteFolder
 from fedask.client.site.data_watcher import DataWatcher, Looked
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.local_training import LocalTraining, TrainingDecision
-from fedask.common.clock import SystemClock
 from fedask.common.errors import DataError, UnavailableError
 
 # What somebody who watches need not be told at every look.
@@ -24,13 +23,13 @@ _USUAL = frozenset({TrainingDecision.OFF, TrainingDecision.WAITS})
 def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     """Look at the data once; ask what has arrived, if the app has a stream.
 
-    Then train the device's own model, if there are enough new answers ([own] in
-    device.toml) and the device is eligible. Works with the server gone, from the last
-    model and cut. For cron.
+    Then train the device's own model, if there are enough new answers ([local_model]
+    in device.toml) and the device is eligible. Works with the server gone, from the
+    last model and cut. For cron.
 
     Example: fedask device run-once --site ward-3
     """
-    with DeviceFolder.at(site, SystemClock(), "watch") as opened:
+    with DeviceFolder.open(site, "watch") as opened:
         lookout = DataWatcher(opened)
         looked = lookout.look()
         own = LocalTraining(opened).attempt(lookout.held)
@@ -55,7 +54,7 @@ def watch_command(
     Example: fedask device watch --site ward-3 --every 30
     """
     console, stop = stderr(), _stopped_by_signals()
-    with DeviceFolder.at(site, SystemClock(), "watch") as opened:
+    with DeviceFolder.open(site, "watch") as opened:
 
         def proceed() -> None:
             if stop.is_set():

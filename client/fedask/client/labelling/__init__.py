@@ -1,1 +1,1 @@
-"""People answer: the queue, the desk that gives samples and takes annotations."""
+"""Labelling: people get samples and give annotations, on a page, in apps, in files."""

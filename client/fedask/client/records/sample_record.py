@@ -17,7 +17,7 @@ from fedask.client.records.annotation import (
     Kind,
     LabellingProgress,
 )
-from fedask.client.records.audit_event import Event
+from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.label_queue import CLOSED, WAITING, Item, ItemState
 from fedask.common.ids import Annotator, Uid
 
@@ -121,18 +121,37 @@ class SampleRecord:
                 sample = sample.without(before, at)
         return replace(sample, annotations=(*sample.annotations, fresh))
 
+    def moved(self, to: ItemState, said: Annotation | None = None) -> "SampleRecord":
+        """Move the item, as the device does, and end its leases but those of controls.
+
+        Parameters
+        ----------
+        said
+            The annotation of the oracle that moves it.
+        """
+        item, paid = self.item, to in {ItemState.LABELLED, ItemState.SKIPPED}
+        item = replace(
+            item,
+            state=to,
+            label=item.label if said is None else said.label,
+            expired=item.expired + (to is ItemState.EXPIRED and item.outcome is None),
+            leased_until=None,
+            outcome=item.outcome or (to if paid else None),
+        )
+        return SampleRecord(
+            item=item,
+            annotations=self.annotations + (() if said is None else (said,)),
+            leases=tuple(
+                h if h.control else replace(h, until=None) for h in self.leases
+            ),
+        )
+
     def withdrawn(self) -> "SampleRecord":
         """End all leases, and the question if it waits: it may not be shown now."""
-        item, leases = self.item, self.leases
-        leases = tuple(replace(lease, until=None) for lease in leases)
-        if item.state in WAITING:
-            item = replace(
-                item,
-                state=ItemState.EXPIRED,
-                expired=item.expired + (item.outcome is None),
-                leased_until=None,
-            )
-        return replace(self, item=item, leases=leases)
+        waits = self.item.state in WAITING
+        sample = self.moved(ItemState.EXPIRED) if waits else self
+        leases = tuple(replace(lease, until=None) for lease in sample.leases)
+        return replace(sample, leases=leases)
 
     def settled(self, rule: AgreementRule) -> "SampleRecord":
         """Bring the item in line with its annotations and leases.
@@ -212,10 +231,14 @@ class SampleTransaction(Protocol):
         self,
         event: Event,
         uids: Sequence[Uid],
-        now: datetime,
+        now: datetime | None,
         annotator: Annotator | None = None,
+        **facts: Fact,
     ) -> None:
-        """Record in the audit log, if there is one, what is done with these samples."""
+        """Record in the audit log, if there is one, what is done with these samples.
+
+        Without a time, the log's own clock tells it.
+        """
         ...
 
     def leased(

@@ -89,18 +89,14 @@ class BegunRound:
     training: Training
 
 
-def always_present(tick: int) -> bool:  # noqa: ARG001  (the seam's signature)
-    """Take part in every round."""
-    return True
-
-
 class Device:
     """A device of a fleet: a pool, a store, and people who answer.
 
     Parameters
     ----------
     present
-        Whether it takes part in round ``tick``; simulations let devices miss rounds.
+        Whether it takes part in round ``tick``: simulations let devices miss rounds.
+        None: in every round.
     proceed
         Called between two steps of training; raises when the device must stop.
     training_pool
@@ -121,7 +117,7 @@ class Device:
         pool: Pool,
         store: DeviceStore,
         oracle: Oracle,
-        present: Callable[[int], bool] = always_present,
+        present: Callable[[int], bool] | None = None,
         proceed: Callable[[], None] = lambda: None,
         training_pool: Pool | None = None,
         clock: Clock | None = None,
@@ -159,9 +155,10 @@ class Device:
         """
         config = run.scenario.train
         tick = config.tick(ask.cycle, ask.step)
-        if not self._present(tick):
-            msg = f"{self.device_id} misses round {tick + config.warmup + 1}"
-            raise UnavailableError(msg)
+        if self._present is not None and not self._present(tick):
+            raise UnavailableError(
+                f"{self.device_id} misses round {tick + config.warmup + 1}"
+            )
         if ask.warms_up:
             return self._warm(run, ask.step, prox)
         self._note_accuracy(ask)
@@ -212,8 +209,9 @@ class Device:
         """
         config = run.scenario.train
         if step >= config.warmup:
-            msg = f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"round {step + 1} of warm-up: train.warmup = {config.warmup}"
+            )
         plan = self._planner.plan_warmup(run, step, prox)
         items = self.store.queue.items()
         return BegunRound(

@@ -72,8 +72,9 @@ def read_model(content: RecordDict) -> ArrayRecord:
     """
     records = [r for r in content.values() if isinstance(r, ArrayRecord)]
     if len(records) != 1:
-        msg = f"the message has {len(records)} array records, must have one: the model"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"the message has {len(records)} array records, must have one: the model"
+        )
     return records[0]
 
 

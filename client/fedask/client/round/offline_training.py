@@ -79,27 +79,29 @@ def train_offline(
         return None
     learner = run.learner
     if ArraySpec.of(models[-1]) != learner.spec:
-        msg = "the model in the store is not one of this task: if the app has a new "
-        msg += "model, the next round brings it; was the store made for another task?"
-        raise StoreError(msg)
+        raise StoreError(
+            "the model in the store is not one of this task: if the app has a new "
+            "model, the next round brings it; was the store made for another task?"
+        )
     learner.load(models[-1])
     begun = device.begin(run, Ask(cycle=cycle, step=0), prox=0.0)
     if not isinstance(begun.job, TrainingJob):  # it has nothing to train on
         return None
-    arrays = _trained(device, run, begun.job, models[-1])
+    arrays = _train_rounds(device, run, begun.job, models[-1])
     record = LocalModelRecord(
         base=model_version(models[-1]),
-        answers=_learnt(begun),
+        answers=_trained_answers(begun),
         at=now,
         usable=arrays is not None,
     )
     if not device.store.local_model.put(record, arrays):
-        msg = "a sample was erased while the own model was trained on it"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            "a sample was erased while the own model was trained on it"
+        )
     return record
 
 
-def _trained(
+def _train_rounds(
     device: Device, run: RunContext, job: TrainingJob, shared: Arrays
 ) -> Arrays | None:
     """Train for as many rounds as a cycle has; None if training diverged."""
@@ -116,10 +118,10 @@ def _trained(
         if not trained.usable:
             return None
         arrays = trained.arrays
-    return {name: _between(shared[name], arrays[name]) for name in shared}
+    return {name: _halfway(shared[name], arrays[name]) for name in shared}
 
 
-def _between(first: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
+def _halfway(first: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
     """Return the mean of two float arrays; of integer arrays (counters) the last."""
     if not np.issubdtype(first.dtype, np.floating):
         return last
@@ -127,7 +129,7 @@ def _between(first: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
     return between
 
 
-def _learnt(begun: BegunRound) -> dict[Uid, int]:
+def _trained_answers(begun: BegunRound) -> dict[Uid, int]:
     """Return the answers of people that the model was trained on."""
     return {
         item.uid: item.label

@@ -10,6 +10,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
@@ -30,27 +31,40 @@ _AHEAD = timedelta(minutes=5)
 Check = Callable[[DeviceFolder], Finding]
 
 
-def examine(site: DeviceFolder) -> Iterator[Finding]:
-    """Run every check; one that fails does not keep the next from being run.
+def examine(path: Path) -> Iterator[Finding]:
+    """Run every check of a device's folder; one that fails does not end the others.
 
-    What stands in the way of several is told by the first alone.
+    What stands in the way of several is told by the first alone. Settings that cannot
+    be read stand in the way of all.
     """
-    told_by: dict[str, str] = {}
-    for name, check in CHECKS.items():
-        try:
-            yield check(site)
-        except FedaskError as err:
-            first = told_by.setdefault(str(err), name)
-            if first == name:
-                mend = _MENDS.get(type(err), "correct the settings that it names")
-                yield Finding(check=name, grade=Grade.WRONG, told=str(err), mend=mend)
-                continue
-            yield Finding(
-                check=name,
-                grade=Grade.DOUBTFUL,
-                told="not looked at",
-                mend=f"mend {first} first",
-            )
+    try:
+        opened = DeviceFolder.open(path)
+    except FedaskError as err:
+        yield _wrong("settings", err)
+        return
+    with opened as folder:
+        yield good("settings", f"{folder.file}: every key is known")
+        told_by: dict[str, str] = {}
+        for name, check in CHECKS.items():
+            try:
+                yield check(folder)
+            except FedaskError as err:
+                first = told_by.setdefault(str(err), name)
+                yield (
+                    _wrong(name, err)
+                    if first == name
+                    else Finding(
+                        check=name,
+                        grade=Grade.DOUBTFUL,
+                        told="not looked at",
+                        mend=f"mend {first} first",
+                    )
+                )
+
+
+def _wrong(check: str, err: FedaskError) -> Finding:
+    mend = _MENDS.get(type(err), "correct the settings that it names")
+    return Finding(check=check, grade=Grade.WRONG, told=str(err), mend=mend)
 
 
 _MENDS: dict[type[FedaskError], str] = {
@@ -60,14 +74,14 @@ _MENDS: dict[type[FedaskError], str] = {
 }
 
 
-def _folder(site: DeviceFolder) -> Finding:
+def _folder(folder: DeviceFolder) -> Finding:
     """Who else may read settings and store, or change what runs here."""
-    settings = site.settings
+    settings = folder.settings
     for path, barred, told, mend in (
-        (settings.where, 0o077, "read", "chmod 600"),
-        (settings.store_path, 0o077, "read", "chmod 600"),
-        (settings.folder, 0o022, "changed", "chmod 700"),
-        (settings.app_path, 0o022, "changed", "chmod go-w"),
+        (folder.file, 0o077, "read", "chmod 600"),
+        (settings.store, 0o077, "read", "chmod 600"),
+        (folder.path, 0o022, "changed", "chmod 700"),
+        (settings.app, 0o022, "changed", "chmod go-w"),
     ):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & barred:
             return Finding(
@@ -76,13 +90,13 @@ def _folder(site: DeviceFolder) -> Finding:
                 told=f"{path} may be {told} by other users of this machine",
                 mend=f"{mend} {path}",
             )
-    return good("folder", f"{settings.folder.resolve()} is its owner's alone")
+    return good("folder", f"{folder.path.resolve()} is its owner's alone")
 
 
-def _clock(site: DeviceFolder) -> Finding:
+def _clock(folder: DeviceFolder) -> Finding:
     """Whether leases and retention can trust the clock."""
-    now = site.clock.now()
-    said = [v.at for v in site.desk.history(1) if v.at is not None]
+    now = folder.clock.now()
+    said = [v.at for v in folder.desk.history(1) if v.at is not None]
     if now < EARLIEST or any(at > now + _AHEAD for at in said):
         return Finding(
             check="clock",
@@ -93,25 +107,25 @@ def _clock(site: DeviceFolder) -> Finding:
     return good("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def _task(site: DeviceFolder) -> Finding:
+def _task(folder: DeviceFolder) -> Finding:
     """Whether the user's code imports."""
-    classes = ", ".join(site.task.classes[:5])
-    more = "" if len(site.task.classes) <= 5 else ", ..."  # noqa: PLR2004  (as many as are shown)
-    return good("task", f"{len(site.task.classes)} classes: {classes}{more}")
+    classes = ", ".join(folder.task.classes[:5])
+    more = "" if len(folder.task.classes) <= 5 else ", ..."  # noqa: PLR2004  (as many as are shown)
+    return good("task", f"{len(folder.task.classes)} classes: {classes}{more}")
 
 
-def _data(site: DeviceFolder) -> Finding:
+def _data(folder: DeviceFolder) -> Finding:
     """Whether there is something to ask."""
-    source = site.open_data()
-    _ = site.exhibit  # that there is a way to show it
+    source = folder.open_data()
+    _ = folder.exhibit  # that there is a way to show it
     count, broken = len(source.uids()), source.broken()
-    told = f"{count} samples in {site.settings.data['data']}"
+    told = f"{count} samples in {folder.settings.data['data']}"
     if broken:
         return Finding(
             check="data",
             grade=Grade.DOUBTFUL,
             told=f"{told}; {len(broken)} set aside: {_reasons(broken)}",
-            mend=_data_mend(site, broken),
+            mend=_data_mend(folder, broken),
         )
     if count < FEWEST_SAMPLES:
         return Finding(
@@ -137,30 +151,30 @@ def _reasons(broken: list[Broken]) -> str:
     return "; ".join([*told, *([f"{left} for other reasons"] if left else [])])
 
 
-def _data_mend(site: DeviceFolder, broken: list[Broken]) -> str:
+def _data_mend(folder: DeviceFolder, broken: list[Broken]) -> str:
     """Say what to do about what was set aside."""
-    options = site.settings.data
+    options = folder.settings.data
     sizes = options.get("kind") == "images" and not options.get("width")
     if sizes and any(each.reason.endswith(OTHER_FORM) for each in broken):
         return "set width, height and mode in [data], and images of all sizes are used"
     return "mend or remove them; the others are used"
 
 
-def _model(site: DeviceFolder) -> Finding:
+def _model(folder: DeviceFolder) -> Finding:
     """Whether a sample goes through transform and model."""
     from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
 
-    if not len(site.pool):
+    if not len(folder.pool):
         return Finding(
             check="model",
             grade=Grade.DOUBTFUL,
             told="no sample may be looked at",
             mend="see the check of rights",
         )
-    learner = Learner(site.task, site.scenario.train)
-    uid = Uid(str(site.pool.uids[0]))
+    learner = Learner(folder.task, folder.scenario.train)
+    uid = Uid(str(folder.pool.uids[0]))
     try:
-        learner.predict(site.pool.load([uid]))
+        learner.predict(folder.pool.load([uid]))
     except FedaskError:
         raise
     except Exception as err:  # noqa: BLE001  (the user's transform and model)
@@ -174,9 +188,9 @@ def _model(site: DeviceFolder) -> Finding:
     return good("model", "a sample goes through transform and model")
 
 
-def _disk(site: DeviceFolder) -> Finding:
+def _disk(folder: DeviceFolder) -> Finding:
     """Whether there is room."""
-    free = shutil.disk_usage(site.settings.folder).free
+    free = shutil.disk_usage(folder.path).free
     told = f"{free >> 20} MiB free"
     if free < FEWEST_FREE_BYTES:
         return Finding(
@@ -188,46 +202,46 @@ def _disk(site: DeviceFolder) -> Finding:
     return good("disk", told)
 
 
-def _store(site: DeviceFolder) -> Finding:
+def _store(folder: DeviceFolder) -> Finding:
     """Whether the file is sound and can be written."""
-    problem = site.store.problem()
+    problem = folder.store.problem()
     if problem:
         return Finding(
             check="store",
             grade=Grade.WRONG,
-            told=f"{site.settings.store_path} is damaged: {problem}",
+            told=f"{folder.settings.store} is damaged: {problem}",
             mend="copy the file away, then restore the last backup of it",
         )
-    waiting = sum(site.desk.progress().states.values())
+    waiting = sum(folder.desk.progress().states.values())
     return good("store", f"sound, {waiting} samples in the queue")
 
 
-def _people(site: DeviceFolder) -> Finding:
+def _people(folder: DeviceFolder) -> Finding:
     """Whether the answers of people can get anywhere."""
-    settings = site.settings.desk_settings(site.task.num_classes)
+    settings = folder.settings.desk
     return good("people", f"rule {settings.rule}, leases of {settings.lease_s:g} s")
 
 
-def _arrivals(site: DeviceFolder) -> Finding:
+def _arrivals(folder: DeviceFolder) -> Finding:
     """Whether what arrives between rounds is asked."""
-    stream = site.scenario.stream
+    stream = folder.scenario.stream
     if stream.on:
         return good("arrivals", f"asked as they come, by {stream.controller}")
     return good("arrivals", "wait for the next round (stream.controller is off)")
 
 
-def _own(site: DeviceFolder) -> Finding:
+def _local_model(folder: DeviceFolder) -> Finding:
     """Whether the device trains a model of its own."""
-    wanted = site.settings.own_settings()
+    wanted = folder.settings.local_model
     if wanted.on:
         told = f"trained again after {wanted.answers} new answers, by run-once or watch"
         return good("own model", told)
-    return good("own model", "never trained ([own] answers = 0)")
+    return good("own model", "never trained ([local_model] answers = 0)")
 
 
-def _owner(site: DeviceFolder) -> Finding:
+def _owner(folder: DeviceFolder) -> Finding:
     """Whether the commands and the SuperNode are the same user."""
-    path = site.settings.store_path
+    path = folder.settings.store
     if not path.exists():  # it could not be made: the check of the store says why
         return good("owner", "there is no store yet")
     if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
@@ -240,12 +254,12 @@ def _owner(site: DeviceFolder) -> Finding:
     return good("owner", "the store is yours")
 
 
-def _rights(site: DeviceFolder) -> Finding:
+def _rights(folder: DeviceFolder) -> Finding:
     """Whether the policy leaves anything to ask."""
-    told = site.held.summary()
+    told = folder.held.summary()
     text = f"{told.samples} samples: {told.asked} may be asked, {told.trained} trained "
     text += f"on, {told.past} past their time"
-    if site.policy is None:
+    if folder.rights is None:
         text += " (rights are open)"
     mends = []
     if not told.asked:
@@ -263,11 +277,11 @@ def _rights(site: DeviceFolder) -> Finding:
     return good("rights", text)
 
 
-def _audit(site: DeviceFolder) -> Finding:
+def _audit(folder: DeviceFolder) -> Finding:
     """Whether the log is as it was written."""
-    path = site.settings.store_path
-    _ = site.store  # made if missing, and its log begun
-    found = verify(path, keys=site.settings.store_settings().audit_keys(path))
+    path = folder.settings.store
+    _ = folder.store  # made if missing, and its log begun
+    found = verify(path, key=folder.settings.seal.audit_key_of(path))
     if not found.ok:
         return Finding(
             check="audit",
@@ -294,5 +308,5 @@ CHECKS: dict[str, Check] = {
     "page": outlet_check.page,
     "service": outlet_check.service,
     "arrivals": _arrivals,
-    "own model": _own,
+    "own model": _local_model,
 }

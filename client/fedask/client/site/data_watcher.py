@@ -1,7 +1,7 @@
 """Looks at a device's data between rounds, and asks what has arrived.
 
 Called by ``fedask device run-once`` and ``watch``, with the server there or gone. Needs
-nothing but the site: the last model, cut and pace are in the store. Never waits.
+nothing but the folder: the last model, cut and pace are in the store. Never waits.
 """
 
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ class DataWatcher:
 
     Parameters
     ----------
-    site
+    folder
         Of the device; must stay open.
     """
 
-    def __init__(self, site: DeviceFolder) -> None:
-        self._site = site
+    def __init__(self, folder: DeviceFolder) -> None:
+        self._folder = folder
         self._watch = SourceWatch(self._open_data, self._taken)
         self.held: Holdings | None = None  # as of the last look that found samples
 
@@ -68,14 +68,14 @@ class DataWatcher:
         new = asked = 0
         for uids, raw in self._watch.look(BATCH_SAMPLES):
             new += len(uids)
-            if self._site.scenario.stream.on:
-                asked += len(self._stream().take(uids, raw, self._site.clock.now()))
+            if self._folder.scenario.stream.on:
+                asked += len(self._stream().take(uids, raw, self._folder.clock.now()))
         pool = self._watch.pool
         return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
 
     def _taken(self, uids: list[Uid]) -> frozenset[Uid]:
         """Return what need not be loaded: decided about before, or in the queue."""
-        store = self._site.store
+        store = self._folder.store
         asked = {item.uid for item in store.queue.items()}
         return store.arrivals.decided(uids) | asked.intersection(uids)
 
@@ -84,14 +84,14 @@ class DataWatcher:
 
         Samples without a right are not even loaded; one that gets it later is new then.
         """
-        self.held = self._site.hold(self._site.open_data(watch=True))
+        self.held = self._folder.hold(self._folder.open_data(watch=True))
         return self.held.source(ASK)
 
     def _stream(self) -> "SampleStream":
         """Return what asks, over the data as it is now."""
         from fedask.client.learning.stream.sample_stream import SampleStream  # noqa: PLC0415  (imports torch)
 
-        site, pool = self._site, self._watch.pool
-        held = site.held if self.held is None else self.held
+        folder, pool = self._folder, self._watch.pool
+        held = folder.held if self.held is None else self.held
         pool = held.pool(ASK) if pool is None else pool
-        return SampleStream(pool, site.store, site.setting, held.permits)
+        return SampleStream(pool, folder.store, folder.run, held.permits)

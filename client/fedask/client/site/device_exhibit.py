@@ -1,28 +1,21 @@
-"""Shows the samples of a real device, from the owner's own node configuration.
+"""Shows the samples of a real device, those that arrive later too.
 
-Called by whatever people label with: the page, the service, the terminal.
+Made by ``DeviceFolder`` for whatever people label with: the page, the service, the
+terminal.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from typing_extensions import override
 
 from fedask.client.base.worker_threads import WorkerThreads
-from fedask.client.data.rendering.show_options import shows_of
-from fedask.client.data.rendering.showcase import Showcase
-from fedask.client.data.rights.holdings import Holdings, read_rights
-from fedask.client.data.rights.rights_policy import Right
-from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import ScanContext
-from fedask.client.data.sources.source import open_source
+from fedask.client.data.rendering.showcase import Show, Showcase
 from fedask.client.records.exhibit import Exhibit, Part
-from fedask.client.site.node_config import data_options
-from fedask.client.store.store_settings import StoreSettings
+from fedask.client.records.pool import Pool
 from fedask.common.clock import Clock
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
@@ -31,38 +24,36 @@ LOOK_AGAIN = timedelta(seconds=10)  # a look at a million files takes one of the
 
 
 class DeviceExhibit(Exhibit):
-    """Shows the samples of a device that may be shown, also those that arrive later.
-
-    To be entered, used and left in one thread.
+    """Shows what may be shown; to be entered, used and left in one thread.
 
     Parameters
     ----------
-    node
-        The owner's node configuration: data and its options, rights, and the store,
-        beside which the index of the data stands.
+    shows
+        How each field of a sample is shown.
+    look
+        Looks at the data; returns what may be shown of it.
     clock
         For how often to look for new samples.
-
-    Raises
-    ------
-    ConfigError
-        If ``show`` is none that there is, or there are no rights.
-    DataError
-        If the data cannot be read.
+    opened
+        What ``look`` opens; left with the exhibit.
     """
 
-    def __init__(self, node: Mapping[str, Any], clock: Clock) -> None:
-        self._options = data_options(node)
-        self._store = Path(str(node["store"]))
-        self._settings = StoreSettings.from_node(node)
-        self._policy = read_rights(node)
+    def __init__(
+        self,
+        shows: Mapping[str, Show],
+        look: Callable[[], Pool],
+        clock: Clock,
+        opened: AbstractContextManager[object],
+    ) -> None:
+        self._shows = shows
+        self._look = look
         self._clock = clock
-        self._shows = shows_of(self._options)
-        self._open = ExitStack()
+        self._opened = opened
         self._showcase: Showcase | None = None
         self._looked_at: datetime | None = None
 
     def __enter__(self) -> Self:
+        self._opened.__enter__()
         return self
 
     def __exit__(
@@ -71,7 +62,7 @@ class DeviceExhibit(Exhibit):
         err: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._open.close()
+        self._opened.__exit__(kind, err, trace)
 
     @override
     def parts(self, uid: Uid) -> tuple[Part, ...]:
@@ -82,24 +73,13 @@ class DeviceExhibit(Exhibit):
                 # It may have arrived, or been moved, since the last look.
                 if not self._is_due():
                     raise
-        self._showcase = self._look()
+        self._looked_at = self._clock.now()
+        self._showcase = Showcase(self._look(), self._shows)
         return self._showcase.parts(uid)
 
     def _is_due(self) -> bool:
         now = self._clock.now()
         return self._looked_at is None or abs(now - self._looked_at) >= LOOK_AGAIN
-
-    def _look(self) -> Showcase:
-        self._open.close()
-        opened = self._settings.open(self._store, self._clock, "show")
-        store = self._open.enter_context(closing(opened))
-        path = self._store.with_name(self._store.name + ".index")
-        index = self._open.enter_context(closing(Index(path, store.index_key)))
-        self._looked_at = self._clock.now()
-        look = ScanContext(index=index, now=self._looked_at, payloads=store.payloads)
-        source = open_source(self._options, look)
-        held = Holdings(source, self._policy, store, self._looked_at)
-        return Showcase(held.pool(Right.SHOW), self._shows)
 
 
 class SharedExhibit(Exhibit):

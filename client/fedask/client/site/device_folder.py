@@ -1,60 +1,88 @@
-"""What the settings of a site open: task, store, pool, desk. One per process.
+"""A device's folder, opened: the one way for SuperNode, page, service and commands.
 
-Made by every command of ``fedask device``. Everything is opened on first use and
-closed together; the task, and with it the user's code, only where it is needed.
+Everything in it is opened on first use, in the thread that asks first, and closed
+together; another thread opens the folder again. The task, and with it the user's code,
+is imported only where it is needed.
 """
 
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from fedask.client.data.rights.holdings import Holdings, read_rights
-from fedask.client.data.rights.rights_policy import ASK, RightsPolicy
+from fedask.client.data.rendering.show_options import shows_of
+from fedask.client.data.rights.holdings import Holdings
+from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import ScanContext
 from fedask.client.data.sources.source import open_source
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.records.exhibit import Exhibit
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.site.device_exhibit import DeviceExhibit
-from fedask.client.site.device_settings import DeviceSettings, read_device_settings
+from fedask.client.site.device_settings import (
+    FILE,
+    DeviceSettings,
+    read_device_settings,
+)
+from fedask.client.site.eligibility.guard import EligibilityGuard
+from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.clock import Clock
+from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario, read_scenario
 from fedask.common.errors import ConfigError
 from fedask.common.registry import load_attr
+from fedask.common.settings import Where
 from fedask.common.task import Task
 
 if TYPE_CHECKING:
     from fedask.client.learning.selection.run_context import RunContext
 
+SITE = "site"  # the key of --node-config
+
 
 class DeviceFolder:
-    """A device's folder, opened.
+    """What the settings of a device open: task, store, index, rights, pool, desk.
 
     Parameters
     ----------
-    settings
-        Of the site.
+    path
+        The folder.
+    role
+        Who opens it: a short word for the audit log.
     clock
         For the desk, and to tell which files may still be growing.
-    process
-        Who opens the device: a short word for the audit log.
+    machine
+        What the sensors of eligibility look at.
     """
 
     def __init__(
-        self, settings: DeviceSettings, clock: Clock, process: str = "command"
+        self,
+        path: Path,
+        settings: DeviceSettings,
+        role: str,
+        clock: Clock,
+        machine: Machine = MACHINE,
     ) -> None:
+        self.path = path
+        self.file = path / FILE
         self.settings = settings
         self.clock = clock
-        self._process = process
+        self._role = role
+        self._machine = machine
         self._opened = ExitStack()
 
     @classmethod
-    def at(cls, folder: Path, clock: Clock, process: str = "command") -> "DeviceFolder":
+    def open(
+        cls,
+        path: Path,
+        role: str = "command",
+        clock: Clock | None = None,
+        machine: Machine = MACHINE,
+    ) -> "DeviceFolder":
         """Read the settings in a folder.
 
         Raises
@@ -62,7 +90,12 @@ class DeviceFolder:
         ConfigError
             As ``read_device_settings``.
         """
-        return cls(read_device_settings(folder), clock, process)
+        settings = read_device_settings(path)
+        return cls(path, settings, role, clock or SystemClock(), machine)
+
+    def again(self, role: str) -> "DeviceFolder":
+        """Return the folder for another thread, or another role; nothing is shared."""
+        return DeviceFolder(self.path, self.settings, role, self.clock, self._machine)
 
     def __enter__(self) -> Self:
         return self
@@ -85,10 +118,9 @@ class DeviceFolder:
             If the app is missing or its settings are wrong.
         """
         try:
-            return read_scenario(self.settings.app_path)
+            return read_scenario(self.settings.app)
         except ConfigError as err:
-            msg = f"{self.settings.where}: app = {str(self.settings.app)!r}: {err}"
-            raise ConfigError(msg) from err
+            raise Where(self.file).error("app", f": {err}") from err
 
     @cached_property
     def task(self) -> Task:
@@ -99,15 +131,14 @@ class DeviceFolder:
         ConfigError
             If it does not import, or is no task.
         """
-        folder = str(self.settings.app_path.resolve())
+        folder = str(self.settings.app.resolve())
         if folder not in sys.path:
             sys.path.insert(0, folder)
         name = self.scenario.task.name
         if ":" not in name:
-            where = self.settings.app_path / "pyproject.toml"
-            msg = f"{where}: task.name = {name!r} must name the task of a device, as "
-            msg += "in 'my_app.task:task'"
-            raise ConfigError(msg)
+            problem = f" = {name!r} must name the task of a device, as in "
+            where = Where(self.settings.app / "pyproject.toml", "task")
+            raise where.error("name", problem + "'my_app.task:task'")
         task = load_attr(name)
         if not isinstance(task, Task):
             msg = f"{name} is a {type(task).__name__}, not a fedask.common.Task"
@@ -115,10 +146,10 @@ class DeviceFolder:
         return task
 
     @cached_property
-    def setting(self) -> "RunContext":
+    def run(self) -> "RunContext":
         """Task and scenario, with a learner whose loaded model changes.
 
-        Of the thread that asks first. Imports torch.
+        Imports torch.
 
         Raises
         ------
@@ -134,50 +165,42 @@ class DeviceFolder:
 
     @cached_property
     def store(self) -> SqliteStore:
-        """The device's file, made if missing. Of the thread that asks first.
+        """The device's file, made if missing.
 
         Raises
         ------
         StoreError
             If it cannot be used.
         """
-        return self._opened.enter_context(closing(self.open_store()))
+        settings = self.settings
+        store = settings.seal.open(settings.store, self.clock, self._role)
+        return self._opened.enter_context(closing(store))
 
-    def open_store(self) -> SqliteStore:
-        """Open the device's file once more: every thread needs its own connection.
+    @cached_property
+    def index(self) -> Index:
+        """Where samples stand in the files of the data; beside the store.
 
         Raises
         ------
         StoreError
             If it cannot be used.
         """
-        settings, path = self.settings.store_settings(), self.settings.store_path
-        return settings.open(path, self.clock, self._process)
+        path = self.settings.store
+        index = Index(path.with_name(path.name + ".index"), self.store.index_key)
+        return self._opened.enter_context(closing(index))
 
     @cached_property
     def desk(self) -> Desk:
-        """Where people get samples. Of the thread that asks first."""
-        return self.open_desk(self.store)
-
-    def open_desk(self, store: SqliteStore) -> Desk:
-        """Return a desk over a store that was opened here.
+        """Where people get samples.
 
         Raises
         ------
         ConfigError
-            If a setting of the desk is wrong, or the labels are of other classes.
+            If the labels are of other classes.
         """
-        store.classes.keep(self.task.classes)
-        settings = self.settings.desk_settings(self.task.num_classes)
-        return Desk(store.annotations, self.clock, settings)
-
-    @cached_property
-    def index(self) -> Index:
-        """What was found in the files of the device."""
-        path = self.settings.store_path
-        return self._opened.enter_context(
-            closing(Index(path.with_name(path.name + ".index"), self.store.index_key))
-        )
+        self.store.classes.keep(self.task.classes)
+        settings = replace(self.settings.desk, classes=self.task.num_classes)
+        return Desk(self.store.annotations, self.clock, settings)
 
     def open_data(self, *, watch: bool = False) -> DataSource:
         """Look at the device's data as it is now.
@@ -198,50 +221,80 @@ class DeviceFolder:
             watch=watch,
             payloads=self.store.payloads,
         )
-        try:
-            return open_source(self.settings.data, look)
-        except ConfigError as err:
-            msg = f"{self.settings.where} [data]: {err}"
-            raise ConfigError(msg) from err
+        return open_source(self.settings.data, look, Where(self.file, "data"))
 
     @cached_property
-    def exhibit(self) -> Exhibit:
-        """What people are shown. Of the thread that asks first.
-
-        Raises
-        ------
-        ConfigError, DataError
-            If ``show`` is none that there is, or the data cannot be read.
-        """
-        return self._opened.enter_context(self.new_exhibit())
-
-    def new_exhibit(self) -> DeviceExhibit:
-        """Return what shows samples, for the thread that asks; to be entered there."""
-        return DeviceExhibit(self.settings.to_node(), self.clock)
-
-    @cached_property
-    def policy(self) -> RightsPolicy | None:
-        """What the site allows; None: everything.
+    def rights(self) -> RightsPolicy | None:
+        """What the owner allows; None: everything.
 
         Raises
         ------
         ConfigError
             If the policy cannot be used.
         """
-        return read_rights(self.settings.to_node())
+        rights = self.settings.rights
+        return RightsPolicy.load(rights) if isinstance(rights, Path) else None
 
     def hold(self, source: DataSource) -> Holdings:
         """Judge what may be done with the samples of a look; the store is told."""
-        held = Holdings(source, self.policy, self.store, self.clock.now())
+        held = Holdings(source, self.rights, self.store, self.clock.now())
         held.apply()
         return held
 
     @cached_property
     def held(self) -> Holdings:
         """What may be done with the device's samples as they are now."""
+        _ = self.rights  # before there is a store: a policy that cannot be read
         return self.hold(self.open_data())
 
     @cached_property
     def pool(self) -> Pool:
         """The device's samples that may be asked, as they are now."""
         return self.held.pool(ASK)
+
+    @cached_property
+    def exhibit(self) -> DeviceExhibit:
+        """What people are shown; see ``new_exhibit``."""
+        return self._opened.enter_context(self.new_exhibit())
+
+    def new_exhibit(self) -> DeviceExhibit:
+        """Return what shows samples, for the thread that enters, uses and leaves it.
+
+        Raises
+        ------
+        ConfigError, DataError
+            If ``show`` is none that there is, or the data cannot be read.
+        """
+        mine = self.again("show")
+        _ = mine.rights
+
+        def look() -> Pool:
+            source, now = mine.open_data(), mine.clock.now()
+            return Holdings(source, mine.rights, mine.store, now).pool(Right.SHOW)
+
+        shows = shows_of(self.settings.data)
+        return DeviceExhibit(shows, look, self.clock, mine)
+
+    def guard(self) -> EligibilityGuard:
+        """Return what stops the device's work where ``[eligible]`` is against it."""
+        settings = self.settings
+        return make_guard(settings.eligible, settings.store.parent, self._machine)
+
+
+def folder_of(node: Mapping[str, object]) -> Path:
+    """Return the folder that a SuperNode's ``--node-config`` names.
+
+    Raises
+    ------
+    ConfigError
+        If it names none, or says anything beside it.
+    """
+    for key in node:
+        if key != SITE:
+            msg = f"--node-config {key}: say site alone; all else stands in the "
+            raise ConfigError(msg + f"folder's {FILE}")
+    site = node.get(SITE)
+    if not isinstance(site, str) or not site:
+        msg = "--node-config must be 'site=\"DIR\"', DIR of `fedask device init`"
+        raise ConfigError(msg)
+    return Path(site)

@@ -1,16 +1,10 @@
-"""The labelling page of a real device, from the owner's own node configuration.
+"""The labelling page of a real device, over its folder.
 
-Called by whoever starts the page: a process of its own beside the SuperNode, over the
-same store, with the same ``--node-config``. The server has no say in any of it. ::
-
-    from task import task
-    from fedask.client.site.device_page import run_page
-
-    node = {"data": "/srv/wavs", "store": "/srv/device.db", "rights": "open"}
-    run_page(task, node, print)
+Called by ``fedask device serve``, a process of its own beside the SuperNode, and by
+``doctor``. The server has no say in any of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,64 +12,51 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.web.hints import Hints, StoreGains
 from fedask.client.labelling.web.page_app import labelling_page
-from fedask.client.labelling.web.page_server import address_of, serve
 from fedask.client.labelling.web.page_settings import PageSettings
-from fedask.client.site.device_exhibit import DeviceExhibit
-from fedask.client.store.sqlite.store import SqliteStore
-from fedask.client.store.store_settings import StoreSettings
-from fedask.common.clock import Clock, SystemClock
-from fedask.common.errors import ConfigError
-from fedask.common.task import Task
+from fedask.client.site.device_folder import DeviceFolder
 
 
-def run_page(
-    task: Task,
-    node: Mapping[str, object],
-    announce: Callable[[str], None],
-    hints: Hints | None = None,
-) -> None:
-    """Run the page of a device until SIGTERM or Ctrl-C.
+def page_settings(folder: DeviceFolder, port: int | None = None) -> PageSettings:
+    """Return how the page of a device is set up.
 
     Parameters
     ----------
-    task
-        With the names of the classes.
-    node
-        As for the SuperNode: ``data`` and its options, ``store``, ``rights``, and the
-        ``desk-`` and ``page-`` settings.
-    announce
-        Shown each link that lets one in, where there are no logins. Never a log.
-    hints
-        What else may be shown. Gains come from the store if there are none here.
+    port
+        Instead of that in ``device.toml``.
 
     Raises
     ------
     ConfigError
-        If a key is missing or wrong, or the page cannot be started.
+        If the task cannot be imported.
     """
-    clock = SystemClock()
-    settings = PageSettings.from_node(node, task.classes)
-    app = page_of_device(
-        node,
+    settings = folder.settings.page or PageSettings()
+    store = folder.settings.store
+    return replace(
         settings,
-        clock,
-        lambda token: announce(address_of(settings, token)),
-        hints,
+        classes=tuple(folder.task.classes),
+        sessions=settings.sessions or Path(f"{store}.sessions"),
+        port=settings.port if port is None else port,
     )
-    serve(app, settings)
 
 
 def page_of_device(
-    node: Mapping[str, object],
+    folder: DeviceFolder,
     settings: PageSettings,
-    clock: Clock,
     announce: Callable[[str], None],
     hints: Hints | None = None,
 ) -> Starlette:
-    """Make the page of a device; see ``run_page`` and ``labelling_page``.
+    """Make the page of a device.
+
+    Parameters
+    ----------
+    folder
+        Of the device. Each thread of the page opens it again.
+    announce
+        See ``labelling_page``.
+    hints
+        What else may be shown. Gains come from the store if there are none here.
 
     Raises
     ------
@@ -83,27 +64,17 @@ def page_of_device(
         If a setting is wrong, the labels are of other classes, or the store cannot be
         used.
     """
-    for key in ("data", "store", "rights"):
-        if key not in node:
-            msg = f"the page of a device needs {key} in its configuration"
-            raise ConfigError(msg)
-    path = Path(str(node["store"]))
-    store_settings = StoreSettings.from_node(node)
-    desk_settings = DeskSettings.from_node(node, len(settings.classes))
-
-    def opened() -> closing[SqliteStore]:
-        return closing(store_settings.open(path, clock, "page"))
 
     @contextmanager
     def desk() -> Iterator[Desk]:
-        with opened() as store:
-            store.classes.keep(settings.classes)
-            yield Desk(store.annotations, clock, desk_settings)
+        with folder.again("page") as mine:
+            yield mine.desk
 
     with desk():
         pass  # a store that cannot be used is told now, not by the server's log
     hints = hints or Hints()
     if hints.gains is None:
-        hints = replace(hints, gains=StoreGains(opened, clock))
-    exhibit = DeviceExhibit(node, clock)
+        gains = StoreGains(lambda: closing(folder.again("page").store), folder.clock)
+        hints = replace(hints, gains=gains)
+    exhibit, clock = folder.new_exhibit(), folder.clock
     return labelling_page(desk, exhibit, settings, clock, announce, hints)

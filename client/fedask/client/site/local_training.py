@@ -1,4 +1,4 @@
-"""Trains the own model of a site's device, when that is worth it.
+"""Trains a device's own model, when that is worth it.
 
 Called by ``fedask device run-once`` and ``watch`` after a look at the data, with the
 server there or gone. Never trains when too little has changed, when the owner's
@@ -17,7 +17,6 @@ from fedask.client.records.label_queue import ItemState
 from fedask.client.records.local_model import LocalModelRecord, fresh_answers
 from fedask.client.records.pool import Pool
 from fedask.client.site.device_folder import DeviceFolder
-from fedask.client.site.eligibility.sensors.machine import MACHINE, Machine, make_guard
 from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import UnavailableError
 from fedask.common.ids import Uid
@@ -69,24 +68,20 @@ class LocalTraining:
 
     Parameters
     ----------
-    site
+    folder
         Of the device; must stay open.
     proceed
         Called between two steps, beside the device's guard; raises ``UnavailableError``
         to end the training.
-    machine
-        What the sensors look at.
     """
 
     def __init__(
         self,
-        site: DeviceFolder,
+        folder: DeviceFolder,
         proceed: Callable[[], None] = lambda: None,
-        machine: Machine = MACHINE,
     ) -> None:
-        self._site = site
+        self._folder = folder
         self._proceed = proceed
-        self._machine = machine
 
     def attempt(self, held: Holdings | None) -> Attempt:
         """Train now, if there are enough new answers and nothing is against it.
@@ -100,24 +95,21 @@ class LocalTraining:
 
         Raises
         ------
-        ConfigError
-            If a setting of the site is wrong.
         DataError
             If a sample or a label cannot be used.
         StoreError
             If the store is of another task, or the disk refuses.
         """
-        wanted = self._site.settings.own_settings().answers
+        wanted = self._folder.settings.local_model.answers
         if not wanted:
-            return Attempt(
-                outcome=TrainingDecision.OFF, why="[own] answers = 0 in device.toml"
-            )
+            why = "[local_model] answers = 0 in device.toml"
+            return Attempt(outcome=TrainingDecision.OFF, why=why)
         if held is None:
             return Attempt(outcome=TrainingDecision.WAITS, why="there are no samples")
         hindered = self._hindered(held, wanted)
         if hindered is not None:
             return hindered
-        path = self._site.settings.store_path
+        path = self._folder.settings.store
         with claimed(path.with_name(path.name + CLAIM)) as ours:
             if not ours:
                 return Attempt(
@@ -128,7 +120,7 @@ class LocalTraining:
 
     def _hindered(self, held: Holdings, wanted: int) -> Attempt | None:
         """Return what is against it, but the sensors; needs no torch to tell."""
-        store = self._site.store
+        store = self._folder.store
         answers = {
             item.uid: item.label
             for item in store.queue.items()
@@ -138,7 +130,7 @@ class LocalTraining:
         if len(fresh) >= wanted:  # most looks do not come to asking the pool
             fresh = _permitted(fresh, held)
         if len(fresh) < wanted:
-            why = f"{len(fresh)} new answers, [own] answers = {wanted} in device.toml"
+            why = f"{len(fresh)} new answers, [local_model] answers = {wanted}"
             return Attempt(outcome=TrainingDecision.WAITS, why=why)
         if not store.models.all(GLOBAL):
             why = "no global model yet: it comes with the scoring round of a cycle"
@@ -146,9 +138,7 @@ class LocalTraining:
         return None
 
     def _guarded(self, held: Holdings) -> Attempt:
-        settings = self._site.settings
-        with settings.told("eligible"):
-            guard = make_guard(settings.to_node(), self._machine)
+        guard = self._folder.guard()
         obstacles = guard.look()  # entering it would put them into the log every time
         if obstacles:
             told = "; ".join(obstacle.sentence for obstacle in obstacles)
@@ -178,16 +168,16 @@ class LocalTraining:
             self._proceed()
             check()
 
-        site, pool = self._site, held.pool(ASK, proceed)
+        folder, pool = self._folder, held.pool(ASK, proceed)
         device = Device(
-            device_id=site.settings.device,
+            device_id=folder.settings.device,
             pool=pool,
-            store=site.store,
+            store=folder.store,
             oracle=Nobody(),
             proceed=proceed,
             training_pool=_training_pool(held, proceed),
         )
-        return train_offline(device, site.setting, site.clock.now())
+        return train_offline(device, folder.run, folder.clock.now())
 
 
 def _training_pool(held: Holdings, check: Callable[[], None] | None = None) -> Pool:

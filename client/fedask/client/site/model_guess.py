@@ -3,12 +3,10 @@
 Made by ``fedask device serve``. Loads torch and the model at the first question, in the
 thread that asks. It is the device's own model, where that began from the newest global
 one, and else the newest global one: that knows more then. The store keeps a global
-model unless the owner turned own training off (``[own] answers = 0``), and with a
+model unless the owner turned own training off (``answers = 0``), and with a
 stream or a committee even so. It answers for every sample of the data, hidden controls
 too: who got a guess for some samples only could tell which ones the site knows already.
 """
-
-from pathlib import Path
 
 from typing_extensions import override
 
@@ -18,7 +16,6 @@ from fedask.client.records.local_model import is_newest
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.arrays import Arrays
-from fedask.common.clock import Clock
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
@@ -29,29 +26,24 @@ class ModelGuesses(Guesses):
     Parameters
     ----------
     folder
-        Of the site; opened once more, for the one thread that asks.
-    clock
-        Of the site.
+        Of the device; opened again, for the one thread that asks.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder = folder
-        self._clock = clock
-        self._site: DeviceFolder | None = None
+    def __init__(self, folder: DeviceFolder) -> None:
+        self._folder = folder.again("page")
 
     @override
     def guess(self, uid: Uid) -> Guess | None:
-        if self._site is None:
-            self._site = DeviceFolder.at(self._folder, self._clock, "page")
-        chosen = _chosen(self._site.store)
+        folder = self._folder
+        chosen = _chosen(folder.store)
         if chosen is None:
             return None
         try:
-            raw = self._site.pool.load([uid])
+            raw = folder.pool.load([uid])
         except DataError:
             return None  # it is not there any more, or came after the page was opened
         arrays, own = chosen
-        learner = self._site.setting.learner
+        learner = folder.run.learner
         learner.load(arrays)
         return Guess(label=int(learner.predict(raw)[0].argmax()), own=own)
 

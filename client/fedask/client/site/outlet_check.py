@@ -5,43 +5,37 @@ Called by ``checkup``. Nothing is started, and nobody is let in.
 
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.eligibility.guard import Reason
-from fedask.client.site.eligibility.sensors.machine import make_guard
 from fedask.client.site.finding import Finding, Grade, good
 
 
-def page(site: DeviceFolder) -> Finding:
+def page(folder: DeviceFolder) -> Finding:
     """Whether the labelling page would start with the settings of ``[page]``."""
-    if not site.settings.page:
+    if folder.settings.page is None:
         return good("page", "for this machine alone (no [page] in device.toml)")
     # Starlette is needed by those alone who set the page up.
     from fedask.client.labelling.web.page_server import address_of, server_of  # noqa: PLC0415  (imports Starlette)
-    from fedask.client.labelling.web.page_settings import PageSettings  # noqa: PLC0415  (imports Starlette)
-    from fedask.client.site.device_page import page_of_device  # noqa: PLC0415  (imports Starlette)
+    from fedask.client.site.device_page import page_of_device, page_settings  # noqa: PLC0415  (imports Starlette)
 
-    node, classes = site.settings.to_node(), site.task.classes
-    with site.settings.told("page"):
-        settings = PageSettings.from_node(node, classes)
-        app = page_of_device(node, settings, site.clock, lambda _: None)
-        server_of(app, settings)
+    settings = page_settings(folder)
+    server_of(page_of_device(folder, settings, lambda _: None), settings)
     return good("page", f"at {address_of(settings)}")
 
 
-def service(site: DeviceFolder) -> Finding:
+def service(folder: DeviceFolder) -> Finding:
     """Whether the labelling service would start with the settings of ``[service]``."""
-    if not site.settings.service:
+    if folder.settings.service is None:
         return good("service", "none for apps (no [service] in device.toml)")
-    from fedask.client.site.service_table import service_of  # noqa: PLC0415  (imports gRPC)
+    from fedask.client.site.device_service import service_of_device  # noqa: PLC0415  (imports gRPC)
 
-    service_of(site)
-    return good("service", f"at {site.settings.service['address']}")
+    service_of_device(folder)
+    return good("service", f"at {folder.settings.service.address}")
 
 
-def eligible(site: DeviceFolder) -> Finding:
+def eligible(folder: DeviceFolder) -> Finding:
     """Whether ``[eligible]`` lets the device train now."""
-    if not site.settings.eligible:
+    if not folder.settings.eligible.wanted:
         return good("eligible", "may train at any time (no [eligible] in device.toml)")
-    with site.settings.told("eligible"):
-        guard = make_guard(site.settings.to_node())
+    guard = folder.guard()
     obstacles = guard.look()
     if not obstacles:
         return good("eligible", "may train now")

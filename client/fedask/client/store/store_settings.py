@@ -1,22 +1,21 @@
 """Where the key of a device's store is, and how much it may hold. Set by its owner."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fedask.client.base.prefixed_settings import settings_under
+from fedask.client.base.private_file import read_private
 from fedask.client.records.payload import StoreQuota
-from fedask.client.store.audit.audit_key import file_key
 from fedask.client.store.audit.audit_log import SqliteAudit
+from fedask.client.store.audit.hash_chain import MIN_KEY_BYTES
 from fedask.client.store.keys.key_file import KeyFile, Passphrase, PassphraseFile
 from fedask.client.store.keys.keyring import Keyring, SystemKeyring
 from fedask.client.store.sqlite.connection import audit_key
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError
+from fedask.common.settings import require
 
-_PREFIX = "store-"
+_MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +25,19 @@ class StoreSettings:
     Parameters
     ----------
     key
-        The key file; "" is one beside the store, its name with ``.key`` at the end.
-        That protects a copy of the store alone: better on another medium.
+        The key file; by default one beside the store, its name with ``.key`` at the
+        end. That protects a copy of the store alone: better on another medium.
     passphrase
         A file whose first line opens the key file, as a service manager hands it to a
-        process; "" = the key file is plain.
+        process; by default the key file is plain.
     keyring
         Name of an entry in the system keyring, instead of a key file.
     quota_bytes
         Room for payloads.
     audit_key
         A file of at least 32 random bytes, that only the device may read: the key of
-        the audit log. "" is the store's own, which is worth what the device's key is.
+        the audit log. By default the store's own, which is worth what the device's key
+        is.
 
     Raises
     ------
@@ -45,41 +45,16 @@ class StoreSettings:
         If two of them exclude each other, or one is out of range.
     """
 
-    key: str = ""
-    passphrase: str = ""
+    key: Path | None = None
+    passphrase: Path | None = None
     keyring: str = ""
     quota_bytes: int = StoreQuota().max_bytes
-    audit_key: str = ""
+    audit_key: Path | None = None
 
     def __post_init__(self) -> None:
         StoreQuota(max_bytes=self.quota_bytes)
-        if self.keyring and (self.key or self.passphrase):
-            msg = "store-keyring stands instead of store-key and store-passphrase"
-            raise ConfigError(msg)
-
-    @classmethod
-    def from_node(cls, node: Mapping[str, object]) -> "StoreSettings":
-        """Read the settings that begin with ``store-``: ``store-key`` and so on.
-
-        Parameters
-        ----------
-        node
-            The owner's node configuration; other keys are not looked at, but one that
-            begins with ``store-``.
-
-        Raises
-        ------
-        ConfigError
-            If a key or a value is wrong.
-        """
-        types = {each.name: type(each.default) for each in fields(cls)}
-        chosen: dict[str, Any] = {}
-        for name, key, value in settings_under(node, _PREFIX, types):
-            if type(value) is not types[name]:  # not told: it may be a secret
-                msg = f"--node-config {key}: must be of type {types[name].__name__}"
-                raise ConfigError(msg)
-            chosen[name] = value
-        return cls(**chosen)
+        only = not self.keyring or (self.key is None and self.passphrase is None)
+        require(only, "keyring", self.keyring, "stands instead of key and passphrase")
 
     def keyring_of(self, store: Path) -> Keyring:
         """Return where the key of a store is.
@@ -94,9 +69,9 @@ class StoreSettings:
         """
         if self.keyring:
             return SystemKeyring(self.keyring)
-        path = Path(self.key) if self.key else store.with_name(store.name + ".key")
-        if self.passphrase:
-            return PassphraseFile(path, Passphrase.read(Path(self.passphrase)))
+        path = self.key or store.with_name(store.name + ".key")
+        if self.passphrase is not None:
+            return PassphraseFile(path, Passphrase.read(self.passphrase))
         return KeyFile(path)
 
     def open(self, path: Path, clock: Clock, process: str) -> SqliteStore:
@@ -117,18 +92,27 @@ class StoreSettings:
             If it cannot be opened, or its log is not what its head says.
         """
         quota = StoreQuota(max_bytes=self.quota_bytes)
-        key = file_key(Path(self.audit_key)) if self.audit_key else None
-        audit = SqliteAudit(path, key, clock, process=process)
+        audit = SqliteAudit(path, self._audit_key(), clock, process=process)
         return SqliteStore(path, self.keyring_of(path), quota, audit)
 
-    def audit_keys(self, path: Path) -> list[bytes]:
-        """Return what the log of a store is checked with, and open nothing.
+    def audit_key_of(self, path: Path) -> bytes:
+        """Return the key that the log of a store is checked with; open no store.
 
         Raises
         ------
         ConfigError, StoreError
             If it cannot be had.
         """
-        if self.audit_key:
-            return [file_key(Path(self.audit_key))]
-        return [audit_key(path, self.keyring_of(path))]
+        return self._audit_key() or audit_key(path, self.keyring_of(path))
+
+    def _audit_key(self) -> bytes | None:
+        """Return the key in the owner's file; None: there is no such file."""
+        if self.audit_key is None:
+            return None
+        key = read_private(self.audit_key, "the audit key", _MAX_KEY_BYTES)
+        if len(key) < MIN_KEY_BYTES:
+            raise ConfigError(
+                f"the audit key {self.audit_key} has {len(key)} bytes, not "
+                f"{MIN_KEY_BYTES} or more"
+            )
+        return key

@@ -28,7 +28,7 @@ PROCESSES = {
     "fedask ClientApp": ("flwr.clientapp", "fedask.client.app"),
     "fedask device status": ("fedask.client.cli.status",),
     "labelling page": ("fedask.client.site.device_page",),
-    "labelling service": ("fedask.client.site.service_table",),
+    "labelling service": ("fedask.client.site.device_service",),
     "flwr ClientApp and torch": ("flwr.clientapp", "torch"),
     "fedask device that trains": (
         "flwr.clientapp",

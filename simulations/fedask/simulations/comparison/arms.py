@@ -17,7 +17,8 @@ from fedask.common.config import Scenario, parse_setting
 from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import nearest
-from fedask.common.sections import AskConfig, Scalar
+from fedask.common.sections import AskConfig
+from fedask.common.settings import Scalar
 
 REFERENCE = "uniform-random"  # the arm that others are measured against, if it is there
 _LONGEST = 80  # letters of a name that is given; longer ones fit no table

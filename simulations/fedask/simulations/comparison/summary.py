@@ -6,7 +6,7 @@ computes or checks anything. Accuracies and shares lie in [0, 1].
 
 from typing import TypedDict
 
-from fedask.common.sections import Scalar
+from fedask.common.settings import Scalar
 
 
 class MachineSummary(TypedDict):

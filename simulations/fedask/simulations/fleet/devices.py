@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.pool import Pool
-from fedask.client.round.device import Device, always_present
+from fedask.client.round.device import Device
 from fedask.client.store.keys.key_file import KeyFile
 from fedask.client.store.keys.keyring import FixedKeyring
 from fedask.client.store.memory import MemoryStore
@@ -157,7 +157,7 @@ def make_device(task: Task, scenario: Scenario, index: int) -> Device:
         pool=pool,
         store=_store(scenario, index),
         oracle=make_person(scenario, truth),
-        present=always_present if scenario.fleet.participation == 1.0 else present,
+        present=None if scenario.fleet.participation == 1.0 else present,
     )
 
 

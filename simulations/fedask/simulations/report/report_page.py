@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from fedask.common.sections import Scalar
+from fedask.common.settings import Scalar
 from fedask.server.checkpoint import replace_file
 from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 from fedask.simulations.report import quantity

@@ -1,12 +1,9 @@
 from datetime import UTC, datetime
 
 import numpy as np
-import pytest
 
-from fedask.client.learning.training.local_model_settings import LocalModelSettings
 from fedask.client.records.local_model import LocalModelRecord, fresh_answers, is_newest
 from fedask.common.arrays import model_version
-from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
 
 A, B, C = (Uid(letter * 32) for letter in "abc")
@@ -38,26 +35,3 @@ def test_an_own_model_of_an_older_global_one_is_not_the_newest() -> None:
 
 def test_a_record_does_not_show_what_people_said() -> None:
     assert A not in repr(RECORD)
-
-
-def test_the_owner_says_how_many_answers_it_takes() -> None:
-    assert LocalModelSettings.from_node({"data": "x"}) == LocalModelSettings(answers=10)
-    assert LocalModelSettings.from_node({"own-answers": 3}).answers == 3
-    assert not LocalModelSettings.from_node({"own-answers": 0}).on
-
-
-@pytest.mark.parametrize(
-    ("node", "message"),
-    [
-        (
-            {"own-answer": 3},
-            r"own-answer: no such setting \(did you mean 'own-answers'",
-        ),
-        ({"own-answers": -1}, "own-answers = -1: must be 0"),
-        ({"own-answers": True}, "own-answers = True: must be int"),
-        ({"own-answers": "3"}, "own-answers = '3': must be int"),
-    ],
-)
-def test_wrong_settings_are_told(node: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        LocalModelSettings.from_node(node)

@@ -39,8 +39,7 @@ def png_of(image: NDArray[Any]) -> bytes:
     height, width, *rest = image.shape
     channels = rest[0] if rest else 1
     if not 0 < height * width <= MAX_PIXELS or channels not in _COLOURS:
-        msg = f"an image of {height} x {width} x {channels} cannot be shown"
-        raise DataError(msg)
+        raise DataError(f"an image of {height} x {width} x {channels} cannot be shown")
     pixels = _to_bytes(image).reshape(height, width * channels)
     lines = np.zeros((height, width * channels + 1), dtype=np.uint8)  # 0: no filter
     lines[:, 1:] = pixels
@@ -90,8 +89,7 @@ def wav_of(sound: NDArray[Any], rate_hz: int) -> bytes:
         If there is no frame, or too many.
     """
     if not 0 < len(sound) <= MAX_FRAMES:
-        msg = f"a sound of {len(sound)} frames cannot be played"
-        raise DataError(msg)
+        raise DataError(f"a sound of {len(sound)} frames cannot be played")
     if sound.dtype.kind in "iu":
         kind = np.iinfo(sound.dtype)
         middle = 0.0 if kind.min else (kind.max + 1) / 2
@@ -121,8 +119,9 @@ def series_of(rows: NDArray[Any], names: Sequence[str]) -> bytes:
         If there is no number, or too many to be drawn.
     """
     if not 0 < rows.size <= MAX_NUMBERS:
-        msg = f"a window of {rows.shape[0]} x {rows.shape[1]} numbers cannot be drawn"
-        raise DataError(msg)
+        raise DataError(
+            f"a window of {rows.shape[0]} x {rows.shape[1]} numbers cannot be drawn"
+        )
     values = rows.astype(np.float64)
     listed = [[_rounded(value) for value in row] for row in values.tolist()]
     return json.dumps({"names": list(names), "rows": listed}, allow_nan=False).encode()

@@ -53,8 +53,9 @@ def shows_of(options: Mapping[str, Any]) -> dict[str, Show]:
     if kind != JOINED:
         return {ONLY: _show(root, kind, options)}
     if "show" in options:
-        msg = f"show = {options['show']!r:.40}: say it for each part, in {root}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"show = {options['show']!r:.40}: say it for each part, in {root}"
+        )
     # A part has no parts of its own.
     return {name: shows_of(part)[ONLY] for name, part in joined_parts(root).items()}
 
@@ -66,7 +67,7 @@ def _show(root: Path, kind: str, options: Mapping[str, Any]) -> Show:
         if options.get("window"):
             show = Show(medium=Medium.SERIES, names=show.names)
     if "show" in options:
-        show = show.told(str(options["show"]))
+        show = show.overridden(str(options["show"]))
     if show.medium is Medium.AUDIO and not show.rate_hz:
         rate_hz = int(options.get("rate", 0)) or _rate_hz(root)
         show = Show(medium=Medium.AUDIO, rate_hz=rate_hz)

@@ -61,7 +61,7 @@ class Show:
     rate_hz: int = 0
     names: tuple[str, ...] = ()
 
-    def told(self, text: str) -> "Show":
+    def overridden(self, text: str) -> "Show":
         """Return this with the medium that the option ``show`` names.
 
         Raises
@@ -80,10 +80,10 @@ class Show:
                 return replace(self, medium=Medium.AUDIO, rate_hz=int(detail))
         elif name in MEDIA and text == name:
             return replace(self, medium=MEDIA[name])
-        msg = (
+        raise ConfigError(
             f"show = {text!r:.40} must be image, image:HEIGHTxWIDTH, audio, audio:HZ, "
+            "series or text"
         )
-        raise ConfigError(msg + "series or text")
 
 
 class Showcase(Exhibit):
@@ -152,6 +152,13 @@ def medium_of(array: NDArray[Any]) -> Medium:
     Bytes in two or three dimensions are an image. A table of numbers is a window of
     readings if it is longer than wide with few columns, and an image otherwise. A row
     of a few numbers is best read; of many, best drawn.
+
+    Examples
+    --------
+    >>> medium_of(np.zeros((28, 28), dtype=np.uint8)).name
+    'IMAGE'
+    >>> medium_of(np.zeros((200, 3), dtype=np.float32)).name
+    'SERIES'
     """
     if array.dtype.kind not in "biuf":
         return Medium.TEXT
@@ -172,8 +179,10 @@ def _as_image(array: NDArray[Any], show: Show) -> NDArray[Any]:
     if show.height and show.width:
         plane = show.height * show.width
         if array.size % plane or array.size // plane not in _CHANNELS:
-            msg = f"a sample of {array.size} numbers is no image of {show.height} x "
-            raise DataError(msg + f"{show.width}: correct show=")
+            raise DataError(
+                f"a sample of {array.size} numbers is no image of {show.height} x "
+                f"{show.width}: correct show="
+            )
         many = array.size // plane
         shape = (show.height, show.width) if many == 1 else (many, *_size(show))
         array = array.reshape(shape)
@@ -184,8 +193,10 @@ def _as_image(array: NDArray[Any], show: Show) -> NDArray[Any]:
             return array[:, :, 0] if array.shape[2] == 1 else array
     elif array.ndim == 2:  # noqa: PLR2004  (dimensions)
         return array
-    msg = f"a sample of shape {array.shape} is no image: say show=image:HEIGHTxWIDTH, "
-    raise DataError(msg + "or another show=")
+    raise DataError(
+        f"a sample of shape {array.shape} is no image: say show=image:HEIGHTxWIDTH, "
+        "or another show="
+    )
 
 
 def _size(show: Show) -> tuple[int, int]:
@@ -203,8 +214,9 @@ def _as_sound(array: NDArray[Any]) -> NDArray[Any]:
         mixed: NDArray[Any] = array.mean(axis=int(array.shape[0] > array.shape[1]))
         return mixed
     if array.ndim != 1:
-        msg = f"a sample of shape {array.shape} is no sound: say another show="
-        raise DataError(msg)
+        raise DataError(
+            f"a sample of shape {array.shape} is no sound: say another show="
+        )
     return array
 
 
@@ -213,8 +225,9 @@ def _as_series(array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 1:
         return array[:, None]
     if array.ndim != 2:  # noqa: PLR2004  (dimensions)
-        msg = f"a sample of shape {array.shape} is no series: say another show="
-        raise DataError(msg)
+        raise DataError(
+            f"a sample of shape {array.shape} is no series: say another show="
+        )
     return array
 
 

@@ -6,9 +6,8 @@ its file may still be there. Judged at ``now``: whoever looks again holds again.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -23,29 +22,9 @@ from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.records.rights import Permits
-from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
 
-OPEN = "open"  # instead of a policy: everything may be done with every sample
-
 _log = logging.getLogger(__name__)
-
-
-def read_rights(node: Mapping[str, object]) -> RightsPolicy | None:
-    """Read the policy that a node configuration names; None for ``open``.
-
-    Raises
-    ------
-    ConfigError
-        If it names none, or the policy cannot be used.
-    """
-    if "rights" not in node:
-        msg = "this device's --node-config has no rights: name a policy file, "
-        msg += 'rights="/srv/rights.toml", or say rights="open" if every sample may be '
-        msg += "scored, shown to people and trained on without end"
-        raise ConfigError(msg)
-    rights = str(node["rights"])
-    return None if rights == OPEN else RightsPolicy.load(Path(rights))
 
 
 class Holdings:
@@ -90,8 +69,8 @@ class Holdings:
     def apply(self) -> list[Uid]:
         """Tell the store what is permitted; returns the questions that expire by it."""
         gone = self._store.rights.apply(self.permits, self._now)
-        summary = self.summary()
         if self._rights is not None:
+            summary = self._rights.summary()
             _log.info(
                 "rights: %d samples, %d may be asked, %d trained on, %d past their "
                 "time",

@@ -81,28 +81,30 @@ class SampleRights(Permits):
         self._rights = np.full(len(uids), int(ASK), dtype=np.uint8)
         self._until = np.full(len(uids), FOREVER, dtype=np.int64)
         self._idle = 0
-        for said in stated_provenance(source, policy.defaults):
-            self._narrow(said)
-            self._idle += said.idle
+        for stated in stated_provenance(source, policy.defaults):
+            self._narrow(stated)
+            self._idle += stated.idle
         if policy.days is not None and len(uids):
             ends = seen.first_seen(uids, now) + policy.days * DAY_S
             np.minimum(self._until, ends, out=self._until)
-        self._unite(uids)
+        self._share_rights(uids)
         self._past = self._until <= now.timestamp()
         self._rights[self._past] = 0
         self._order: NDArray[np.int64] | None = None
 
-    def _narrow(self, said: StatedProvenance) -> None:
+    def _narrow(self, stated: StatedProvenance) -> None:
         """Remove the rights that the provenance of one part does not give."""
-        rights = np.array([self._policy.rights(k) for k in said.kinds], dtype=np.uint8)
-        untils = np.array([kind.until for kind in said.kinds], dtype=np.int64)
+        rights = np.array(
+            [self._policy.rights(k) for k in stated.kinds], dtype=np.uint8
+        )
+        untils = np.array([kind.until for kind in stated.kinds], dtype=np.int64)
         # Not usable, but not past either: what is past is to be erased.
         rights[untils == UNKNOWN] = 0
         untils[untils == UNKNOWN] = FOREVER
-        self._rights &= rights[said.kind_of]
-        np.minimum(self._until, untils[said.kind_of], out=self._until)
+        self._rights &= rights[stated.kind_of]
+        np.minimum(self._until, untils[stated.kind_of], out=self._until)
 
-    def _unite(self, uids: NDArray[np.str_]) -> None:
+    def _share_rights(self, uids: NDArray[np.str_]) -> None:
         """Give equal samples their common rights, until the first of them ends."""
         if not len(uids) or (np.ptp(self._rights) == 0 and np.ptp(self._until) == 0):
             return

@@ -125,13 +125,13 @@ class RightsPolicy:
         try:
             data = read_whole(path.resolve(), MAX_TOML_BYTES)
         except (OSError, BrokenSampleError) as err:
-            msg = f"cannot read the policy of rights {path}: {err}"
-            raise ConfigError(msg) from err
+            raise ConfigError(
+                f"cannot read the policy of rights {path}: {err}"
+            ) from err
         try:
             return cls.parse(data)
         except ConfigError as err:
-            msg = f"{path}: {err}"
-            raise ConfigError(msg) from err
+            raise ConfigError(f"{path}: {err}") from err
 
     @classmethod
     def parse(cls, data: bytes) -> "RightsPolicy":
@@ -141,17 +141,31 @@ class RightsPolicy:
         ------
         ConfigError
             As ``load``, without the path.
+
+        Examples
+        --------
+        >>> policy = RightsPolicy.parse(b'''
+        ... [defaults]
+        ... consent = "yes"
+        ... [[rule]]
+        ... when = {licence = "cc-by-*", consent = "yes"}
+        ... may = ["score", "show", "train"]
+        ... ''')
+        >>> policy.rights(Provenance(licence="cc-by-4.0", consent="yes")) == ASK
+        True
+        >>> policy.rights(Provenance(licence="cc-by-4.0", consent="withdrawn"))
+        <Right.NONE: 0>
         """
         try:
             tables = tomllib.loads(data.decode())
         except (ValueError, RecursionError) as err:
-            msg = f"is no TOML: {err}"
-            raise ConfigError(msg) from err
+            raise ConfigError(f"is no TOML: {err}") from err
         _check_keys("", tables, ("defaults", "retention", "rule"))
         rules = tables.get("rule", [])
         if not isinstance(rules, list) or len(rules) > MAX_RULES:
-            msg = f"rule must be written [[rule]], at most {MAX_RULES} times"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"rule must be written [[rule]], at most {MAX_RULES} times"
+            )
         return cls(
             rules=tuple(_rule(n, table) for n, table in enumerate(rules, start=1)),
             defaults=_defaults(_table("[defaults]", tables.get("defaults", {}))),
@@ -162,16 +176,14 @@ class RightsPolicy:
 
 def _table(where: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        msg = f"{where} must be a table"
-        raise ConfigError(msg)
+        raise ConfigError(f"{where} must be a table")
     return value
 
 
 def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
     for key in table:
         if key not in known:
-            msg = f"{where} has no {key!r}".strip() + nearest(key, known)
-            raise ConfigError(msg)
+            raise ConfigError(f"{where} has no {key!r}".strip() + nearest(key, known))
 
 
 def _rule(number: int, value: object) -> RightsRule:
@@ -179,24 +191,21 @@ def _rule(number: int, value: object) -> RightsRule:
     table = _table(where, value)
     _check_keys(where, table, ("when", "may"))
     if len(table) < 2:  # noqa: PLR2004  (both)
-        msg = f"{where} needs when and may; when = {{}} is every sample"
-        raise ConfigError(msg)
+        raise ConfigError(f"{where} needs when and may; when = {{}} is every sample")
     when = _table(f"{where}: when", table["when"])
     _check_keys(f"{where}: when", when, TEXTS)
     patterns = {name: _patterns(f"{where}: {name}", v) for name, v in when.items()}
     may = Right.NONE
     for name in _texts(f"{where}: may", table["may"]):
         if name not in _NAMES:
-            msg = f"{where}: may has no {name!r}" + nearest(name, _NAMES)
-            raise ConfigError(msg)
+            raise ConfigError(f"{where}: may has no {name!r}" + nearest(name, _NAMES))
         may |= _NAMES[name]
     return RightsRule(when=patterns, may=may)
 
 
 def _texts(where: str, value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        msg = f"{where} must be a list of texts"
-        raise ConfigError(msg)
+        raise ConfigError(f"{where} must be a list of texts")
     return value
 
 
@@ -205,11 +214,11 @@ def _patterns(where: str, value: object) -> tuple[str, ...]:
     try:
         patterns = tuple(clean(text) for text in texts)
     except DataError as err:
-        msg = f"{where}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"{where}: {err}") from err
     if not all(patterns) or not patterns:
-        msg = f"{where}: an empty pattern matches nothing; leave the field out"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{where}: an empty pattern matches nothing; leave the field out"
+        )
     return patterns
 
 
@@ -217,13 +226,11 @@ def _defaults(table: Mapping[str, Any]) -> Provenance:
     _check_keys("[defaults]", table, FIELDS)
     for name, value in table.items():
         if not isinstance(value, str):
-            msg = f"[defaults] {name} = {value!r:.40} must be a text"
-            raise ConfigError(msg)
+            raise ConfigError(f"[defaults] {name} = {value!r:.40} must be a text")
     try:
         fields: dict[str, Any] = parse_fields(table)
     except DataError as err:
-        msg = f"[defaults] {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"[defaults] {err}") from err
     return Provenance(**fields)
 
 
@@ -233,6 +240,7 @@ def _days(table: Mapping[str, Any]) -> int | None:
         return None
     days = table["days"]
     if type(days) is not int or not 1 <= days <= MAX_DAYS:
-        msg = f"[retention] days = {days!r:.40} must be a whole number, 1 to {MAX_DAYS}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"[retention] days = {days!r:.40} must be a whole number, 1 to {MAX_DAYS}"
+        )
     return days

@@ -70,13 +70,14 @@ class StatedProvenance:
 
 
 @dataclass(slots=True)
-class _Sheet:
+class _StatementFile:
     """The rows of one ``provenance.csv``, by the sample or file that they name."""
 
     folder: str  # below the origin's, with slashes; "" is the origin's own
-    rest: _Fields | None = None
-    words: list[_Fields] = field(default_factory=list)  # each distinct text once
-    about: dict[str, dict[str, int]] = field(  # key to name to the place of its words
+    folder_wide: _Fields | None = None
+    statements: list[_Fields] = field(default_factory=list)  # each distinct text once
+    # Key to name to the place of its statement.
+    place_of: dict[str, dict[str, int]] = field(
         default_factory=lambda: {key: {} for key in KEYS}
     )
     codes: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -100,25 +101,25 @@ def stated_provenance(
     """
     origins = source.origins() if isinstance(source, TracedSource) else []
     if not origins:
-        saying = _Saying(len(source.uids()), defaults)
-        _describe(saying, source)
-        return [saying.said()]
-    gathered = []
+        table = _ProvenanceTable(len(source.uids()), defaults)
+        _add_described(table, source)
+        return [table.stated()]
+    collected = []
     for origin in origins:
-        sheets = _sheets(origin)
-        saying = _Saying(len(origin.uids), defaults)
-        _say_rest(saying, origin, sheets)
-        _describe(saying, source)
-        idle = _say_rows(saying, origin, sheets)
+        files = _read_files(origin)
+        table = _ProvenanceTable(len(origin.uids), defaults)
+        _add_folder_wide(table, origin, files)
+        _add_described(table, source)
+        idle = _add_rows(table, origin, files)
         if idle:
             _log.warning(
                 "%s in %s: %d rows are about no sample", SIDECAR, origin.folder, idle
             )
-        gathered.append(saying.said(idle))
-    return gathered
+        collected.append(table.stated(idle))
+    return collected
 
 
-class _Saying:
+class _ProvenanceTable:
     """Collects provenance row by row; later statements replace earlier ones."""
 
     def __init__(self, count: int, defaults: Provenance) -> None:
@@ -126,65 +127,68 @@ class _Saying:
         self._kinds = [defaults]
         self._kind_of = np.zeros(count, dtype=np.int32)
 
-    def say(self, words: Sequence[_Fields], which: NDArray[np.int64]) -> None:
+    def add(self, statements: Sequence[_Fields], which: NDArray[np.int64]) -> None:
         """Add statements about samples; fields that a statement lacks stay as they are.
 
         Parameters
         ----------
         which
-            (n,) the place in ``words`` of what is said of each sample; -1: nothing.
+            (n,) the place in ``statements`` of each sample's; -1: none.
         """
         rows = np.flatnonzero(which >= 0)
         # Each pair of what was known and what is said is worked out once.
-        pairs = self._kind_of[rows].astype(np.int64) * len(words) + which[rows]
+        pairs = self._kind_of[rows].astype(np.int64) * len(statements) + which[rows]
         distinct, pair_of = np.unique(pairs, return_inverse=True)
         codes = np.zeros(len(distinct), dtype=np.int32)
         for place, pair in enumerate(distinct.tolist()):
-            old, new = divmod(pair, len(words))
-            known = replace(self._kinds[old], **words[new])
+            old, new = divmod(pair, len(statements))
+            known = replace(self._kinds[old], **statements[new])
             codes[place] = self._codes.setdefault(known, len(self._kinds))
             if codes[place] == len(self._kinds):
                 self._kinds.append(known)
         self._kind_of[rows] = codes[pair_of]
 
-    def said(self, idle: int = 0) -> StatedProvenance:
+    def stated(self, idle: int = 0) -> StatedProvenance:
         return StatedProvenance(self._kinds, self._kind_of, idle)
 
 
-def _describe(saying: _Saying, source: DataSource) -> None:
+def _add_described(table: _ProvenanceTable, source: DataSource) -> None:
     """Add the provenance that the source itself states."""
     if not isinstance(source, DescribedSource):
         return
     for name, column in source.described().items():
         if name not in FIELDS:
-            msg = f"the data brings a field {name!r}" + nearest(name, FIELDS)
-            raise DataError(msg)
+            raise DataError(f"the data brings a field {name!r}" + nearest(name, FIELDS))
         texts, which = np.unique(column, return_inverse=True)
-        saying.say([parse_fields({name: text}) for text in texts.tolist()], which)
+        table.add([parse_fields({name: text}) for text in texts.tolist()], which)
 
 
-def _say_rest(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -> None:
-    for sheet in sheets:
-        if sheet.rest is not None:
-            inside = _scope(origin, sheet.folder)
-            saying.say([sheet.rest], np.where(inside, 0, -1))
+def _add_folder_wide(
+    table: _ProvenanceTable, origin: SampleOrigin, files: Sequence[_StatementFile]
+) -> None:
+    for file in files:
+        if file.folder_wide is not None:
+            inside = _scope(origin, file.folder)
+            table.add([file.folder_wide], np.where(inside, 0, -1))
 
 
-def _say_rows(saying: _Saying, origin: SampleOrigin, sheets: Sequence[_Sheet]) -> int:
+def _add_rows(
+    table: _ProvenanceTable, origin: SampleOrigin, files: Sequence[_StatementFile]
+) -> int:
     """Add rows about single samples; returns how many rows match no sample."""
     idle = 0
     for key in KEYS:
-        for sheet in sheets:
-            about = sheet.about[key]
-            if not about:
+        for file in files:
+            place_of = file.place_of[key]
+            if not place_of:
                 continue
-            names = list(about)
-            which = _matches(origin, key, sheet.folder, names)
-            which[~_scope(origin, sheet.folder)] = -1
+            names = list(place_of)
+            which = _matches(origin, key, file.folder, names)
+            which[~_scope(origin, file.folder)] = -1
             idle += len(names) - len(np.unique(which[which >= 0]))
             # The last one stands for -1, which it is put back to.
-            code_of = np.array([*about.values(), -1], dtype=np.int64)
-            saying.say(sheet.words, code_of[which])
+            code_of = np.array([*place_of.values(), -1], dtype=np.int64)
+            table.add(file.statements, code_of[which])
     return idle
 
 
@@ -218,7 +222,7 @@ def _scope(origin: SampleOrigin, folder: str) -> NDArray[np.bool_]:
     return marked
 
 
-def _sheets(origin: SampleOrigin) -> list[_Sheet]:
+def _read_files(origin: SampleOrigin) -> list[_StatementFile]:
     """Read the files of the folders that hold samples, the outermost first."""
     folders = {""}
     for parent in {name.rpartition("/")[0] for name in origin.files}:
@@ -233,19 +237,17 @@ def _sheets(origin: SampleOrigin) -> list[_Sheet]:
     return found
 
 
-def _read(path: Path, folder: str) -> _Sheet:
-    sheet = _Sheet(folder)
+def _read(path: Path, folder: str) -> _StatementFile:
+    file = _StatementFile(folder)
     try:
         for line, texts in _rows(path):
             try:
-                _add(sheet, texts)
+                _add_row(file, texts)
             except DataError as err:
-                msg = f"{path}, line {line}: {err}"
-                raise DataError(msg) from err
+                raise DataError(f"{path}, line {line}: {err}") from err
     except (OSError, BrokenSampleError) as err:
-        msg = f"cannot read {path}: {err}"
-        raise DataError(msg) from err
-    return sheet
+        raise DataError(f"cannot read {path}: {err}") from err
+    return file
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -260,20 +262,21 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     with closing(file):
         for name in columns:
             if name not in {*KEYS, *FIELDS}:
-                msg = f"{path}: no column {name!r}" + nearest(name, {*KEYS, *FIELDS})
-                raise DataError(msg)
+                raise DataError(
+                    f"{path}: no column {name!r}" + nearest(name, {*KEYS, *FIELDS})
+                )
         if not set(KEYS) & set(columns):
-            msg = f"{path}: needs a column file, id or uid, to say what rows are about"
-            raise DataError(msg)
+            raise DataError(
+                f"{path}: needs a column file, id or uid, to say what rows are about"
+            )
         for number, row in enumerate(csv_rows(file, len(columns))):
             if row.cells is None or number == MAX_ROWS:
                 reason = row.reason or f"is one of more than {MAX_ROWS}"
-                msg = f"{path}, line {row.line}: {reason}"
-                raise DataError(msg)
+                raise DataError(f"{path}, line {row.line}: {reason}")
             yield row.line, dict(zip(columns, row.cells, strict=True))
 
 
-def _add(sheet: _Sheet, texts: Mapping[str, str]) -> None:
+def _add_row(file: _StatementFile, texts: Mapping[str, str]) -> None:
     """Take in one row.
 
     Raises
@@ -281,23 +284,20 @@ def _add(sheet: _Sheet, texts: Mapping[str, str]) -> None:
     DataError
         If it is about nothing, about two things, or about what another row is about.
     """
-    about = {key: texts[key] for key in KEYS if texts.get(key)}
-    if len(about) != 1:
-        msg = f"fill exactly one of the columns {', '.join(KEYS)}"
-        raise DataError(msg)
-    ((key, name),) = about.items()
-    said = {n: text for n, text in texts.items() if n in FIELDS}
+    place_of = {key: texts[key] for key in KEYS if texts.get(key)}
+    if len(place_of) != 1:
+        raise DataError(f"fill exactly one of the columns {', '.join(KEYS)}")
+    ((key, name),) = place_of.items()
+    stated = {n: text for n, text in texts.items() if n in FIELDS}
     if (key, name) == ("file", "*"):
-        if sheet.rest is not None:
-            msg = "* stands twice in this file"
-            raise DataError(msg)
-        sheet.rest = parse_fields(said)
-    elif name in sheet.about[key]:
+        if file.folder_wide is not None:
+            raise DataError("* stands twice in this file")
+        file.folder_wide = parse_fields(stated)
+    elif name in file.place_of[key]:
         # Without the name: the message may leave the device.
-        msg = f"this {key} stands twice in this file"
-        raise DataError(msg)
+        raise DataError(f"this {key} stands twice in this file")
     else:
-        code = sheet.codes.setdefault(tuple(said.values()), len(sheet.words))
-        if code == len(sheet.words):
-            sheet.words.append(parse_fields(said))
-        sheet.about[key][name] = code
+        code = file.codes.setdefault(tuple(stated.values()), len(file.statements))
+        if code == len(file.statements):
+            file.statements.append(parse_fields(stated))
+        file.place_of[key][name] = code

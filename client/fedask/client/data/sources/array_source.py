@@ -42,8 +42,7 @@ class ArraySource(DataSource):
         self._rows = rows
         count = len(samples) if rows is None else len(rows)
         if count == 0:
-            msg = "the device has no samples"
-            raise DataError(msg)
+            raise DataError("the device has no samples")
         if uids is None:
             mine = range(count) if rows is None else rows.tolist()
             named = (_named(samples, row) for row in mine)
@@ -72,6 +71,5 @@ def _named(samples: NDArray[Any], row: int) -> Uid:
     """Return the uid of one sample; refuses numbers that are not finite."""
     sample = samples[row]
     if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
-        msg = f"row {row} of the samples holds NaN or infinity"
-        raise DataError(msg)
+        raise DataError(f"row {row} of the samples holds NaN or infinity")
     return content_uid(sample)

@@ -11,8 +11,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
-from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.index_file import IndexFile
+from fedask.client.data.sources.reader import FileContents
 from fedask.common.errors import SealError
 from fedask.common.ids import Uid
 from fedask.common.seal import Key, Place, mark, seal, unseal
@@ -66,7 +66,7 @@ class Index(IndexFile):
 
     def source(self, name: str) -> int:
         """Return the id of a source: its place, kind and options, as text."""
-        known = self._mark("source", name)
+        known = mark(self._key, "source", name)
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO source (mark) VALUES (?)", (known,))
             return self._number("SELECT id FROM source WHERE mark = ?", known)
@@ -98,7 +98,7 @@ class Index(IndexFile):
         """
         query = _FIND if stamp else _FIND_ANY
         with self._guarded():
-            values = (source, self._mark("file", name), *(stamp or ()))
+            values = (source, mark(self._key, "file", name), *(stamp or ()))
             row = self._db.execute(query, values).fetchone()
         return None if row is None else self._opened(*row)
 
@@ -107,7 +107,7 @@ class Index(IndexFile):
 
         The note is on disk after ``flush``.
         """
-        known = self._mark("file", name)
+        known = mark(self._key, "file", name)
         with self._guarded():
             before = self._db.execute(_SEEN, (source, known)).fetchone()
         self._looks.append((source, known, *stamp))
@@ -120,7 +120,7 @@ class Index(IndexFile):
 
         It is on disk after ``flush`` at the latest.
         """
-        known = self._mark("file", name)
+        known = mark(self._key, "file", name)
         self._pending.append((source, known, name, stamp, contents))
         self._pending_samples += len(contents)
         if (
@@ -154,7 +154,7 @@ class Index(IndexFile):
             count = "SELECT COUNT(*) FROM file WHERE source = ?"
             if self._number(count, source) == len(names):
                 return
-            known = {self._mark("file", name) for name in names}
+            known = {mark(self._key, "file", name) for name in names}
             kept = db.execute("SELECT mark FROM file WHERE source = ?", (source,))
             gone = [(source, mark) for (mark,) in kept if mark not in known]
             db.executemany(_DELETE, gone)
@@ -163,7 +163,7 @@ class Index(IndexFile):
     def forget(self, source: int, name: str) -> None:
         """Forget a file, so that it is read again the next time."""
         with self._transaction() as db:
-            db.execute(_DELETE, (source, self._mark("file", name)))
+            db.execute(_DELETE, (source, mark(self._key, "file", name)))
 
     def erase(self, uids: Iterable[Uid]) -> None:
         """Delete samples from the index; a file without any other is deleted whole.
@@ -192,9 +192,6 @@ class Index(IndexFile):
         opened = [json.loads(unseal(self._key, r, _BROKEN_PLACE)) for (r,) in sealed]
         opened.sort(key=lambda each: each[0].encode())  # by file; else as they stood
         return [Broken(name, reason) for _, name, reason in opened]
-
-    def _mark(self, kind: str, name: str) -> bytes:
-        return mark(self._key, kind, name)
 
     def _seal_broken(self, file: str, broken: Broken) -> bytes:
         text = json.dumps([file, *broken]).encode()

@@ -146,6 +146,7 @@ class IndexFile:
         try:
             yield
         except sqlite3.Error as err:
-            msg = f"cannot use the index {self._path}: {err}; it may be deleted, and "
-            msg += "is made anew"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"cannot use the index {self._path}: {err}; it may be deleted, and "
+                "is made anew"
+            ) from err

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
-from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.reader import FormatReader, stack
+from fedask.client.data.sources.reader import FileContents, FormatReader, stack
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin
@@ -100,7 +99,7 @@ class IndexedSource(DataSource):
         self._form, self._others = "", np.zeros(0, dtype=np.int64)
         forms = np.frombuffer(total.forms, dtype=np.int32)
         rows = self._of_one_form(forms)
-        self._uids = _spelt(total.uids, rows)
+        self._uids = _hex_uids(total.uids, rows)
         if len(rows) < len(forms):
             self._others = np.setdiff1d(np.arange(len(forms)), rows)
         self._rows = rows
@@ -164,8 +163,9 @@ class IndexedSource(DataSource):
         broken = self.broken()
         first = f": {broken[0].name} {broken[0].reason}" if broken else ""
         if not len(self._rows):
-            msg = f"no samples in {self._root}: {len(broken)} set aside{first}"
-            raise NoSamplesError(msg)
+            raise NoSamplesError(
+                f"no samples in {self._root}: {len(broken)} set aside{first}"
+            )
         if broken:
             _log.warning("%s: %d set aside%s", self._root, len(broken), first)
 
@@ -223,14 +223,14 @@ class IndexedSource(DataSource):
             read = self._reader.read(file, self._places[inner])
             for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
                 if found != uid:
-                    msg = f"holds another sample than {uid} by now"
-                    raise BrokenSampleError(msg)  # noqa: TRY301  (one way out for all)
+                    raise BrokenSampleError(f"holds another sample than {uid} by now")  # noqa: TRY301  (one way out for all)
                 yield sample
         except (BrokenSampleError, OSError) as err:
             self._look.index.forget(self._source, file.name)
-            msg = f"{self._root}: {file.name} has changed since it was looked at "
-            msg += f"({err}); it is looked at anew the next time"
-            raise DataError(msg) from err
+            raise DataError(
+                f"{self._root}: {file.name} has changed since it was looked at "
+                f"({err}); it is looked at anew the next time"
+            ) from err
 
 
 def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:
@@ -238,12 +238,12 @@ def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:
     return min(counts, key=lambda form: (-counts[form], named.get(form, ""), form))
 
 
-def _spelt(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+def _hex_uids(uids: bytearray, rows: NDArray[np.int64]) -> NDArray[np.str_]:
     """Return the uids of some rows as (m,) str of hex digits."""
     raw = np.frombuffer(uids, dtype=np.uint8).reshape(-1, 16)
-    spelt = np.empty(len(rows), dtype="<U32")
+    written = np.empty(len(rows), dtype="<U32")
     for start in range(0, len(rows), _PIECE):
         digits = raw[rows[start : start + _PIECE]].tobytes().hex().encode()
         wide = np.frombuffer(digits, dtype=np.uint8).astype("<u4")
-        spelt[start : start + _PIECE] = wide.view("<U32")
-    return spelt
+        written[start : start + _PIECE] = wide.view("<U32")
+    return written

@@ -31,6 +31,7 @@ from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin, TracedSource
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import bytes_uid
+from fedask.common.settings import Where
 
 MAX_TOML_BYTES = 1 << 16
 _FEWEST = 2  # parts
@@ -57,7 +58,7 @@ class JoinedSource(DataSource):
         # By name: the order in which they were written is no part of a sample.
         self._parts = {name: parts[name] for name in sorted(parts)}
         keys = {name: part.keys() for name, part in self._parts.items()}
-        once = {name: _once(column) for name, column in keys.items()}
+        once = {name: _unique_keys(column) for name, column in keys.items()}
         common, *others = (found for found, _ in once.values())
         for found in others:
             common = np.intersect1d(common, found, assume_unique=True)
@@ -69,8 +70,7 @@ class JoinedSource(DataSource):
         self._rows = {name: column[order] for name, column in rows.items()}
         self._left = {name: len(column) - len(common) for name, column in keys.items()}
         if not len(common):
-            msg = "no sample has all its parts: " + ", ".join(self._parts)
-            raise DataError(msg)
+            raise DataError("no sample has all its parts: " + ", ".join(self._parts))
         self._uids = self._named()
 
     def _named(self) -> NDArray[np.str_]:
@@ -120,7 +120,9 @@ class JoinedSource(DataSource):
         return broken
 
 
-def _once(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _unique_keys(
+    keys: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the keys that occur once, ascending, and their rows."""
     found, at, counts = np.unique(keys, return_index=True, return_counts=True)
     return found[counts == 1], at[counts == 1]
@@ -159,35 +161,28 @@ def joined_parts(path: Path) -> dict[str, dict[str, Any]]:
     try:
         tables = tomllib.loads(read_whole(path, MAX_TOML_BYTES).decode())
     except (OSError, BrokenSampleError) as err:
-        msg = f"cannot read samples from {path}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read samples from {path}: {err}") from err
     except ValueError as err:
-        msg = f"{path} is no TOML: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"{path} is no TOML: {err}") from err
     if len(tables) < _FEWEST:
-        msg = f"{path} must have a table for each of at least two parts"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path} must have a table for each of at least two parts")
     return {name: _options(path, name, table) for name, table in tables.items()}
 
 
 def _options(path: Path, name: str, table: object) -> dict[str, Any]:
     if not isinstance(table, dict) or "data" not in table:
-        msg = f"{path}: [{name}] has no data"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path}: [{name}] has no data")
     if not name.isidentifier():
-        msg = f"{path}: {name!r} is no name for a field"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path}: {name!r} is no name for a field")
     if table.get("kind") == JOINED or str(table["data"]).endswith(".toml"):
-        msg = f"{path}: [{name}] cannot be joined itself"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path}: [{name}] cannot be joined itself")
     return {**table, "data": str(path.resolve().parent / str(table["data"]))}
 
 
 def _part(
     path: Path, name: str, options: Mapping[str, Any], look: ScanContext
 ) -> KeyedSource:
-    source = open_source(options, look)
+    source = open_source(options, look, Where(path, name))
     if not isinstance(source, IndexedSource):  # for the types: there is no other
-        msg = f"{path}: [{name}] cannot be a part"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path}: [{name}] cannot be a part")
     return source

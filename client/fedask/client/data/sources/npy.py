@@ -63,11 +63,11 @@ def read_header(file: IO[bytes]) -> Header:
         version = np.lib.format.read_magic(head)
         header = Header(*_HEADERS[version](head))
     except Exception as err:  # numpy evaluates the header: anything may come
-        msg = "is no .npy file"
-        raise BrokenSampleError(msg) from err
+        raise BrokenSampleError("is no .npy file") from err
     if header.dtype.kind not in "biuf" or any(side < 0 for side in header.shape):
-        msg = f"holds {header.dtype} {header.shape}, not plain numbers"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"holds {header.dtype} {header.shape}, not plain numbers"
+        )
     file.seek(start + head.tell())
     return header
 
@@ -86,8 +86,7 @@ def decode_npy(data: bytes) -> NDArray[Any]:
 def _check_length(length: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     # Python's integers never overflow.
     if prod(shape) * dtype.itemsize != length or not length:
-        msg = f"has {length} bytes for {shape} of {dtype}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has {length} bytes for {shape} of {dtype}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +152,9 @@ class ArrayReader(FormatReader):
         except BrokenSampleError:
             raise
         except Exception as err:  # an archive may fail in its decompressor, too
-            msg = f"is no archive with an array {self.array!r}: {err!s:.200}"
-            raise BrokenSampleError(msg) from err
+            raise BrokenSampleError(
+                f"is no archive with an array {self.array!r}: {err!s:.200}"
+            ) from err
 
 
 def _whole(file: IO[bytes]) -> NDArray[Any]:
@@ -162,8 +162,9 @@ def _whole(file: IO[bytes]) -> NDArray[Any]:
     shape, fortran, dtype = read_header(file)
     length = prod(shape) * dtype.itemsize
     if length > MAX_UNPACKED_BYTES:
-        msg = f"has more than {MAX_UNPACKED_BYTES} bytes; use a .npy in C order"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"has more than {MAX_UNPACKED_BYTES} bytes; use a .npy in C order"
+        )
     data = file.read(length + 1)
     _check_length(len(data), shape, dtype)
     flat = np.frombuffer(data, dtype=dtype)
@@ -185,21 +186,19 @@ def _by_seek(
         opened.seek(start + row * length)
         data = opened.read(length)
         if len(data) < length:
-            msg = "is cut short"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError("is cut short")
         yield np.frombuffer(data, dtype=header.dtype).reshape(header.shape[1:])
 
 
 def _check_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if len(shape) < 2:  # noqa: PLR2004  (samples have an axis)
-        msg = f"has shape {shape}; the first axis must count samples"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has shape {shape}; the first axis must count samples")
     if prod(shape[1:]) * dtype.itemsize > MAX_SAMPLE_BYTES:
-        msg = f"has shape {shape}: samples of more than {MAX_SAMPLE_BYTES} bytes"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"has shape {shape}: samples of more than {MAX_SAMPLE_BYTES} bytes"
+        )
 
 
 def _check_row(row: int, count: int) -> None:
     if not 0 <= row < count:
-        msg = f"has no row {row}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has no row {row}")

@@ -57,8 +57,9 @@ class ParquetReader(FormatReader):
 
     def __post_init__(self) -> None:
         if self.columns and self.column:
-            msg = "columns= (numbers) and column= (a text) exclude each other"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "columns= (numbers) and column= (a text) exclude each other"
+            )
 
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
@@ -77,8 +78,7 @@ class ParquetReader(FormatReader):
         for row, group in places.tolist():
             values, _ = self._group(file, group)
             if not 0 <= row < len(values):
-                msg = "has fewer rows"
-                raise BrokenSampleError(msg)
+                raise BrokenSampleError("has fewer rows")
             yield identified(self._decode(values[row], 0)[0])
 
     def _decode(self, value: Any, key: int) -> tuple[Raw, int]:  # noqa: ANN401  (of any type)
@@ -106,11 +106,11 @@ class ParquetReader(FormatReader):
         names = list(parquet.schema_arrow.names)
         wanted = self._wanted(names)
         if not 0 <= group < parquet.num_row_groups:
-            msg = "has fewer groups of rows"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError("has fewer groups of rows")
         if parquet.metadata.row_group(group).total_byte_size > MAX_GROUP_BYTES:
-            msg = f"has a group of rows of more than {MAX_GROUP_BYTES} bytes"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(
+                f"has a group of rows of more than {MAX_GROUP_BYTES} bytes"
+            )
         try:
             ids = [self.id] if self.id else []
             table = parquet.read_row_group(group, columns=list({*wanted, *ids}))
@@ -123,8 +123,7 @@ class ParquetReader(FormatReader):
                 ]
             return np.stack(columns, axis=1), keys
         except Exception as err:  # pyarrow's, and what is no number
-            msg = f"cannot be decoded: {err!s:.200}"
-            raise BrokenSampleError(msg) from err
+            raise BrokenSampleError(f"cannot be decoded: {err!s:.200}") from err
 
     def _wanted(self, names: list[str]) -> list[str]:
         """Return the names of the columns of samples."""
@@ -141,10 +140,10 @@ def _parquet(opened: Any) -> Any:  # noqa: ANN401  (pyarrow may be missing)
         # Not an import statement: the type checker may not find it either.
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as err:
-        msg = "Parquet needs pyarrow: pip install 'fedask[parquet]'"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            "Parquet needs pyarrow: pip install 'fedask[parquet]'"
+        ) from err
     try:
         return parquet.ParquetFile(opened)
     except Exception as err:  # pyarrow's own, whatever the bytes are
-        msg = f"is no Parquet file: {err!s:.200}"
-        raise BrokenSampleError(msg) from err
+        raise BrokenSampleError(f"is no Parquet file: {err!s:.200}") from err

@@ -3,8 +3,9 @@
 Implemented by the kinds; called by ``IndexedSource``. A reader keeps no sample.
 """
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -23,6 +24,8 @@ from fedask.client.base.regular_file import (
 from fedask.common.ids import Uid, bytes_uid, content_uid, stable_seed
 
 Raw = NDArray[Any] | str
+
+MAX_BROKEN = 1000  # kept per file; a file of nothing else must not fill the disk
 
 __all__ = ["FileReader", "FormatReader", "FoundSample"]
 
@@ -47,6 +50,68 @@ class FoundSample(NamedTuple):
     place: tuple[int, int]
     form: str
     key: int = 0
+
+
+@dataclass(slots=True)
+class FileContents:
+    """The samples of a file, or of many, column by column; 40 bytes a sample."""
+
+    uids: bytearray = field(default_factory=bytearray)  # 16 bytes each
+    places: "array[int]" = field(default_factory=lambda: array("q"))  # 2 each
+    forms: "array[int]" = field(default_factory=lambda: array("i"))  # ids of forms
+    keys: "array[int]" = field(default_factory=lambda: array("Q"))
+    broken: list[Broken] = field(default_factory=list)
+    left_out: int = 0  # broken ones beyond MAX_BROKEN
+
+    @classmethod
+    def of(
+        cls, uids: bytes, places: bytes, forms: bytes, keys: bytes
+    ) -> "FileContents | None":
+        """Rebuild the contents from bytes of the index; None if they are damaged."""
+        lengths = {len(uids), len(places), 4 * len(forms), 2 * len(keys)}
+        if len(lengths) > 1 or len(uids) % 16:
+            return None
+        contents = cls(uids=bytearray(uids))
+        contents.places.frombytes(places)
+        contents.forms.frombytes(forms)
+        contents.keys.frombytes(keys)
+        return contents
+
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    def add(self, found: FoundSample, form: int) -> None:
+        """Add a sample; ``form`` is the id of its form."""
+        self.uids += bytes.fromhex(found.uid)
+        self.places.extend(found.place)
+        self.forms.append(form)
+        self.keys.append(found.key)
+
+    def set_aside(self, broken: Broken) -> None:
+        """Add a broken sample, up to a limit."""
+        if len(self.broken) < MAX_BROKEN:
+            reason = broken.reason.encode("utf-8", "backslashreplace").decode()
+            self.broken.append(Broken(broken.name, reason))
+        else:
+            self.left_out += 1
+
+    def without(self, uid: bytes) -> "FileContents":
+        """Return the samples without the given one."""
+        kept = FileContents()
+        for row in range(len(self)):
+            if self.uids[16 * row : 16 * row + 16] != uid:
+                kept.uids += self.uids[16 * row : 16 * row + 16]
+                kept.places.extend(self.places[2 * row : 2 * row + 2])
+                kept.forms.append(self.forms[row])
+                kept.keys.append(self.keys[row])
+        return kept
+
+    def extend(self, other: "FileContents") -> None:
+        """Add the samples of another file; its broken ones stay out."""
+        self.uids += other.uids
+        self.places.extend(other.places)
+        self.forms.extend(other.forms)
+        self.keys.extend(other.keys)
 
 
 class FormatReader(Protocol):
@@ -112,8 +177,7 @@ def check_finite(sample: NDArray[Any]) -> None:
         If a number is not finite.
     """
     if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
-        msg = "holds NaN or infinity"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("holds NaN or infinity")
 
 
 def identified(sample: Raw) -> tuple[Uid, Raw]:

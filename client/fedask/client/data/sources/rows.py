@@ -80,8 +80,9 @@ class _Lines:
         self.line += line.endswith(b"\n")
         if self.at - self.start > MAX_ROW_BYTES:
             self._to_end_of(line)
-            msg = f"is longer than {MAX_ROW_BYTES} bytes; a quote may not be closed"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(
+                f"is longer than {MAX_ROW_BYTES} bytes; a quote may not be closed"
+            )
         return line.decode("utf-8", "surrogateescape")
 
     def _to_end_of(self, line: bytes) -> None:
@@ -143,8 +144,7 @@ def parse_json(line: str) -> list[Any]:
     try:
         return [json.loads(line)]
     except (ValueError, RecursionError) as err:
-        msg = f"is no JSON: {err!s:.80}"
-        raise BrokenSampleError(msg) from err
+        raise BrokenSampleError(f"is no JSON: {err!s:.80}") from err
 
 
 def parse_csv(data: bytes) -> list[list[str]]:
@@ -153,8 +153,7 @@ def parse_csv(data: bytes) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as err:
-        msg = f"is no csv: {err}"
-        raise BrokenSampleError(msg) from err
+        raise BrokenSampleError(f"is no csv: {err}") from err
 
 
 def open_rows(path: Path) -> tuple[BinaryIO, list[str]]:
@@ -184,8 +183,9 @@ def _header(line: bytes) -> list[str]:
     rows = parse_csv(line)
     names = rows[0] if rows else []
     if not names or len(set(names)) != len(names) or len(rows) != 1:
-        msg = f"has no header that names each column once, but {names!r:.80}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"has no header that names each column once, but {names!r:.80}"
+        )
     return [checked_text(name) for name in names]
 
 
@@ -198,8 +198,7 @@ def read_at(file: BinaryIO, start: int, length: int) -> bytes:
         If there cannot be one.
     """
     if start < 0 or not 0 < length <= MAX_ROW_BYTES:
-        msg = f"has no row at {start}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has no row at {start}")
     file.seek(start)
     return file.read(length)
 
@@ -213,8 +212,7 @@ def column_of(name: str, columns: Sequence[str]) -> int:
         Naming the nearest column, if there is none of this name.
     """
     if name not in columns:
-        msg = f"has no column {name!r}" + nearest(name, columns)
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has no column {name!r}" + nearest(name, columns))
     return columns.index(name)
 
 
@@ -227,17 +225,13 @@ def checked_text(text: object, limit: int = MAX_ROW_BYTES) -> str:
         If it is no text, empty, too long, no UTF-8, or ends in what numpy drops.
     """
     if not isinstance(text, str) or not text:
-        msg = "holds no text"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("holds no text")
     if len(text) > limit:
-        msg = f"has {len(text)} characters, more than {limit}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has {len(text)} characters, more than {limit}")
     if "\0" in text:
-        msg = "holds a NUL character"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("holds a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError as err:
-        msg = "is not UTF-8"
-        raise BrokenSampleError(msg) from err
+        raise BrokenSampleError("is not UTF-8") from err
     return text

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError
-from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.indexed_source import (
     OTHER_FORM,
     NoSamplesError,
@@ -22,6 +21,7 @@ from fedask.client.data.sources.indexed_source import (
     commonest,
 )
 from fedask.client.data.sources.reader import (
+    FileContents,
     FileReader,
     FoundSample,
     check_finite,
@@ -50,18 +50,19 @@ def open_sealed(options: Mapping[str, Any], look: ScanContext) -> "SealedSource"
         If no payload can be used.
     """
     if look.payloads is None:
-        msg = "data of kind 'sealed' is kept in a device's store: there is none here"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "data of kind 'sealed' is kept in a device's store: there is none here"
+        )
     listed = look.payloads.all()
     kinds = Counter(filter(None, (kind_of_suffix(each.suffix) for each in listed)))
     if not kinds:
-        msg = f"no samples in the store: none of {len(listed)} payloads can be decoded"
-        raise NoSamplesError(msg)
+        raise NoSamplesError(
+            f"no samples in the store: none of {len(listed)} payloads can be decoded"
+        )
     _, kind = min((-count, kind) for kind, count in kinds.items())
     reader = make_reader(kind, options)
     if not isinstance(reader, FileReader):
-        msg = f"data of kind {kind!r} cannot be kept sealed"
-        raise ConfigError(msg)
+        raise ConfigError(f"data of kind {kind!r} cannot be kept sealed")
     return SealedSource(look.payloads, listed, reader, look)
 
 
@@ -99,8 +100,9 @@ class SealedSource(DataSource):
         self._payloads = self._of_one_form(found)
         if not self._payloads:
             broken = self.broken()
-            msg = f"no samples in the store: {len(broken)} payloads were set aside"
-            raise NoSamplesError(msg)
+            raise NoSamplesError(
+                f"no samples in the store: {len(broken)} payloads were set aside"
+            )
         self._uids = np.array([each.uid for each in self._payloads], dtype="<U32")
 
     def _contents(self, payload: Payload) -> FileContents:
@@ -122,8 +124,9 @@ class SealedSource(DataSource):
 
     def _decode(self, data: bytes, suffix: str) -> NDArray[Any] | str:
         if suffix not in self._reader.suffixes:
-            msg = f"is a {suffix} file, which is of another kind than most"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(
+                f"is a {suffix} file, which is of another kind than most"
+            )
         sample = self._reader.decode(data, suffix)
         if not isinstance(sample, str):
             check_finite(sample)
@@ -153,8 +156,9 @@ class SealedSource(DataSource):
         try:
             return self._decode(self._store.content(payload.uid), payload.suffix)
         except BrokenSampleError as err:
-            msg = f"the payload of sample {payload.uid} cannot be decoded: {err}"
-            raise DataError(msg) from err
+            raise DataError(
+                f"the payload of sample {payload.uid} cannot be decoded: {err}"
+            ) from err
 
     @override
     def broken(self) -> list[Broken]:

@@ -38,16 +38,16 @@ class SoundReader(FileReader):
 
     def __post_init__(self) -> None:
         if not 0 < self.frames <= MAX_FRAMES or self.rate < 0:
-            msg = f"frames = {self.frames} must be 1 to {MAX_FRAMES}, "
-            msg += f"rate = {self.rate} not negative"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"frames = {self.frames} must be 1 to {MAX_FRAMES}, "
+                f"rate = {self.rate} not negative"
+            )
 
     @override
     def decode(self, data: bytes, suffix: str) -> NDArray[np.float32]:
         sound, rate = decode_wav(data)
         if self.rate and rate != self.rate:
-            msg = f"has {rate} frames per second, not {self.rate}"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(f"has {rate} frames per second, not {self.rate}")
         return fitted(sound, self.frames)
 
     @override
@@ -70,14 +70,15 @@ def decode_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
             count, rate = file.getnframes(), file.getframerate()
             pcm = file.readframes(count)
     except Exception as err:  # besides its own, wave raises what its helpers do
-        msg = f"is no PCM wav file: {str(err) or 'it is cut short'}"
-        raise BrokenSampleError(msg) from err
+        raise BrokenSampleError(
+            f"is no PCM wav file: {str(err) or 'it is cut short'}"
+        ) from err
     if not count or len(pcm) != count * channels * width or rate <= 0:
-        msg = f"is cut short: {len(pcm)} bytes of {count * channels * width}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(
+            f"is cut short: {len(pcm)} bytes of {count * channels * width}"
+        )
     if not 1 <= width <= 4:  # noqa: PLR2004  (bytes a value)
-        msg = f"has {8 * width} bits per sample, not 8, 16, 24 or 32"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has {8 * width} bits per sample, not 8, 16, 24 or 32")
     return _mono(pcm, width, channels), rate
 
 
@@ -96,7 +97,13 @@ def _mono(pcm: bytes, width: int, channels: int) -> NDArray[np.float32]:
 
 
 def fitted(sound: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Cut a sound to so many frames, or let it end in silence."""
+    """Cut a sound to so many frames, or let it end in silence.
+
+    Examples
+    --------
+    >>> fitted(np.ones(2, dtype=np.float32), 3)
+    array([1., 1., 0.], dtype=float32)
+    """
     sample = np.zeros(frames, dtype=np.float32)
     sample[: len(sound)] = sound[:frames]
     return sample

@@ -18,8 +18,9 @@ from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.reader import FormatReader
 from fedask.client.records.pool import DataSource
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import DataError
 from fedask.common.registry import nearest, resolve
+from fedask.common.settings import Where, build
 
 JOINED, SEALED = "joined", "sealed"
 SOURCES = {
@@ -62,7 +63,9 @@ class KeyedSource(DataSource, Protocol):
         ...
 
 
-def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
+def open_source(
+    options: Mapping[str, Any], look: ScanContext, where: Where | None = None
+) -> DataSource:
     """Open the data of a device.
 
     Parameters
@@ -73,6 +76,8 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
         the options of the kind.
     look
         With the index, which must stay open. Its ``watch`` is replaced.
+    where
+        The table that the options stand in, for errors.
 
     Raises
     ------
@@ -88,18 +93,45 @@ def open_source(options: Mapping[str, Any], look: ScanContext) -> DataSource:
     check_kind(kind)
     watch = options.get("watch", look.watch)
     if not isinstance(watch, bool):
-        msg = f"watch = {watch!r} must be true or false"
-        raise ConfigError(msg)
+        problem = f" = {watch!r} must be true or false"
+        raise (where or Where()).error("watch", problem)
     look = dataclasses.replace(look, watch=watch)
-    given = {key: value for key, value in options.items() if key not in OPTIONS}
     if kind == JOINED:
-        _check_options(kind, given, {})
+        build(_NoOptions, options, where, OPTIONS)
         source: DataSource = resolve("kind of data", kind, SOURCES)(root, look)
         return source
     if kind == SEALED:
-        sealed: DataSource = resolve("kind of data", kind, SOURCES)(given, look)
+        sealed: DataSource = resolve("kind of data", kind, SOURCES)(options, look)
         return sealed
-    return IndexedSource(root, make_reader(kind, given), look)
+    return IndexedSource(root, make_reader(kind, options, where), look)
+
+
+def check_options(options: Mapping[str, Any], where: Where) -> None:
+    """Refuse options that the kind of data does not have, as far as it is named.
+
+    Not the options of a user's own kind, whose code may not be there yet; nor those of
+    a kind that only the files tell. ``open_source`` refuses them.
+
+    Raises
+    ------
+    ConfigError
+        With file, table and key.
+    DataError
+        If there is no such kind.
+    """
+    kind = str(options.get("kind", ""))
+    if kind in {"", SEALED} or ":" in kind:
+        return
+    check_kind(kind)
+    if kind == JOINED:
+        build(_NoOptions, options, where, OPTIONS)
+    else:
+        make_reader(kind, options, where)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _NoOptions:
+    """The options of data that are joined: each part has its own."""
 
 
 def check_kind(kind: str) -> None:
@@ -115,35 +147,23 @@ def check_kind(kind: str) -> None:
         raise DataError(msg)
 
 
-def make_reader(kind: str, options: Mapping[str, Any]) -> FormatReader:
+def make_reader(
+    kind: str, options: Mapping[str, Any], where: Where | None = None
+) -> FormatReader:
     """Make the reader of a kind, with its options.
+
+    Parameters
+    ----------
+    options
+        Those of every kind, which others read, may be among them.
 
     Raises
     ------
     ConfigError
         If an option is unknown, of the wrong type or out of range.
     """
-    reader = resolve("kind of data", kind, SOURCES)
-    known = {
-        field.name: field.type
-        for field in dataclasses.fields(reader)
-        if not field.name.startswith("_")
-    }
-    _check_options(kind, options, known)
-    made: FormatReader = reader(**options)
-    return made
-
-
-def _check_options(
-    kind: str, options: Mapping[str, Any], known: Mapping[str, Any]
-) -> None:
-    for name, value in options.items():
-        if name not in known:
-            msg = f"{name!r} is no option of data of kind {kind!r}"
-            raise ConfigError(msg + nearest(name, {*known, *OPTIONS}))
-        if type(value) is not known[name]:
-            msg = f"{name} = {value!r:.80} must be of type {known[name].__name__}"
-            raise ConfigError(msg)
+    reader: type[FormatReader] = resolve("kind of data", kind, SOURCES)
+    return build(reader, options, where, OPTIONS)
 
 
 def kind_of_suffix(suffix: str) -> str:

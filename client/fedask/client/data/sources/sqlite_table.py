@@ -52,8 +52,7 @@ class TableReader(FormatReader):
     def __post_init__(self) -> None:
         if not self.query.lstrip().upper().startswith(("SELECT", "WITH")):
             msg = "a table needs query='SELECT key, column, ... FROM ...', not "
-            msg += f"{self.query!r:.80}"
-            raise ConfigError(msg)
+            raise ConfigError(msg + f"{self.query!r:.80}")
 
     @override
     def stamp(self, file: File) -> tuple[int, int]:
@@ -82,8 +81,7 @@ class TableReader(FormatReader):
             for key in places[:, 0].tolist():
                 row = next(self._rows(db, one, key), None)
                 if row is None:
-                    msg = f"has no row {key}"
-                    raise BrokenSampleError(msg)
+                    raise BrokenSampleError(f"has no row {key}")
                 yield identified(self._sample(row[1:]))
 
     @property
@@ -107,8 +105,7 @@ class TableReader(FormatReader):
 
     def _decode(self, key: object, values: Sequence[Any]) -> tuple[Raw, int]:
         if not isinstance(key, int):
-            msg = f"is named by {key!r:.40}, not by an integer"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(f"is named by {key!r:.40}, not by an integer")
         return self._sample(values), key_of(key)
 
     def _sample(self, values: Sequence[Any]) -> Raw:
@@ -117,8 +114,9 @@ class TableReader(FormatReader):
         wrong = [value for value in values if not isinstance(value, (int, float))]
         if wrong or not 0 < len(values) <= MAX_COLUMNS:
             what = type(wrong[0]).__name__ if wrong else f"{len(values)} columns"
-            msg = f"holds {what}, not numbers or one text after the key"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(
+                f"holds {what}, not numbers or one text after the key"
+            )
         with np.errstate(over="ignore"):  # becomes infinity, and is refused
             return np.array(values, dtype=np.float64).astype(np.float32)
 
@@ -129,8 +127,7 @@ def _opened(file: File) -> "closing[sqlite3.Connection]":
     try:
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
     except sqlite3.Error as err:
-        msg = f"cannot be opened: {err}"
-        raise OSError(msg) from err
+        raise OSError(f"cannot be opened: {err}") from err
     db.execute("PRAGMA query_only = ON")
     db.execute("PRAGMA trusted_schema = OFF")
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)

@@ -86,8 +86,9 @@ class TextReader(FormatReader):
 
     def _check(self, columns: Sequence[str]) -> None:
         if columns and not self.column and len(columns) > 1:
-            msg = f"has {len(columns)} columns: say which with column="
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(
+                f"has {len(columns)} columns: say which with column="
+            )
         for name in filter(None, (self.column, self.id)):
             if columns:
                 column_of(name, columns)
@@ -109,14 +110,12 @@ def _cell(cells: Sequence[Any], name: str, columns: Sequence[str]) -> object:
     (value,) = cells
     if not name:
         if isinstance(value, dict):
-            msg = (
+            raise BrokenSampleError(
                 f"has fields, as {next(iter(value), '')!r:.40}: say which with column="
             )
-            raise BrokenSampleError(msg)
         return value
     if not isinstance(value, dict) or name not in value:
-        msg = f"has no field {name!r}"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has no field {name!r}")
     return value[name]
 
 

@@ -43,6 +43,18 @@ class WindowReader(FormatReader):
         other; "" makes every row a window.
     id
         Column that names the sample, for joined sources; by default ``window``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fedask.client.base.regular_file import walk
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> log = "hand,x,y" + chr(10) + "1,0,0" + chr(10) + "1,0,1" + chr(10) + "2,5,5"
+    >>> written = (folder / "log.csv").write_text(log)
+    >>> (file,) = walk(folder, WindowReader.suffixes)
+    >>> [found.form for found in WindowReader(window="hand").scan(file)]
+    ['float32 2x2', 'float32 1x2']
     """
 
     columns: str = ""
@@ -54,8 +66,7 @@ class WindowReader(FormatReader):
     def __post_init__(self) -> None:
         named = self._named()
         if "" in named or len(set(named)) != len(named):
-            msg = f"columns = {self.columns!r} must name each column once"
-            raise ConfigError(msg)
+            raise ConfigError(f"columns = {self.columns!r} must name each column once")
 
     def _named(self) -> list[str]:
         names = self.columns.split(",") if self.columns else []
@@ -90,8 +101,7 @@ class WindowReader(FormatReader):
     ) -> tuple[NDArray[np.float32], int]:
         rows = [row.checked() for row in window]
         if window[-1].start + window[-1].length - window[0].start > MAX_ROW_BYTES:
-            msg = f"is a window of more than {MAX_ROW_BYTES} bytes"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError(f"is a window of more than {MAX_ROW_BYTES} bytes")
         key = key_of(rows[0][marks[-1]]) if marks else 0
         return self._sample(rows, numeric), key
 
@@ -102,8 +112,7 @@ class WindowReader(FormatReader):
             return [column_of(name, header) for name in names]
         others = [i for i, n in enumerate(header) if n not in {self.window, self.id}]
         if not others:
-            msg = "has no numeric column"
-            raise BrokenSampleError(msg)
+            raise BrokenSampleError("has no numeric column")
         return others
 
     def _sample(
@@ -112,8 +121,7 @@ class WindowReader(FormatReader):
         try:
             numbers = [[float(cells[i]) for i in numeric] for cells in rows]
         except (ValueError, IndexError) as err:
-            msg = f"holds what is no number: {err!s:.80}"
-            raise BrokenSampleError(msg) from err
+            raise BrokenSampleError(f"holds what is no number: {err!s:.80}") from err
         with np.errstate(over="ignore"):  # becomes infinity, and is refused
             sample = np.array(numbers, dtype=np.float32)
         return sample if self.window else sample[0]
@@ -128,8 +136,7 @@ class WindowReader(FormatReader):
             for start, length in places.tolist():
                 rows = [row for row in parse_csv(read_at(opened, start, length)) if row]
                 if not rows:
-                    msg = "ends before"
-                    raise BrokenSampleError(msg)
+                    raise BrokenSampleError("ends before")
                 yield identified(self._sample(rows, numeric))
 
 

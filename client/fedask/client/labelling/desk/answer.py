@@ -74,7 +74,7 @@ def check_choice(choice: Choice, key: str, also: Sequence[Uid], classes: int) ->
 def leased(
     rows: SampleTransaction, who: Annotator, uid: Uid, token: str
 ) -> SampleRecord:
-    """Return the record of a sample, if the token is of its lease to them.
+    """Return the record of a sample that was leased to this annotator with this token.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def leased(
 def copies_of(
     rows: SampleTransaction, uid: Uid, also: Sequence[Uid], near: Sequence[Uid]
 ) -> list[SampleRecord]:
-    """Return the records of near-duplicates that an annotation is for, too.
+    """Return the records of the near-duplicates that get the same label.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def copies_of(
 
 
 def check_right(rows: SampleTransaction, uid: Uid, now: datetime) -> None:
-    """Refuse an annotation on what may not be used any more: it could not be either.
+    """Refuse an annotation on a sample that may not be used any more.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def annotation_of(
 
 
 def receipt_of(annotations: Sequence[Annotation], uid: Uid) -> Receipt:
-    """Return the receipt for what was kept under one key.
+    """Return the receipt for the annotations that were kept under one key.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def undo(
     key: str | None,
     now: datetime,
 ) -> Uid | None:
-    """Take back an annotator's last answer, and let ``leases`` give it to them again.
+    """Take back an annotator's last answer, and lease the sample to them again.
 
     See ``Desk.undo``.
 

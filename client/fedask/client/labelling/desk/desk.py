@@ -56,14 +56,6 @@ class Desk:
 
     Parameters
     ----------
-    store
-        The device's.
-    clock
-        Ends leases.
-    settings
-        Of the device.
-    tokens
-        Makes a new token.
     write_lock
         Entered around each transaction.
 
@@ -119,7 +111,7 @@ class Desk:
             return self._leases.give(rows, who, limit, now)
 
     def has_new(self, annotator: str, limit: int) -> bool:
-        """Tell whether ``lease`` would give this annotator anything they do not hold.
+        """Tell whether ``lease`` would give this annotator a sample they do not hold.
 
         Gives and prolongs nothing, so that it may be asked again and again.
         """
@@ -130,7 +122,7 @@ class Desk:
             return bool(rows.open_for(who, 1, self._rule.quorum))
 
     def check_lease(self, annotator: str, uid: Uid, token: str) -> None:
-        """Refuse whoever was not given this sample with this token, or may not see it.
+        """Refuse an annotator who did not lease a sample, or may not see it any more.
 
         Raises
         ------
@@ -147,7 +139,7 @@ class Desk:
             check_right(rows, uid, now)
 
     def check_right(self, uid: Uid) -> None:
-        """Refuse what may not be shown, or not any more: to be asked at each look.
+        """Refuse a sample that may not be shown any more; to be asked at each look.
 
         Raises
         ------
@@ -166,15 +158,13 @@ class Desk:
         key: str,
         also: Sequence[Uid] = (),
     ) -> Receipt:
-        """Keep what an annotator says of a sample they were given.
+        """Keep an annotator's answer about a sample that was leased to them.
 
         Taken even if the lease ran out; it counts unless others settled the sample in
         the meantime. A second annotation of the same annotator replaces their first.
 
         Parameters
         ----------
-        token
-            Of the lease.
         choice
             ``Label(class index)``, ``SKIP`` or ``UNSURE``.
         key
@@ -197,7 +187,7 @@ class Desk:
         with self._open() as (rows, now):
             if not rows.given(who, key):
                 near = self._store.near(uid) if also else []
-                copies = copies_of(rows, uid, also, near)
+                copies = copies_of(rows, uid, also, near) if also else []
                 samples = [leased(rows, who, uid, token), *copies]
                 for sample in samples:
                     check_right(rows, sample.item.uid, now)
@@ -270,7 +260,7 @@ class Desk:
         return gone
 
     def check(self, annotations: Iterable[Annotation]) -> None:
-        """Refuse what ``accept`` would refuse; nothing is kept.
+        """Refuse annotations that ``accept`` would refuse; keep nothing.
 
         Raises
         ------
@@ -308,7 +298,7 @@ class Desk:
             return undo(rows, self._leases, self._rule, who, key, now)
 
     def release(self, annotator: str) -> None:
-        """Give back all that an annotator holds; answers on their way are taken."""
+        """End all leases of an annotator; answers that are on their way still count."""
         who = parse_annotator(annotator)
         with self._open() as (rows, now):
             self._leases.end(rows, who, now)
@@ -334,8 +324,6 @@ class Desk:
 
         Parameters
         ----------
-        limit
-            At most so many.
         annotator
             Who asks: they see their own, and not which were controls. None: the site.
         """

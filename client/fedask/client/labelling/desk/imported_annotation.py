@@ -38,8 +38,6 @@ def check_annotation(annotation: Annotation, classes: int, now: datetime) -> Non
     ----------
     classes
         Number of classes of the task.
-    now
-        By the device's clock.
 
     Raises
     ------
@@ -101,7 +99,7 @@ def accept(
 
 
 def _judged(sample: SampleRecord, annotation: Annotation) -> Acceptance:
-    """Say what is to become of an annotation whose key is new.
+    """Decide whether an annotation with a new key is kept.
 
     An act that came in another way, under another key, is known by its moment: the same
     annotator said the same of the same sample. One without a time is never newer than

@@ -36,16 +36,12 @@ def new_token() -> str:
 
 
 class LeaseTable:
-    """Gives samples out and takes them back, within an open transaction.
+    """Leases samples and ends leases, within an open transaction.
 
     Parameters
     ----------
-    settings
-        Of the desk.
     rule
         Of agreement, from the settings.
-    tokens
-        Makes a new token.
     """
 
     def __init__(
@@ -79,7 +75,7 @@ class LeaseTable:
     def give(
         self, rows: SampleTransaction, who: Annotator, limit: int, now: datetime
     ) -> list[Lease]:
-        """Let what they hold run for a full length, and give more up to a limit."""
+        """Prolong the leases of an annotator, and lease more samples up to a limit."""
         held = [rows.read(uid) for uid in rows.leased(annotator=who)]
         leases = [self._renew(rows, who, sample, now) for sample in held]
         fresh = self._new(rows, who, limit - len(held), now)
@@ -88,7 +84,7 @@ class LeaseTable:
         return leases + fresh
 
     def end(self, rows: SampleTransaction, who: Annotator, now: datetime) -> None:
-        """Take back all that an annotator holds."""
+        """End all leases of an annotator."""
         held = rows.leased(annotator=who)
         if held:
             rows.record(Event.RELEASED, held, now, who)
@@ -129,7 +125,7 @@ class LeaseTable:
     def _new(
         self, rows: SampleTransaction, who: Annotator, count: int, now: datetime
     ) -> list[Lease]:
-        """Give out samples they do not hold, some of them controls."""
+        """Lease samples that the annotator does not hold, some of them as controls."""
         fresh: list[Lease] = []
         waiting = rows.open_for(who, max(0, count), self._rule.quorum)
         while waiting and len(fresh) < count:  # no control without a question beside it
@@ -151,7 +147,7 @@ class LeaseTable:
         sample: SampleRecord,
         now: datetime,
     ) -> Lease:
-        """Let a lease run for a full length."""
+        """Prolong a lease to its full length from now."""
         until = now + self._length
         (lease,) = [h for h in sample.leases if h.annotator == who]
         sample = sample.with_lease(replace(lease, until=until)).settled(self._rule)

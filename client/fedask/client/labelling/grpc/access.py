@@ -1,4 +1,4 @@
-"""Who calls, and under whose name they may work. Called for every call.
+"""Finds out who calls, and as which annotator they may work. Called for every call.
 
 Beyond this machine a caller is who their certificate names, by the site's list. On
 this machine it is whoever can open the socket or read the token file; such an app says
@@ -25,7 +25,7 @@ _ALTERNATIVE, _COMMON = "x509_subject_alternative_name", "x509_common_name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is allowed to call.
+    """A caller who is allowed to work here.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Caller:
     allowed: frozenset[Annotator]
 
     def resolve(self, name: str) -> Annotator:
-        """Return who works.
+        """Return the annotator as whom this caller works.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Caller:
 
 
 class Access:
-    """Tells who may call.
+    """Checks the certificate or the token of a caller.
 
     Parameters
     ----------
@@ -86,12 +86,10 @@ class Access:
         metadata: Iterable[tuple[str, str | bytes]],
         peer: Mapping[str, Iterable[bytes]],
     ) -> Caller:
-        """Return who calls.
+        """Return the caller of a call.
 
         Parameters
         ----------
-        metadata
-            Of the call.
         peer
             gRPC's ``auth_context``.
 
@@ -126,5 +124,5 @@ class Access:
 
 
 def token_metadata(token: str) -> tuple[str, str]:
-    """Return what a client adds to the metadata of a call."""
+    """Return the entry of the metadata in which a client sends its token."""
     return _TOKEN_KEY, _SCHEME + token

@@ -1,4 +1,4 @@
-"""What an app says to the labelling service of a device, in Python.
+"""The Python client of a device's labelling service.
 
 Called by apps. Keeps no answers: what is acknowledged is on the device's disk, and
 what is not may be sent again with the same key.
@@ -6,15 +6,16 @@ what is not may be sent again with the same key.
 
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from math import inf
 from pathlib import Path
 from time import monotonic, sleep
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
+from typing_extensions import override
 
 from fedask.client.labelling.grpc import client_records as records
 from fedask.client.labelling.grpc import conversion
@@ -40,7 +41,7 @@ _SHORTEST_S = 0.5  # less is not worth a stream
 _KEY_BYTES = 16
 
 
-class LabellingClient:
+class LabellingClient(AbstractContextManager["LabellingClient"]):
     """A connection to the labelling service of a device; a context manager.
 
     May be used by several threads.
@@ -94,15 +95,8 @@ class LabellingClient:
         self._description: Description | None = None
         self._out: set[Uid] = set()  # on the annotator's screen, as far as known here
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -110,14 +104,14 @@ class LabellingClient:
         self._channel.close()
 
     def describe(self) -> Description:
-        """Return what is asked here."""
+        """Return the classes, the guidelines and the limits of this device."""
         request = pb.DescribeRequest(annotator=self._annotator)
         answer = self._call("Describe", request, pb.DescribeResponse)
         self._description = records.description(answer)
         return self._description
 
     def lease(self, limit: int, *, content: bool = False) -> list[Leased]:
-        """Return samples until the annotator holds ``limit``: all that they hold.
+        """Lease samples until the annotator holds ``limit``; return all that they hold.
 
         Parameters
         ----------
@@ -204,7 +198,7 @@ class LabellingClient:
         also: Sequence[Uid] = (),
         key: str | None = None,
     ) -> Receipt:
-        """Say of which class a sample is.
+        """Answer with a class.
 
         Parameters
         ----------
@@ -223,11 +217,11 @@ class LabellingClient:
         return self._submit(sample, key, label=index, also=also)
 
     def skip(self, sample: Leased, *, key: str | None = None) -> Receipt:
-        """Say that a sample is not usable: nobody is asked again."""
+        """Answer that a sample is not usable: nobody is asked again."""
         return self._submit(sample, key, skip=pb.Skip())
 
     def unsure(self, sample: Leased, *, key: str | None = None) -> Receipt:
-        """Say that the annotator cannot tell."""
+        """Answer that the annotator cannot tell."""
         return self._submit(sample, key, unsure=pb.Unsure())
 
     def undo(self, key: str | None = None) -> Uid | None:
@@ -251,19 +245,19 @@ class LabellingClient:
         return Uid(answer.uid) if answer.uid else None
 
     def release(self) -> None:
-        """Give back all that the annotator holds."""
+        """End all leases of the annotator."""
         request = pb.ReleaseRequest(annotator=self._annotator)
         self._call("Release", request, pb.ReleaseResponse)
         self._out.clear()
 
     def statistics(self) -> Statistics:
-        """Return how far the labelling is."""
+        """Return how many samples are in each state, and how many answers there are."""
         request = pb.StatisticsRequest(annotator=self._annotator)
         answer = self._call("Statistics", request, pb.StatisticsResponse)
         return records.statistics(answer)
 
     def is_serving(self) -> bool:
-        """Return whether the service takes calls; never raises for one that is away."""
+        """Return whether the service takes calls; False if it does not answer."""
         call = self._channel.unary_unary(_HEALTH, _raw, _raw)
         try:
             raw = call(b"", timeout=self._timeout_s, metadata=self._metadata)

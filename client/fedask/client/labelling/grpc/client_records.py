@@ -1,4 +1,4 @@
-"""What an app knows of the labelling service: the records of the client.
+"""The records that the client of the labelling service returns.
 
 Returned by ``client.LabellingClient``.
 """
@@ -18,7 +18,7 @@ from fedask.common.ids import Uid
 
 
 class Content(StrEnum):
-    """What became of the wish for content."""
+    """Whether the content of a sample came with its lease."""
 
     NOT_ASKED = "not asked"
     HERE = "here"
@@ -57,12 +57,10 @@ class Leased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What is asked on a device.
+    """The classes, guidelines and limits of a device.
 
     Parameters
     ----------
-    version
-        Of fedask.
     classes
         A label is an index into these.
     guidelines
@@ -88,7 +86,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """How far the labelling is.
+    """How many samples are in each state, and how many answers there are.
 
     Parameters
     ----------
@@ -147,7 +145,7 @@ def leased(lease: pb.Lease) -> Leased:
 
 
 def parts(written: Iterable[pb.Part]) -> tuple[Part, ...]:
-    """Read what is to be shown.
+    """Read the parts of a sample.
 
     Raises
     ------
@@ -164,7 +162,7 @@ def parts(written: Iterable[pb.Part]) -> tuple[Part, ...]:
 
 
 def description(answer: pb.DescribeResponse) -> Description:
-    """Read what is asked."""
+    """Read a description."""
     return Description(
         version=answer.version,
         classes=tuple(answer.classes),
@@ -177,7 +175,7 @@ def description(answer: pb.DescribeResponse) -> Description:
 
 
 def statistics(answer: pb.StatisticsResponse) -> Statistics:
-    """Read how far it is.
+    """Read the statistics.
 
     Raises
     ------

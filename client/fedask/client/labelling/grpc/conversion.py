@@ -1,4 +1,4 @@
-"""Between the messages of ``fedask.labelling.v1`` and the records of the desk.
+"""Converts messages of ``fedask.labelling.v1`` to records of the desk, and back.
 
 Called by the RPC adapter, the servicer and the client. What comes in is of at most the
 size that the transport let through; what does not fit the message exactly is refused.
@@ -59,7 +59,7 @@ def parse(kind: type[_Message], raw: bytes) -> _Message:
 
 
 def short(text: str) -> str:
-    """Check a uid or a token.
+    """Return a uid or a token, unless it is too long.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def to_lease(lease: Lease, near: Iterable[Uid]) -> pb.Lease:
 
 
 def to_parts(parts: Iterable[Part]) -> list[pb.Part]:
-    """Write what a person is shown."""
+    """Write the parts of a sample."""
     return [
         pb.Part(name=part.name, medium=part.medium.value, content=part.content)
         for part in parts

@@ -1,4 +1,4 @@
-"""What a caller is told when something fails: one frozen table, and nothing besides.
+"""The error table: status, reason and sentence that a caller gets for each error.
 
 Called by the RPC adapter for every error that leaves a handler. The caller gets a
 status, a fixed sentence and a reason; the error itself goes to the log, and of it only
@@ -83,12 +83,10 @@ class BusyStoreError(StoreError):
 
 
 class ErrorRow(NamedTuple):
-    """What is said about one class of errors.
+    """What a caller gets for one class of errors.
 
     Parameters
     ----------
-    status
-        gRPC status.
     reason
         One word for programs, stable within a version of the package.
     message
@@ -209,7 +207,7 @@ UNKNOWN = ERROR_TABLE[FedaskError]
 
 
 def error_row_of(err: Exception) -> ErrorRow:
-    """Look an error up."""
+    """Return the row of an error."""
     if type(err) is StoreError and _is_busy(err.__cause__):
         return ERROR_TABLE[BusyStoreError]
     return next(
@@ -218,7 +216,7 @@ def error_row_of(err: Exception) -> ErrorRow:
 
 
 def note(method: str, err: Exception) -> ErrorRow:
-    """Look an error up, and write to the log what its owner needs to mend it.
+    """Return the row of an error, and log what the owner needs to mend it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How long a client goes on when the service does not answer, and what it raises then.
+"""Decides whether a client repeats a failed call, and which error it raises if not.
 
 Called by the client for every call that failed. Only what is not there now is tried
 again: what the service refused it would refuse again.
@@ -41,7 +41,7 @@ class RetryPolicy:
         self.renew()
 
     def renew(self) -> None:
-        """Begin anew: the service is there."""
+        """Start the time anew: the service has answered."""
         self._ends = monotonic() + self._timeout_s
         self._next_s = _FIRST_PAUSE_S
 
@@ -71,7 +71,7 @@ def status_of(err: grpc.RpcError) -> grpc.StatusCode:
 
 
 def failure(err: grpc.RpcError) -> FedaskError:
-    """Return what a call failed with, as the service's own table has it.
+    """Return the error of the service's table that a failed call stands for.
 
     What came from the transport alone has no reason; its text stays in the cause.
     """

@@ -1,4 +1,4 @@
-"""What every call goes through: caller, deadline, message, handler, answer or row.
+"""Makes gRPC handlers: each checks caller, deadline and message, and hides errors.
 
 Called by gRPC from the threads that serve. No byte of a message is parsed before its
 caller is known, and no error leaves but as a row of the table.
@@ -18,7 +18,7 @@ from fedask.client.labelling.grpc import conversion
 from fedask.client.labelling.grpc.access import Access, Caller
 from fedask.client.labelling.grpc.error_table import REASON, NoDeadlineError, note
 from fedask.client.labelling.grpc.service_settings import ServiceLimits
-from fedask.client.labelling.grpc.task_feed import Call
+from fedask.client.labelling.grpc.task_stream import Call
 
 _Request = TypeVar("_Request", bound=Message)
 NOBODY = Caller(annotator=None, allowed=frozenset())  # of whom nothing is asked
@@ -109,7 +109,7 @@ def remaining(context: grpc.ServicerContext, most_s: float) -> float:
 
 @contextmanager
 def ending(left_s: float, context: grpc.ServicerContext) -> Iterator[None]:
-    """Cancel a call that goes on for longer than the service bears.
+    """Cancel a call that takes longer than the service allows.
 
     Only where its own deadline comes later does it take a thread to watch over it.
     """
@@ -127,7 +127,7 @@ def ending(left_s: float, context: grpc.ServicerContext) -> Iterator[None]:
 
 
 def refuse(name: str, err: Exception, context: grpc.ServicerContext) -> NoReturn:
-    """End a call with its row of the table."""
+    """End a call with the row of the table for its error."""
     row = note(name, err)
     context.set_trailing_metadata(((REASON, row.reason),))
     context.abort(row.status, row.message)

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: the token of a loopback port, keys.
+"""Reads private keys and the token of a loopback port from their owner's files.
 
 Called by the server and the client before anything is listened to or sent.
 """
@@ -43,7 +43,7 @@ def read_token(path: Path) -> str:
 
 
 def token_at(path: Path) -> str:
-    """Return the token in a file, which is made if it is missing.
+    """Return the token in a file; make the file if it is missing.
 
     Raises
     ------

@@ -60,7 +60,7 @@ class ServiceAddress:
 
     @property
     def target(self) -> str:
-        """How gRPC writes it."""
+        """The address as gRPC writes it."""
         if self.path is not None:
             return f"{_SCHEME}{self.path}"
         # A name may mean several addresses; this machine is to be one of them only.

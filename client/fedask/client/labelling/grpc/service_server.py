@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -33,7 +32,7 @@ from fedask.client.labelling.grpc.service_settings import (
 )
 from fedask.client.labelling.grpc.servicer import DeskServicer, Guide
 from fedask.client.labelling.grpc.store_watcher import StoreWatcher
-from fedask.client.labelling.grpc.task_streams import TaskStreams
+from fedask.client.labelling.grpc.task_stream import TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.labelling.grpc.write_lock import WriteLock
 from fedask.client.records.exhibit import Exhibit
@@ -62,7 +61,7 @@ def desks(
     settings: DeskSettings,
     classes: Sequence[str],
 ) -> Callable[[], AbstractContextManager[Desk]]:
-    """Return what opens a desk over a store, for the thread that calls it."""
+    """Return a function that opens a desk for the thread that calls it."""
     write_lock = WriteLock(BUSY_TIMEOUT_MS / 1e3)
 
     @contextmanager
@@ -81,18 +80,12 @@ class LabellingService:
     ----------
     store
         The device's file; made if missing.
-    sealing
-        How it is opened.
     settings
         Where it listens, and for whom.
-    desk
-        How people work together.
     guide
         What they are told. As many classes as the desk has.
     exhibit
         What they are shown; called by several threads at once. None: nothing.
-    clock
-        Ends leases.
 
     Raises
     ------
@@ -145,16 +138,11 @@ class LabellingService:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Listen; afterwards ``address`` is where."""
+        """Start to listen; then ``address`` says where."""
         with ExitStack() as stack:
             with self._open_desk():
                 pass  # an unusable store is refused now, not at the first call
@@ -241,7 +229,7 @@ def _options(limits: ServiceLimits) -> list[tuple[str, int]]:
 
 
 def _listen(server: grpc.Server, place: ServiceAddress, tls: ServerTls | None) -> int:
-    """Bind, and return the port.
+    """Listen at an address and return its port.
 
     Raises
     ------

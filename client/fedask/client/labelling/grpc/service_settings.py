@@ -1,4 +1,4 @@
-"""How the labelling service of a device is reached, and what it bears.
+"""Settings of a device's labelling service: its address, its users and its limits.
 
 Set by the device's owner; read by the server. The server of the fleet has no say here.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.common.errors import ConfigError
 from fedask.common.ids import Annotator, parse_annotator
+from fedask.common.settings import SettingError
 
 _KIB = 1024
 MAX_CONTENT_BYTES = 255 * _KIB**2  # one MiB less than our client receives
@@ -17,7 +18,7 @@ MAX_CONTENT_BYTES = 255 * _KIB**2  # one MiB less than our client receives
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLimits:
-    """What the service bears at most.
+    """The limits of the service.
 
     Parameters
     ----------
@@ -59,11 +60,10 @@ class ServiceLimits:
         for name in self.__slots__:
             value = getattr(self, name)
             if not value > 0:
-                msg = f"service: {name} = {value!r} must be more than 0"
-                raise ConfigError(msg)
+                raise SettingError(name, f" = {value!r} must be more than 0")
         if self.content_bytes > MAX_CONTENT_BYTES:
-            msg = f"service: content_bytes = {self.content_bytes} is more than a client"
-            raise ConfigError(msg + f" takes, {MAX_CONTENT_BYTES}")
+            most = f"is more than a client takes, {MAX_CONTENT_BYTES}"
+            raise SettingError("content_bytes", f" = {self.content_bytes} {most}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,8 @@ class ServiceSettings:
     annotators
         Who may work through a socket or a port without certificates; empty: anybody
         who can open it, under any name.
+    guidelines
+        Text file with the site's rules for labelling.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class ServiceSettings:
     people: Mapping[str, str] = field(default_factory=dict)
     annotators: frozenset[Annotator] = frozenset()
     limits: ServiceLimits = field(default_factory=ServiceLimits)
+    guidelines: Path | None = None
 
     def __post_init__(self) -> None:
         place = ServiceAddress.parse(self.address)
@@ -125,25 +128,25 @@ class ServiceSettings:
         if self.tls is not None:
             self._check_tls(place)
         elif not place.is_local:
-            msg = f"service address {self.address} is beyond this machine: it needs "
+            msg = f"address {self.address} is beyond this machine: it needs "
             msg += "tls (a certificate, a key and the clients' authority) and people"
             raise ConfigError(msg)
         elif self.people:
-            msg = "service: people names certificates, but there is no tls"
+            msg = "people names certificates, but there is no tls"
             raise ConfigError(msg)
         elif place.path is None and self.token is None:
-            msg = f"service address {self.address} is open to every program on this "
+            msg = f"address {self.address} is open to every program on this "
             msg += "machine: name a token file, or use unix:/path"
             raise ConfigError(msg)
 
     def _check_tls(self, place: ServiceAddress) -> None:
         if place.path is not None:
-            msg = "service: a unix socket has no certificates: leave tls out"
+            msg = "a unix socket has no certificates: leave tls out"
             raise ConfigError(msg)
         if not self.people:
-            msg = "service: tls needs people, who may work: certificate to annotator"
+            msg = "tls needs people, who may work: certificate to annotator"
             raise ConfigError(msg)
         if self.annotators or self.token is not None:
-            msg = "service: with tls people alone say who may work: leave annotators "
+            msg = "with tls people alone say who may work: leave annotators "
             msg += "and token out"
             raise ConfigError(msg)

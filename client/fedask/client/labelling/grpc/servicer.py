@@ -1,4 +1,4 @@
-"""The desk for apps: a request in, a response out. Knows the desk, not gRPC.
+"""Answers the requests of the labelling service at the desk. Knows no gRPC.
 
 Called by the RPC adapter with messages that are complete and callers that are known.
 Nothing in a request is trusted yet.
@@ -16,8 +16,7 @@ from fedask.client.labelling.grpc.error_table import (
     MessageTooLargeError,
 )
 from fedask.client.labelling.grpc.service_settings import ServiceLimits
-from fedask.client.labelling.grpc.task_feed import Call, TaskFeed
-from fedask.client.labelling.grpc.task_streams import TaskStreams
+from fedask.client.labelling.grpc.task_stream import Call, TaskFeed, TaskStreams
 from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.records.annotation import Lease
 from fedask.client.records.exhibit import Exhibit, Part
@@ -37,8 +36,6 @@ class Guide:
         Names, in the order of the indices.
     guidelines
         Of the site, plain text.
-    version
-        Of fedask.
     """
 
     classes: tuple[str, ...]
@@ -47,7 +44,7 @@ class Guide:
 
 
 class DeskServicer:
-    """Answers requests.
+    """Answers each request of the labelling service with its response.
 
     Parameters
     ----------
@@ -79,7 +76,7 @@ class DeskServicer:
     def describe(
         self, request: pb.DescribeRequest, caller: Caller
     ) -> pb.DescribeResponse:
-        """Tell what is asked here."""
+        """Return the classes, the guidelines and the limits."""
         caller.resolve(request.annotator)
         return pb.DescribeResponse(
             version=self._guide.version,
@@ -92,7 +89,7 @@ class DeskServicer:
         )
 
     def lease(self, request: pb.LeaseRequest, caller: Caller) -> pb.LeaseResponse:
-        """Give samples."""
+        """Lease samples to an annotator."""
         who = caller.resolve(request.annotator)
         if request.limit > self._limits.window:
             raise MalformedError
@@ -136,14 +133,14 @@ class DeskServicer:
         return conversion.to_receipt(receipt)
 
     def undo(self, request: pb.UndoRequest, caller: Caller) -> pb.UndoResponse:
-        """Take an answer back."""
+        """Take back the last answer of an annotator."""
         who = caller.resolve(request.annotator)
         uid = self._desk().undo(who, conversion.short(request.key) or None)
         self._streams.acted(who)
         return pb.UndoResponse(uid=uid or "")
 
     def release(self, request: pb.ReleaseRequest, caller: Caller) -> pb.ReleaseResponse:
-        """Take samples back."""
+        """End all leases of an annotator."""
         who = caller.resolve(request.annotator)
         self._streams.release(who)
         self._desk().release(who)
@@ -152,7 +149,7 @@ class DeskServicer:
     def statistics(
         self, request: pb.StatisticsRequest, caller: Caller
     ) -> pb.StatisticsResponse:
-        """Count."""
+        """Count samples and answers."""
         who = caller.resolve(request.annotator)
         progress = self._desk().progress(who)
         return pb.StatisticsResponse(
@@ -163,7 +160,7 @@ class DeskServicer:
         )
 
     def tasks(self, request: pb.TasksRequest, call: Call) -> Iterator[pb.TasksResponse]:
-        """Keep an annotator supplied until the call ends."""
+        """Lease samples to an annotator as they need some, until the call ends."""
         who = call.caller.resolve(request.annotator)
         if not 1 <= request.window <= self._limits.window:
             raise MalformedError
@@ -183,7 +180,7 @@ class DeskServicer:
         return pb.TasksResponse(heartbeat=pb.Heartbeat(at=now))
 
     def _lease(self, lease: Lease, left_bytes: int, *, content: bool) -> pb.Lease:
-        """Write a lease, with its content if that is wanted and fits."""
+        """Write a lease, with the content of its sample if that is wanted and fits."""
         message = conversion.to_lease(lease, self._desk().near(lease.uid))
         if not content:
             return message

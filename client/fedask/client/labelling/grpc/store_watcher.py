@@ -1,4 +1,4 @@
-"""Sees that another process changed the store. Called by the server; never writes."""
+"""Notices when other processes change the store. Called by the server; never writes."""
 
 import logging
 import sqlite3
@@ -13,14 +13,10 @@ _BUSY_S = 1.0
 
 
 class StoreWatcher:
-    """A thread that looks at one number of SQLite, again and again.
+    """A thread that polls SQLite's counter of changes.
 
     Parameters
     ----------
-    path
-        Of the store.
-    every_s
-        Seconds between looks.
     changed
         Called from the thread.
     """
@@ -33,11 +29,11 @@ class StoreWatcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it."""
+        """Stop the thread, and wait until it has ended."""
         self._stop.set()
         self._thread.join()
 

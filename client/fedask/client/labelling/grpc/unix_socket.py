@@ -18,7 +18,7 @@ _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 @contextmanager
 def private_socket(path: Path) -> Iterator[None]:
-    """Hold the place of a socket; on leaving, it is free for the next service.
+    """Reserve the path of a socket for this service until the block ends.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def private_socket(path: Path) -> Iterator[None]:
 
 
 def close_to_others(path: Path) -> None:
-    """Let nobody else open the socket, once it is there."""
+    """Make a socket that is there accessible to its owner alone."""
     path.chmod(_PRIVATE_FILE)
 
 

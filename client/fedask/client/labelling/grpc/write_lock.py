@@ -1,4 +1,4 @@
-"""One writer at a time among the threads of a service. Entered by their desks.
+"""A lock that lets one thread of a service write at a time. Entered by their desks.
 
 SQLite lets whoever waits for its lock look again at growing intervals, up to a tenth
 of a second, while others walk past: with eight apps a lease took up to 1.5 s. Threads

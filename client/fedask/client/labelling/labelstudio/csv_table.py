@@ -1,4 +1,4 @@
-"""Answers as a table: CSV with the columns uid, label, annotator, at, kind.
+"""Writes and reads answers as CSV with the columns uid, label, annotator, at, kind.
 
 Called by whoever serves the people of one device. For spreadsheets, scripts and tools
 without an exchange of their own; holds no samples. Read line by line, never whole.
@@ -21,8 +21,12 @@ from typing import BinaryIO, NamedTuple
 from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.imported_annotation import CLASSED
-from fedask.client.labelling.labelstudio.account import Account, Asides, bring_in
 from fedask.client.labelling.labelstudio.capped_file import open_capped
+from fedask.client.labelling.labelstudio.import_summary import (
+    Asides,
+    ImportSummary,
+    bring_in,
+)
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
     class_of,
@@ -84,7 +88,7 @@ def export_table(
 
 def import_table(
     desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
-) -> Account:
+) -> ImportSummary:
     """Keep the answers of a table.
 
     The file is read twice: refused whole if one line is wrong, then kept. Lines of

@@ -1,4 +1,4 @@
-"""A project on a Label Studio server of the site: samples out, annotations in.
+"""Sends samples to a project of a Label Studio server, and gets annotations from it.
 
 Called by whoever serves the people of one device, as often as they like: a push sends
 what is not there, found by ``meta.uid``, and a pull keeps what is not known. Both may
@@ -16,16 +16,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
-from fedask.client.labelling.labelstudio.deletion import deleted
-from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TAGS, Field
+from fedask.client.labelling.labelstudio.import_summary import (
+    Aside,
+    Asides,
+    ImportSummary,
+    bring_in,
+)
 from fedask.client.labelling.labelstudio.studio_annotation import Reading, derived_key
 from fedask.client.labelling.labelstudio.studio_connection import (
     ReplyTooLargeError,
     StudioConnection,
     UnsureError,
 )
-from fedask.client.labelling.labelstudio.studio_file import read_tasks, uid_of
+from fedask.client.labelling.labelstudio.studio_file import deleted, read_tasks, uid_of
+from fedask.client.labelling.labelstudio.task_content import CONTROL, TAGS, Field
 from fedask.client.labelling.labelstudio.task_export import (
     StudioTask,
     TaskExport,
@@ -44,13 +48,11 @@ _MOST_TASKS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """What a push did.
+class PushSummary:
+    """How many samples a push sent.
 
     Parameters
     ----------
-    pushed
-        Samples that were sent.
     present
         Samples that were there.
     aside
@@ -66,8 +68,8 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled(Account):
-    """What a pull did.
+class PullSummary(ImportSummary):
+    """What a pull brought, and what was deleted at the server.
 
     Parameters
     ----------
@@ -82,12 +84,10 @@ class Pulled(Account):
 
 
 class Studio:
-    """One project.
+    """One project on a server.
 
     Parameters
     ----------
-    connection
-        To its server.
     project
         Its number there.
     name
@@ -101,7 +101,7 @@ class Studio:
 
     def push(
         self, export: TaskExport, which: Which = Which.WAITING, *, quorum: int = 1
-    ) -> Pushed:
+    ) -> PushSummary:
         """Send samples that the project does not have yet, in the order of asking.
 
         Two pushes to one project at the same time may both send a sample; its
@@ -133,7 +133,7 @@ class Studio:
             self._send(batch)
             pushed += len(batch)
         _log.info("tasks_pushed", extra={"tasks": pushed, "aside": asides.count})
-        return Pushed(
+        return PushSummary(
             pushed=pushed,
             present=len(wanted) - len(missing),
             aside=asides.count,
@@ -148,7 +148,7 @@ class Studio:
         *,
         ground_truth: bool = False,
         take_back: bool = False,
-    ) -> Pulled:
+    ) -> PullSummary:
         """Keep the annotations of the project.
 
         One that is wrong is set aside with the reason, and the rest is kept: nobody
@@ -159,9 +159,9 @@ class Studio:
         people, ground_truth
             See ``Reading``; others go by their e-mail address on the server.
         take_back
-            Whether to take back what was deleted there (``deletion``). Not unasked: an
-            emptied project, or one of a server that was set up anew, would take every
-            label of it along.
+            Whether to take back what was deleted there (``studio_file.deleted``). Not
+            unasked: an emptied project, or one of a server that was set up anew, would
+            take every label of it along.
 
         Raises
         ------
@@ -187,13 +187,13 @@ class Studio:
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
         back = desk.retract(gone) if take_back else []
-        account = bring_in(desk, samples, asides)
-        return Pulled(
-            kept=account.kept,
-            known=account.known,
-            late=account.late,
-            aside=account.aside,
-            asides=account.asides,
+        summary = bring_in(desk, samples, asides)
+        return PullSummary(
+            kept=summary.kept,
+            known=summary.known,
+            late=summary.late,
+            aside=summary.aside,
+            asides=summary.asides,
             deleted=len(gone) - len(back),
             taken_back=len(back),
         )
@@ -366,7 +366,7 @@ def _shown(inputs: object) -> set[tuple[str, str]]:
 
 
 def _sound(desk: Desk, answers: list[Annotation], asides: Asides) -> list[Annotation]:
-    """Set aside what the desk would refuse."""
+    """Leave out answers that the desk would refuse."""
     kept = []
     for answer in answers:
         try:

@@ -1,4 +1,4 @@
-"""Where a labelling server is, and the token that opens it. Read once, to connect.
+"""The address of a labelling server and the token for it. Read once, to connect.
 
 The token is in no repr and in no message; nor is an address that may hold a password.
 """
@@ -22,7 +22,7 @@ _JWT_PARTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioAddress:
-    """A labelling server and the right to use it.
+    """The address of a labelling server and the token for it.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def read_token(path: Path | None, environment: Mapping[str, str] = os.environ) -
 
 
 def trusted_by(address: StudioAddress) -> ssl.SSLContext:
-    """Return what certificates are checked with.
+    """Return the settings with which certificates are checked.
 
     Raises
     ------

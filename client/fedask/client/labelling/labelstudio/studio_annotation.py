@@ -1,4 +1,4 @@
-"""Answers as annotations of Label Studio, and back. Pure: no store, no file.
+"""Converts answers to annotations of Label Studio, and back. Pure.
 
 Called by the export, the import and the link to a server. What is read here came from
 another tool: nothing of it is believed before it is checked.
@@ -26,7 +26,7 @@ from typing import Any
 
 from fedask.client.labelling.desk.answer import MAX_KEY
 from fedask.client.labelling.desk.imported_annotation import CLASSED
-from fedask.client.labelling.labelstudio.labelling_config import CONTROL, TYPE
+from fedask.client.labelling.labelstudio.task_content import CONTROL, TYPE
 from fedask.client.records.annotation import Annotation, Kind
 from fedask.common.errors import DataError, ProtocolError
 from fedask.common.ids import Annotator, Uid, parse_annotator
@@ -37,7 +37,7 @@ _OURS = "fedask"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How annotations are to be read.
+    """The names and rules by which annotations of another tool are read.
 
     Parameters
     ----------
@@ -115,12 +115,12 @@ def derived_key(*parts: object) -> str:
 
 
 def annotation_key(source: str, number: object, at: datetime | None) -> str:
-    """Return the key of what an annotation says at a time."""
+    """Return the key of an annotation as it was at a time."""
     return f"{annotation_prefix(source, number)}{_short(at)}"
 
 
 def annotation_prefix(source: str, *number: object) -> str:
-    """Return how the keys of a source begin, or those of one of its annotations."""
+    """Return the beginning of all keys of a source, or of one of its annotations."""
     return "-".join(["a", *map(_short, (source, *number)), ""])
 
 
@@ -147,7 +147,7 @@ def choice(name: str, to_name: str) -> dict[str, Any]:
 
 
 def class_of(answer: Annotation, classes: Sequence[str]) -> str | None:
-    """Return the name of the class that an answer says, None if it says none.
+    """Return the name of the class of an answer; None if it has none.
 
     Raises
     ------

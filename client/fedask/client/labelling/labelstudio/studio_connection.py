@@ -9,10 +9,12 @@ texts of the server are not repeated, because they quote what was sent.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Self
+from typing import Any
 
 import httpx
+from typing_extensions import override
 
 from fedask.client.labelling.labelstudio.studio_address import (
     StudioAddress,
@@ -21,7 +23,12 @@ from fedask.client.labelling.labelstudio.studio_address import (
 )
 from fedask.client.labelling.labelstudio.studio_file import parse
 from fedask.common.clock import Clock
-from fedask.common.errors import ConfigError, ProtocolError, UnavailableError
+from fedask.common.errors import (
+    ConfigError,
+    FedaskError,
+    ProtocolError,
+    UnavailableError,
+)
 
 MOST_BYTES = 64 * 2**20  # of an answer
 
@@ -41,13 +48,11 @@ class ReplyTooLargeError(ProtocolError):
     """The server's answer is larger than is read."""
 
 
-class StudioConnection:
+class StudioConnection(AbstractContextManager["StudioConnection"]):
     """Requests to one server. Use as a context manager, or close it.
 
     Parameters
     ----------
-    address
-        Of the server.
     clock
         Bounds how long an answer may take.
     wait
@@ -87,9 +92,7 @@ class StudioConnection:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
-    def __enter__(self) -> Self:
-        return self
-
+    @override
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -98,7 +101,7 @@ class StudioConnection:
         self._client.close()
 
     def get(self, path: str, **query: str | int) -> object:
-        """Ask, again if the server is busy or gone, and return the parsed answer.
+        """Send a question, again if the server is busy or gone; return the answer.
 
         Raises
         ------
@@ -114,7 +117,7 @@ class StudioConnection:
     def send(
         self, path: str, body: object, *, method: str = "POST", sure: bool = False
     ) -> object:
-        """Send something, again only if it surely was not done before.
+        """Send a change, again only if it surely was not done before.
 
         Parameters
         ----------
@@ -227,25 +230,24 @@ class StudioConnection:
 
     def _refuse(self, status: int, method: str, path: str) -> None:
         """Refuse an answer that is no success."""
-        where = f"{self._address.url} answers {status} to {method} {path}"
+        if 200 <= status < 300:  # noqa: PLR2004  (classes of HTTP)
+            return
+        kind: type[FedaskError] = ProtocolError
+        reason = "it does not take this; its log says why"
         if status in _REFUSED:
-            msg = f"{where}: the token is wrong, or may not do this"
+            kind, reason = ConfigError, "the token is wrong, or may not do this"
             if not self._address.personal:
-                msg += "; it is taken for a legacy token, which an organisation must "
-                msg += "allow: take a personal access token, whole"
-            raise ConfigError(msg)
-        if status == httpx.codes.NOT_FOUND:
-            msg = f"{where}: is it the right server and project?"
-            raise ConfigError(msg)
-        if 300 <= status < 400:  # noqa: PLR2004  (HTTP)
-            msg = f"{where}: it redirects, and the token does not follow: write the "
-            raise ConfigError(msg + "address that it redirects to")
-        if status >= 500:  # noqa: PLR2004  (classes of HTTP)
-            msg = f"{where}: see its log"
-            raise UnsureError(msg)
-        if not 200 <= status < 300:  # noqa: PLR2004  (classes of HTTP)
-            msg = f"{where}: it does not take this; its log says why"
-            raise ProtocolError(msg)
+                reason += "; it is taken for a legacy token, which an organisation "
+                reason += "must allow: take a personal access token, whole"
+        elif status == httpx.codes.NOT_FOUND:
+            kind, reason = ConfigError, "is it the right server and project?"
+        elif 300 <= status < 400:  # noqa: PLR2004  (classes of HTTP)
+            kind, reason = ConfigError, "it redirects, and the token does not follow: "
+            reason += "write the address that it redirects to"
+        elif status >= 500:  # noqa: PLR2004  (classes of HTTP)
+            kind, reason = UnsureError, "see its log"
+        msg = f"{self._address.url} answers {status} to {method} {path}: {reason}"
+        raise kind(msg)
 
 
 class _BusyError(Exception):

@@ -1,4 +1,4 @@
-"""Label Studio's JSON in files: samples out as tasks, annotations in.
+"""Writes samples as JSON files for Label Studio, and reads annotations from them.
 
 Called by whoever serves the people of one device, where no server can be reached. An
 export holds the samples themselves: it is as confidential as the data, written for its
@@ -7,20 +7,26 @@ owner alone, and where it goes is for the owner to answer for.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.labelstudio.account import Account, Aside, Asides, bring_in
 from fedask.client.labelling.labelstudio.capped_file import open_capped
-from fedask.client.labelling.labelstudio.labelling_config import Field
+from fedask.client.labelling.labelstudio.import_summary import (
+    Aside,
+    Asides,
+    ImportSummary,
+    bring_in,
+)
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
+    annotation_prefix,
     from_annotation,
 )
+from fedask.client.labelling.labelstudio.task_content import Field
 from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
 from fedask.client.records.annotation import Annotation
 from fedask.common.errors import DataError, ProtocolError
@@ -31,6 +37,7 @@ _log = logging.getLogger(__name__)
 MOST_BYTES = 256 * 2**20  # of a file: Label Studio imports no more either
 MOST_VALUES = 10_000_000  # in it: parsed, each takes some hundred bytes of memory
 MOST_ANNOTATIONS = 1_000_000  # of a file
+_EVERY = 2**62  # answers: more than a device holds
 _NAMED = 5  # wrong annotations in one message
 
 NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
@@ -38,12 +45,10 @@ NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedTasks:
-    """What an export wrote.
+    """How many tasks an export wrote, and for which configuration.
 
     Parameters
     ----------
-    tasks
-        How many.
     config
         The labelling configuration of the project that they are for.
     aside
@@ -103,13 +108,13 @@ def export_tasks(export: TaskExport, which: Which, path: Path) -> ExportedTasks:
 
 def import_annotations(
     desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
-) -> Account:
+) -> ImportSummary:
     """Keep the annotations of a JSON export of Label Studio.
 
     The file is refused whole if one annotation is wrong (its class, its type, its
     time): then it is most likely the wrong file. Tasks of unknown samples are set
-    aside, with the reason, and the rest is kept; see ``account`` for what a crash
-    leaves.
+    aside, with the reason, and the rest is kept; see ``import_summary`` for what a
+    crash leaves.
 
     Parameters
     ----------
@@ -227,7 +232,7 @@ def _answers(
 
 
 def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
-    """Refuse all of it if the desk would refuse one, before any is kept.
+    """Refuse all answers if the desk would refuse one of them.
 
     Raises
     ------
@@ -262,3 +267,39 @@ def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN4
         msg = f"{where}: the annotations of task {number} are no list"
         raise DataError(msg)
     return found
+
+
+def deleted(
+    desk: Desk, tasks: Sequence[Mapping[str, Any]], source: str
+) -> list[Annotation]:
+    """Return the answers that stand at the desk but were deleted at their source.
+
+    An answer that came from there has a key that names its source and its annotation.
+    It is *deleted* there if a task of its sample is there and the annotation is not; if
+    the task is gone as well, somebody has tidied up, and the answer stands.
+
+    Parameters
+    ----------
+    tasks
+        All of the source, those without an annotation too.
+    source
+        As in the ``Reading`` of what came from there.
+    """
+    there: dict[Uid, set[str]] = {}  # beginnings of the keys of what is there
+    for task in tasks:
+        uid = uid_of(task)
+        if uid is not None:
+            there.setdefault(uid, set()).update(
+                annotation_prefix(source, annotation["id"])
+                for annotation in task["annotations"]
+                if isinstance(annotation, Mapping) and "id" in annotation
+            )
+    ours = annotation_prefix(source)
+    return [
+        answer
+        for answer in desk.history(_EVERY)
+        if answer.undone is None
+        and answer.key.startswith(ours)
+        and answer.uid in there
+        and not answer.key.startswith(tuple(there[answer.uid]))
+    ]

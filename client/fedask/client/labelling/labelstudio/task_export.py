@@ -1,4 +1,4 @@
-"""Samples of the queue as tasks of Label Studio.
+"""Turns samples of the queue into tasks of Label Studio.
 
 Called by the export to a file and by the connection to a server. Reads the device's
 store and shows its samples; changes neither. Controls are left out: an export never
@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from fedask.client.labelling.labelstudio.account import Asides
-from fedask.client.labelling.labelstudio.labelling_config import Field, labelling_config
+from fedask.client.labelling.labelstudio.import_summary import Asides
 from fedask.client.labelling.labelstudio.studio_annotation import choice, to_annotation
-from fedask.client.labelling.labelstudio.task_content import TaskContent
+from fedask.client.labelling.labelstudio.task_content import (
+    Field,
+    TaskContent,
+    labelling_config,
+)
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.exhibit import Exhibit
@@ -33,7 +36,7 @@ class Which(StrEnum):
 
 
 class StudioPrediction(StrEnum):
-    """What people see of the model's view of a sample."""
+    """What people see of the model's prediction for a sample."""
 
     NOTHING = "nothing"
     SCORE = "score"  # how much it is worth asking: no hint at a class
@@ -48,8 +51,6 @@ class StudioTask:
     ----------
     uid
         Also in the written task, as ``meta.uid``.
-    fields
-        What its data are.
     json
         As Label Studio imports it.
     """
@@ -64,8 +65,6 @@ class TaskExport:
 
     Parameters
     ----------
-    store, exhibit
-        The device's.
     classes
         Names, in the order of their indices.
     contents

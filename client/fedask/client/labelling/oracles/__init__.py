@@ -1,1 +1,1 @@
-"""Who answers."""
+"""Oracles: what answers for a device without people at its desk."""

@@ -1,4 +1,4 @@
-"""Answers from a CSV file with the columns ``uid`` and ``label`` (a class name).
+"""Reads answers from a CSV file with the columns ``uid`` and ``label`` (a class name).
 
 The file is read anew each time, so that people or tools may append to it. An empty
 label means "skip".
@@ -18,7 +18,7 @@ from fedask.common.registry import nearest
 
 
 class FileOracle(Oracle):
-    """Whoever writes the file.
+    """An oracle whose answers stand in a file.
 
     Parameters
     ----------

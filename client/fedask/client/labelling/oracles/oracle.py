@@ -1,4 +1,4 @@
-"""Who answers the questions in the queue. Called by the device once a round."""
+"""The seam for whatever answers waiting samples. Called by the device once a round."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -14,7 +14,7 @@ SKIP = -1  # "I cannot say"; the sample is never asked again
 
 
 class Oracle(Protocol):
-    """A person, a file, a simulated person.
+    """Answers waiting samples: a file, or a simulated person.
 
     Parameters
     ----------
@@ -29,8 +29,6 @@ class Oracle(Protocol):
 
         Parameters
         ----------
-        items
-            Waiting samples.
         tick
             Number of the round, from 0: the clock of a simulation.
 

@@ -1,4 +1,4 @@
-"""Slows down whoever guesses passwords. Called by the page at each sign-in. Pure.
+"""Slows down the guessing of passwords. Called by the page at each sign-in. Pure.
 
 Failures are counted per name and address together, per address, and per name: one
 machine that guesses cannot lock a person out at theirs before very many failures.

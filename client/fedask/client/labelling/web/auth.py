@@ -1,4 +1,4 @@
-"""Lets people in and knows who they are. Called by the page's handlers.
+"""Signs people in and finds out who asks. Called by the page's handlers.
 
 Every request is checked anew: its cookie, the login behind it, and, if it changes
 anything, a second secret that only the page itself can send.
@@ -21,6 +21,7 @@ from fedask.client.labelling.web.logins import Logins
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.labelling.web.sessions import Session, Sessions, csrf_of
 from fedask.common.clock import Clock
+from fedask.common.errors import PrivacyError
 from fedask.common.ids import Annotator, parse_annotator
 
 _TOKEN_BYTES = 24
@@ -28,17 +29,17 @@ CSRF_HEADER = "x-csrf-token"
 _log = logging.getLogger(__name__)
 
 
-class SignedOutError(Exception):
+class SignedOutError(PrivacyError):
     """Nobody is signed in, or no longer."""
 
 
-class ForgedError(Exception):
+class ForgedError(PrivacyError):
     """The request lacks the page's own secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What came of an attempt to sign in.
+    """The result of an attempt to sign in.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class SignIn:
 
 
 class EntryLink:
-    """The link that lets in whoever has it, once: for a page without logins.
+    """The one-time link to a page without logins.
 
     Other users of the same machine can connect to loopback, but do not know the link.
     Once used it is void, and a new one is announced, so that what stands in a browser's
@@ -64,8 +65,6 @@ class EntryLink:
     announce
         Called with each new token: shows the owner of the process where to go. Never a
         log.
-    tokens
-        Makes one.
     """
 
     def __init__(
@@ -94,14 +93,10 @@ class EntryLink:
 
 
 class PageAuth:
-    """Who may come in, and who is in.
+    """Signs people in and out, and finds out who sends a request.
 
     Parameters
     ----------
-    settings
-        Of the page.
-    clock
-        Ends sessions and waits.
     announce
         Shown each one-time token, where there are no logins.
 
@@ -128,12 +123,12 @@ class PageAuth:
         self._form_name = "__Host-fedask-form" if settings.tls else f"fedask-form{port}"
 
     def session(self, request: Request) -> Session | None:
-        """Return who is signed in."""
+        """Return the session of a request; None if nobody is signed in."""
         cookie = request.cookies.get(self._name, "")
         return self._sessions.find(cookie, self._stamp) if cookie else None
 
     def annotator(self, request: Request) -> Annotator:
-        """Return who asks.
+        """Return the annotator who sends a request.
 
         Raises
         ------
@@ -146,7 +141,7 @@ class PageAuth:
         return session.annotator
 
     def trusted_annotator(self, request: Request) -> Annotator:
-        """Return who asks for a change.
+        """Return the annotator who asks for a change.
 
         Raises
         ------
@@ -162,7 +157,7 @@ class PageAuth:
         return who
 
     def csrf_token(self, request: Request) -> str:
-        """Return the page's own secret, for whoever is signed in."""
+        """Return the secret that the page sends along with each change."""
         return csrf_of(request.cookies.get(self._name, ""))
 
     def use_link(self, token: str) -> str | None:
@@ -193,12 +188,12 @@ class PageAuth:
         self._sessions.end(request.cookies.get(self._name, ""))
 
     def set_session(self, reply: Response, cookie: str) -> None:
-        """Give the browser its session."""
+        """Set the cookie of a session."""
         self._set(reply, self._name, cookie)
         self._set(reply, self._form_name, "", max_age=0)
 
     def clear_session(self, reply: Response) -> None:
-        """Take the session from the browser."""
+        """Delete the cookie of a session."""
         self._set(reply, self._name, "", max_age=0)
 
     def form(self, request: Request, reply: Callable[[str], Response]) -> Response:
@@ -217,7 +212,7 @@ class PageAuth:
         return bool(cookie) and hmac.compare_digest(sent, csrf_of(cookie).encode())
 
     def _stamp(self, annotator: str) -> str | None:
-        """Return the stamp of a login; without logins there is one person, always."""
+        """Return the stamp of a login; without logins there is one annotator."""
         if self._logins is not None:
             return self._logins.stamp(annotator)
         return "" if annotator == self._settings.annotator else None

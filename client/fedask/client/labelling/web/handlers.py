@@ -1,4 +1,4 @@
-"""What the page's handlers do at the desk and with samples. No HTTP in here.
+"""Does at the desk, and with samples, what the page asks for. Knows no HTTP.
 
 Called by ``page_app``. Nobody gets to see a sample that was not given to them, nor one
 that they were given before its right to be shown ended.
@@ -70,12 +70,12 @@ class PageHandlers:
         self._drawn: OrderedDict[Uid, tuple[Part, ...]] = OrderedDict()
 
     async def open(self) -> None:
-        """Open both. Whatever that raises is raised here."""
+        """Open the desk and the exhibit; raise what they raise."""
         await self._at_desk(lambda _: None)
         await self._at_exhibit(lambda _: None)
 
     async def close(self) -> None:
-        """Close both, after all that was begun."""
+        """Close the desk and the exhibit, after all calls that were begun."""
         for threads in (self._exhibit, self._desk):
             await asyncio.to_thread(threads.shutdown)
 
@@ -86,7 +86,7 @@ class PageHandlers:
         return await asyncio.wrap_future(self._exhibit.call(work))
 
     async def lease(self, who: Annotator, limit: int) -> list[tuple[Lease, list[Uid]]]:
-        """Return what somebody holds, and the near-duplicates of each."""
+        """Return the leases of an annotator, and the near-duplicates of each sample."""
         return await self._at_desk(lambda desk: self._lease(desk, who, limit))
 
     def _lease(
@@ -131,23 +131,23 @@ class PageHandlers:
         return await self._at_desk(lambda desk: desk.undo(who, key))
 
     async def release(self, who: Annotator) -> None:
-        """Give back all that somebody holds."""
+        """End all leases of an annotator."""
         await self._at_desk(lambda desk: desk.release(who))
         self._shown.pop(who, None)
 
     async def progress(self, who: Annotator) -> LabellingProgress:
-        """Return how far the labelling is, for somebody to see."""
+        """Return the progress of the labelling, as far as an annotator may see it."""
         return await self._at_desk(lambda desk: desk.progress(who))
 
     async def gain(self) -> Gain | None:
-        """Return what the answers have bought, if it is known and worth telling."""
+        """Return what answers have gained; None if there is nothing to show."""
         gains = self._hints.gains
         if gains is None:
             return None
         return await self._at_desk(lambda _: gains.gain())
 
     async def parts(self, who: Annotator, uid: Uid) -> tuple[Part, ...]:
-        """Return what somebody is shown of a sample.
+        """Return the parts of a sample that was leased to an annotator.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class PageHandlers:
         return await self._at_exhibit(lambda exhibit: self._draw(exhibit, uid))
 
     async def guess(self, who: Annotator, uid: Uid) -> Guess | None:
-        """Return what the model takes a sample for, if it says.
+        """Return the model's guess for a sample; None if there is none.
 
         Raises
         ------

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Protocol, Self
 
 from typing_extensions import override
@@ -27,7 +26,7 @@ LEAST_ANSWERS = 5  # of this device: people are to see what *their* answers did
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """What answers have bought.
+    """How much better the model has become by answers.
 
     Parameters
     ----------
@@ -35,8 +34,6 @@ class Gain:
         What got better, as people call it: "accuracy".
     points
         By how much, in percentage points.
-    since
-        From when on.
     """
 
     measure: str
@@ -45,7 +42,7 @@ class Gain:
 
 
 class Gains(Protocol):
-    """Knows what answers have bought."""
+    """Returns what answers have gained."""
 
     def gain(self) -> Gain | None:
         """Return the gain to be shown; None if there is nothing to show."""
@@ -54,7 +51,7 @@ class Gains(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """What a model takes a sample for.
+    """The class that a model predicts for a sample.
 
     Parameters
     ----------
@@ -69,7 +66,7 @@ class Guess:
 
 
 class Guesses(Protocol):
-    """Knows what the model takes a sample for."""
+    """Returns a model's guess for a sample."""
 
     def guess(self, uid: Uid) -> Guess | None:
         """Return the guess, or None if there is no model, or it cannot see the sample.
@@ -82,7 +79,7 @@ class Guesses(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """All of them.
+    """Everything that the page shows beside samples.
 
     Parameters
     ----------
@@ -98,7 +95,7 @@ class Hints:
 
 
 def gain_of(change: Change | None) -> Gain | None:
-    """Return what there is to be shown of a change; None if that is nothing."""
+    """Return the gain in a change of the model; None if there is nothing to show."""
     if change is None:
         return None
     if change.points < LEAST_POINTS or change.answers < LEAST_ANSWERS:
@@ -107,12 +104,10 @@ def gain_of(change: Change | None) -> Gain | None:
 
 
 class StoreGains(Gains, AbstractContextManager["StoreGains"]):
-    """Gains of the device whose store this is; to be entered in the thread that asks.
+    """Gains from the milestones in a device's store. Enter it in the thread that asks.
 
     Parameters
     ----------
-    opened
-        Opens the store.
     clock
         Says how long ago a milestone is.
     """
@@ -131,12 +126,7 @@ class StoreGains(Gains, AbstractContextManager["StoreGains"]):
         return self
 
     @override
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._store = None
         self._stack.close()
 

@@ -1,4 +1,4 @@
-"""The pages that a browser shows in its address bar, among them the one to sign in.
+"""Answers the addresses that a browser opens: the page, and the form to sign in.
 
 Made by ``page_app``, which the routes of this module are part of. Who may come in is
 for ``auth`` to say.

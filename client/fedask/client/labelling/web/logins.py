@@ -1,4 +1,4 @@
-"""Who may label: names and hashed passwords in a file of the site.
+"""Keeps names and hashed passwords of those who may label, in a file of the site.
 
 Called by the page at each sign-in, and by the site to add and remove people. Never
 keeps, logs or returns a password. The file is read anew whenever it changes: a removed
@@ -127,7 +127,7 @@ def add_login(path: Path, annotator: str, password: str) -> None:
 
 
 def remove_login(path: Path, annotator: str) -> bool:
-    """Let somebody in no longer; return whether there was such a login.
+    """Remove a login; return whether there was one of that name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What every request must pass and every reply carries, whatever the app does.
+"""Checks every request, and adds the security headers to every reply.
 
 Around the app, as ASGI: also its errors and unknown paths go through here. Refuses
 requests for another host (DNS rebinding), from another origin, and too large ones.
@@ -6,6 +6,7 @@ requests for another host (DNS rebinding), from another origin, and too large on
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -37,12 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 class SecurityMiddleware:
-    """The app, guarded.
+    """The app behind checks of host, origin and size.
 
     Parameters
     ----------
-    app
-        What is guarded.
     settings
         With the hosts, and the cap on a request.
     """
@@ -108,39 +107,39 @@ class SecurityMiddleware:
 
 
 class RequestTooLargeError(Exception):
-    """A request went on beyond what it may have."""
+    """A request is larger than allowed."""
 
 
+@dataclass(slots=True)
 class _Body:
     """Counts what a request brings, whatever its length header says."""
 
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
-        self._receive = receive
-        self._left = max_bytes
+    receive_next: Receive
+    left_bytes: int
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
+        message = await self.receive_next()
+        self.left_bytes -= len(message.get("body", b""))
+        if self.left_bytes < 0:
             raise RequestTooLargeError
         return message
 
 
+@dataclass(slots=True)
 class _Reply:
     """Adds the headers that no reply goes without."""
 
-    def __init__(self, send: Send, cache: str) -> None:
-        self._send = send
-        self._wanted = {**HEADERS, "cache-control": cache}
-        self.begun = False
+    send_on: Send
+    cache: str
+    begun: bool = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
             headers = MutableHeaders(scope=message)
-            for name, value in self._wanted.items():
+            for name, value in {**HEADERS, "cache-control": self.cache}.items():
                 headers.setdefault(name, value)
-        await self._send(message)
+        await self.send_on(message)
 
 
 def _name_of(host: str) -> str:

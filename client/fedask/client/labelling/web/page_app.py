@@ -27,6 +27,7 @@ from fedask.client.labelling.web.html_pages import HtmlPages, route_of
 from fedask.client.labelling.web.middleware import SecurityMiddleware
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.exhibit import Exhibit, Part
+from fedask.client.records.refusal import UnknownSampleError
 from fedask.common.clock import Clock
 from fedask.common.errors import (
     DataError,
@@ -40,6 +41,16 @@ from fedask.common.ids import Uid
 _HERE = Path(__file__).parent
 _MAX_PARTS = 1000
 _log = logging.getLogger(__name__)
+# Error, status and reason; the first that fits counts.
+_REPLIES: tuple[tuple[type[Exception], int, str], ...] = (
+    (SignedOutError, 401, "signed out"),
+    (ForgedError, 403, "sent by another page"),
+    (PrivacyError, 410, "this sample may not be used any more"),
+    (ProtocolError, 409, "the device does not take this"),
+    (DataError, 410, "this sample cannot be shown"),
+    (UnknownSampleError, 409, "this sample is not in the queue any more"),
+    (Exception, 503, "the device cannot do this now"),
+)
 
 
 def labelling_page(
@@ -58,8 +69,6 @@ def labelling_page(
         Opens a desk; called once, in the thread in which the desk is used.
     exhibit
         Shows samples; called from one thread.
-    clock
-        Ends sessions.
     announce
         Shown each one-time token, where there are no logins; the address is
         ``/?token=`` and it. Never a log.
@@ -92,11 +101,7 @@ def labelling_page(
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
         middleware=[Middleware(SecurityMiddleware, settings=settings)],
-        exception_handlers={
-            FedaskError: _failed,
-            SignedOutError: _signed_out,
-            ForgedError: _forged,
-        },
+        exception_handlers={FedaskError: _failed},
         lifespan=lifespan,
     )
 
@@ -152,7 +157,14 @@ class _Interface:
         who = self._auth.trusted_annotator(request)
         answer = page_json.parse_answer(await request.body())
         receipt = await self._handlers.submit(who, answer)
-        return JSONResponse(page_json.receipt_to_json(receipt))
+        return JSONResponse(
+            {
+                "uid": receipt.uid,
+                "kind": receipt.kind.value,
+                "label": receipt.label,
+                "shared": list(receipt.shared),
+            }
+        )
 
     async def _undo(self, request: Request) -> Response:
         who = self._auth.trusted_annotator(request)
@@ -196,22 +208,11 @@ async def _failed(_: Request, err: Exception) -> Response:
 
     5xx is tried again by the page, 4xx is not.
     """
-    status, reason = 503, "the device cannot do this now"
-    if isinstance(err, PrivacyError):
-        status, reason = 410, "this sample may not be used any more"
-    elif isinstance(err, ProtocolError):
-        status, reason = 409, "the device does not take this"
-    elif isinstance(err, DataError):
-        status, reason = 410, "this sample cannot be shown"
-    elif isinstance(err, StoreError) and not isinstance(err.__cause__, sqlite3.Error):
-        status, reason = 409, "this sample is not in the queue any more"
-    _log.warning("page", extra={"status": status, "error": type(err).__name__})
+    is_gone = isinstance(err, StoreError) and not isinstance(
+        err.__cause__, sqlite3.Error
+    )
+    kind = UnknownSampleError if is_gone else type(err)
+    status, reason = next(row[1:] for row in _REPLIES if issubclass(kind, row[0]))
+    if not isinstance(err, SignedOutError | ForgedError):
+        _log.warning("page", extra={"status": status, "error": type(err).__name__})
     return JSONResponse({"error": reason}, status)
-
-
-async def _signed_out(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": "signed out"}, 401)
-
-
-async def _forged(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": "sent by another page"}, 403)

@@ -1,4 +1,4 @@
-"""What browser and page say to each other: JSON, checked. Pure. Called by the app."""
+"""Reads and writes the JSON of the page's requests and replies. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,7 @@ from fedask.client.records.annotation import (
     Label,
     LabellingProgress,
     Lease,
-    Receipt,
 )
-from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import ItemState
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
@@ -124,23 +122,8 @@ def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
     }
 
 
-def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
-    """Write what was kept."""
-    return {
-        "uid": receipt.uid,
-        "kind": receipt.kind.value,
-        "label": receipt.label,
-        "shared": list(receipt.shared),
-    }
-
-
-def parts_to_json(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Write what a sample consists of, without its content."""
-    return [{"name": part.name, "medium": part.medium.value} for part in parts]
-
-
 def progress_to_json(progress: LabellingProgress, gain: Gain | None) -> dict[str, Any]:
-    """Write how far the labelling is."""
+    """Write the progress of the labelling."""
     states = progress.states
     return {
         "today": progress.today,

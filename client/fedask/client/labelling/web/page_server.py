@@ -84,10 +84,6 @@ def serve(
     ----------
     app
         Of ``labelling_page``, made with the same settings.
-    settings
-        Of the page.
-    server
-        Makes the server.
 
     Raises
     ------

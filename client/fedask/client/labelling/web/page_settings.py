@@ -4,17 +4,13 @@ Read by the app and by ``serve``. Refuses every set-up in which somebody could l
 or look at samples, who should not.
 """
 
-import dataclasses
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fedask.client.base.loopback import is_address, is_loopback
-from fedask.client.base.prefixed_settings import check_kind, settings_under
-from fedask.common.errors import ConfigError
 from fedask.common.ids import parse_annotator
+from fedask.common.settings import NOT_IN_FILE, SettingError, require
 
 MAX_AHEAD = 20
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -27,7 +23,8 @@ class PageSettings:
     Parameters
     ----------
     classes
-        Names of the classes, in the order of their indices.
+        Names of the classes, in the order of their indices. In no file: set by who
+        opens the page.
     title
         What people read at the top.
     host, port
@@ -58,7 +55,7 @@ class PageSettings:
         If one is wrong, or the page would be open to others without TLS and logins.
     """
 
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = field(default=("",), metadata=NOT_IN_FILE)
     title: str = "Labelling"
     host: str = "127.0.0.1"
     port: int = 8460
@@ -78,9 +75,9 @@ class PageSettings:
         self._check_access()
         parse_annotator(self.annotator)
         for name in (self.host, *self.names):
-            if not is_address(name) and _HOST_NAME.fullmatch(name) is None:
-                msg = f"page: {name!r:.80} is no host name or address"
-                raise ConfigError(msg)
+            ok = is_address(name) or _HOST_NAME.fullmatch(name) is not None
+            key = "host" if name == self.host else "names"
+            require(ok, key, name, "is no host name or address")
         for name, ok in (
             ("classes", len(self.classes) >= 1),
             ("port", 0 <= self.port < 1 << 16),
@@ -89,60 +86,20 @@ class PageSettings:
             ("shift_s", self.shift_s > 0),
             ("max_body_bytes", self.max_body_bytes >= 1 << 10),
         ):
-            if not ok:
-                msg = f"page: {name} = {getattr(self, name)!r:.80} is out of range"
-                raise ConfigError(msg)
-
-    @classmethod
-    def from_node(
-        cls, node: Mapping[str, object], classes: Sequence[str]
-    ) -> "PageSettings":
-        """Read the ``page-`` settings: each field but ``classes``, with hyphens.
-
-        Parameters
-        ----------
-        node
-            The owner's node configuration; ``page-names`` is a list with commas, and
-            sessions are kept beside the ``store`` unless ``page-sessions`` says where.
-        classes
-            Of the task.
-
-        Raises
-        ------
-        ConfigError
-            If a key or a value is wrong.
-        """
-        known = {field.name: field.type for field in dataclasses.fields(cls)}
-        del known["classes"]
-        chosen: dict[str, Any] = {}
-        if "store" in node:
-            chosen["sessions"] = Path(f"{node['store']}.sessions")
-        for name, key, value in settings_under(node, "page-", known):
-            chosen[name] = _read(key, value, known[name])
-        return cls(classes=tuple(classes), **chosen)
+            require(ok, name, getattr(self, name), "is out of range")
 
     def _check_access(self) -> None:
         """Refuse to be open to others without TLS and logins."""
         if (self.certificate is None) != (self.private_key is None):
-            msg = "page: certificate and private_key must be given together"
-            raise ConfigError(msg)
-        lacks = [
-            what
-            for what, there in (
-                ("a TLS certificate", self.tls),
-                ("logins", self.logins),
-            )
-            if not there
-        ]
+            raise SettingError("certificate", " and private_key are given together")
+        needs = {"a TLS certificate": self.tls, "logins": self.logins is not None}
+        lacks = [what for what, there in needs.items() if not there]
         if lacks and not is_loopback(self.host):
-            msg = f"page: host = {self.host} lets other machines in, which needs "
-            msg += " and ".join(lacks) + "; or set host = 127.0.0.1"
-            raise ConfigError(msg)
+            rule = f"lets other machines in, which needs {' and '.join(lacks)}; or set "
+            raise SettingError("host", f" = {self.host} {rule}host = 127.0.0.1")
         if not self.hosts:
-            msg = (
-                f"page: host = {self.host} is every address, which needs names: those "
-            )
-            raise ConfigError(msg + "by which people reach it")
+            rule = "is every address, which needs names: those by which people reach it"
+            raise SettingError("host", f" = {self.host} {rule}")
 
     @property
     def tls(self) -> bool:
@@ -157,11 +114,3 @@ class PageSettings:
         if self.host not in {"0.0.0.0", "::"}:  # noqa: S104  (no name to be reached by)
             every.add(self.host)
         return frozenset(name.lower() for name in every)
-
-
-def _read(key: str, value: object, wanted: object) -> object:
-    """Return a value of the node configuration as the type of a field."""
-    check_kind(key, value, {int: int, float: float}.get(wanted, str))  # type: ignore[call-overload]
-    if wanted == tuple[str, ...]:
-        return tuple(each.strip() for each in str(value).split(","))
-    return Path(str(value)) if wanted == Path | None else value

@@ -1,4 +1,4 @@
-"""Who is signed in. Called by the page at each request.
+"""Keeps the sessions of those who are signed in. Called by the page at each request.
 
 A session is a random number in the browser's cookie; here, and in the file where one is
 kept, stands only its hash, so that neither a copy of the file nor of the memory lets
@@ -29,12 +29,10 @@ _WRITTEN_EVERY = timedelta(minutes=1)  # what is lost of "last used" by a power 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Somebody signed in.
+    """The session of an annotator.
 
     Parameters
     ----------
-    annotator
-        Who.
     stamp
         Of their login, when they signed in; "" without logins.
     born, used
@@ -52,14 +50,10 @@ class Sessions:
 
     Parameters
     ----------
-    clock
-        Ends them.
     idle_s, shift_s
         Seconds without use, and in all, after which one ends.
     path
         File in which they outlive a restart; None: they do not.
-    tokens
-        Makes a new cookie.
 
     Raises
     ------
@@ -151,7 +145,7 @@ class Sessions:
 
 
 def csrf_of(cookie: str) -> str:
-    """Return what a request must bring besides the cookie: the page alone knows it."""
+    """Return the secret that a request must bring besides the cookie."""
     return hmac.new(cookie.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 

@@ -182,6 +182,11 @@ def make_batcher(name: str) -> Batcher:
     ------
     ConfigError
         If the name is unknown (the nearest is named).
+
+    Examples
+    --------
+    >>> make_batcher("distinct+cluster").needs == {"features", "anchors"}
+    True
     """
     if name.startswith(DISTINCT):
         inner = make_batcher(name.removeprefix(DISTINCT))
@@ -210,8 +215,10 @@ def check_batch(shortlist: Shortlist, k: int, needs: frozenset[str]) -> None:
     """
     n = len(shortlist)
     if not 0 <= k <= n:
-        msg = f"{k} questions from a shortlist of {n}: a batch is never larger than "
-        raise ConfigError(msg + "its shortlist; give it more candidates or ask fewer")
+        raise ConfigError(
+            f"{k} questions from a shortlist of {n}: a batch is never larger than "
+            "its shortlist; give it more candidates or ask fewer"
+        )
     for name in sorted(needs):
         values: NDArray[Any] | None = getattr(shortlist, name)
         if values is None:
@@ -219,8 +226,10 @@ def check_batch(shortlist: Shortlist, k: int, needs: frozenset[str]) -> None:
         _check_shape(name, values.shape, shortlist)
         # NaN passes through both ends; unlike isfinite they make no second array.
         if values.size and not np.isfinite([values.min(), values.max()]).all():
-            msg = f"the shortlist's {name} hold NaN or infinity: the model diverged, "
-            raise ConfigError(msg + "or a sample is damaged")
+            raise ConfigError(
+                f"the shortlist's {name} hold NaN or infinity: the model diverged, "
+                "or a sample is damaged"
+            )
 
 
 def _check_shape(name: str, shape: tuple[int, ...], shortlist: Shortlist) -> None:

@@ -83,6 +83,14 @@ def in_turn(cell: Rows, order: Rows, size_first: bool) -> Rows:
     -------
     NDArray
         (n,) the rows, arranged.
+
+    Examples
+    --------
+    >>> cell = np.array([0, 0, 0, 1, 1, 2])
+    >>> in_turn(cell, np.arange(6), size_first=False)
+    array([0, 3, 5, 1, 4, 2])
+    >>> in_turn(cell, np.arange(6), size_first=True)
+    array([5, 3, 0, 4, 1, 2])
     """
     n = len(cell)
     ordered = cell[order]

@@ -42,8 +42,10 @@ class Distinct(CheckedBatcher):
 
     def __init__(self, inner: Batcher, similarity: float = 0.99) -> None:
         if not 0.0 < similarity <= 1.0:
-            msg = f"similarity {similarity}: must be above 0 and at most 1, where 1 "
-            raise ConfigError(msg + "leaves out copies alone")
+            raise ConfigError(
+                f"similarity {similarity}: must be above 0 and at most 1, where 1 "
+                "leaves out copies alone"
+            )
         self.inner = inner
         self.similarity = similarity
 

@@ -61,6 +61,12 @@ def farthest_first(
     -------
     NDArray
         (k,) different rows in the order of choosing.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0], [1.0], [4.0], [10.0]])
+    >>> farthest_first(points, anchors=np.array([[0.0]]), k=2)
+    array([3, 2])
     """
     n, d = features.shape
     chosen = Chosen(len(anchors) + k, d)

@@ -91,17 +91,18 @@ def update(
     """
     k = len(state.log_weights)
     if not 0.0 <= reward <= 1.0:
-        msg = f"the reward must be in [0, 1], got {reward}"
-        raise DataError(msg)
+        raise DataError(f"the reward must be in [0, 1], got {reward}")
     if len(advice) != k or not 0 <= chosen < advice.shape[1]:
-        msg = f"candidate {chosen} of advice {advice.shape} by {k} scorers is not there"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"candidate {chosen} of advice {advice.shape} by {k} scorers is not there"
+        )
     p = probabilities(state)
     votes = advice[:, chosen].astype(np.float64)
     asked = float(p @ votes)
     if not 0.0 < asked < math.inf:
-        msg = f"no scorer advised candidate {chosen}: it cannot have been drawn"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"no scorer advised candidate {chosen}: it cannot have been drawn"
+        )
     gain = reward * votes / asked
     # The second term favours scorers seldom followed: their estimate is the less sure.
     doubt = math.sqrt(math.log(k / state.delta) / (k * state.horizon)) / p

@@ -63,8 +63,9 @@ def fit_temperature(logits: Reals, labels: NDArray[np.integer]) -> float:
     """
     _check_labels(logits, labels)
     if not bool(np.isfinite(logits).all()):
-        msg = "a logit of a labelled sample is NaN or infinite: the model has diverged"
-        raise DataError(msg)
+        raise DataError(
+            "a logit of a labelled sample is NaN or infinite: the model has diverged"
+        )
     if len(labels) < FEWEST_LABELS or len(np.unique(labels)) == 1:
         return 1.0
 
@@ -97,8 +98,9 @@ def calibrated(logits: Reals, temperature: float) -> NDArray[np.float32]:
         If the temperature is not above 0.
     """
     if not 0.0 < temperature < math.inf:
-        msg = f"the temperature must be above 0 and finite, got {temperature}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the temperature must be above 0 and finite, got {temperature}"
+        )
     probs = np.empty(logits.shape, dtype=np.float32)
     for rows in chunks(*logits.shape):
         z = block(logits, rows, np.float32)
@@ -109,11 +111,9 @@ def calibrated(logits: Reals, temperature: float) -> NDArray[np.float32]:
 
 def _check_labels(rows: Reals, labels: NDArray[np.integer]) -> None:
     if len(rows) != len(labels):
-        msg = f"{len(rows)} rows of predictions, but {len(labels)} labels"
-        raise ConfigError(msg)
+        raise ConfigError(f"{len(rows)} rows of predictions, but {len(labels)} labels")
     if len(labels) and not 0 <= labels.min() <= labels.max() < rows.shape[1]:
-        msg = f"a label is outside [0, {rows.shape[1]})"
-        raise DataError(msg)
+        raise DataError(f"a label is outside [0, {rows.shape[1]})")
 
 
 def _negative_log_likelihood(

@@ -53,6 +53,11 @@ def parse(text: str) -> list[Term]:
     ConfigError
         If a part is empty, a number is not positive, a term has no scorer, or a scorer
         stands twice in one term.
+
+    Examples
+    --------
+    >>> parse("0.7 * margin + 0.3 * typicality ^ 2 * entropy")[1]
+    Term(weight=0.3, powers={'typicality': 2.0, 'entropy': 1.0})
     """
     terms = []
     for part in text.split("+"):
@@ -64,13 +69,15 @@ def parse(text: str) -> list[Term]:
                 weight *= _positive(number, text)
                 continue
             if number is not None or not name or name in powers:
-                msg = f"scorer {text!r}: {factor.strip()!r} must be a number, or a "
-                msg += "scorer that stands once in its term, or its power: a ^ 2"
-                raise ConfigError(msg)
+                raise ConfigError(
+                    f"scorer {text!r}: {factor.strip()!r} must be a number, or a "
+                    "scorer that stands once in its term, or its power: a ^ 2"
+                )
             powers[name] = _positive(_number(power) if hat else 1.0, text)
         if not powers:
-            msg = f"scorer {text!r}: the term {part.strip()!r} names no scorer"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"scorer {text!r}: the term {part.strip()!r} names no scorer"
+            )
         terms.append(Term(weight, powers))
     return terms
 
@@ -84,8 +91,9 @@ def _number(text: str) -> float | None:
 
 def _positive(number: float | None, text: str) -> float:
     if number is None or not 0.0 < number < float("inf"):
-        msg = f"scorer {text!r}: weights and powers must be positive numbers"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"scorer {text!r}: weights and powers must be positive numbers"
+        )
     return number
 
 

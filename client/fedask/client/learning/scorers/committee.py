@@ -56,6 +56,14 @@ def bald(draws: Reals) -> Scores:
     Gal, Islam and Ghahramani, "Deep Bayesian active learning with image data", ICML
     2017, section 4 (dropout passes as members).
     McCallum and Nigam, ICML 1998 (the same number, as mean divergence from the mean).
+
+    Examples
+    --------
+    Two members that contradict each other, and two that share a doubt: the label of the
+    first sample tells which member is right, the label of the second nothing.
+
+    >>> bald(np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]))
+    array([1., 0.], dtype=float32)
     """
     return _scaled(draws, _information, lambda _, classes: math.log(classes))
 
@@ -195,6 +203,12 @@ def flips(draws: Reals) -> Scores:
     Zhang et al., "CHASe: Client heterogeneity-aware data selection for effective
     federated active learning", IEEE TKDE 2025 (epistemic variation; there the steps are
     local epochs, here the global models that the device has kept).
+
+    Examples
+    --------
+    >>> models = np.array([[[0.9, 0.1]], [[0.4, 0.6]], [[0.3, 0.7]]])
+    >>> flips(models)  # the class changed in one of two steps
+    array([0.5], dtype=float32)
     """
     return _scaled(draws, _share_of_flips, lambda *_: 1.0)
 
@@ -207,8 +221,9 @@ def _scaled(
     """Score some rows at a time: disagreement (t, r, c) -> (r,), over its bound."""
     members, samples, classes = draws.shape
     if members < _FEWEST_MEMBERS:
-        msg = f"a committee of {members} cannot disagree: keep two models or more"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"a committee of {members} cannot disagree: keep two models or more"
+        )
     scores = np.zeros(samples, dtype=np.float32)
     if classes == 1:
         return scores

@@ -59,6 +59,14 @@ def consequence(probs: Reals, costs: Reals) -> Scores:
     ----------
     Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, section 1.
     Margineantu, "Active cost-sensitive learning", IJCAI 2005.
+
+    Examples
+    --------
+    To overlook a tumour costs ten times as much as a false alarm:
+
+    >>> costs = np.array([[0.0, 1.0], [10.0, 0.0]])  # [true, decided]
+    >>> consequence(np.array([[0.95, 0.05], [0.05, 0.95]]), costs).round(2)
+    array([0.5 , 0.05], dtype=float32)
     """
     classes = probs.shape[1]
     worst = _worst_of_most_cautious(costs, classes)
@@ -78,23 +86,22 @@ def consequence(probs: Reals, costs: Reals) -> Scores:
 def _worst_of_most_cautious(costs: Reals, classes: int) -> float:
     """Return ``min_j max_i costs[i, j]`` after checking the matrix."""
     if costs.shape != (classes, classes):
-        msg = f"the cost matrix must be {(classes, classes)}, got {costs.shape}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the cost matrix must be {(classes, classes)}, got {costs.shape}"
+        )
     bad: NDArray[np.bool_] = ~(np.isfinite(costs) & (costs >= 0))
     bad |= np.eye(classes, dtype=np.bool_) & (costs != 0)
     if bool(bad.any()):
         true, decided = np.argwhere(bad)[0].tolist()
-        msg = (
+        raise ConfigError(
             f"cost of deciding {decided} when {true} is true is "
             f"{costs[true, decided]}: costs must be finite and at least 0, and 0 for "
             "a right decision"
         )
-        raise ConfigError(msg)
     worst = costs.max(axis=0)
     if classes > 1 and not bool((worst > 0).all()):
-        msg = (
+        raise ConfigError(
             f"deciding {int(worst.argmin())} never costs anything, so that no label is "
             "worth asking: give it a cost where another class is true"
         )
-        raise ConfigError(msg)
     return float(worst.min())

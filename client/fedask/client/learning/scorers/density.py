@@ -104,8 +104,9 @@ def typicality(
     _check_positive("scale", scale)
     _check_positive("neighbours", neighbours)
     if len(sample) < _FEWEST_SAMPLES:
-        msg = f"typicality needs a sample of at least 2 rows, got {len(sample)}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"typicality needs a sample of at least 2 rows, got {len(sample)}"
+        )
     points = fix(sample, scale)
     count = min(neighbours, len(sample) - 1)
     scores = np.zeros(len(features), dtype=np.float32)
@@ -152,6 +153,12 @@ def coverage(features: Reals, sample: Reals, labelled: Reals, radius: float) -> 
     ----------
     Yehuda, Dekel, Hacohen and Weinshall, "Active learning through a covering lens",
     NeurIPS 2022, section 3 (ProbCover).
+
+    Examples
+    --------
+    >>> pool = np.array([[0.0], [0.1], [0.2], [9.0]])
+    >>> coverage(pool, pool, labelled=pool[3:], radius=0.5)
+    array([0.75, 0.75, 0.75, 0.  ], dtype=float32)
     """
     _check_positive("radius", radius)
     scores = np.zeros(len(features), dtype=np.float32)
@@ -249,11 +256,10 @@ def information_density(features: Reals, sample: Reals, beta: float = 1.0) -> Sc
     """
     _check_positive("beta", beta)
     if not len(sample) or sample.shape[1] != features.shape[1]:
-        msg = (
+        raise ConfigError(
             f"information density needs a sample with {features.shape[1]} columns, got "
             f"shape {sample.shape}"
         )
-        raise ConfigError(msg)
     mean = np.zeros(features.shape[1])
     for rows in chunks(len(sample), sample.shape[1]):
         x = block(sample, rows, np.float64)
@@ -275,5 +281,4 @@ def _length(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _check_positive(name: str, value: float) -> None:
     if not 0.0 < value < math.inf:
-        msg = f"{name} must be above 0 and finite, got {value}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{name} must be above 0 and finite, got {value}")

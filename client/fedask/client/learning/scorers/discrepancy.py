@@ -66,8 +66,9 @@ def kafal(
     check_same_rows(local_logits=local_logits, global_logits=global_logits)
     samples, classes = local_logits.shape
     if counts.shape != (classes,) or not bool((counts >= 0).all()):
-        msg = f"kafal needs {classes} class counts of at least 0, got {counts.tolist()}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"kafal needs {classes} class counts of at least 0, got {counts.tolist()}"
+        )
     prior = np.log1p(counts).astype(np.float32)
     scores = np.zeros(samples, dtype=np.float32)
     for rows in chunks(samples, classes):
@@ -159,14 +160,12 @@ def fairness_mix(
     """
     shape = (len(labels), num_classes)
     if {global_probs_on_labelled.shape, local_probs_on_labelled.shape} != {shape}:
-        msg = (
+        raise ConfigError(
             f"both models must predict {shape}, a row per label, got "
             f"{global_probs_on_labelled.shape} and {local_probs_on_labelled.shape}"
         )
-        raise ConfigError(msg)
     if not len(labels) or labels.min() < 0 or labels.max() >= num_classes:
-        msg = f"needs at least one label, all in [0, {num_classes})"
-        raise DataError(msg)
+        raise DataError(f"needs at least one label, all in [0, {num_classes})")
     present = np.unique(labels)
     by_global = _balanced_mean(global_probs_on_labelled, labels, present)
     by_local = _balanced_mean(local_probs_on_labelled, labels, present)

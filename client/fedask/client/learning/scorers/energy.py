@@ -42,6 +42,11 @@ def energy(logits: Reals) -> Scores:
     ----------
     Liu, Wang, Owens and Li, "Energy-based out-of-distribution detection", NeurIPS 2020,
     section 3.
+
+    Examples
+    --------
+    >>> energy(np.array([[9.0, 0.0], [0.0, 0.0]])).round(3)  # known, and strange
+    array([0.   , 0.333], dtype=float32)
     """
     samples, classes = logits.shape
     scores = np.zeros(samples, dtype=np.float32)

@@ -75,16 +75,20 @@ def make_experts(text: str) -> Experts:
     """
     names = [name.strip() for name in text.split(",")]
     if not 1 <= len(names) <= MAX_EXPERTS or not all(names):
-        msg = f"ask.experts = {text!r}: must be 1 to {MAX_EXPERTS} scorers, with "
-        raise ConfigError(msg + "commas between")
+        raise ConfigError(
+            f"ask.experts = {text!r}: must be 1 to {MAX_EXPERTS} scorers, with "
+            "commas between"
+        )
     if len(set(names)) < len(names):
-        msg = f"ask.experts = {text!r}: a scorer stands there twice; name it once"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"ask.experts = {text!r}: a scorer stands there twice; name it once"
+        )
     scorers = {name: make_scorer(name) for name in names}
     for name, scorer in scorers.items():
         if scorer.needs & LEARNING:
-            msg = f"ask.experts: {name!r} learns from experts, it cannot be one"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"ask.experts: {name!r} learns from experts, it cannot be one"
+            )
     return Experts(scorers=scorers)
 
 

@@ -92,8 +92,7 @@ def fit_value(
     Technometrics 12(1), 1970.
     """
     if not (np.isfinite(descriptors).all() and np.isfinite(gains).all()):
-        msg = "a descriptor or a measured gain is NaN or infinite"
-        raise DataError(msg)
+        raise DataError("a descriptor or a measured gain is NaN or infinite")
     count, width = descriptors.shape
     if count < FEWEST_GAINS:
         return None

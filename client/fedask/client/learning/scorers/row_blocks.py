@@ -96,5 +96,6 @@ def check_same_rows(**arrays: Reals) -> None:
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-        msg = f"one row per sample is needed, but {told}; give both of the same samples"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"one row per sample is needed, but {told}; give both of the same samples"
+        )

@@ -186,8 +186,9 @@ def check_needs(name: str, needs: frozenset[str]) -> None:
     """
     unknown = sorted(needs - NEEDS)
     if unknown:
-        msg = f"{name!r} needs {unknown[0]!r}; there is: {', '.join(sorted(NEEDS))}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{name!r} needs {unknown[0]!r}; there is: {', '.join(sorted(NEEDS))}"
+        )
 
 
 def check_scores(name: str, scores: Floats, count: int) -> None:
@@ -199,8 +200,8 @@ def check_scores(name: str, scores: Floats, count: int) -> None:
         If the length is wrong, or a score is NaN or outside [0, 1].
     """
     if scores.shape != (count,):
-        msg = f"scorer {name!r} gave shape {scores.shape} for {count} samples"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"scorer {name!r} gave shape {scores.shape} for {count} samples"
+        )
     if not bool(((scores >= 0.0) & (scores <= 1.0)).all()):
-        msg = f"scorer {name!r} gave NaN or a score outside [0, 1]"
-        raise ConfigError(msg)
+        raise ConfigError(f"scorer {name!r} gave NaN or a score outside [0, 1]")

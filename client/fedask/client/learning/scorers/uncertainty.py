@@ -55,6 +55,11 @@ def least_confidence(
     ----------
     Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994.
     Scaling: Settles, "Active learning literature survey", 2009, section 3.1.
+
+    Examples
+    --------
+    >>> least_confidence(np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]]))
+    array([1. , 0.5, 0. ], dtype=float32)
     """
     return _by_columns(probs, _least_confidence, threads)
 
@@ -78,6 +83,11 @@ def margin(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> F
     ----------
     Scheffer, Decomain and Wrobel, "Active hidden Markov models for information
     extraction", IDA 2001, section 3.
+
+    Examples
+    --------
+    >>> margin(np.array([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]))
+    array([0.75, 1.  , 0.  ], dtype=float32)
     """
     return _by_columns(probs, _margin, threads)
 
@@ -102,6 +112,11 @@ def entropy(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> 
     ----------
     Shannon, "A mathematical theory of communication", 1948. As a query score: Settles,
     2009, section 3.1.
+
+    Examples
+    --------
+    >>> entropy(np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]]))
+    array([1. , 0.5], dtype=float32)
     """
     return _by_columns(probs, _entropy, threads)
 
@@ -204,8 +219,9 @@ def _by_columns(
         If the matrix has no column, or is none.
     """
     if rows.ndim != _MATRIX_AXES or rows.shape[1] == 0:
-        msg = f"predictions have shape {rows.shape}: they must be (samples, classes)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"predictions have shape {rows.shape}: they must be (samples, classes)"
+        )
     count, width = rows.shape
     result = np.empty(count, dtype=np.float32)
     step = max(1, _BLOCK_NUMBERS // width)

@@ -51,10 +51,8 @@ def view_candidates(
     drawn = np.array(first_by_hash(pool, CANDIDATES, nonce))
     drawn.sort()
     raw = pool.load([Uid(uid) for uid in drawn.tolist()])
-    context = predictor.scoring_context(
-        pool, [], np.zeros(predictor.num_classes, dtype=np.int64)
-    )
-    view = predictor.described(predictor.view(drawn, raw), context)
+    context = predictor.scoring_context(pool, [])
+    view = predictor.view(drawn, raw, context)
     scores = scorer(view, context)
     best = np.lexsort((drawn, -scores))
     shortlist = Shortlist(

@@ -57,11 +57,9 @@ class Grouper:
         Parameters
         ----------
         items
-            Everything ever asked.
+            Everything ever asked of which the pool has the sample.
         """
-        dropped = pool.dropped
-        present = [i for i in items if i.uid not in dropped]
-        labels = {i.uid: i.label for i in present if i.label is not None}
+        labels = {i.uid: i.label for i in items if i.label is not None}
         prototypes = self._grouping.kind == "prototype"
         uids = sorted(labels)[:MOST_TALLIED] if prototypes else predictor.drawn(pool)
         if not uids:

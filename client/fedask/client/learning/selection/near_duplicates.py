@@ -33,6 +33,12 @@ def near_pairs(
     list
         Each pair once, its smaller uid first, in order. A sample's pairs are its
         closest, ties by uid; the result does not depend on the order of the rows.
+
+    Examples
+    --------
+    >>> features = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.01]])
+    >>> near_pairs(np.array(["a", "b", "c"]), features, similarity=0.99)
+    [('a', 'c')]
     """
     order = np.argsort(uids)
     names, x = uids[order].tolist(), directions(features[order])

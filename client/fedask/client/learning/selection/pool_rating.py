@@ -4,16 +4,13 @@ Called by the device in a scoring round, and by the stream for what has just arr
 Writes scores and the models that scorers look through; never asks and never trains.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.scorer import (
-    PredictionView,
     ScoringContext,
 )
 from fedask.client.learning.selection.grouping import Grouper
@@ -28,7 +25,6 @@ from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
 from fedask.common.sections import MAX_CAPACITY, AskConfig
-from fedask.common.task import Task
 
 ASKABLE_AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once more
 
@@ -116,10 +112,10 @@ class PoolRater:
             Says their groups; None: the predicted classes.
         """
         gone = {item.uid for item in items if item.state not in ASKABLE_AGAIN}
-        look, context = self._eyes(cycle, run, items, grouper)
-        return score_pool(samples, gone, look, run.scorer, context, keep=keep)
+        make_view, context = self._views_and_context(cycle, run, items, grouper)
+        return score_pool(samples, gone, make_view, run.scorer, context, keep=keep)
 
-    def _eyes(
+    def _views_and_context(
         self,
         cycle: int,
         run: RunContext,
@@ -134,15 +130,11 @@ class PoolRater:
         predictor = run.predictor(self._store, needs, cycle)
         if run.scenario.ask.calibrate:
             predictor.calibrate(self._pool, items)
-        context = predictor.scoring_context(
-            self._pool, items, class_counts(items, run.task)
-        )
-
-        def look(uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
-            view = predictor.described(predictor.view(uids, raw), context)
-            return view if grouper is None else grouper.grouped(view)
-
-        return look, context
+        context = predictor.scoring_context(self._pool, items)
+        view = partial(predictor.view, context=context)
+        if grouper is None:
+            return view, context
+        return (lambda uids, raw: grouper.grouped(view(uids, raw))), context
 
     def _waiting(
         self, scored: Scored, cycle: int, run: RunContext, items: Sequence[Item]
@@ -157,8 +149,8 @@ class PoolRater:
         if not uids and not similarity:
             return None
         part = self._pool.part(uids)
-        look, context = self._eyes(cycle, run, items)
-        again = score_pool(part, (), look, run.scorer, context, keep=len(part))
+        make_view, context = self._views_and_context(cycle, run, items)
+        again = score_pool(part, (), make_view, run.scorer, context, keep=len(part))
         pairs: list[tuple[Uid, Uid]] = []
         if similarity:
             both = [
@@ -183,12 +175,6 @@ def present(pool: Pool, items: Sequence[Item]) -> list[Item]:
     """Return the items whose samples are in the pool: those a model may look at."""
     here = pool.has([item.uid for item in items])
     return [item for item, ok in zip(items, here.tolist(), strict=True) if ok]
-
-
-def class_counts(items: Sequence[Item], task: Task) -> IntArray:
-    """Count labels per class: (c,)."""
-    labels = Counter(item.label for item in items)
-    return np.array([labels[c] for c in range(task.num_classes)])
 
 
 def labels_left(config: AskConfig, items: Sequence[Item]) -> int:

@@ -94,12 +94,21 @@ class BestScores:
     ----------
     keep
         How many to keep, k; not negative.
+
+    Examples
+    --------
+    >>> best = BestScores(2)
+    >>> scores = np.array([0.3, 0.9, 0.5], dtype=np.float32)
+    >>> best.add(np.array(["a", "b", "c"]), scores, lambda rows: rows)
+    >>> best.result().uids
+    array(['b', 'c'], dtype='<U1')
     """
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
         self._room = max(keep, _MIN_ROOM)  # rows that may wait beside those held
-        self._parts = [_nothing()]
+        none = np.zeros(0, dtype=np.int64)
+        self._parts = [Scored(np.zeros(0, np.str_), np.zeros(0, np.float32), none)]
         self._count = 0  # rows held and waiting
         self._seen = 0  # rows that came, or a few more
         self._worst: tuple[np.float32, str] | None = None  # of k held
@@ -127,7 +136,11 @@ class BestScores:
             piece = slice(start, start + size)
             rows = self._passing(uids[piece], scores[piece]) + start
             if len(rows):
-                self._hold(Scored(uids[rows], scores[rows], group_of(rows)))
+                self._parts.append(Scored(uids[rows], scores[rows], group_of(rows)))
+                self._count += len(rows)
+                room = 0 if self._worst is None else self._room
+                if self._count >= self._keep + room:
+                    self._choose()
             start += size
             self._seen += size
 
@@ -136,13 +149,6 @@ class BestScores:
         self._parts = [_joined(self._parts)]
         (held,) = self._parts
         return Scored.ranked(held.uids, held.scores, held.groups, limit=self._keep)
-
-    def _hold(self, part: Scored) -> None:
-        self._parts.append(part)
-        self._count += len(part)
-        room = 0 if self._worst is None else self._room
-        if self._count >= self._keep + room:
-            self._choose()
 
     def _passing(self, uids: NDArray[np.str_], scores: Floats) -> NDArray[np.int64]:
         """Return the rows that may belong to the best."""
@@ -169,12 +175,6 @@ class BestScores:
         rows = np.concatenate([rows, tied])
         self._parts = [Scored(held.uids[rows], held.scores[rows], held.groups[rows])]
         self._count = self._keep
-
-
-def _nothing() -> Scored:
-    return Scored(
-        np.zeros(0, dtype=np.str_), np.zeros(0, np.float32), np.zeros(0, np.int64)
-    )
 
 
 def _joined(parts: list[Scored]) -> Scored:

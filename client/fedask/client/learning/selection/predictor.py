@@ -4,6 +4,7 @@ Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward 
 ``bald`` one per model of the committee. Never changes the loaded model.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -52,13 +53,15 @@ def check_given(needs: frozenset[str], task: Task, scenario: Scenario) -> None:
     """
     needs = with_experts(needs, scenario.ask.experts)
     if "costs" in needs and not scenario.ask.cost:
-        msg = "the scorer weighs costs, but ask.cost names no function that tells "
-        msg += "them: ask.cost = 'package.module:attr'"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "the scorer weighs costs, but ask.cost names no function that tells "
+            "them: ask.cost = 'package.module:attr'"
+        )
     if "consequences" in needs and task.consequences is None:
-        msg = "the task has no consequences: give Task(consequences=...), a matrix "
-        msg += "of what it costs to predict the column when the row is true"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "the task has no consequences: give Task(consequences=...), a matrix "
+            "of what it costs to predict the column when the row is true"
+        )
 
 
 class Predictor:
@@ -114,13 +117,23 @@ class Predictor:
                 past = past[:-1]
             self._past = past[-scenario.ask.committee :]
 
-    @property
-    def num_classes(self) -> int:
-        """Return c of the task."""
-        return self._task.num_classes
+    def view(
+        self,
+        uids: NDArray[np.str_],
+        raw: NDArray[Any],
+        context: ScoringContext | None = None,
+    ) -> PredictionView:
+        """Return the view of a batch.
 
-    def view(self, uids: NDArray[np.str_], raw: NDArray[Any]) -> PredictionView:
-        """Return the view of a batch: uids (n,) and raw samples (n, ...)."""
+        Parameters
+        ----------
+        uids
+            (n,) str.
+        raw
+            (n, ...) the samples.
+        context
+            With it, the view has the scores of the experts, if they are needed.
+        """
         if not self._needs and self._temperature == 1.0:  # common, and fast
             return PredictionView(
                 uids=uids, salt=self.salt, probs=self._learner.predict(raw)
@@ -137,20 +150,15 @@ class Predictor:
                 filled["draws"] = np.stack([self._probs(m) for m in members])
         if "costs" in self._needs:
             filled["costs"] = self._costs(raw)
-        return PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
+        view = PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
+        if context is None or "descriptors" not in self._needs:
+            return view
+        return replace(view, descriptors=self.experts.describe(view, context))
 
     @property
     def experts(self) -> Experts:
         """The experts of the scenario."""
         return make_experts(self._scenario.ask.experts)
-
-    def described(
-        self, view: PredictionView, context: ScoringContext
-    ) -> PredictionView:
-        """Return the view with the scores of the experts, if they are needed."""
-        if "descriptors" not in self._needs:
-            return view
-        return replace(view, descriptors=self.experts.describe(view, context))
 
     def levels(self, pool: Pool, context: ScoringContext) -> Floats:
         """Return the mean score that each expert gives the pool: (q,) float32.
@@ -183,8 +191,9 @@ class Predictor:
     def _costs(self, raw: NDArray[Any]) -> Floats:
         costs = np.asarray(load_attr(self._cost_name)(raw), dtype=np.float32)
         if costs.shape != (len(raw),) or not (costs > 0).all():
-            msg = f"ask.cost must give a positive number per sample, not {costs!r:.80}"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"ask.cost must give a positive number per sample, not {costs!r:.80}"
+            )
         return costs / np.float32(self._cost_unit)
 
     def calibrate(self, pool: Pool, items: Sequence[Item]) -> None:
@@ -194,7 +203,7 @@ class Predictor:
         each, their scores may be compared. These labels were trained on: with few of
         them the temperature hardly leaves 1.
         """
-        labels = {i.uid: i.label for i in _here(pool, items) if i.label is not None}
+        labels = {i.uid: i.label for i in items if i.label is not None}
         if labels:
             logits = self._learner.look(pool.load(list(labels)))[0]
             targets = np.array(list(labels.values()), dtype=np.int64)
@@ -205,20 +214,16 @@ class Predictor:
             return self._learner.softmax(logits)
         return calibrated(logits, self._temperature)
 
-    def scoring_context(
-        self, pool: Pool, items: Sequence[Item], counts: NDArray[Any]
-    ) -> ScoringContext:
+    def scoring_context(self, pool: Pool, items: Sequence[Item]) -> ScoringContext:
         """Return what scorers may know besides the batch.
 
         Parameters
         ----------
         items
-            Everything ever asked.
-        counts
-            (c,) labels per class.
+            Everything ever asked of which the pool has the sample.
         """
         filled: dict[str, Any] = {}
-        items = _here(pool, items)
+        labels = Counter(item.label for item in items)
         targets = [-1 if i.label is None else i.label for i in items]
         if items and _ANCHORS & self._needs:
             raw = pool.load([item.uid for item in items])
@@ -237,14 +242,10 @@ class Predictor:
             kept = self._store.query_outcomes.all()
             filled["history"] = history_of(kept, experts.text, len(experts), cycles)
         return ScoringContext(
-            counts=counts, targets=np.array(targets, dtype=np.int64), **filled
+            counts=np.array([labels[c] for c in range(self._task.num_classes)]),
+            targets=np.array(targets, dtype=np.int64),
+            **filled,
         )
-
-
-def _here(pool: Pool, items: Sequence[Item]) -> Sequence[Item]:
-    """Return the items whose samples were not dropped from the pool."""
-    dropped = pool.dropped
-    return [item for item in items if item.uid not in dropped] if dropped else items
 
 
 def _same(one: Arrays, two: Arrays | None) -> bool:

@@ -18,10 +18,12 @@ from fedask.client.learning.selection.first_questions import (
     first_by_hash,
     view_candidates,
 )
-from fedask.client.learning.selection.outcome_recorder import OutcomeRecorder
+from fedask.client.learning.selection.outcome_recording import (
+    record_outcomes,
+    record_questions,
+)
 from fedask.client.learning.selection.pool_rating import (
     ASKABLE_AGAIN,
-    class_counts,
     labels_left,
     present,
 )
@@ -42,34 +44,61 @@ class Selector:
         self._device_id = device_id
         self._pool = pool
         self._store = store
-        self._recorder = OutcomeRecorder(pool, store.query_outcomes)
 
     def apply(self, cut: Cut, run: RunContext) -> str:
         """Queue what the cut buys; returns why not (a key of ``REASONS``), or ""."""
+        scores = self._store.scores.last() if cut.model_version else None
+        if cut.model_version:
+            if scores is None or scores[0] != cut.model_version:
+                # Missed the scoring round: its share of the quota returns to the fleet.
+                return OTHER_MODEL
+            if len(cut.theta) not in {0, run.policy.traits.groups}:
+                return OTHER_GROUPS
+        if run.scenario.stream.on:
+            # For samples that arrive under it. A device that dies before the questions
+            # are queued applies the cut again, but keeps it only here.
+            self._store.cuts.put(cut)
         items = self._store.queue.items()
         left = labels_left(run.scenario.ask, items)
-        if not cut.model_version:
-            self._keep(cut, run)
-            most = min(cut.take, run.scenario.ask.capacity, left)
-            self._queue(self._first(cut, most, run), cut, run, items)
-            return ""
-        kept = self._store.scores.last()
-        if kept is None or kept[0] != cut.model_version:
-            # Missed the scoring round: its share of the quota returns to the fleet.
-            return OTHER_MODEL
-        policy = run.policy
-        if len(cut.theta) not in {0, policy.traits.groups}:
-            return OTHER_GROUPS
-        self._keep(cut, run)
+        if scores is None:
+            uids = self._first(cut, min(cut.take, run.scenario.ask.capacity, left), run)
+        else:
+            uids = self._pick(scores[1], items, left, run, cut)
+        self._queue(uids, cut, run, items)
+        return ""
+
+    def _pick(
+        self,
+        scored: Scored,
+        items: Sequence[Item],
+        left: int,
+        run: RunContext,
+        cut: Cut,
+    ) -> list[Uid]:
+        """Let the batcher choose as many as the cut accepts, out of the shortlist."""
         asked = [i.uid for i in items if i.state not in ASKABLE_AGAIN]
         # Since the scoring samples may have gone, or lost their right to be asked.
-        here = self._pool.has([Uid(uid) for uid in kept[1].uids.tolist()])
-        scored = kept[1].keep(here & ~np.isin(kept[1].uids, asked))
+        here = self._pool.has([Uid(uid) for uid in scored.uids.tolist()])
+        scored = scored.keep(here & ~np.isin(scored.uids, asked))
         accepted = np.zeros(len(scored), dtype=np.bool_)
         able = scored.head(left)
-        accepted[: len(able)] = policy.accept(cut, able, self._device_id)
-        self._queue(self._pick(scored, accepted, run, cut), cut, run, items)
-        return ""
+        accepted[: len(able)] = run.policy.accept(cut, able, self._device_id)
+        k = int(accepted.sum())
+        if k == 0:
+            return []
+        batcher = run.batcher
+        size = min(int(k * run.scenario.ask.shortlist), len(scored))
+        if not batcher.needs or size <= k:
+            return [Uid(uid) for uid in scored.uids[accepted].tolist()]
+        candidates = scored.head(size)
+        shortlist = Shortlist(
+            candidates.scores,
+            accepted[:size],
+            **self._shortlist_fields(candidates.uids, batcher.needs, run, cut.cycle),
+        )
+        rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
+        chosen = batcher.pick(shortlist, k, rng)
+        return [Uid(uid) for uid in candidates.uids[chosen].tolist()]
 
     def _queue(
         self, uids: list[Uid], cut: Cut, run: RunContext, items: Sequence[Item]
@@ -82,25 +111,17 @@ class Selector:
             items = present(self._pool, items)
             if run.scenario.ask.calibrate:
                 predictor.calibrate(self._pool, items)
-            context = predictor.scoring_context(
-                self._pool, items, class_counts(items, run.task)
-            )
-            self._recorder.asked(uids, cut.cycle, predictor, context)
+            context = predictor.scoring_context(self._pool, items)
+            store = self._store.query_outcomes
+            record_questions(self._pool, store, uids, cut.cycle, predictor, context)
         self._store.queue.add(cut.cycle, uids)
 
     def answered(self, items: Sequence[Item], cycle: int, run: RunContext) -> None:
         """Learn from answers that have come, before they are trained on."""
         if "history" in run.scorer.needs:
             here = present(self._pool, items)
-            self._recorder.answered(here, cycle, run.learner)
-
-    def _keep(self, cut: Cut, run: RunContext) -> None:
-        """Keep the cut for samples that arrive under it; before it is applied.
-
-        A device that dies in between applies it again, but keeps it only here.
-        """
-        if run.scenario.stream.on:
-            self._store.cuts.put(cut)
+            store = self._store.query_outcomes
+            record_outcomes(self._pool, store, here, cycle, run.learner)
 
     def _first(self, cut: Cut, most: int, run: RunContext) -> list[Uid]:
         """Choose the first questions; no label has been given yet."""
@@ -114,32 +135,7 @@ class Selector:
             view_candidates(self._pool, predictor, scorer, cut.nonce), most, rng
         )
 
-    def _pick(
-        self,
-        scored: Scored,
-        accepted: NDArray[np.bool_],
-        run: RunContext,
-        cut: Cut,
-    ) -> list[Uid]:
-        """Let the batcher choose as many as were accepted, out of the shortlist."""
-        k = int(accepted.sum())
-        if k == 0:
-            return []
-        batcher = run.batcher
-        size = min(int(k * run.scenario.ask.shortlist), len(scored))
-        if not batcher.needs or size <= k:
-            return [Uid(uid) for uid in scored.uids[accepted].tolist()]
-        candidates = scored.head(size)
-        shortlist = Shortlist(
-            candidates.scores,
-            accepted[:size],
-            **self._look(candidates.uids, batcher.needs, run, cut.cycle),
-        )
-        rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
-        chosen = batcher.pick(shortlist, k, rng)
-        return [Uid(uid) for uid in candidates.uids[chosen].tolist()]
-
-    def _look(
+    def _shortlist_fields(
         self,
         uids: NDArray[np.str_],
         needs: frozenset[str],
@@ -159,9 +155,7 @@ class Selector:
             fields[name] = getattr(view, name)
         if "anchors" in needs:
             items = present(self._pool, self._store.queue.items())
-            context = predictor.scoring_context(
-                self._pool, items, class_counts(items, run.task)
-            )
+            context = predictor.scoring_context(self._pool, items)
             fields["anchors"] = context.anchors if items else None
         if "local_probs" in needs:
             fields["local_probs"] = run.learner.softmax(view.local_logits)

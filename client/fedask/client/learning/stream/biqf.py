@@ -37,6 +37,21 @@ class Biqf(Controller):
     cut is the first threshold, and gives way sample by sample. And where all that is
     remembered is equal, range is 0 and the published rule asks every sample: here as
     many as the budget pays for.
+
+    Examples
+    --------
+    Utilities that rise all the time would all be asked without the correction. Of ten
+    samples with a budget of a label for two:
+
+    >>> controller = Biqf(StreamConfig(memory=4, tolerance=2))
+    >>> state = controller.start(ControllerState(), cut=False)
+    >>> asked = []
+    >>> for step in range(10):
+    ...     arrival = Arrival(utility=step / 10, over=False, draw=0.5, budget=0.5)
+    ...     asked.append(controller.query(state, arrival))
+    ...     state = controller.update(state, arrival, queried=asked[-1])
+    >>> sum(asked)  # at most 5 + tolerance + 1
+    7
     """
 
     def __init__(self, config: StreamConfig) -> None:

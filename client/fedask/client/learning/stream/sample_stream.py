@@ -90,8 +90,9 @@ class SampleStream:
     ) -> None:
         scenario = run.scenario
         if not scenario.stream.on:
-            msg = "stream.controller = 'off': nothing is to be asked on arrival"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "stream.controller = 'off': nothing is to be asked on arrival"
+            )
         self._rater = PoolRater(pool, store)
         self._store = store
         self._permits = permits
@@ -135,8 +136,7 @@ class SampleStream:
             From the scorer and the model.
         """
         if len(uids) != len(raw):
-            msg = f"{len(uids)} uids were given for {len(raw)} samples"
-            raise DataError(msg)
+            raise DataError(f"{len(uids)} uids were given for {len(raw)} samples")
         if self._permits is not None:
             ends = self._permits.until([Uid(uid) for uid in uids.tolist()])
             here = np.array([end is not None for end in ends], dtype=np.bool_)
@@ -208,13 +208,10 @@ class SampleStream:
     def _load(self, model: Arrays) -> None:
         learner = self._run.learner
         if ArraySpec.of(model) != learner.spec:
-            msg = (
+            raise StoreError(
                 "the model in the store is not one of this task: if the app has a new "
-            )
-            msg += (
                 "model, the next round brings it; was the store made for another task?"
             )
-            raise StoreError(msg)
         learner.load(model)
 
     def _scores(

@@ -41,6 +41,15 @@ class Split(Controller):
 
     Both of the paper's random numbers are one hash of the uid, so that a restart
     neither repeats nor skips any: below ``explore * B`` chance says yes.
+
+    Examples
+    --------
+    >>> controller = Split(StreamConfig(controller="split", explore=0.1))
+    >>> state = controller.start(ControllerState(), cut=False)
+    >>> sure = Arrival(utility=-0.5, over=False, draw=0.7, budget=0.5)
+    >>> doubtful = Arrival(utility=0.4, over=False, draw=0.7, budget=0.5)
+    >>> controller.query(state, sure), controller.query(state, doubtful)
+    (False, True)
     """
 
     def __init__(self, config: StreamConfig) -> None:

@@ -56,7 +56,7 @@ class TierQuality:
 
 
 def tier_quality(
-    config: AutoConfig, sure: Sequence[PseudoLabel], items: Sequence[Item]
+    config: AutoConfig, pseudo_labels: Sequence[PseudoLabel], items: Sequence[Item]
 ) -> TierQuality:
     """Measure the tier on its answered controls.
 
@@ -66,7 +66,7 @@ def tier_quality(
         Everything ever asked.
     """
     truth = {item.uid: item.label for item in items if item.label is not None}
-    answered = [each for each in sure if each.control and each.uid in truth]
+    answered = [each for each in pseudo_labels if each.control and each.uid in truth]
     answered.sort(key=lambda each: (each.cycle, each.uid))
     looked_at = answered[-config.window :]
     wrong = sum(each.label != truth[each.uid] for each in looked_at)
@@ -118,11 +118,11 @@ class AutoTier:
 
     def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
         """Return the labels that count now, by uid: none while the tier is off."""
-        sure = self._store.pseudo_labels.all()
-        if not tier_quality(config, sure, items).on:
+        kept = self._store.pseudo_labels.all()
+        if not tier_quality(config, kept, items).on:
             return {}
         asked = {item.uid for item in items}
-        return {s.uid: s.label for s in sure if not s.control and s.uid not in asked}
+        return {s.uid: s.label for s in kept if not s.control and s.uid not in asked}
 
     def _confident(
         self, run: RunContext, items: Sequence[Item], cycle: int

@@ -70,7 +70,7 @@ class TrainingPlanner:
         self._limited = training_pool is not None
         self._training_pool = pool if training_pool is None else training_pool
         self._store = store
-        self._tier = AutoTier(pool, store)
+        self._pool = pool
         self._weak: WeakLabels | None = None
         self._prepared_for: tuple[object, LabelledBatch] | None = None
 
@@ -83,7 +83,7 @@ class TrainingPlanner:
         """
         if not run.scenario.auto.on:
             return items
-        self._tier.propose(run, items, cycle)
+        AutoTier(self._pool, self._store).propose(run, items, cycle)
         return self._store.queue.items()
 
     def plan(
@@ -161,7 +161,9 @@ class TrainingPlanner:
         config = run.scenario.auto
         if not config.on:
             return {}
-        auto_labels = self._tier.labels(config, self.permitted(items))
+        auto_labels = AutoTier(self._pool, self._store).labels(
+            config, self.permitted(items)
+        )
         may = self._training_pool.has(list(auto_labels))
         return {
             uid: label
@@ -208,5 +210,6 @@ def check_label(uid: Uid, label: int, num_classes: int) -> None:
         With the sample and the label.
     """
     if not 0 <= label < num_classes:
-        msg = f"sample {uid}: label {label} is not one of {num_classes} classes"
-        raise DataError(msg)
+        raise DataError(
+            f"sample {uid}: label {label} is not one of {num_classes} classes"
+        )

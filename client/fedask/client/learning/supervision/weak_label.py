@@ -145,26 +145,31 @@ def vote(
     votes = np.full((len(raw), len(functions)), ABSTAIN, dtype=np.int64)
     for column, (name, function) in enumerate(functions.items()):
         try:
-            said = np.asarray(function(raw.copy()))
+            given = np.asarray(function(raw.copy()))
         except Exception as err:  # whatever a user's function may raise
-            msg = f"{who}: labelling function {name!r} failed on {len(raw)} samples: "
-            msg += f"{type(err).__name__}: {err}"
-            raise DataError(msg) from err
-        _check_said(said, len(raw), num_classes, f"{who}: labelling function {name!r}")
-        votes[:, column] = said
+            raise DataError(
+                f"{who}: labelling function {name!r} failed on {len(raw)} samples: "
+                f"{type(err).__name__}: {err}"
+            ) from err
+        _check_votes(
+            given, len(raw), num_classes, f"{who}: labelling function {name!r}"
+        )
+        votes[:, column] = given
     return votes
 
 
-def _check_said(said: NDArray[Any], count: int, num_classes: int, what: str) -> None:
-    if said.shape != (count,) or said.dtype.kind not in "iu":
-        msg = f"{what} returned {said.dtype} of shape {said.shape} for {count} samples:"
-        msg += f" it must return integers of shape ({count},)"
-        raise ConfigError(msg)
-    wrong = said[(said < ABSTAIN) | (said >= num_classes)]
+def _check_votes(given: NDArray[Any], count: int, num_classes: int, what: str) -> None:
+    if given.shape != (count,) or given.dtype.kind not in "iu":
+        raise ConfigError(
+            f"{what} returned {given.dtype} of shape {given.shape} for {count} samples:"
+            f" it must return integers of shape ({count},)"
+        )
+    wrong = given[(given < ABSTAIN) | (given >= num_classes)]
     if len(wrong):
-        msg = f"{what} returned {int(wrong[0])}: it must return a class, 0 to "
-        msg += f"{num_classes - 1}, or {ABSTAIN} to abstain"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{what} returned {int(wrong[0])}: it must return a class, 0 to "
+            f"{num_classes - 1}, or {ABSTAIN} to abstain"
+        )
 
 
 def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -> Votes:
@@ -186,6 +191,12 @@ def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -
     ----------
     Ratner et al., "Snorkel: rapid training data creation with weak supervision", VLDB
     2017: section 2.2 for votes of functions that may abstain, 3.1 for majority.
+
+    Examples
+    --------
+    >>> votes = np.array([[0, 1, 1], [0, 1, -1], [-1, -1, -1]])
+    >>> combine(votes, np.ones(3), 2)  # a majority, a tie, nobody
+    array([ 1, -1, -1])
     """
     tally = np.zeros((len(votes), num_classes))
     for column, weight in zip(votes.T, vote_weights, strict=True):

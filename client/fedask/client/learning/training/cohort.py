@@ -108,13 +108,13 @@ class Cohort:
             shifted = job.labelled.shift is not None
             weighed = job.labelled.weights is not None
             groups[*shape, job.lr, job.prox, shifted, weighed].append(index)
-        found: dict[int, TrainingResult] = {}
+        results: dict[int, TrainingResult] = {}
         for members in groups.values():
             enough = max(_FEWEST, _EVIDENCE // self._size)
             if self.most > 1 and len(members) >= enough:
                 trained = self._try([jobs[i] for i in members], alone)
-                found.update(zip(members, trained, strict=False))
-        return found
+                results.update(zip(members, trained, strict=False))
+        return results
 
     def _try(
         self,

@@ -64,7 +64,7 @@ class Learner:
         self._loss = Loss(task, config.logit_shift)
         self._cohort = Cohort(self._model, self._loss, config, task.num_classes)
         self._encoder: list[torch.Tensor] | None = None  # what warm-up trains
-        self._loaded: Arrays | None = None
+        self.loaded: Arrays | None = None  # by ``load``
         self._moved = False  # whether training has left the loaded weights
 
     def load(self, arrays: Arrays) -> None:
@@ -72,15 +72,15 @@ class Learner:
 
         They must not change while they are loaded; the same object again costs nothing.
         """
-        self._moved = self._moved or arrays is not self._loaded
-        self._loaded = arrays
+        self._moved = self._moved or arrays is not self.loaded
+        self.loaded = arrays
         self._return()
 
     def _return(self) -> None:
         """Restore the loaded weights."""
-        if self._moved and self._loaded is not None:
+        if self._moved and self.loaded is not None:
             for name, view in self._views.items():
-                np.copyto(view, self._loaded[name])
+                np.copyto(view, self.loaded[name])
         self._moved = False
 
     @property
@@ -151,8 +151,9 @@ class Learner:
             pairs = zip(self._params, used, strict=True)
             self._encoder = [param for param, grad in pairs if grad is not None]
         if not self._encoder:
-            msg = "train.warmup: the model has nothing to train before its last layer"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "train.warmup: the model has nothing to train before its last layer"
+            )
         return self._encoder
 
     def _loss_of(
@@ -185,19 +186,14 @@ class Learner:
         self._return()
         rows = [i for i, each in enumerate(jobs) if isinstance(each, TrainingJob)]
         cold = [each for each in jobs if isinstance(each, TrainingJob)]
-        found = self._cohort.train(cold, self._alone)
-        return {rows[index]: trained for index, trained in found.items()}
+        results = self._cohort.train(cold, self._alone)
+        return {rows[index]: trained for index, trained in results.items()}
 
     def _alone(self, job: TrainingJob) -> TrainingResult:
         """Train one job, then restore the loaded weights for the next one."""
         trained = self.train(job)
         self._return()
         return trained
-
-    @property
-    def loaded(self) -> Arrays | None:
-        """The arrays that were loaded last."""
-        return self._loaded
 
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return class probabilities of a raw batch: (n, c) float32.
@@ -244,8 +240,7 @@ class Learner:
         checked: Floats = logits.float().numpy()
         # Minus infinity is a class that the model rules out; NaN fails the comparison.
         if not float(checked.max(initial=-inf)) < inf:
-            msg = "the global model gives NaN or infinity"
-            raise ProtocolError(msg)
+            raise ProtocolError("the global model gives NaN or infinity")
         return checked
 
     def to_inputs(self, raw: NDArray[Any]) -> torch.Tensor:

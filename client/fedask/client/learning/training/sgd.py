@@ -103,6 +103,11 @@ def decayed(lr: float, step: int, rounds: int) -> float:
     References
     ----------
     Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5.
+
+    Examples
+    --------
+    >>> [round(decayed(1.0, step, rounds=4), 2) for step in range(4)]
+    [1.0, 0.85, 0.5, 0.15]
     """
     return lr * 0.5 * (1.0 + cos(pi * min(step, rounds - 1) / rounds))
 

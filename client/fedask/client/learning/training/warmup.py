@@ -60,9 +60,10 @@ def _view(
     view = change(batch.clone(), generator)
     kind = (getattr(view, "shape", None), getattr(view, "dtype", None))
     if kind != (batch.shape, batch.dtype):
-        msg = f"the task's augment made {kind[1]} {kind[0]} of {batch.dtype} "
-        msg += f"{tuple(batch.shape)}: it must keep both"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the task's augment made {kind[1]} {kind[0]} of {batch.dtype} "
+            f"{tuple(batch.shape)}: it must keep both"
+        )
     return view
 
 
@@ -80,9 +81,10 @@ def noisy(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         If the inputs are not floats: noise would make no sense.
     """
     if not batch.is_floating_point():
-        msg = f"train.warmup has no views of {batch.dtype} inputs: give Task(augment="
-        msg += "...), a function of (batch, torch.Generator)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"train.warmup has no views of {batch.dtype} inputs: give Task(augment="
+            "...), a function of (batch, torch.Generator)"
+        )
     noise = torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
     kept = torch.rand(batch.shape, generator=generator) >= _MASKED
     return (batch + _NOISE * batch.std() * noise) * kept

@@ -1,17 +1,13 @@
 """When a device may train. Set by its owner, never by the server."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import time
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from fedask.client.base.prefixed_settings import check_kind, settings_under
-from fedask.common.errors import ConfigError
 from fedask.common.registry import nearest
+from fedask.common.settings import require
 
-PREFIX = "eligible-"
 NAMES = (
     "plugged",
     "battery",
@@ -23,6 +19,14 @@ NAMES = (
     "hours",
 )  # of the sensors
 
+_RANGES = {  # lowest and highest value
+    "battery_min": (1, 100),
+    "cpu_max": (1, 100),
+    "memory_min_mb": (1, 1 << 40),
+    "disk_min_mb": (1, 1 << 40),
+    "temperature_max": (1, 120),
+    "interval_s": (0.1, 1.5),
+}
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -60,36 +64,35 @@ class EligibilitySettings:
         If one is out of range, or says nothing.
     """
 
-    plugged: bool = False
-    battery_min: int = 0
-    cpu_max: int = 0
-    memory_min_mb: int = 0
-    disk_min_mb: int = 0
-    network: str = ""
-    temperature_max: float = 0.0
-    hours: str = ""
-    zone: str = ""
-    prefer: str = ""
+    plugged: bool | None = None
+    battery_min: int | None = None
+    cpu_max: int | None = None
+    memory_min_mb: int | None = None
+    disk_min_mb: int | None = None
+    network: str | None = None
+    temperature_max: float | None = None
+    hours: str | None = None
+    zone: str | None = None
+    prefer: str | None = None
     interval_s: float = 1.0  # a round stops within five seconds
 
     def __post_init__(self) -> None:
-        for name, ok, wanted in (
-            ("battery_min", 0 <= self.battery_min <= 100, "1 to 100"),  # noqa: PLR2004  (its range, told beside)
-            ("cpu_max", 0 <= self.cpu_max <= 100, "1 to 100"),  # noqa: PLR2004  (its range, told beside)
-            ("memory_min_mb", self.memory_min_mb >= 0, "more than 0"),
-            ("disk_min_mb", self.disk_min_mb >= 0, "more than 0"),
-            ("network", self.network in {"", "any", "unmetered"}, "any or unmetered"),
-            ("temperature_max", 0 <= self.temperature_max <= 120, "1 to 120"),  # noqa: PLR2004  (its range, told beside)
-            ("interval_s", 0.1 <= self.interval_s <= 1.5, "0.1 to 1.5"),  # noqa: PLR2004  (its range, told beside)
-        ):
-            if not ok:
-                _refuse(name, getattr(self, name), f"must be {wanted}")
+        for name in self.__slots__:
+            value = getattr(self, name)
+            # Most likely a slip: a device that trains whenever it likes.
+            asks = value is None or bool(value)
+            require(asks, name, value, "asks for nothing: leave it out")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            ok = value is None or low <= value <= high
+            require(ok, name, value, f"must be {low} to {high}")
+        ok = self.network in {None, "any", "unmetered"}
+        require(ok, "network", self.network, "must be any or unmetered")
         if self.hours or self.zone:
-            _check_hours(self.hours, self.zone)
+            _check_hours(self.hours or "", self.zone or "")
         for name in self.preferred:
-            if name not in self.wanted:
-                unset = "no such sensor is asked for" + nearest(name, self.wanted)
-                _refuse("prefer", name, unset)
+            unset = "no such sensor is asked for" + nearest(name, self.wanted)
+            require(name in self.wanted, "prefer", name, unset)
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -110,55 +113,27 @@ class EligibilitySettings:
     @property
     def preferred(self) -> frozenset[str]:
         """Names of the sensors that may be missing."""
-        return frozenset(self.prefer.replace(",", " ").split())
+        names = (self.prefer or "").replace(",", " ")
+        return frozenset(names.split())
 
     @property
     def window(self) -> tuple[time, time, ZoneInfo]:
         """Beginning, end and zone of the hours."""
-        begin, _, end = self.hours.partition("-")
-        return time.fromisoformat(begin), time.fromisoformat(end), ZoneInfo(self.zone)
-
-    @classmethod
-    def from_node(cls, node: Mapping[str, object]) -> "EligibilitySettings":
-        """Read the keys that begin with ``eligible-``, as ``eligible-battery-min``.
-
-        Parameters
-        ----------
-        node
-            The owner's node configuration; other keys are not looked at.
-
-        Raises
-        ------
-        ConfigError
-            If a key is none that there is (the nearest is named) or a value is wrong.
-        """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
-        chosen: dict[str, Any] = {}
-        for name, key, value in settings_under(node, PREFIX, kinds):
-            check_kind(key, value, kinds[name])
-            if not value:
-                # Most likely a slip: a device that trains whenever it likes.
-                msg = f"--node-config {key} = {value!r} asks for nothing: leave it out"
-                raise ConfigError(msg)
-            chosen[name] = value
-        return cls(**chosen)
-
-
-def _refuse(name: str, value: object, why: str) -> None:
-    key = f"{PREFIX}{name}".replace("_", "-")
-    msg = f"{key} = {value!r}: {why}"
-    raise ConfigError(msg)
+        begin, _, end = (self.hours or "").partition("-")
+        return (
+            time.fromisoformat(begin),
+            time.fromisoformat(end),
+            ZoneInfo(self.zone or ""),
+        )
 
 
 def _check_hours(hours: str, zone: str) -> None:
     found = _HOURS.fullmatch(hours)
-    if found is None or found[1] + found[2] == found[3] + found[4]:
-        _refuse("hours", hours, "must be as 22:00-06:00, two different times")
+    ok = found is not None and found[1] + found[2] != found[3] + found[4]
+    require(ok, "hours", hours, "must be as 22:00-06:00, two different times")
     try:
-        if not zone:
-            raise ValueError  # noqa: TRY301  (as a zone that is none)
-        ZoneInfo(zone)
-    except (OSError, ValueError, KeyError) as err:
-        why = "must be a time zone that this machine knows, as Europe/Berlin"
-        msg = f"{PREFIX}zone = {zone!r}: {why}"
-        raise ConfigError(msg) from err
+        known = bool(zone) and bool(ZoneInfo(zone))
+    except (OSError, ValueError, KeyError):
+        known = False
+    rule = "must be a time zone that this machine knows, as Europe/Berlin"
+    require(known, "zone", zone, rule)

@@ -203,6 +203,16 @@ class EligibilityGuard:
         """Return all that stands in the way now: for its owner, not in the log."""
         return self._eligibility.look()
 
+    def refuse(self) -> None:
+        """Do nothing if the device is eligible; look once, and start nothing.
+
+        Raises
+        ------
+        UnavailableError
+            If it is not: with the codes.
+        """
+        self._eligibility.refuse()
+
     def check(self) -> None:
         """Go on if the device is still eligible.
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedask.client.store.audit.audit_log import COLUMNS, one_by_one, to_entry
+from fedask.client.store.audit.audit_log import COLUMNS, entries, to_entry
 from fedask.client.store.audit.hash_chain import (
     MAX_BODY,
     AuditEntry,
@@ -71,7 +71,7 @@ class _BadError(Exception):
 
 
 def verify(
-    path: Path, head: Head | None = None, keys: Sequence[bytes] = ()
+    path: Path, head: Head | None = None, key: bytes | None = None
 ) -> AuditFinding:
     """Check the log of a store.
 
@@ -81,21 +81,21 @@ def verify(
         The store; its head file is looked for beside it.
     head
         One that was printed before and kept elsewhere.
-    keys
-        The device's, newest first. Without any, only the chain is checked: neither who
-        wrote it, nor whether its end is missing.
+    key
+        The device's. Without it, only the chain is checked: neither who wrote it, nor
+        whether its end is missing.
 
     Returns
     -------
-    Finding
+    AuditFinding
         Names the first bad entry.
 
     Raises
     ------
     ConfigError
-        If a key is too short.
+        If the key is too short.
     """
-    walk = _Walk([AuditKey(key) for key in keys])
+    walk = _Walk(None if key is None else AuditKey(key))
     try:
         kept = walk.kept(path)
         must = [] if kept is None else [kept.head]
@@ -137,17 +137,15 @@ def _open(path: Path) -> sqlite3.Connection:
 class _Walk:
     """Goes through a log from its first entry on, as far as it is good."""
 
-    def __init__(self, keys: Sequence[AuditKey]) -> None:
-        self._keys = keys
-        # Whoever has had a newer key uses no older one any more.
-        self._newest = len(keys) - 1
+    def __init__(self, key: AuditKey | None) -> None:
+        self._key = key
         self.good = Head(number=0, hash=b"")
 
     def kept(self, path: Path) -> KeptHead | None:
         """Return the head file's head, if there is a key to believe it by."""
-        if not self._keys:
+        if self._key is None:
             return None
-        kept = read_head(head_path(path), self._keys)
+        kept = read_head(head_path(path), self._key)
         if kept is None:
             raise _BadError(1, f"the head file {head_path(path)} is gone")
         return kept
@@ -162,7 +160,7 @@ class _Walk:
         # Whose head was lost and accepted begins with a genesis that nobody knows now.
         lost = db.execute(_LOST).fetchone() is not None
         previous = genesis(kept.log_id) if kept and not lost else None
-        for entry in one_by_one(db):
+        for entry in entries(db):
             self._check(entry, previous)
             previous = entry.hash
             good = Head(number=entry.number, hash=entry.hash)
@@ -185,15 +183,10 @@ class _Walk:
             entry_hash(number, *texts, entry.previous), entry.hash
         ):
             raise _BadError(number, "was changed")
-        if self._keys:
-            self._newest = self._key_of(entry)
-
-    def _key_of(self, entry: AuditEntry) -> int:
-        """Return the place of the key that an entry was written with."""
-        for place, key in enumerate(self._keys[: self._newest + 1]):
-            if hmac.compare_digest(key.entry_mac(entry.hash), entry.mac):
-                return place
-        raise _BadError(entry.number, "was not written by this device")
+        if self._key is None:
+            return
+        if not hmac.compare_digest(self._key.entry_mac(entry.hash), entry.mac):
+            raise _BadError(number, "was not written by this device")
 
     def found(self, bad: int | None, reason: str, newer: int = 0) -> AuditFinding:
         """Say how far the log is good, and what is wrong."""

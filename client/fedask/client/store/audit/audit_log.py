@@ -3,7 +3,7 @@
 Appends, and keeps the head file; never changes or removes an entry, which the table's
 own triggers refuse, too. On opening it compares log and head, and refuses to go on with
 a log that is shorter than its head, or another one: whoever runs the device must find
-out why (``check.verify``), and may then take the log as it is with ``accept``.
+out why (``audit_check.verify``), and may then take the log as it is with ``accept``.
 """
 
 import hmac
@@ -42,7 +42,6 @@ from fedask.common.ids import Annotator, Uid
 
 COLUMNS = "number, at, event, body, previous, hash, mac"
 _APPEND = f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  (a constant)
-_FROM = f"SELECT {COLUMNS} FROM audit WHERE number >= ? ORDER BY number"  # noqa: S608  (a constant)
 _NEXT = (
     f"SELECT {COLUMNS} FROM audit WHERE number > ? "  # noqa: S608  (a constant)
     "ORDER BY number LIMIT 1"
@@ -65,9 +64,6 @@ class SqliteAudit(Audit):
         device's key is changed.
     clock
         Says when, where the caller does not.
-    old_keys
-        Keys before this one, newest first: the head and the last entries may still be
-        theirs.
     process
         Who opens the store: a short word.
     entropy
@@ -85,14 +81,12 @@ class SqliteAudit(Audit):
         key: bytes | None,
         clock: Clock,
         *,
-        old_keys: Sequence[bytes] = (),
         process: str = "device",
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._store = store
         self._path = head_path(store)
-        self._old_keys = [AuditKey(old) for old in old_keys]
-        self._keys = [] if key is None else [AuditKey(key), *self._old_keys]
+        self._given = None if key is None else AuditKey(key)
         self._clock = clock
         self._process = process
         self._entropy = entropy
@@ -102,10 +96,9 @@ class SqliteAudit(Audit):
         self._before: tuple[Head | None, bool] = (None, False)
 
     @override
-    def open(self, db: sqlite3.Connection, own: bytes) -> None:
-        if not self._keys:
-            self._keys = [AuditKey(own), *self._old_keys]
-        kept = read_head(self._path, self._keys)
+    def open(self, db: sqlite3.Connection, store_key: bytes) -> None:
+        self._given = self._given or AuditKey(store_key)
+        kept = read_head(self._path, self._key)
         tip = _tip(db)
         if kept is None and tip is None:
             self._log_id = self._entropy(LOG_ID_BYTES)
@@ -137,16 +130,14 @@ class SqliteAudit(Audit):
                 msg += f"changed, but {self._path} knows entry {head.number}: entries "
                 msg += "were removed, or an older copy of the file was put back"
                 raise StoreError(msg)
-        for entry in entries(db, head.number + 1):
+        for entry in entries(db, head.number):
             good = hmac.compare_digest(entry.previous, head.hash)
             made = entry_hash(
                 entry.number, entry.at, entry.event, entry.body, entry.previous
             )
             good = good and hmac.compare_digest(made, entry.hash)
-            if not good or not any(
-                hmac.compare_digest(key.entry_mac(entry.hash), entry.mac)
-                for key in self._keys
-            ):
+            mac = self._key.entry_mac(entry.hash)
+            if not good or not hmac.compare_digest(mac, entry.mac):
                 msg = f"{self._store}: entry {entry.number} of the audit log was not "
                 raise StoreError(msg + "written by this device")
             head = Head(number=entry.number, hash=entry.hash)
@@ -176,27 +167,13 @@ class SqliteAudit(Audit):
             self._tip = Head(number=entry.number, hash=entry.hash)
             self._dirty = True
 
-    def rotate(self, db: sqlite3.Connection, key: bytes) -> None:
-        """Go on with another key, which the last entry of the old one names.
-
-        Pseudonyms under the new key are others: keep the old one to read old entries.
-
-        Raises
-        ------
-        ConfigError
-            If the key is too short.
-        """
-        fresh = AuditKey(key)
-        self.append(db, Event.KEY_ROTATED, key=fresh.name)
-        self._keys.insert(0, fresh)
-
     @property
     def _key(self) -> AuditKey:
-        """What new entries are written with."""
-        if not self._keys:
+        """The key that entries are written with."""
+        if self._given is None:
             msg = f"the audit log of {self._store} is not open"
             raise StoreError(msg)
-        return self._keys[0]
+        return self._given
 
     @override
     def check_open(self, db: sqlite3.Connection) -> None:
@@ -250,7 +227,7 @@ def accept(store: Path, db: sqlite3.Connection, key: bytes, at: datetime) -> Hea
     """
     made, path = AuditKey(key), head_path(store)
     try:
-        kept = read_head(path, [made])
+        kept = read_head(path, made)
     except StoreError:
         kept = None
     log_id = secrets.token_bytes(LOG_ID_BYTES) if kept is None else kept.log_id
@@ -265,32 +242,19 @@ def accept(store: Path, db: sqlite3.Connection, key: bytes, at: datetime) -> Hea
     return head
 
 
-def one_by_one(db: sqlite3.Connection) -> Iterator[AuditEntry]:
-    """Yield all entries, each read when its turn comes: for a file that may be broken.
-
-    Raises
-    ------
-    StoreError
-        As ``entries``.
-    sqlite3.Error
-        If the next one cannot be read.
-    """
-    after = -(1 << 63)
-    while (row := db.execute(_NEXT, (after,)).fetchone()) is not None:
-        yield to_entry(row)
-        after = row[0]
-
-
-def entries(db: sqlite3.Connection, first: int = 1) -> Iterator[AuditEntry]:
-    """Yield the entries from a number on.
+def entries(db: sqlite3.Connection, after: int = -(1 << 63)) -> Iterator[AuditEntry]:
+    """Yield the entries after a number, each read when its turn comes.
 
     Raises
     ------
     StoreError
         If one is not of the types that entries have.
+    sqlite3.Error
+        If the file is broken where the next one stands.
     """
-    for row in db.execute(_FROM, (first,)):
+    while (row := db.execute(_NEXT, (after,)).fetchone()) is not None:
         yield to_entry(row)
+        after = row[0]
 
 
 def _to_row(entry: AuditEntry) -> tuple[object, ...]:

@@ -1,7 +1,7 @@
 """The head file of an audit log: how long the log is, outside of the database.
 
-Called by ``log`` after each commit and by ``check``. Without it nobody could tell a log
-whose last entries were removed from a shorter one.
+Written by ``audit_log`` after each commit, read by ``audit_check``. Without it nobody
+could tell a log whose last entries were removed from a shorter one.
 
 Two slots of 512 bytes, both of the same entry, written in place one after the other,
 slot n mod 2 first: a write that a power cut tears spoils one slot, and the other is of
@@ -15,7 +15,6 @@ bytes), the number (8, big-endian), the entry's hash (32), and the HMAC of all t
 
 import hmac
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +51,8 @@ def head_path(store: Path) -> Path:
     return store.with_name(store.name + SUFFIX)
 
 
-def read_head(path: Path, keys: Sequence[AuditKey]) -> KeptHead | None:
-    """Return the newest head that one of the keys made.
+def read_head(path: Path, key: AuditKey) -> KeptHead | None:
+    """Return the newest head that the key made.
 
     Returns
     -------
@@ -63,7 +62,7 @@ def read_head(path: Path, keys: Sequence[AuditKey]) -> KeptHead | None:
     Raises
     ------
     StoreError
-        If it cannot be read, or none of its slots is of these keys.
+        If it cannot be read, or none of its slots is of this key.
     """
     try:
         with path.open("rb") as file:
@@ -74,7 +73,7 @@ def read_head(path: Path, keys: Sequence[AuditKey]) -> KeptHead | None:
         msg = f"cannot read the head of the audit log {path}: {err}"
         raise StoreError(msg) from err
     slots = (raw[:_SLOT_BYTES], raw[_SLOT_BYTES:])
-    found = [kept for slot in slots if (kept := _unpack(slot, keys)) is not None]
+    found = [kept for slot in slots if (kept := _unpack(slot, key)) is not None]
     if not found:
         msg = f"{path} is no head of an audit log of this key: put back the store and "
         msg += "the key that it belongs to; if they are lost, delete it"
@@ -115,7 +114,7 @@ def write_head(path: Path, kept: KeptHead, key: AuditKey) -> None:
         with os.fdopen(os.open(path, _FLAGS), "r+b", buffering=0) as file:
             for slot in (first, 1 - first):
                 file.seek(slot * _SLOT_BYTES)
-                there = _unpack(file.read(_SLOT_BYTES), [key])
+                there = _unpack(file.read(_SLOT_BYTES), key)
                 if there is not None and there.head.number >= kept.head.number:
                     continue
                 file.seek(slot * _SLOT_BYTES)
@@ -147,10 +146,10 @@ def _pack(kept: KeptHead, key: AuditKey) -> bytes:
     return packed + key.head_mac(packed)
 
 
-def _unpack(slot: bytes, keys: Sequence[AuditKey]) -> KeptHead | None:
-    """Read a slot; None if it is torn, empty, or of no key."""
+def _unpack(slot: bytes, key: AuditKey) -> KeptHead | None:
+    """Read a slot; None if it is torn, empty, or of another key."""
     packed, mac = slot[:_MAC_AT], slot[_MAC_AT:_END]
-    known = any(hmac.compare_digest(key.head_mac(packed), mac) for key in keys)
+    known = hmac.compare_digest(key.head_mac(packed), mac)
     if not known or not packed.startswith(_MAGIC) or slot[_END:].strip(b"\0"):
         return None
     at = len(_MAGIC)

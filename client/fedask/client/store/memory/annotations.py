@@ -3,15 +3,17 @@
 Plain scans over plain dicts, to be read as the meaning of the queries of ``sqlite``.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from typing_extensions import override
 
 from fedask.client.records.annotation import Annotation, LabellingProgress
-from fedask.client.records.audit_event import Event
+from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.label_queue import WAITING, Item
 from fedask.client.records.sample_record import (
     AnnotationStore,
@@ -24,11 +26,11 @@ from fedask.common.errors import PrivacyError, ProtocolError
 from fedask.common.ids import Annotator, Uid
 
 
+@dataclass(slots=True)
 class MemoryAnnotations(AnnotationStore, SampleTransaction):
     """Annotations; while a transaction is open, also its rows."""
 
-    def __init__(self, tables: MemoryTables) -> None:
-        self._tables = tables
+    _tables: MemoryTables
 
     @contextmanager
     @override
@@ -47,16 +49,12 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
 
     @override
     def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
-        found = [
-            v
-            for v in self._tables.annotations.values()
-            if annotator in {None, v.annotator}
-        ]
+        found = [v for v in self._all() if annotator in {None, v.annotator}]
         return found[::-1][: max(0, limit)]
 
     @override
     def progress(self, since: datetime) -> LabellingProgress:
-        standing = [v for v in self._tables.annotations.values() if v.undone is None]
+        standing = [v for v in self._all() if v.undone is None]
         right: dict[Annotator, tuple[int, int]] = {}
         for annotation in sorted(standing, key=lambda v: v.annotator):
             truth = self._tables.items[annotation.uid].label
@@ -88,21 +86,15 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
     def read(self, uid: Uid) -> SampleRecord:
         return SampleRecord(
             item=self._tables.item(uid),
-            annotations=tuple(
-                v for v in self._tables.annotations.values() if v.uid == uid
-            ),
+            annotations=self._tables.annotations.get(uid, ()),
             leases=self._tables.leases.get(uid, ()),
         )
 
     @override
     def write(self, sample: SampleRecord) -> None:
-        self._tables.items[sample.item.uid] = sample.item
-        self._tables.leases[sample.item.uid] = sample.leases
-        for annotation in sample.annotations:
-            if annotation.number:
-                self._tables.annotations[annotation.number] = annotation
-            else:
-                self._tables.add_annotation(annotation)
+        tables, uid = self._tables, sample.item.uid
+        tables.items[uid], tables.leases[uid] = sample.item, sample.leases
+        tables.annotations[uid] = tuple(map(self._numbered, sample.annotations))
 
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
@@ -174,23 +166,32 @@ class MemoryAnnotations(AnnotationStore, SampleTransaction):
         self,
         event: Event,
         uids: Sequence[Uid],
-        now: datetime,
+        now: datetime | None,
         annotator: Annotator | None = None,
+        **facts: Fact,
     ) -> None:
-        self._tables.audit.append(None, event, uids=uids, annotator=annotator, at=now)
+        audit = self._tables.audit
+        audit.append(None, event, uids=uids, annotator=annotator, at=now, **facts)
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
-        mine = [
-            v
-            for v in self._tables.annotations.values()
-            if v.annotator == annotator and v.key
-        ]
+        mine = [v for v in self._all() if v.annotator == annotator and v.key]
         if key is None:
             held = self.leased(annotator=annotator)
             mine = [v for v in mine if v.undone is None and v.uid not in held]
             key = mine[-1].key if mine else ""
         return [annotation for annotation in mine if annotation.key == key]
+
+    def _numbered(self, said: Annotation) -> Annotation:
+        if said.number:
+            return said
+        number = self._tables.last_number = self._tables.last_number + 1
+        return replace(said, number=number, place=said.place or number)
+
+    def _all(self) -> list[Annotation]:
+        """Return all annotations, by number."""
+        found = itertools.chain.from_iterable(self._tables.annotations.values())
+        return sorted(found, key=lambda said: said.number)
 
     def _in_order(self) -> list[Item]:
         """Return what waits, in the order it is given out."""

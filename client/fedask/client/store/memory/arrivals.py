@@ -1,6 +1,7 @@
 """The server's cut and the arrivals of a stream in memory. Parts of ``store``."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from typing_extensions import override
 
@@ -33,12 +34,12 @@ class MemoryCuts(CutStore):
         return self._tables.last_cycle
 
 
+@dataclass(slots=True)
 class MemoryArrivals(ArrivalStore):
     """The pace, and the samples that were decided about."""
 
-    def __init__(self, tables: MemoryTables, rights: MemoryRights) -> None:
-        self._tables = tables
-        self._rights = rights
+    _tables: MemoryTables
+    _rights: MemoryRights
 
     @override
     def add(

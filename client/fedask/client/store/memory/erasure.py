@@ -1,6 +1,7 @@
 """Erasure of samples in memory. A part of ``store``."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from typing_extensions import override
 
@@ -13,12 +14,12 @@ from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.ids import Uid
 
 
+@dataclass(slots=True)
 class MemoryErasure(ErasureStore):
     """The erased samples."""
 
-    def __init__(self, tables: MemoryTables, scores: MemoryScores) -> None:
-        self._tables = tables
-        self._scores = scores
+    _tables: MemoryTables
+    _scores: MemoryScores
 
     @override
     def forget(self, uids: Iterable[Uid]) -> Erased:
@@ -43,6 +44,7 @@ class MemoryErasure(ErasureStore):
         tables = self._tables
         for rows in (
             tables.items,
+            tables.annotations,
             tables.priority,
             tables.leases,
             tables.right_until,
@@ -56,9 +58,6 @@ class MemoryErasure(ErasureStore):
         tables.decided -= gone
         tables.dropped -= gone
         tables.near = frozenset(p for p in tables.near if gone.isdisjoint(p))
-        for number, annotation in list(tables.annotations.items()):
-            if annotation.uid in gone:
-                del tables.annotations[number]
         tables.trained_in = {c: used - gone for c, used in tables.trained_in.items()}
         self._scores.drop(gone)
         record = tables.local_model

@@ -1,7 +1,7 @@
 """Payloads in memory, within a quota. A part of ``store``."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from typing_extensions import override
 
@@ -23,15 +23,13 @@ _ORDER = {ItemState.TRAINED: 0, ItemState.SKIPPED: 0, ItemState.EXPIRED: 1, None
 _STAYS = frozenset({ItemState.LEASED, ItemState.LABELLED})
 
 
+@dataclass(slots=True)
 class MemoryPayloads(PayloadStore):
     """Payloads."""
 
-    def __init__(
-        self, tables: MemoryTables, scores: MemoryScores, quota: StoreQuota
-    ) -> None:
-        self._tables = tables
-        self._scores = scores
-        self._quota = quota
+    _tables: MemoryTables
+    _scores: MemoryScores
+    _quota: StoreQuota
 
     @override
     def put(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:

@@ -1,7 +1,7 @@
 """Query records, milestones and names of classes in memory. Parts of ``store``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from typing_extensions import override
 
@@ -17,11 +17,11 @@ from fedask.client.store.memory.tables import MemoryTables
 from fedask.common.ids import Uid
 
 
+@dataclass(slots=True)
 class MemoryQueryOutcomes(QueryOutcomeStore):
     """Query records."""
 
-    def __init__(self, tables: MemoryTables) -> None:
-        self._tables = tables
+    _tables: MemoryTables
 
     @override
     def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
@@ -69,7 +69,6 @@ class MemoryClasses(ClassStore):
 
     @override
     def keep(self, names: Sequence[str]) -> None:
-        labels = (item.label for item in self._tables.items.values())
-        if self._tables.annotations or any(label is not None for label in labels):
+        if any(self._tables.annotations.values()):
             check_classes(self._kept, names)
         self._kept = tuple(names)

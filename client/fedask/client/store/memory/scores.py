@@ -1,6 +1,7 @@
 """Scores, models and what models said, in memory. Parts of ``store``."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from typing_extensions import override
@@ -24,11 +25,11 @@ from fedask.common.grid import Scored
 from fedask.common.ids import Uid
 
 
+@dataclass(slots=True)
 class MemoryScores(ScoreStore):
     """The scores of the last scoring."""
 
-    def __init__(self, tables: MemoryTables) -> None:
-        self._tables = tables
+    _tables: MemoryTables
 
     @override
     def put(self, version: str, scored: Scored, waiting: Waiting | None = None) -> None:
@@ -71,11 +72,11 @@ class MemoryModels(ModelStore):
         return list(self._models.get(kind, []))
 
 
+@dataclass(slots=True)
 class MemoryLocalModel(LocalModelStore):
     """The local model's record; the model is among the others."""
 
-    def __init__(self, tables: MemoryTables) -> None:
-        self._tables = tables
+    _tables: MemoryTables
 
     @override
     def put(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:
@@ -96,11 +97,11 @@ class MemoryLocalModel(LocalModelStore):
         return self._tables.local_model
 
 
+@dataclass(slots=True)
 class MemoryPseudoLabels(PseudoLabelStore):
     """Pseudo-labels."""
 
-    def __init__(self, tables: MemoryTables) -> None:
-        self._tables = tables
+    _tables: MemoryTables
 
     @override
     def put(self, labels: Sequence[PseudoLabel]) -> None:

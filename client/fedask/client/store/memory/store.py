@@ -48,7 +48,7 @@ class MemoryStore(DeviceStore):
         self.annotations = annotations = MemoryAnnotations(tables)
         self.rights = rights = MemoryRights(tables, annotations)
         self.scores = scores = MemoryScores(tables)
-        self.queue = MemoryLabelQueue(tables, rights)
+        self.queue = MemoryLabelQueue(tables, annotations, rights)
         self.models = MemoryModels(tables)
         self.cuts = MemoryCuts(tables)
         self.arrivals = MemoryArrivals(tables, rights)

@@ -5,7 +5,7 @@ here survives the process.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fedask.client.records.annotation import Annotation
@@ -28,8 +28,8 @@ class MemoryTables:
 
     Parameters
     ----------
-    annotations
-        By number; numbers are never used twice, whatever is erased.
+    last_number
+        Of an annotation; none is used twice, whatever is erased.
     near
         Pairs of near-duplicates, each in one direction.
     trained_in
@@ -43,7 +43,7 @@ class MemoryTables:
     audit: Audit = NO_AUDIT
     items: dict[Uid, Item] = field(default_factory=dict)
     priority: dict[Uid, float] = field(default_factory=dict)
-    annotations: dict[int, Annotation] = field(default_factory=dict)
+    annotations: dict[Uid, tuple[Annotation, ...]] = field(default_factory=dict)
     last_number: int = 0
     leases: dict[Uid, tuple[LeaseRecord, ...]] = field(default_factory=dict)
     right_until: dict[Uid, datetime] = field(default_factory=dict)
@@ -87,19 +87,3 @@ class MemoryTables:
         """Record an event in the audit log, as a transaction of its own."""
         self.audit.append(None, event, uids=uids, annotator=annotator, at=at, **facts)
         self.audit.settle(committed=True)
-
-    def add_annotation(self, annotation: Annotation) -> None:
-        """Add an annotation under the next number."""
-        self.last_number += 1
-        self.annotations[self.last_number] = replace(
-            annotation,
-            number=self.last_number,
-            place=annotation.place or self.last_number,
-        )
-
-    def end_leases(self, uid: Uid) -> None:
-        """End all leases, but controls, of a sample that the device moves."""
-        self.leases[uid] = tuple(
-            lease if lease.control else replace(lease, until=None)
-            for lease in self.leases.get(uid, ())
-        )

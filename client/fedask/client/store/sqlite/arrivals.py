@@ -5,7 +5,7 @@ Parts of ``store``.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from typing_extensions import override
 
@@ -27,11 +27,11 @@ _DECIDED = "SELECT uid FROM decided WHERE uid IN (SELECT value FROM json_each(?)
 _LAST_CYCLE = "SELECT coalesce(max(cycle), 0) FROM cycle"
 
 
+@dataclass(slots=True)
 class SqliteCuts(CutStore):
     """The last cut of one connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _connection: Connection
 
     @override
     def put(self, cut: Cut) -> None:
@@ -53,15 +53,13 @@ class SqliteCuts(CutStore):
             return int(db.execute(_LAST_CYCLE).fetchone()[0])
 
 
+@dataclass(slots=True)
 class SqliteArrivals(ArrivalStore):
     """The pace of one connection, and the samples that were decided about."""
 
-    def __init__(
-        self, connection: Connection, erasure: ErasureStore, rights: SqliteRights
-    ) -> None:
-        self._connection = connection
-        self._erasure = erasure
-        self._rights = rights
+    _connection: Connection
+    _erasure: ErasureStore
+    _rights: SqliteRights
 
     @override
     def add(

@@ -7,6 +7,7 @@ note, sealed. Both come and go together.
 import json
 import sqlite3
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from typing_extensions import override
@@ -32,12 +33,12 @@ _DROP_MODEL = "DELETE FROM model WHERE kind = ?"
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 
 
+@dataclass(slots=True)
 class SqliteLocalModel(LocalModelStore):
     """The local model of one connection, and the sealed record of its training."""
 
-    def __init__(self, connection: Connection, erasure: ErasureStore) -> None:
-        self._connection = connection
-        self._erasure = erasure
+    _connection: Connection
+    _erasure: ErasureStore
 
     @override
     def put(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:

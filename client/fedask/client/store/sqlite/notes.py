@@ -10,6 +10,7 @@ trained on can be counted in the queue: both are in clear (ADR 10).
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from typing_extensions import override
@@ -19,15 +20,14 @@ from fedask.client.records.milestone import Milestone, MilestoneStore, with_mile
 from fedask.client.store.sqlite.connection import Connection
 from fedask.client.store.sqlite.schema import CLASSES, MILESTONES, note, put_note
 
-_ANY_LABEL = """SELECT EXISTS (SELECT 1 FROM annotation)
-    OR EXISTS (SELECT 1 FROM item WHERE label IS NOT NULL)"""
+_ANY_LABEL = "SELECT EXISTS (SELECT 1 FROM annotation)"
 
 
+@dataclass(slots=True)
 class SqliteMilestones(MilestoneStore):
     """The milestones of one connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _connection: Connection
 
     @override
     def put(self, milestone: Milestone) -> None:
@@ -55,11 +55,11 @@ class SqliteMilestones(MilestoneStore):
         ]
 
 
+@dataclass(slots=True)
 class SqliteClasses(ClassStore):
     """The names of the classes of one connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _connection: Connection
 
     @override
     def keep(self, names: Sequence[str]) -> None:

@@ -17,7 +17,6 @@ from fedask.client.records.payload import (
     was_erased,
 )
 from fedask.client.store.sqlite.connection import Connection
-from fedask.client.store.sqlite.sample_transaction import end_leases
 from fedask.client.store.sqlite.scores import drop_scores
 from fedask.common.ids import Uid
 from fedask.common.seal import Place
@@ -118,7 +117,6 @@ class SqlitePayloads(PayloadStore):
         self._db.execute(_DROP, (uid,))
         self._db.execute(_NO_CONTROL, (uid,))
         if queued:
-            end_leases(self._db, uid)
             self._db.execute(_EXPIRE, (uid,))
 
 

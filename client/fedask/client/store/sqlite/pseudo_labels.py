@@ -1,6 +1,7 @@
 """Pseudo-labels in a device's SQLite file. A part of ``store``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from typing_extensions import override
 
@@ -14,11 +15,11 @@ _PUT = f"""INSERT INTO pseudo_label ({schema.PSEUDO_LABEL}) VALUES (?, ?, ?, ?, 
 _ALL = f"SELECT {schema.PSEUDO_LABEL} FROM pseudo_label ORDER BY uid"  # noqa: S608  (a constant)
 
 
+@dataclass(slots=True)
 class SqlitePseudoLabels(PseudoLabelStore):
     """Pseudo-labels of one connection, sealed like the labels of people."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _connection: Connection
 
     @override
     def put(self, labels: Sequence[PseudoLabel]) -> None:

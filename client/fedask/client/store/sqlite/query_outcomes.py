@@ -1,6 +1,7 @@
 """Query records in a device's SQLite file. A part of ``store``."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from typing_extensions import override
 
@@ -28,12 +29,12 @@ _PUT_OUTCOME = "UPDATE query_record SET outcome_cycle = ?, outcome = ? WHERE uid
 _ALL = f"SELECT {schema.QUERY_RECORD} FROM query_record ORDER BY uid"  # noqa: S608  (a constant)
 
 
+@dataclass(slots=True)
 class SqliteQueryOutcomes(QueryOutcomeStore):
     """Query records of one connection; what their answers showed is sealed."""
 
-    def __init__(self, connection: Connection, erasure: ErasureStore) -> None:
-        self._connection = connection
-        self._erasure = erasure
+    _connection: Connection
+    _erasure: ErasureStore
 
     @override
     def put_asked(self, query_records: Iterable[QueryRecord]) -> None:

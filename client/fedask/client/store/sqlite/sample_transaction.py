@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.audit import NO_AUDIT, Audit
-from fedask.client.records.audit_event import Event
+from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.refusal import UnknownSampleError
 from fedask.client.records.sample_record import (
     LeaseRecord,
@@ -75,9 +75,6 @@ _LAPSED = """SELECT uid FROM item INDEXED BY item_right
     AND item.right_until <= ?1 ORDER BY 1"""
 _MAY_SHOW = "SELECT right_until IS NULL OR right_until > ? FROM item WHERE uid = ?"
 _ALL_LEASED = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY uid"
-_END_LEASES = """UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL
-    AND control = 0"""
-_CLEAR_LEASES = "UPDATE item SET leases = 0 WHERE uid = ?"
 
 
 class SqliteSampleTransaction(SampleTransaction):
@@ -199,10 +196,12 @@ class SqliteSampleTransaction(SampleTransaction):
         self,
         event: Event,
         uids: Sequence[Uid],
-        now: datetime,
+        now: datetime | None,
         annotator: Annotator | None = None,
+        **facts: Fact,
     ) -> None:
-        self._audit.append(self._db, event, uids=uids, annotator=annotator, at=now)
+        audit = self._audit
+        audit.append(self._db, event, uids=uids, annotator=annotator, at=now, **facts)
 
     @override
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
@@ -221,12 +220,6 @@ class SqliteSampleTransaction(SampleTransaction):
 
     def _by_key(self, who: bytes, key: bytes) -> list[Annotation]:
         return list(map(self._cipher.annotation, self._db.execute(_BY_KEY, (who, key))))
-
-
-def end_leases(db: sqlite3.Connection, uid: Uid) -> None:
-    """End all leases, but controls, of a sample that the device moves."""
-    db.execute(_END_LEASES, (uid,))
-    db.execute(_CLEAR_LEASES, (uid,))
 
 
 def add_annotation(

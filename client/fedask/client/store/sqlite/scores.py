@@ -1,6 +1,7 @@
 """The last scoring and the models in a device's SQLite file. Parts of ``store``."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from typing_extensions import override
@@ -27,12 +28,12 @@ _DROP_MODELS = """DELETE FROM model WHERE kind = ?1 AND number NOT IN
     (SELECT number FROM model WHERE kind = ?1 ORDER BY number DESC LIMIT ?2)"""
 
 
+@dataclass(slots=True)
 class SqliteScores(ScoreStore):
     """The scores of one connection; they order what people are asked."""
 
-    def __init__(self, connection: Connection, erasure: ErasureStore) -> None:
-        self._connection = connection
-        self._erasure = erasure
+    _connection: Connection
+    _erasure: ErasureStore
 
     @override
     def put(self, version: str, scored: Scored, waiting: Waiting | None = None) -> None:
@@ -71,11 +72,11 @@ class SqliteScores(ScoreStore):
             )
 
 
+@dataclass(slots=True)
 class SqliteModels(ModelStore):
     """The models of one connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _connection: Connection
 
     @override
     def put(self, kind: str, arrays: Arrays, keep: int) -> None:

@@ -70,8 +70,10 @@ class SqliteStore(DeviceStore):
         self.rights = rights = SqliteRights(opened, erasure)
         self.scores = scores = SqliteScores(opened, erasure)
         self.cuts = cuts = SqliteCuts(opened)
-        self.queue = SqliteLabelQueue(opened, erasure, rights, scores, cuts)
-        self.annotations = SqliteAnnotations(opened)
+        self.annotations = annotations = SqliteAnnotations(opened)
+        self.queue = SqliteLabelQueue(
+            opened, annotations, erasure, rights, scores, cuts
+        )
         self.models = SqliteModels(opened)
         self.arrivals = SqliteArrivals(opened, erasure, rights)
         self.query_outcomes = SqliteQueryOutcomes(opened, erasure)

@@ -180,15 +180,15 @@ def test_a_row_of_named_numbers_is_read_line_by_line() -> None:
 
 def test_a_flat_vector_is_an_image_if_the_owner_says_its_size() -> None:
     digit = np.arange(64.0)
-    part = part_of(ONLY, digit, PLAIN.told("image:8x8"))
+    part = part_of(ONLY, digit, PLAIN.overridden("image:8x8"))
     assert pixels_of(part.content)[1, 0, 0] == 32
     assert pixels_of(part.content).shape == (8, 8, 1)
-    colour = part_of(ONLY, np.arange(12), PLAIN.told("image:2x2"))
+    colour = part_of(ONLY, np.arange(12), PLAIN.overridden("image:2x2"))
     assert pixels_of(colour.content).shape == (2, 2, 3)
     with pytest.raises(DataError, match="7 x 8: correct show="):
-        part_of(ONLY, digit, PLAIN.told("image:7x8"))
+        part_of(ONLY, digit, PLAIN.overridden("image:7x8"))
     with pytest.raises(DataError, match="no image: say show=image"):
-        part_of(ONLY, digit, PLAIN.told("image"))
+        part_of(ONLY, digit, PLAIN.overridden("image"))
 
 
 NO_SHOW = "picture image: image:8 image:0x8 image:8x8x8 image:-1x8 image:²x2 audio:"
@@ -198,7 +198,7 @@ NO_SHOW += " audio:0 audio:9999999 text:1 series:3"
 @pytest.mark.parametrize("text", ["", *NO_SHOW.split()])
 def test_what_nothing_can_be_shown_as_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="must be image"):
-        PLAIN.told(text)
+        PLAIN.overridden(text)
 
 
 @pytest.mark.parametrize(

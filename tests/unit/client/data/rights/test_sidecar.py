@@ -50,9 +50,9 @@ class Folder:
     def known(self, **defaults: str) -> dict[str, Provenance]:
         """Return what is known of each file."""
         source = self.source()
-        (said,) = stated_provenance(source, Provenance(**defaults))  # type: ignore[arg-type]
+        (stated,) = stated_provenance(source, Provenance(**defaults))  # type: ignore[arg-type]
         texts = source.load(np.arange(len(source.uids()))).tolist()
-        kinds = [said.kinds[kind] for kind in said.kind_of.tolist()]
+        kinds = [stated.kinds[kind] for kind in stated.kind_of.tolist()]
         return dict(zip(texts, kinds, strict=True))
 
     def consents(self, **defaults: str) -> dict[str, str]:
@@ -107,9 +107,9 @@ def test_a_row_by_id_finds_a_row_of_a_table(tmp_path: Path) -> None:
     folder.say("id,consent", "p2,withdrawn", "p3,yes")
 
     source = folder.source(column="note", id="patient")
-    (said,) = stated_provenance(source, Provenance())
+    (stated,) = stated_provenance(source, Provenance())
 
-    kinds = [said.kinds[kind].consent for kind in said.kind_of.tolist()]
+    kinds = [stated.kinds[kind].consent for kind in stated.kind_of.tolist()]
     assert kinds == ["", "withdrawn", "yes"]
 
 
@@ -197,9 +197,9 @@ def test_what_the_source_says_stands_between_folder_and_sample() -> None:
 
     source = Described(np.eye(3, dtype=np.float32))
 
-    (said,) = stated_provenance(source, Provenance(consent="default", licence="l"))
+    (stated,) = stated_provenance(source, Provenance(consent="default", licence="l"))
 
-    kinds = [said.kinds[kind] for kind in said.kind_of.tolist()]
+    kinds = [stated.kinds[kind] for kind in stated.kind_of.tolist()]
     assert [kind.consent for kind in kinds] == ["yes", "", "no"]
     assert {kind.licence for kind in kinds} == {"l"}
 

@@ -12,9 +12,8 @@ from PIL import Image
 
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources import images
-from fedask.client.data.sources.images import ImageReader
+from fedask.client.data.sources.images import ImageReader, decode_pnm
 from fedask.client.data.sources.npy import decode_npy
-from fedask.client.data.sources.pnm import decode_pnm
 from fedask.common.errors import ConfigError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20

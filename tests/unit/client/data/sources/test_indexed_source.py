@@ -17,9 +17,9 @@ from fedask.client.base.regular_file import (
     read_whole,
     walk,
 )
-from fedask.client.data.sources.file_contents import FileContents
 from fedask.client.data.sources.images import ImageReader
 from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.reader import FileContents
 from fedask.common.errors import DataError, FedaskError
 
 NPY = frozenset({".npy"})

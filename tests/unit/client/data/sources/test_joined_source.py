@@ -79,7 +79,11 @@ def test_batches_count_the_numbers_of_all_parts(tmp_path: Path) -> None:
         ("", ConfigError, "at least two parts"),
         (HEAD, ConfigError, "at least two parts"),
         (HEAD + "[b]\nx = 1\n", ConfigError, r"\[b\] has no data"),
-        (HEAD + '[b]\ndata = "a.csv"\nid = "k"\ncolum = "x"', ConfigError, "'columns'"),
+        (
+            HEAD + '[b]\ndata = "a.csv"\nid = "k"\ncolum = "x"',
+            ConfigError,
+            "b.columns",
+        ),
         (HEAD + '["a b"]\ndata = "a.csv"\n', ConfigError, "'a b' is no name"),
         (HEAD + '[b]\ndata = "b.toml"\n', ConfigError, "cannot be joined itself"),
         (HEAD + '[b]\ndata = "gone.csv"\n', DataError, "gone.csv"),

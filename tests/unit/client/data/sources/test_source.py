@@ -62,10 +62,10 @@ def test_a_folder_of_no_kind_is_refused_with_all_kinds(
         ({"kind": "sounds", "frame": 3}, ConfigError, "did you mean 'frames'"),
         ({"kind": "sounds", "frames": "3"}, ConfigError, "must be of type int"),
         ({"kind": "sounds", "frames": True}, ConfigError, "must be of type int"),
-        ({"kind": "sounds", "width": 3}, ConfigError, "'width' is no option"),
-        ({"kind": "array", "_kept": 3}, ConfigError, "'_kept' is no option"),
+        ({"kind": "sounds", "width": 3}, ConfigError, "unknown key 'width'"),
+        ({"kind": "array", "_kept": 3}, ConfigError, "unknown key '_kept'"),
         ({"kind": "sounds", "watch": 1}, ConfigError, "watch = 1 must be true"),
-        ({"kind": "joined", "frames": 3}, ConfigError, "'frames' is no option"),
+        ({"kind": "joined", "frames": 3}, ConfigError, "unknown key 'frames'"),
     ],
 )
 def test_wrong_options_are_refused(

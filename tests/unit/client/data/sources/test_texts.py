@@ -6,8 +6,8 @@ import pytest
 from tests.support.client.places import look
 
 from fedask.client.data.sources import texts
-from fedask.client.data.sources.file_contents import MAX_BROKEN
 from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.reader import MAX_BROKEN
 from fedask.client.data.sources.rows import MAX_ROW_BYTES
 from fedask.common.errors import DataError
 

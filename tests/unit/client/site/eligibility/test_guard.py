@@ -34,6 +34,7 @@ from fedask.client.site.eligibility.sensors.machine import (
     make_guard,
 )
 from fedask.common.errors import ConfigError, UnavailableError
+from fedask.common.settings import build
 
 HOT = Obstacle(reason=Reason.TOO_HOT, sentence="it is 91 °C hot")
 
@@ -201,22 +202,22 @@ def test_samples_are_loaded_while_the_device_is_eligible() -> None:
 
 
 FULL: dict[str, Any] = {
-    "eligible-plugged": True,
-    "eligible-battery-min": 40,
-    "eligible-cpu-max": 50,
-    "eligible-memory-min-mb": 100,
-    "eligible-disk-min-mb": 1,
-    "eligible-network": "unmetered",
-    "eligible-temperature-max": 80,
-    "eligible-hours": "22:00-06:00",
-    "eligible-zone": "Europe/Berlin",
-    "eligible-prefer": "battery, temperature",
-    "eligible-interval-s": 0.5,
+    "plugged": True,
+    "battery_min": 40,
+    "cpu_max": 50,
+    "memory_min_mb": 100,
+    "disk_min_mb": 1,
+    "network": "unmetered",
+    "temperature_max": 80,
+    "hours": "22:00-06:00",
+    "zone": "Europe/Berlin",
+    "prefer": "battery, temperature",
+    "interval_s": 0.5,
 }
 
 
-def test_every_setting_is_read_from_the_node() -> None:
-    settings = EligibilitySettings.from_node({**FULL, "data": "x", "desk-rule": "one"})
+def test_every_setting_is_read() -> None:
+    settings = build(EligibilitySettings, FULL)
 
     assert settings.wanted == frozenset(NAMES)
     assert settings.preferred == {"battery", "temperature"}
@@ -224,46 +225,46 @@ def test_every_setting_is_read_from_the_node() -> None:
 
 
 def test_nothing_set_asks_for_nothing() -> None:
-    assert EligibilitySettings.from_node({"data": "x"}).wanted == frozenset()
+    assert EligibilitySettings().wanted == frozenset()
 
 
 @pytest.mark.parametrize(
-    ("node", "reason"),
+    ("table", "reason"),
     [
-        ({"eligible-batery-min": 40}, "did you mean 'eligible-battery-min'"),
-        ({"eligible-battery-min": "40"}, "must be int"),
-        ({"eligible-battery-min": True}, "must be int"),
-        ({"eligible-battery-min": 40.0}, "must be int"),
-        ({"eligible-battery-min": 101}, "must be 1 to 100"),
-        ({"eligible-battery-min": -1}, "must be 1 to 100"),
-        ({"eligible-battery-min": 0}, "asks for nothing: leave it out"),
-        ({"eligible-plugged": False}, "asks for nothing: leave it out"),
-        ({"eligible-plugged": 1}, "must be bool"),
-        ({"eligible-cpu-max": 101}, "must be 1 to 100"),
-        ({"eligible-network": "metered"}, "must be any or unmetered"),
-        ({"eligible-temperature-max": float("nan")}, "must be 1 to 120"),
-        ({"eligible-interval-s": 5}, "must be 0.1 to 1.5"),
-        ({"eligible-hours": "22:00-06:00"}, "eligible-zone = '': must be a time zone"),
+        ({"batery_min": 40}, "did you mean 'battery_min'"),
+        ({"battery_min": "40"}, "must be of type int"),
+        ({"battery_min": True}, "must be of type int"),
+        ({"battery_min": 40.0}, "must be of type int"),
+        ({"battery_min": 101}, "must be 1 to 100"),
+        ({"battery_min": -1}, "must be 1 to 100"),
+        ({"battery_min": 0}, "asks for nothing: leave it out"),
+        ({"plugged": False}, "asks for nothing: leave it out"),
+        ({"plugged": 1}, "must be of type bool"),
+        ({"cpu_max": 101}, "must be 1 to 100"),
+        ({"network": "metered"}, "must be any or unmetered"),
+        ({"temperature_max": float("nan")}, "must be 1 to 120"),
+        ({"interval_s": 5}, "must be 0.1 to 1.5"),
+        ({"hours": "22:00-06:00"}, "zone = '': must be a time zone"),
         (
-            {"eligible-hours": "22:00-06:00", "eligible-zone": "Europe/Brlin"},
+            {"hours": "22:00-06:00", "zone": "Europe/Brlin"},
             "must be a time zone",
         ),
-        ({"eligible-hours": "22-6", "eligible-zone": "UTC"}, "must be as 22:00-06:00"),
+        ({"hours": "22-6", "zone": "UTC"}, "must be as 22:00-06:00"),
         (
-            {"eligible-hours": "22:00-22:00", "eligible-zone": "UTC"},
+            {"hours": "22:00-22:00", "zone": "UTC"},
             "two different times",
         ),
-        ({"eligible-zone": "UTC"}, "must be as 22:00-06:00"),
-        ({"eligible-prefer": "battery"}, "no such sensor is asked for"),
+        ({"zone": "UTC"}, "must be as 22:00-06:00"),
+        ({"prefer": "battery"}, "no such sensor is asked for"),
         (
-            {"eligible-cpu-max": 9, "eligible-prefer": "cup"},
+            {"cpu_max": 9, "prefer": "cup"},
             "did you mean 'cpu'",
         ),
     ],
 )
-def test_a_setting_that_is_wrong_is_refused(node: dict[str, Any], reason: str) -> None:
+def test_a_setting_that_is_wrong_is_refused(table: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        EligibilitySettings.from_node(node)
+        build(EligibilitySettings, table)
 
 
 def test_a_machine_that_tells_nothing_is_refused_unless_that_is_preferred(
@@ -282,14 +283,14 @@ def test_a_machine_that_tells_nothing_is_refused_unless_that_is_preferred(
     assert make_eligibility(both, tmp_path, machine).look() == ()
 
 
-def test_the_guard_of_a_node_looks_at_its_machine(tmp_path: Path) -> None:
+def test_the_guard_of_a_device_looks_at_its_machine(tmp_path: Path) -> None:
     machine = Machine(power=tree(tmp_path, **LAPTOP))
-    node = {"store": str(tmp_path / "device.db"), "eligible-battery-min": 60}
+    settings = EligibilitySettings(battery_min=60, disk_min_mb=1)
 
-    with make_guard({**node, "eligible-disk-min-mb": 1}, machine) as guard:
+    with make_guard(settings, tmp_path, machine) as guard:
         guard.check()
     with (
         pytest.raises(UnavailableError, match=r"not eligible: not-plugged$"),
-        make_guard({**node, "eligible-plugged": True}, machine),
+        make_guard(replace(settings, plugged=True), tmp_path, machine),
     ):
         pytest.fail("it runs on its battery")

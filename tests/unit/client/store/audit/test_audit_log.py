@@ -9,7 +9,6 @@ from tests.support.client.audits import (
     KEY,
     NOON,
     UIDS,
-    audit,
     checked,
     expected,
     opened,
@@ -282,7 +281,7 @@ def test_another_key_believes_nothing(path: Path) -> None:
     with opened(path) as store:
         store.queue.add(1, [A])
 
-    assert "no head" in checked(path, keys=[NEW_KEY]).reason
+    assert "no head" in checked(path, key=NEW_KEY).reason
     with pytest.raises(StoreError, match="of this key"):
         audit_opened(path, NEW_KEY)
 
@@ -291,41 +290,12 @@ def test_without_a_key_the_chain_alone_is_checked(path: Path) -> None:
     with opened(path) as store:
         store.queue.add(1, [A])
         store.queue.add(2, [B])
-    assert checked(path, keys=[]).ok
+    assert checked(path, key=None).ok
     with tampering(path) as db:
         db.execute("UPDATE audit SET body = '{}' WHERE number = 2")
 
-    found = checked(path, keys=[])
+    found = checked(path, key=None)
     assert (found.bad, found.reason) == (2, "was changed")
-
-
-def test_a_rotated_key_goes_on_and_the_old_one_may_not(path: Path) -> None:
-    with opened(path) as store, store.connection.transaction() as db:
-        log = store.connection.audit
-        assert isinstance(log, type(audit(path)))
-        log.rotate(db, NEW_KEY)
-    with opened(path, NEW_KEY, old_keys=[KEY]) as store:
-        store.queue.add(1, [A])
-
-    assert events(path) == ["opened", "key rotated", "opened", "queued"]
-    assert checked(path, keys=[NEW_KEY, KEY]).ok
-    assert not checked(path, keys=[NEW_KEY]).ok
-    assert not checked(path, keys=[KEY, NEW_KEY]).ok  # after the new one, the old one
-
-
-def test_a_crash_after_a_rotation_leaves_a_head_of_the_old_key(path: Path) -> None:
-    with opened(path):
-        pass
-    before = head_path(path).read_bytes()
-    with opened(path) as store, store.connection.transaction() as db:
-        log = store.connection.audit
-        assert isinstance(log, type(audit(path)))
-        log.rotate(db, NEW_KEY)
-    head_path(path).write_bytes(before)
-
-    with opened(path, NEW_KEY, old_keys=[KEY]):
-        pass
-    assert checked(path, keys=[NEW_KEY, KEY]).ok
 
 
 def test_an_owner_may_accept_a_log_and_that_is_recorded(path: Path) -> None:
@@ -452,10 +422,10 @@ def test_a_schema_that_is_damaged_in_a_name_is_not_read(path: Path) -> None:
 def test_a_file_without_a_log_is_no_good_one(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
-    assert not checked(path, keys=[]).ok
+    assert not checked(path, key=None).ok
     assert path.read_bytes() == content
     path.unlink()
-    assert not checked(path, keys=[]).ok
+    assert not checked(path, key=None).ok
     assert not path.exists()
 
 

@@ -3,7 +3,7 @@
 Called for a real device, before anything heavy is imported and while it trains.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -58,16 +58,18 @@ def make_eligibility(
     read = partial(read_power, machine.power)
     makers: dict[str, Callable[[], EligibilitySensor]] = {
         "plugged": lambda: PluggedSensor(read),
-        "battery": lambda: BatterySensor(settings.battery_min, read),
-        "cpu": lambda: CpuSensor(settings.cpu_max),
-        "memory": lambda: MemorySensor(settings.memory_min_mb),
-        "disk": lambda: DiskSensor(settings.disk_min_mb, folder),
+        "battery": lambda: BatterySensor(settings.battery_min or 0, read),
+        "cpu": lambda: CpuSensor(settings.cpu_max or 0),
+        "memory": lambda: MemorySensor(settings.memory_min_mb or 0),
+        "disk": lambda: DiskSensor(settings.disk_min_mb or 0, folder),
         "network": lambda: NetworkSensor(
             unmetered=settings.network == "unmetered",
             net=machine.net,
             routes=machine.routes,
         ),
-        "temperature": lambda: ThermalSensor(settings.temperature_max, machine.thermal),
+        "temperature": lambda: ThermalSensor(
+            settings.temperature_max or 0.0, machine.thermal
+        ),
         "hours": lambda: HoursSensor(settings.window, machine.clock),
     }
     return Eligibility(
@@ -80,22 +82,8 @@ def make_eligibility(
 
 
 def make_guard(
-    node: Mapping[str, object], machine: Machine = MACHINE
+    settings: EligibilitySettings, folder: Path, machine: Machine = MACHINE
 ) -> EligibilityGuard:
-    """Return the guard of a real device.
-
-    Parameters
-    ----------
-    node
-        The owner's node configuration, with ``store``.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is wrong.
-    """
-    settings = EligibilitySettings.from_node(node)
-    folder = Path(str(node.get("store", "."))).parent
-    return EligibilityGuard(
-        make_eligibility(settings, folder, machine), settings.interval_s
-    )
+    """Return the guard of a real device; see ``make_eligibility``."""
+    eligibility = make_eligibility(settings, folder, machine)
+    return EligibilityGuard(eligibility, settings.interval_s)

@@ -1,4 +1,4 @@
-"""What an import did, and how answers from another tool reach the desk.
+"""Brings answers from another tool to the desk, and counts what became of them.
 
 Called by the readers of files and by the connection to a labelling server. Never
 parses.
@@ -50,26 +50,24 @@ class Aside:
 
 @dataclass(slots=True)
 class Asides:
-    """Collects what is set aside: the first ones by name, all of them by number."""
+    """The entries that were left out: the first ones by name, all of them by number."""
 
     named: list[Aside] = field(default_factory=list)
     count: int = 0
 
     def add(self, where: str, reason: str) -> None:
-        """Set one aside."""
+        """Leave out an entry."""
         self.count += 1
         if len(self.named) < MOST_NAMED:
             self.named.append(Aside(where=where[:80], reason=reason))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What became of every entry of an import.
+class ImportSummary:
+    """How many entries of an import were kept, known, too late or left out.
 
     Parameters
     ----------
-    kept
-        Answers that stand now.
     known
         Those that came before: nothing changed.
     late
@@ -89,7 +87,7 @@ class Account:
 
 def bring_in(
     desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
-) -> Account:
+) -> ImportSummary:
     """Keep answers that were read and checked before.
 
     Parameters
@@ -120,7 +118,7 @@ def bring_in(
                 asides.add(answer.uid, _ASIDE[outcome])
     numbers = {outcome.value: number for outcome, number in counts.items()}
     _log.info("annotations_imported", extra={**numbers, "aside": asides.count})
-    return Account(
+    return ImportSummary(
         kept=counts[Acceptance.KEPT],
         known=counts[Acceptance.KNOWN],
         late=counts[Acceptance.LATE],
@@ -130,7 +128,7 @@ def bring_in(
 
 
 def _batches(samples: Iterable[Sequence[Annotation]]) -> Iterator[list[Annotation]]:
-    """Put answers together, never parting those of one sample."""
+    """Put answers together in batches that keep those of one sample together."""
     held: list[Sequence[Annotation]] = []
     for answers in samples:
         held.append(answers)
