@@ -99,11 +99,11 @@ def _default(each: "dataclasses.Field[Any]") -> str:
         value = each.default_factory()
     else:
         return "needed"
-    if value is None or isinstance(value, Path):
-        return "" if value is None else f'`"{value}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+    if isinstance(value, str | Path):
+        return f'`"{value}"`'
+    return f"`{value}`" if isinstance(value, int | float) else ""
 
 
 def _prose(docstring: str) -> str:
@@ -154,14 +154,13 @@ def _comments(cls: type[Any]) -> dict[str, str]:
 def rule_of(cls: type[Any], name: str, hint: object) -> str:
     """Return the rules that a field breaks with values far off, as their errors say."""
     rules: list[str] = []
-    if hint is Path or not isinstance(hint, type):
-        return ""
-    for value in _WRONG.get(hint, ()):
+    kinds = [each for each in (hint, *get_args(hint)) if each in _WRONG]
+    for value in _WRONG[kinds[0]] if kinds else ():
         try:
             cls(**{name: value})
         except FedaskError as err:
             rule = _rule(str(err), name, value)
-            if rule and rule not in rules:
+            if rule not in {"", "is out of range", *rules} and "(valid" not in rule:
                 rules.append(rule)
         except TypeError:  # a field without a default is missing
             return ""

@@ -1,4 +1,4 @@
-"""Where the time comes from. Passed in; nothing else in fedask asks the machine."""
+"""The clock, always passed in: nothing else asks the machine for the time."""
 
 from datetime import UTC, datetime
 from typing import Protocol

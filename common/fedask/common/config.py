@@ -100,6 +100,14 @@ class Scenario:
         ConfigError
             On an unknown key (the nearest valid one is named), a value of the wrong
             type, or one that breaks a rule.
+
+        Examples
+        --------
+        >>> Scenario.from_dict({"ask": {"quota": 50}}).ask.quota
+        50
+        >>> Scenario.from_dict({"ask": {"qouta": 50}})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        fedask.common.errors.ConfigError: unknown key 'ask.qouta' (did you mean ...?)
         """
         return build(cls, tree, where or Where())
 
@@ -143,8 +151,7 @@ def read_scenario(path: Path) -> Scenario:
     try:
         tree = read_toml(file, _MAX_BYTES)
     except FileNotFoundError as err:
-        msg = f"no scenario at {file}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"no scenario at {file}") from err
     if path.is_dir():
         for table in ("tool", "flwr", "app", "config"):
             tree = tree.get(table, {})
@@ -163,8 +170,7 @@ def parse_setting(text: str) -> tuple[str, Scalar]:
     """
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
-        msg = f"--set {text!r} must be written section.key=value"
-        raise ConfigError(msg)
+        raise ConfigError(f"--set {text!r} must be written section.key=value")
     try:
         value = tomllib.loads(f"v = {raw}")["v"]
     except ValueError:  # not TOML, or a number too long
@@ -192,10 +198,8 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         for table in tables:
             node = node.setdefault(table, {})
             if not isinstance(node, dict):
-                msg = f"{dotted}: {table!r} is a value, not a table"
-                raise ConfigError(msg)
+                raise ConfigError(f"{dotted}: {table!r} is a value, not a table")
         if isinstance(node.get(key), dict) and not isinstance(value, Mapping):
-            msg = f"{dotted} = {value!r} must be a table"
-            raise ConfigError(msg)
+            raise ConfigError(f"{dotted} = {value!r} must be a table")
         node[key] = value
     return tree

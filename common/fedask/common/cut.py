@@ -64,7 +64,7 @@ class Cut:
         check_range("cut watch", self.watch, -1, MAX_BINS)
 
     def to_fields(self) -> dict[str, int | float | str | bytes]:
-        """Return what travels of it, without the cycle; what is empty is left out."""
+        """Return the fields of the wire form without the cycle; none is empty."""
         fields: dict[str, int | float | str | bytes] = {
             "model": self.model_version,
             "theta": np.array(self.theta, dtype="<u2").tobytes(),

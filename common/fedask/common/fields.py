@@ -24,8 +24,6 @@ class Fields:
 
     Parameters
     ----------
-    content
-        Of a message.
     name
         Of the record in it.
 

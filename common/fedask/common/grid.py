@@ -97,6 +97,13 @@ def water_fill(levels: IntArray, available: IntArray, quota: int) -> IntArray:
         (g,) shares, ``0 <= share <= available``; they sum to
         ``min(quota, available.sum())``. Remainders go to the lowest level, then the
         lowest index.
+
+    Examples
+    --------
+    Three classes with 5, 0 and 2 labels, six labels to buy, one sample of the last:
+
+    >>> water_fill(np.array([5, 0, 2]), np.array([9, 9, 1]), 6).tolist()
+    [0, 5, 1]
     """
     quota = min(quota, int(available.sum()))
     low, high = int(levels.min()), int((levels + available).max())
@@ -136,6 +143,13 @@ def apportion(
     NDArray
         (g,) shares, ``0 <= share <= available``; they sum to
         ``min(quota, available.sum())``.
+
+    Examples
+    --------
+    Three quarters of six would be 4.5, but the first group can take 2 only:
+
+    >>> apportion(np.array([3.0, 1.0, 0.0]), np.array([2, 9, 9]), 6).tolist()
+    [2, 4, 0]
     """
     share = np.zeros_like(available)
     while (left := min(quota, int(available.sum())) - int(share.sum())) > 0:
@@ -196,6 +210,18 @@ def spend(grid: IntArray, shares: IntArray, quota: int) -> Spending:
         (g,) quota of each group; their sum may be below ``quota``, never above.
     quota
         Most samples to buy in all.
+
+    Examples
+    --------
+    Two groups, three bins of scores, five labels. Group 0 buys its top bin (1 sample),
+    group 1 cannot buy its own (3) within its share of 2, but what is left pays for it;
+    the last label buys one of the two samples in the next bin of group 0.
+
+    >>> found = spend(np.array([[0, 2, 1], [4, 0, 3]]), np.array([2, 2]), 5)
+    >>> found.theta.tolist(), found.spent
+    ([2, 2], 4)
+    >>> found.boundary, found.boundary_bin, found.boundary_need
+    (0, 1, 1)
     """
     groups, bins = grid.shape
     theta = np.full(groups, bins, dtype=np.int64)

@@ -39,7 +39,7 @@ Centres = NDArray[np.float16]  # (g, p), of unit length; zeros = not known
 
 
 class Grouping:
-    """Groups by centres.
+    """Puts each sample into the group of the nearest known centre.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Grouping:
         return self.count, DIMENSIONS + 1
 
     def project(self, features: NDArray[np.float32]) -> IntArray:
-        """See features (n, d) as points (n, p) of whole numbers."""
+        """Project features (n, d) to points (n, p) of whole numbers."""
         if len(self._signs) != features.shape[1]:
             seed = stable_seed("groups", self._seed, features.shape[1])
             rng = np.random.default_rng(seed)

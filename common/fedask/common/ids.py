@@ -101,6 +101,11 @@ def unit_hash(*parts: str | int) -> float:
 
     Used for every choice that must look random but be repeatable: cold-start picks,
     the boundary bin of a cut, tie tickets.
+
+    Examples
+    --------
+    >>> round(unit_hash("cycle", 1, "sample"), 6)
+    0.508492
     """
     return (stable_seed(*parts) >> 11) / _TWO_53  # exact: never rounds up to 1
 

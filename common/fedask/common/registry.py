@@ -1,4 +1,4 @@
-"""One table per seam: a name, or a user's own as ``package.module:attr``.
+"""Finds a strategy by its name in a table, or as ``package.module:attr``.
 
 Called wherever the configuration names a strategy. Targets are text and are imported on
 first use, so a device pays only for what it uses.
@@ -21,6 +21,13 @@ def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
     ----------
     prefix
         Written before the closest name, and not compared.
+
+    Examples
+    --------
+    >>> nearest("margn", ["margin", "entropy"])
+    " (did you mean 'margin'?)"
+    >>> nearest("spam", ["margin", "entropy"])
+    ' (valid: entropy, margin)'
     """
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -39,19 +46,20 @@ def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
     """
     module_name, _, attr = target.partition(":")
     if not module_name or not attr or module_name.startswith("."):
-        msg = f"{target!r} must be written package.module:attr"
-        raise ConfigError(msg)
+        raise ConfigError(f"{target!r} must be written package.module:attr")
     try:
         module = importlib.import_module(module_name)
     except Exception as err:  # whatever the user's code raises
         kind = "" if isinstance(err, ImportError) else f"{type(err).__name__}: "
-        msg = f"cannot import {module_name!r} of {target!r}: {kind}{err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"cannot import {module_name!r} of {target!r}: {kind}{err}"
+        ) from err
     try:
         return getattr(module, attr)
     except AttributeError as err:
-        msg = f"module {module_name!r} has no {attr!r}" + nearest(attr, vars(module))
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"module {module_name!r} has no {attr!r}" + nearest(attr, vars(module))
+        ) from err
 
 
 @cache
@@ -83,8 +91,7 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:  # noqa: ANN
         return load_attr(table[name])
     if ":" in name:
         return load_attr(name)
-    msg = f"unknown {kind} {name!r}" + nearest(name, table)
-    raise ConfigError(msg)
+    raise ConfigError(f"unknown {kind} {name!r}" + nearest(name, table))
 
 
 def make(
@@ -114,10 +121,11 @@ def make(
         raise
     except Exception as err:  # whatever a user's own may raise
         given = ", ".join(type(argument).__name__ for argument in arguments)
-        msg = f"{kind} {name!r} cannot be made by a call with ({given}): "
-        raise ConfigError(msg + f"{type(err).__name__}: {err}") from err
+        raise ConfigError(
+            f"{kind} {name!r} cannot be made by a call with ({given}): "
+            f"{type(err).__name__}: {err}"
+        ) from err
     lacking = [attr for attr in offers if not hasattr(made, attr)]
     if lacking:
-        msg = f"{kind} {name!r} lacks {', '.join(lacking)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{kind} {name!r} lacks {', '.join(lacking)}")
     return made

@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fedask.common.errors import SealError
 
 KEY_BYTES = 32  # AES-256
-ID_BYTES = 8
-MARK_BYTES = 16
-OVERHEAD = 1 + ID_BYTES + 12 + 16  # bytes that an envelope is longer than its content
+_ID_BYTES = 8
+_MARK_BYTES = 16
+OVERHEAD = 1 + _ID_BYTES + 12 + 16  # bytes that an envelope is longer than its content
 _VERSION = b"\x01"
 _NONCE_BYTES = 12  # 96 bits, random: good for 2**32 envelopes under one key
-_BODY = 1 + ID_BYTES + _NONCE_BYTES
+_BODY = 1 + _ID_BYTES + _NONCE_BYTES
 _MAX_PART = 0xFFFF  # bytes of table, field or uid
 
 
@@ -59,7 +59,7 @@ class Key:
         if len(self.secret) != KEY_BYTES:
             raise SealError
         digest = hashlib.blake2b(
-            self.secret, digest_size=ID_BYTES, person=b"fedask key id"
+            self.secret, digest_size=_ID_BYTES, person=b"fedask key id"
         )
         object.__setattr__(self, "id", digest.digest())
         object.__setattr__(self, "aead", AESGCM(self.secret))
@@ -109,10 +109,10 @@ def unseal(key: Key, envelope: bytes, place: Place) -> bytes:
     SealError
         Always the same one, whatever is wrong: the key, the place, a bit.
     """
-    head = envelope[: 1 + ID_BYTES]
+    head = envelope[: 1 + _ID_BYTES]
     if len(envelope) < OVERHEAD or head != _VERSION + key.id:
         raise SealError
-    nonce, body = envelope[1 + ID_BYTES : _BODY], envelope[_BODY:]
+    nonce, body = envelope[1 + _ID_BYTES : _BODY], envelope[_BODY:]
     try:
         return key.aead.decrypt(nonce, body, head + place.to_bytes())
     except InvalidTag:
@@ -126,7 +126,7 @@ def derive(key: Key, purpose: str) -> Key:
 
 
 def mark(key: Key, *parts: str) -> bytes:
-    """Return a pseudonym: equal for equal parts, and a riddle without the key.
+    """Return a pseudonym for some texts: always the same one, known only with the key.
 
     Parameters
     ----------
@@ -140,4 +140,4 @@ def mark(key: Key, *parts: str) -> bytes:
     """
     raw = [part.encode("utf-8", "surrogateescape") for part in parts]
     text = b"".join(len(part).to_bytes(4, "big") + part for part in raw)
-    return hmac.digest(key.secret, text, "sha256")[:MARK_BYTES]
+    return hmac.digest(key.secret, text, "sha256")[:_MARK_BYTES]

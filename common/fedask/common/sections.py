@@ -139,10 +139,7 @@ class AskConfig:
         require(self.committee >= 1, "committee", self.committee, "must be at least 1")
         require(self.patience >= 0, "patience", self.patience, "must not be negative")
         require(
-            MIN_BINS <= self.bins <= MAX_BINS,
-            "bins",
-            self.bins,
-            "must be 2 to 4096",
+            MIN_BINS <= self.bins <= MAX_BINS, "bins", self.bins, "must be 2 to 4096"
         )
         require(
             self.groups in {"predicted", "prototype", "cells"},
@@ -163,16 +160,10 @@ class AskConfig:
             "is read with ask.groups = 'cells' alone",
         )
         require(
-            self.temperature > 0,
-            "temperature",
-            self.temperature,
-            "must be positive",
+            self.temperature > 0, "temperature", self.temperature, "must be positive"
         )
         require(
-            0.0 <= self.balance <= 1.0,
-            "balance",
-            self.balance,
-            "must lie in [0, 1]",
+            0.0 <= self.balance <= 1.0, "balance", self.balance, "must lie in [0, 1]"
         )
         require(0.0 <= self.near <= 1.0, "near", self.near, "must lie in [0, 1]")
 
@@ -201,10 +192,7 @@ class StreamConfig:
             value = getattr(self, key)
             require(0.0 < value < math.inf, key, value, "must be positive")
         require(
-            1 <= self.memory <= MAX_MEMORY,
-            "memory",
-            self.memory,
-            "must be 1 to 10000",
+            1 <= self.memory <= MAX_MEMORY, "memory", self.memory, "must be 1 to 10000"
         )
         require(0.0 < self.step < 1.0, "step", self.step, "must lie between 0 and 1")
 
@@ -389,10 +377,7 @@ class TrainConfig:
             require(value >= 1, key, value, "must be at least 1")
         require(self.lr > 0, "lr", self.lr, "must be positive")
         require(
-            0.0 <= self.momentum < 1.0,
-            "momentum",
-            self.momentum,
-            "must lie in [0, 1)",
+            0.0 <= self.momentum < 1.0, "momentum", self.momentum, "must lie in [0, 1)"
         )
         for key in ("weight_decay", "prox", "logit_shift", "warmup"):
             value = getattr(self, key)

@@ -31,8 +31,6 @@ class SettingError(ConfigError):
 
     Parameters
     ----------
-    key
-        Name of the field.
     problem
         What follows the key in a message: ``" = 3: must be even"``.
     """
@@ -105,10 +103,8 @@ def read_toml(file: Path, max_bytes: int) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as err:  # not UTF-8, not TOML, a number too long
-        msg = f"cannot read {file}: {err}"
-        raise ConfigError(msg) from err
-    msg = f"{file} is larger than {max_bytes} bytes: not a settings file"
-    raise ConfigError(msg)
+        raise ConfigError(f"cannot read {file}: {err}") from err
+    raise ConfigError(f"{file} is larger than {max_bytes} bytes: not a settings file")
 
 
 def build(

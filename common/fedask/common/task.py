@@ -68,6 +68,14 @@ class Task:
     ConfigError
         If fewer than two classes are given, a name repeats, or the shape is not
         positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> task = Task(classes=["cat", "dog"], model="mlp", input_shape=(8, 8))
+    >>> inputs = task.to_inputs(np.zeros((3, 8, 8), dtype=np.uint8))
+    >>> task.build(seed=0)(inputs).shape
+    torch.Size([3, 2])
     """
 
     classes: Sequence[str]

@@ -191,6 +191,17 @@ class WeightedSum:
     Integers add associatively; floats do not. The mean is therefore the same in every
     runtime and for every order of arrival, at a resolution of 2**-30, below the float32
     spacing of any weight larger than 0.01. One model is held, whatever the fleet.
+
+    Examples
+    --------
+    Two devices, one with three times as many labels:
+
+    >>> small, large = ({"w": np.full(2, value, np.float32)} for value in (1.0, 2.0))
+    >>> total = WeightedSum(ArraySpec.of(small))
+    >>> total.add(small, weight=1)
+    >>> total.add(large, weight=3)
+    >>> total.mean()["w"].tolist(), total.weight
+    ([1.75, 1.75], 4)
     """
 
     def __init__(self, spec: ArraySpec) -> None:

@@ -31,11 +31,11 @@ __all__ = ["server_app"]
 
 logger = logging.getLogger(__name__)
 
-# Figures for the history, and perhaps PREDICTIONS: (n,) classes of a fixed set.
+# Figures for the history, and perhaps _PREDICTIONS: (n,) classes of a fixed set.
 Evaluate = Callable[[Task, Scenario, Arrays], Mapping[str, float | Labels]]
-PREDICTIONS = "predictions"
+_PREDICTIONS = "predictions"
 
-EVALUATIONS = "fedask.evaluations"  # the group of entry points
+_EVALUATIONS = "fedask.evaluations"  # the group of entry points
 
 
 def server_app(
@@ -77,10 +77,6 @@ class Coordinator:
 
     Parameters
     ----------
-    task
-        What is learned.
-    scenario
-        How.
     inner
         The Flower strategy that aggregates.
     clock
@@ -117,7 +113,7 @@ class Coordinator:
         self._predictions: Labels | None = None
         self._arrays: Arrays = {}
         if scenario.run.evaluate:
-            table = declared(EVALUATIONS)
+            table = declared(_EVALUATIONS)
             self._evaluate = resolve("evaluation", scenario.run.evaluate, table)
         self._folder: RunFolder | None = None
         if scenario.run.out:
@@ -204,7 +200,7 @@ class Coordinator:
         """Add to the row what is known at the end of a cycle, and why the run ends."""
         if self._evaluate is not None:
             found = dict(self._evaluate(self._task, self._scenario, self._arrays))
-            predicted = found.pop(PREDICTIONS, None)
+            predicted = found.pop(_PREDICTIONS, None)
             row |= found
             self._strategy.progress.accuracy = _accuracy(row)
             if predicted is not None:

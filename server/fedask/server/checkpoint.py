@@ -76,7 +76,7 @@ class RunFolder:
             raise StoreError(msg) from err
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a line to the history; what follows progress reads it there."""
+        """Add a line to the history, which progress displays read."""
         try:
             with (self._path / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -1,4 +1,4 @@
-"""Key figures of a run, cycle by cycle, from sums and counts alone.
+"""Computes the key figures of every cycle, from sums and counts alone.
 
 Called by the ServerApp at the end of a cycle, and by comparisons for the area under a
 curve. Never sees a sample, a score of one, or what a single device was asked.
@@ -53,8 +53,6 @@ def cycle_figures(
         What the history says of this cycle so far: ``labels``, perhaps ``accuracy``.
     past
         Rows at the end of the cycles before, oldest first.
-    progress
-        Where the run stands.
     capacity
         ``ask.capacity``, of one device and cycle.
     """

@@ -1,4 +1,4 @@
-"""Gathering checked replies for the inner strategy. Called by ``AskStrategy``.
+"""Gathers checked replies for the inner strategy. Called by ``AskStrategy``.
 
 Flower's averaging strategies need only the weighted mean of the updates, so for them it
 is summed as the replies come in: one model in memory, whatever the fleet, and the same
@@ -40,8 +40,6 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
 
     Parameters
     ----------
-    config
-        Name and options.
     devices
         Nodes to wait for before the first round, and to train with if the options name
         no fraction of them; 0 leaves Flower's own defaults.
@@ -109,12 +107,12 @@ class Gathered(Protocol):
 Weigh = Callable[[int], range]
 
 
-def by_labels(labelled: int) -> range:
-    """Let an update count as the labels behind it, no more and no less."""
+def _by_labels(labelled: int) -> range:
+    """Return the only weight an update may have: the labels of its device."""
     return range(labelled, labelled + 1)
 
 
-def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = by_labels) -> Gathered:
+def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = _by_labels) -> Gathered:
     """Choose how the inner strategy gets its replies.
 
     Parameters
@@ -127,9 +125,9 @@ def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = by_labels) -> Ga
 
 
 class Averaged(Gathered):
-    """Sums as it goes and hands the inner strategy one reply: the mean."""
+    """Sums updates as they come and gives the inner strategy one reply: their mean."""
 
-    def __init__(self, spec: ArraySpec, weigh: Weigh = by_labels) -> None:
+    def __init__(self, spec: ArraySpec, weigh: Weigh = _by_labels) -> None:
         self._spec = spec
         self._weigh = weigh
         self._sum = WeightedSum(spec)
@@ -165,9 +163,9 @@ class Averaged(Gathered):
 
 
 class Listed(Gathered):
-    """Keeps every reply and hands them over in the order of device ids."""
+    """Keeps every reply, for the inner strategy, in the order of device ids."""
 
-    def __init__(self, spec: ArraySpec, weigh: Weigh = by_labels) -> None:
+    def __init__(self, spec: ArraySpec, weigh: Weigh = _by_labels) -> None:
         self._spec = spec
         self._weigh = weigh
         self._replies: list[tuple[str, Message]] = []

@@ -14,7 +14,7 @@ from fedask.common.records import Report
 
 @dataclass(slots=True)
 class Ledger:
-    """What the fleet may still buy.
+    """Labels that the fleet has bought, spent, and may still buy.
 
     Parameters
     ----------

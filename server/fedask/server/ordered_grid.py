@@ -16,7 +16,7 @@ from typing_extensions import override
 
 
 class OrderedGrid(Grid):
-    """A Grid that lists its nodes in order; all else is left to the Grid it wraps.
+    """A Grid that lists its nodes in order and leaves everything else to another Grid.
 
     Parameters
     ----------

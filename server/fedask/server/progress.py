@@ -23,7 +23,7 @@ _KEPT_SIZES = 8  # contents of one round: with and without the cut
 
 
 @dataclass(slots=True)
-class Wire:
+class _Wire:
     """What went over the wire, as Flower counts record bytes.
 
     Parameters
@@ -49,7 +49,7 @@ class Wire:
     _sizes: dict[int, tuple[RecordDict, int, int]] = field(default_factory=dict)
 
     def count_ask(self, content: RecordDict) -> None:
-        """Count a message down; contents are shared by many, so sizes are kept."""
+        """Count a message to a device; many share one content, so sizes are kept."""
         kept = self._sizes.get(id(content))
         if kept is None or kept[0] is not content:
             if len(self._sizes) > _KEPT_SIZES:
@@ -95,12 +95,8 @@ class RunProgress:
 
     Parameters
     ----------
-    rounds
-        Rounds done.
     cut
         What devices are asked in the current cycle, if anything.
-    ledger
-        The budget.
     applied
         Node id to the last cycle whose cut it applied.
     classes
@@ -111,8 +107,6 @@ class RunProgress:
         Of the model that the last cycle ended with, in [0, 1]; None if not measured.
     refused
         (round, device, reason) of everything dropped.
-    wire
-        Counters.
     """
 
     rounds: int = 0
@@ -123,7 +117,7 @@ class RunProgress:
     centres: bytes = b""
     accuracy: float | None = None
     refused: list[tuple[int, str, str]] = field(default_factory=list)
-    wire: Wire = field(default_factory=Wire)
+    wire: _Wire = field(default_factory=_Wire)
 
     @property
     def labelled(self) -> int:
@@ -165,5 +159,5 @@ class RunProgress:
             centres=bytes.fromhex(state["centres"]),
             accuracy=state.get("accuracy"),  # older checkpoints have none
             refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
-            wire=Wire(**state["wire"]),
+            wire=_Wire(**state["wire"]),
         )

@@ -89,12 +89,10 @@ class ReplyReader:
 
 
 class Replies:
-    """What is collected while the replies of one round come in.
+    """Collects what the replies of one round report.
 
     Parameters
     ----------
-    reader
-        Of the run.
     progress
         Where reports are booked.
     gathered
@@ -193,7 +191,7 @@ class Replies:
                 self.sums += report.sums
 
     def _check(self, report: Report) -> None:
-        """Refuse what cannot be: a second reply, totals that shrink, a full grid."""
+        """Refuse a second report, totals that shrink, or a grid too full."""
         if report.device in self._seen:
             msg = f"device {report.device} replied twice"
             raise ProtocolError(msg)

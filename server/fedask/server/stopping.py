@@ -1,4 +1,4 @@
-"""When a run ends before its last cycle, and why. Called by the ServerApp.
+"""The criteria that end a run before its last cycle. Called by the ServerApp.
 
 A criterion looks at the rows of the history and at nothing else: a run that was killed
 and resumed decides as it would have without, and a criterion costs no message and no
@@ -34,7 +34,7 @@ _ROUNDING = 1e-12  # of differences of accuracies
 
 
 class Criterion(Protocol):
-    """Made of (scenario, policy); what it cannot work with is a ConfigError then."""
+    """Says when a run should end. Made of (scenario, policy), or refuses them."""
 
     def reason(self, cycles: Sequence[Row]) -> str:
         """Say why the run should end now, or "".
@@ -85,8 +85,6 @@ class Budget:
     ----------
     scenario
         ``stop.labels``, or ``stop.money`` at ``stop.price`` a label.
-    policy
-        Not used.
     """
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
@@ -115,8 +113,6 @@ class Plateau:
     ----------
     scenario
         ``stop.min_gain``, ``stop.patience``; ``run.evaluate`` must be there.
-    policy
-        Not used.
     """
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)
@@ -185,8 +181,6 @@ class Stabilised:
     scenario
         ``stop.kappa``, ``stop.window``; ``run.evaluate`` must be there and return
         ``predictions``.
-    policy
-        Not used.
 
     References
     ----------
@@ -225,8 +219,6 @@ class Value:
     scenario
         ``ask.quota``, ``stop.price``, ``stop.value_per_point``, ``stop.window``;
         ``run.evaluate`` must be there.
-    policy
-        Not used.
     """
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:  # noqa: ARG002  (the seam's signature)

@@ -43,7 +43,7 @@ from fedask.server.replies import Replies, ReplyReader
 
 
 class AskStrategy(Strategy):
-    """Wraps a strategy so that its clients ask for labels.
+    """A Flower strategy around another one: it adds questions to the train messages.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """Plants secrets in a device's files and looks for them when the key is absent."""
 
-import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -168,18 +167,14 @@ def test_the_search_finds_what_is_not_sealed(
 ) -> None:
     real = KeyVault.seal, KeyVault.unseal
 
-    def bare(
-        self: KeyVault, db: sqlite3.Connection, place: Place, content: bytes
-    ) -> bytes:
-        sealed = real[0](self, db, place, content)
+    def bare(self: KeyVault, place: Place, content: bytes) -> bytes:
+        sealed = real[0](self, place, content)
         return b"BARE" + content if place.table == table else sealed
 
-    def unbare(
-        self: KeyVault, db: sqlite3.Connection, place: Place, sealed: bytes
-    ) -> bytes:
+    def unbare(self: KeyVault, place: Place, sealed: bytes) -> bytes:
         if sealed.startswith(b"BARE"):
             return sealed[4:]
-        return real[1](self, db, place, sealed)
+        return real[1](self, place, sealed)
 
     monkeypatch.setattr(KeyVault, "seal", bare)
     monkeypatch.setattr(KeyVault, "unseal", unbare)

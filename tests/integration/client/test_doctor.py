@@ -51,7 +51,7 @@ def faults(ward: Path) -> list[Finding]:
 def wrong(ward: Path) -> Finding:
     """Return the one thing that is wrong; whatever needs it was not looked at."""
     first, *others = faults(ward)
-    assert {(each.told, each.mend) for each in others} <= {
+    assert {(each.text, each.advice) for each in others} <= {
         ("not looked at", f"mend {first.check} first")
     }
     return first
@@ -95,7 +95,7 @@ def test_a_wrong_setting_is_found_where_it_stands(
     found = wrong(ward)
 
     assert (found.check, found.grade) == (check, Grade.WRONG)
-    assert told in found.told
+    assert told in found.text
 
 
 def test_an_app_that_is_gone_is_named_once(ward: Path) -> None:
@@ -103,7 +103,7 @@ def test_an_app_that_is_gone_is_named_once(ward: Path) -> None:
     text = (ward / "device.toml").read_text()
     write(ward, "device.toml", text.replace('"app"', '"nowhere"'))
 
-    assert "device.toml: app: no scenario at" in wrong(ward).told
+    assert "device.toml: app: no scenario at" in wrong(ward).text
 
 
 def test_a_task_file_that_is_no_python_is_told_without_a_traceback(ward: Path) -> None:
@@ -112,22 +112,22 @@ def test_a_task_file_that_is_no_python_is_told_without_a_traceback(ward: Path) -
     found = wrong(ward)
 
     assert found.check == "task"
-    assert "SyntaxError: invalid syntax" in found.told
-    assert "line 1" in found.told
+    assert "SyntaxError: invalid syntax" in found.text
+    assert "line 1" in found.text
 
 
 def test_a_lost_key_is_told_once(ward: Path) -> None:
     assert faults(ward) == []
     (ward / "device.db.key").unlink()
 
-    assert "sealed with a key that is not in" in wrong(ward).told
+    assert "sealed with a key that is not in" in wrong(ward).text
 
 
 def test_a_store_that_cannot_be_made_is_told_without_a_traceback(ward: Path) -> None:
     text = (ward / "device.toml").read_text()
     write(ward, "device.toml", 'store = "no/such/device.db"\n' + text)
 
-    assert "cannot open the store" in wrong(ward).told
+    assert "cannot open the store" in wrong(ward).text
 
 
 @pytest.mark.parametrize("name", [".", "app"])
@@ -136,8 +136,8 @@ def test_who_may_change_the_folder_may_run_code_here(ward: Path, name: str) -> N
 
     found = wrong(ward)
 
-    assert found.told == f"{ward / name} may be changed by other users of this machine"
-    assert found.mend.startswith("chmod ")
+    assert found.text == f"{ward / name} may be changed by other users of this machine"
+    assert found.advice.startswith("chmod ")
 
 
 def test_an_app_with_other_classes_than_the_labels_is_found(ward: Path) -> None:
@@ -149,7 +149,7 @@ def test_an_app_with_other_classes_than_the_labels_is_found(ward: Path) -> None:
     found = wrong(ward)
 
     assert (found.check, found.grade) == ("store", Grade.WRONG)
-    assert "are of the classes dog, cat; the app has cat, dog" in found.told
+    assert "are of the classes dog, cat; the app has cat, dog" in found.text
 
 
 def test_what_is_set_aside_is_counted_by_reason(ward: Path) -> None:
@@ -166,9 +166,9 @@ def test_what_is_set_aside_is_counted_by_reason(ward: Path) -> None:
     (found,) = faults(ward)
 
     assert found.grade is Grade.DOUBTFUL
-    assert "30 samples in" in found.told
-    assert found.told.endswith(
+    assert "30 samples in" in found.text
+    assert found.text.endswith(
         "4 set aside: is not uint8 2x2 as most others are: 30.pgm and 2 more; "
         "is a link that leads out of the folder: away.pgm"
     )
-    assert found.mend.startswith("set width, height and mode in [data]")
+    assert found.advice.startswith("set width, height and mode in [data]")

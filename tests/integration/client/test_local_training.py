@@ -15,7 +15,11 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
+from fedask.client.learning.training.training_step import (
+    TrainingJob,
+    TrainingResult,
+    WarmupJob,
+)
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState
@@ -57,16 +61,16 @@ def attempt(
 ) -> Attempt:
     """Do what ``fedask device run-once`` does."""
     with ward.process(FIRST, machine) as site:
-        lookout = DataWatcher(site)
-        lookout.look()
-        return LocalTraining(site, proceed).attempt(lookout.held)
+        watcher = DataWatcher(site)
+        watcher.look()
+        return LocalTraining(site, proceed).attempt(watcher.held)
 
 
 def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None:
     ward = ward_of(tmp_path)
     before = attempt(ward)
-    assert before.told == (
-        "own model not trained: 2 new answers, [local_model] answers = 3"
+    assert before.summary == (
+        "local model not trained: 2 new answers, [local_model] answers = 3"
     )
     ward.people(FIRST, 1)
 
@@ -74,7 +78,7 @@ def test_it_is_trained_once_there_are_enough_new_answers(tmp_path: Path) -> None
     again = attempt(ward)
 
     assert made == Attempt(outcome=TrainingDecision.TRAINED, answers=3)
-    assert made.told == "own model trained on 3 answers"
+    assert made.summary == "local model trained on 3 answers"
     assert again.outcome is TrainingDecision.WAITS
     with ward.process(FIRST) as site:
         record = site.store.local_model.record()
@@ -242,7 +246,7 @@ def test_who_is_told_to_stop_stops_and_the_next_look_trains(tmp_path: Path) -> N
     def stop() -> None:
         raise UnavailableError("told to stop")
 
-    assert attempt(ward, proceed=stop).told.endswith("told to stop")
+    assert attempt(ward, proceed=stop).summary.endswith("told to stop")
     assert attempt(ward).outcome is TrainingDecision.TRAINED
 
 
@@ -256,7 +260,7 @@ def test_a_sample_that_is_erased_meanwhile_is_not_learnt(tmp_path: Path) -> None
 
         ended = attempt(ward, proceed=erase)
 
-    assert ended.why == "a sample was erased while the own model was trained on it"
+    assert ended.why == "a sample was erased while the local model was trained on it"
     with ward.process(FIRST) as site:
         assert site.store.local_model.record() is None
 

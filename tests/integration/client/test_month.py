@@ -44,9 +44,9 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
         now = FIRST + timedelta(days=day)
         ward.arrive(PER_DAY, now)
         with ward.process(now) as site:  # `fedask device run-once`, from cron
-            lookout = DataWatcher(site)
-            looked = lookout.look()
-            own = LocalTraining(site).attempt(lookout.held)
+            watcher = DataWatcher(site)
+            looked = watcher.look()
+            own = LocalTraining(site).attempt(watcher.held)
         # The first look finds what nobody asked before; later ones only what is new.
         assert looked.new == PER_DAY + (40 - len(before)) * (day == 1)
         assert looked.samples == 40 + PER_DAY * day

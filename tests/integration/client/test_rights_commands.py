@@ -170,11 +170,11 @@ def test_the_doctor_looks_at_rights_and_log(folder: Path) -> None:
     with DeviceFolder.open(folder, "command", clock) as site:
         found = CHECKS["rights"](site)
         assert found.grade is Grade.GOOD
-        assert found.told.startswith("60 samples: 2 may be asked, 2 trained on, 0 past")
+        assert found.text.startswith("60 samples: 2 may be asked, 2 trained on, 0 past")
         assert CHECKS["audit"](site).grade is Grade.GOOD
         with tampering(folder / "device.db") as db:
             db.execute("UPDATE audit SET event = 'scored' WHERE number = 2")
-        assert CHECKS["audit"](site).told.startswith("entry 2 of the audit log")
+        assert CHECKS["audit"](site).text.startswith("entry 2 of the audit log")
         assert CHECKS["audit"](site).grade is Grade.WRONG
 
 
@@ -193,8 +193,8 @@ def test_a_row_about_no_sample_is_doubtful(folder: Path) -> None:
         found = CHECKS["rights"](site)
 
     assert found.grade is Grade.DOUBTFUL
-    assert "; 1 rows of provenance.csv are about none of them" in found.told
-    assert "correct the names" in found.mend
+    assert "; 1 rows of provenance.csv are about none of them" in found.text
+    assert "correct the names" in found.advice
 
 
 def test_every_look_judges_anew(folder: Path) -> None:
@@ -202,17 +202,17 @@ def test_every_look_judges_anew(folder: Path) -> None:
     still = (NOON - timedelta(days=1)).timestamp()
     os.utime(folder / "data" / "pool.npy", (still, still))
     with DeviceFolder.open(folder, "command", clock) as site:
-        lookout = DataWatcher(site)
-        first = lookout.look()
+        watcher = DataWatcher(site)
+        first = watcher.look()
         assert (first.samples, first.new) == (2, 2)
         site.store.queue.add(1, [UIDS[3], UIDS[5]])
         say(folder, {5: "yes", 7: "yes"})
-        looked = lookout.look()
+        looked = watcher.look()
         assert (looked.samples, looked.new) == (2, 1)
         states = {item.uid: item.state.value for item in site.store.queue.items()}
         assert states == {UIDS[3]: "expired", UIDS[5]: "queued"}
         clock.time += timedelta(days=31)
-        assert lookout.look().samples == 0
+        assert watcher.look().samples == 0
 
 
 def test_the_doctor_goes_on_where_no_store_can_be_made(folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_the_doctor_goes_on_where_no_store_can_be_made(folder: Path) -> None:
 
     found = json.loads(run("doctor", "--json", "--site", folder).partition(" ")[2])
 
-    told = {each["check"]: each["told"] for each in found}
+    told = {each["check"]: each["text"] for each in found}
     causes = [text for text in told.values() if "others may read the key" in text]
     assert len(causes) == 1  # told once, by the first check that meets it
     assert told["owner"] == "there is no store yet"

@@ -88,7 +88,7 @@ def test_killed_while_it_trains_nothing_is_lost_and_the_next_run_trains(
         assert site.store.local_model.record() is None
         assert site.store.problem() == ""
 
-    assert "own model trained on 3 answers" in run(ward, "run-once").stderr
+    assert "local model trained on 3 answers" in run(ward, "run-once").stderr
     with ward.process(FIRST) as site:
         assert site.store.local_model.record() is not None
 
@@ -97,21 +97,21 @@ def test_run_once_and_status_tell_it_for_machines(ward: Ward) -> None:
     def told(command: str) -> Any:  # noqa: ANN401  (what JSON holds)
         return json.loads(run(ward, command, "--json").stdout)
 
-    assert told("status")["own"] is None
+    assert told("status")["local_model"] is None
     assert "not trained yet" in run(ward, "status").stdout
     first, again = told("run-once"), told("run-once")
     assert first["samples"] == 30
-    assert first["own"] == {"outcome": "trained", "answers": 3, "why": ""}
-    assert again["own"]["outcome"] == "waits"
+    assert first["local_model"] == {"outcome": "trained", "answers": 3, "why": ""}
+    assert again["local_model"]["outcome"] == "waits"
 
-    own = told("status")["own"]
+    own = told("status")["local_model"]
     assert (own["answers"], own["newest"], own["diverged"]) == (3, True, False)
     assert "on 3 answers" in run(ward, "status").stdout
     with ward.process(FIRST) as site:
         (shared,) = site.store.models.all(GLOBAL)
         newer = {name: array + 1 for name, array in shared.items()}
         site.store.models.put(GLOBAL, newer, keep=1)
-    assert not told("status")["own"]["newest"]
+    assert not told("status")["local_model"]["newest"]
     assert "older than the global model" in run(ward, "status").stdout
 
 
@@ -119,7 +119,7 @@ def test_two_processes_at_once_train_once(ward: Ward) -> None:
     with begun(ward, "run-once") as first:
         in_training(first)
         said = run(ward, "run-once").stderr
-        assert "own model not trained: another process is at it" in said
+        assert "local model not trained: another process is at it" in said
         first.communicate("\n" * 1000)
         assert first.returncode == 0
 
@@ -130,7 +130,7 @@ def test_watch_ends_its_training_when_it_is_told_to_stop(ward: Ward) -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate("\n" * 1000)
     assert process.returncode == 0
-    assert "own model not trained: told to stop" in err
+    assert "local model not trained: told to stop" in err
     with ward.process(FIRST) as site:
         assert site.store.local_model.record() is None
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.client.clock import FakeClock
 
@@ -110,7 +110,29 @@ def desk(store: MemoryStore) -> Desk:
     )
 
 
+def said_of_one_sample(*sayings: tuple[str, Kind, int | None]) -> list[Annotation]:
+    """Return what annotators say of a sample, one after the other."""
+    return [
+        Annotation(
+            uid=UIDS[1],
+            annotator=Annotator(who),
+            kind=kind,
+            label=label,
+            at=None,
+            key=str(number),
+        )
+        for number, (who, kind, label) in enumerate(sayings)
+    ]
+
+
+# The last one corrects the first, and counts in its place.
+CORRECTED = said_of_one_sample(
+    ("ann", Kind.LABEL, 0), ("bob", Kind.GIVEN, 0), ("ann", Kind.SKIP, None)
+)
+
+
 @settings(max_examples=40)
+@example(CORRECTED, ["a", "b", "c"])
 @given(st.lists(answers(), max_size=6), CLASSES)
 def test_a_table_brings_the_same_elsewhere(
     said: list[Annotation], classes: list[str]

@@ -1,1 +1,1 @@
-"""Small tools without a word of the domain: settings, private files, distances."""
+"""Tools that know nothing of labels: files, threads, distances, addresses."""

@@ -33,7 +33,7 @@ Reals = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class DistanceBlock:
-    """Some points in float64.
+    """A block of points in float64, with their squared lengths.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Chosen:
 
 
 def blocks(n: int, width: int) -> Iterator[slice]:
-    """Cut ``n`` rows into slices of at most ``CELLS / width`` rows."""
+    """Return slices of at most ``CELLS / width`` rows that cover ``n`` rows."""
     step = max(1, CELLS // max(width, 1))
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
@@ -131,7 +131,7 @@ def directions(features: Reals) -> Doubles:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Points:
-    """Fixed points on a lattice of their own.
+    """Points rounded to a lattice, whose distances are exact.
 
     Parameters
     ----------
@@ -171,8 +171,9 @@ def fix(points: Reals, reach: float = 0.0) -> Points:
     """
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
-        msg = f"row {int(bad[0])} of the reference features is NaN or infinite"
-        raise DataError(msg)
+        raise DataError(
+            f"row {int(bad[0])} of the reference features is NaN or infinite"
+        )
     whole = np.array(points, dtype=np.float64, order="C")
     centre = whole.mean(axis=0)
     whole -= centre
@@ -215,11 +216,10 @@ def squared_distances(
         If d differs.
     """
     if features.shape[1] != points.whole.shape[1]:
-        msg = (
+        raise ConfigError(
             f"features have {features.shape[1]} columns, the reference has "
             f"{points.whole.shape[1]}: both must come from the same model"
         )
-        raise ConfigError(msg)
     count = min(_MOST_ROWS, max(1, CELLS // len(points.whole)))
     for start in range(0, len(features), count):
         rows = slice(start, min(start + count, len(features)))

@@ -1,4 +1,4 @@
-"""Files that are no business of other users of the machine: made and read.
+"""Reads and writes files that other users of the machine must not read.
 
 Called by whoever keeps keys, tokens, logins or databases, and by exports.
 """
@@ -18,7 +18,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @contextmanager
 def made_private(path: Path) -> Iterator[None]:
-    """Give a database that is made meanwhile to its owner alone; its WAL follows.
+    """Let nobody but the owner read a database that is made meanwhile, nor its WAL.
 
     By name: a process that opened the file beside SQLite, and closed it again, would
     release the locks of all its connections to it (POSIX), and answers would be lost.
@@ -49,15 +49,14 @@ def read_private(path: Path, what: str, max_bytes: int) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(max_bytes + 1)
     except OSError as err:
-        msg = f"cannot read {what} in {path}: {err.strerror}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read {what} in {path}: {err.strerror}") from err
     # Elsewhere than on POSIX, the mode says nothing.
     if os.name == "posix" and mode & _OTHERS:
-        msg = f"others may read {what} in {path}: chmod 600 {path}"
-        raise ConfigError(msg)
+        raise ConfigError(f"others may read {what} in {path}: chmod 600 {path}")
     if len(content) > max_bytes:
-        msg = f"{path} has more than {max_bytes} bytes, too many for {what}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{path} has more than {max_bytes} bytes, too many for {what}"
+        )
     return content
 
 
@@ -87,5 +86,4 @@ def write_private(path: Path, pieces: Iterable[bytes]) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as err:
-        msg = f"cannot write {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot write {path}: {err}") from err

@@ -34,7 +34,7 @@ class Broken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was found.
+    """A file as a walk through a folder found it.
 
     Parameters
     ----------
@@ -76,8 +76,7 @@ def walk(root: Path, suffixes: frozenset[str]) -> Iterator[File | Broken]:
             return
         waiting = [iter(_entries(top))]
     except OSError as err:
-        msg = f"cannot read samples from {root}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read samples from {root}: {err}") from err
     while waiting:
         entry = next(waiting[-1], None)
         if entry is None:
@@ -105,7 +104,7 @@ def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
 
 
 def _is_no_sample(name: str) -> bool:
-    """Tell what is no sample: not whole yet, a copy, or said of the samples."""
+    """Tell whether a file is no sample: unfinished, a copy, or about the samples."""
     if name == SIDECAR:
         return True
     return name.startswith((".", "~")) or name.lower().endswith(TEMPORARY)
@@ -153,8 +152,7 @@ def open_regular(path: Path) -> BinaryIO:
     file = os.fdopen(os.open(path, _OPEN | getattr(os, "O_BINARY", 0)), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        msg = "is no regular file"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError("is no regular file")
     return file
 
 
@@ -171,6 +169,5 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
     with open_regular(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        msg = f"has more than {max_bytes} bytes"
-        raise BrokenSampleError(msg)
+        raise BrokenSampleError(f"has more than {max_bytes} bytes")
     return data

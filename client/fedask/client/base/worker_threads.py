@@ -1,4 +1,4 @@
-"""Threads of which each opens, uses and closes something of its own.
+"""Threads that each open, use and close a resource of their own.
 
 Called by the labelling page (one thread at the desk, one for pictures), by the gRPC
 service (a desk for each thread) and by the exhibit that several threads look through.
@@ -58,7 +58,7 @@ class WorkerThreads(Executor, Generic[_T]):
         ]
 
     def own(self) -> _T:
-        """Return what the calling thread, one of these, has opened.
+        """Return the resource of the calling thread, which must be one of these.
 
         What ``opened`` raises is raised here; the next call tries again.
         """
@@ -68,7 +68,7 @@ class WorkerThreads(Executor, Generic[_T]):
         return own
 
     def call(self, work: Callable[[_T], _R]) -> "Future[_R]":
-        """Let a thread do something with what it has opened.
+        """Run a function in one of the threads, with the resource of that thread.
 
         Raises
         ------
@@ -78,8 +78,7 @@ class WorkerThreads(Executor, Generic[_T]):
         try:
             return self.submit(lambda: work(self.own()))
         except RuntimeError as err:
-            msg = "the process is closing"
-            raise UnavailableError(msg) from err
+            raise UnavailableError("the process is closing") from err
 
     @override
     def submit(
@@ -88,8 +87,8 @@ class WorkerThreads(Executor, Generic[_T]):
         future: Future[_R] = Future()
         with self._lock:
             if self._closed:
-                msg = "cannot schedule new futures after shutdown"  # as gRPC expects it
-                raise RuntimeError(msg)
+                # In the words that gRPC expects.
+                raise RuntimeError("cannot schedule new futures after shutdown")
             self._jobs.put((future, lambda: fn(*args, **kwargs)))
             if not self._started:
                 self._started = True
@@ -99,7 +98,7 @@ class WorkerThreads(Executor, Generic[_T]):
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads once the work that was given is done."""
+        """End the threads after the work that they were given."""
         with self._lock:
             if not self._closed:
                 self._closed = True

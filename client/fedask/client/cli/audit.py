@@ -1,4 +1,4 @@
-"""``fedask device audit``: look at a device's audit log, check it, accept a loss.
+"""``fedask device audit``: list and verify a device's audit log, or accept a loss.
 
 Does not open the store as other commands do: that would add an entry, and be refused
 where something is wrong.
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import print_json, print_table
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.site.device_settings import DeviceSettings, read_device_settings
 from fedask.client.store.audit.audit_check import AuditFinding, latest, verify
 from fedask.client.store.audit.audit_log import accept
@@ -23,7 +23,7 @@ from fedask.common.errors import ConfigError, PrivacyError, StoreError
 
 
 def audit_command(
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     check: Annotated[
         bool,
@@ -67,9 +67,10 @@ def audit_command(
     """
     checks = check or bool(since)
     if checks + head + accepted > 1:
-        msg = "--verify, --head and --accept do not go together: choose one"
-        raise ConfigError(msg)
-    settings = read_device_settings(site)
+        raise ConfigError(
+            "--verify, --head and --accept do not go together: choose one"
+        )
+    settings = read_device_settings(folder)
     if accepted:
         _tell_head(_accept(settings), json=json)
     elif head:
@@ -128,8 +129,7 @@ def _accept(settings: DeviceSettings) -> Head:
             head = accept(store, db, key, SystemClock().now().astimezone(UTC))
             db.execute("COMMIT")
     except sqlite3.Error as err:
-        msg = f"store {store}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"store {store}: {err}") from err
     return head
 
 
@@ -141,12 +141,10 @@ def _checked(settings: DeviceSettings, since: str) -> AuditFinding:
 def _key(settings: DeviceSettings) -> bytes:
     store = settings.store
     if not store.is_file():
-        msg = f"there is no store {store}"
-        raise StoreError(msg)
+        raise StoreError(f"there is no store {store}")
     return settings.seal.audit_key_of(store)
 
 
 def _refuse_bad(found: AuditFinding) -> None:
     if not found.ok:
-        msg = f"entry {found.bad} of the audit log: {found.reason}"
-        raise PrivacyError(msg)
+        raise PrivacyError(f"entry {found.bad} of the audit log: {found.reason}")

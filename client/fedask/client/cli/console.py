@@ -1,4 +1,4 @@
-"""What people see of a command: results on standard output, all else beside it.
+"""Prints for commands: results to standard output, everything else to standard error.
 
 Used by every command, the simulations' too. Standard output carries the result alone,
 so that ``--json`` can be piped.
@@ -20,7 +20,7 @@ _WIDEST = 1000  # columns of a piped table
 
 
 def log_to_stderr() -> None:
-    """Write what a service has to say to standard error, a line each, with the time."""
+    """Write log messages to standard error, each on a line with the time."""
     log = logging.getLogger("fedask")
     log.setLevel(logging.INFO)
     if not log.handlers:

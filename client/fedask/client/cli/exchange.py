@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import print_json, stderr
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
 from fedask.client.labelling.labelstudio.import_summary import Aside, ImportSummary
 from fedask.client.labelling.labelstudio.studio_annotation import Reading
@@ -55,7 +55,7 @@ Truth = Annotated[
 
 def export_command(
     path: Annotated[Path, typer.Argument(help="JSON for Label Studio, or a .csv.")],
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     which: _Which = Which.WAITING,
     guess: Show = StudioPrediction.SCORE,
@@ -77,7 +77,7 @@ def export_command(
 
     Example: fedask device export tasks.json --site ward-3
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         opened.store.classes.keep(opened.task.classes)
         if path.suffix == _TABLE:
             now = opened.clock.now()
@@ -102,7 +102,7 @@ def export_command(
 
 def import_command(
     path: Annotated[Path, typer.Argument(help="JSON of Label Studio, or a .csv.")],
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     source: Annotated[
         str,
@@ -119,7 +119,7 @@ def import_command(
 
     Example: fedask device import annotations.json --site ward-3 --person 3=ann
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         reading = Reading(
             classes=opened.task.classes,
             source=source or path.suffix.removeprefix(".") or "file",
@@ -133,12 +133,14 @@ def import_command(
 
 
 def task_export_of(
-    site: DeviceFolder, guess: StudioPrediction, contents: TaskContent
+    folder: DeviceFolder, guess: StudioPrediction, contents: TaskContent
 ) -> TaskExport:
-    """Return the samples of a site, as tasks."""
-    classes = site.task.classes
-    site.store.classes.keep(classes)
-    return TaskExport(site.store, site.exhibit, classes, contents=contents, guess=guess)
+    """Return the samples of a device, as tasks."""
+    classes = folder.task.classes
+    folder.store.classes.keep(classes)
+    return TaskExport(
+        folder.store, folder.exhibit, classes, contents=contents, guess=guess
+    )
 
 
 def people_of(told: list[str] | None) -> dict[str, str]:
@@ -147,14 +149,13 @@ def people_of(told: list[str] | None) -> dict[str, str]:
     for each in told or ():
         there, equals, here = each.rpartition("=")
         if not equals or not here:
-            msg = f"--person {each!r} must be written THERE=HERE"
-            raise ConfigError(msg)
+            raise ConfigError(f"--person {each!r} must be written THERE=HERE")
         people[there] = here
     return people
 
 
 def record_import(store: SqliteStore, account: ImportSummary) -> None:
-    """Leave an import in the audit log."""
+    """Write an import into the audit log."""
     store.record(
         Event.IMPORTED,
         at=None,
@@ -166,13 +167,13 @@ def record_import(store: SqliteStore, account: ImportSummary) -> None:
 
 
 def tell_account(account: ImportSummary, *, json: bool) -> None:
-    """Say what became of every entry of an import."""
+    """Print what became of every entry of an import."""
     told = {key: value for key, value in asdict(account).items() if key != "asides"}
     tell(told, account.asides, json=json)
 
 
 def tell(told: dict[str, int], asides: tuple[Aside, ...], *, json: bool) -> None:
-    """Say what became of every entry."""
+    """Print what became of every entry of an export or import."""
     if json:
         print_json({**told, "asides": [asdict(each) for each in asides]})
         return

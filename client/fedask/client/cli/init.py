@@ -1,4 +1,4 @@
-"""``fedask device init``: the folder of a device."""
+"""``fedask device init``: make the folder of a device."""
 
 import os
 import secrets
@@ -34,7 +34,7 @@ unsure = 2  # "unsure" answers after which a sample is given up
 controls = 0.0  # share of samples whose answer is known, to see how people do
 
 [local_model]
-answers = 10  # new ones after which run-once and watch train an own model; 0: never
+answers = 10  # new ones after which run-once and watch train a local model; 0: never
 """
 
 
@@ -76,19 +76,20 @@ def init_command(
     Example: fedask device init ward-3 --app my-app --data /srv/scans --rights open
     """
     if (folder / FILE).exists():
-        msg = f"{folder / FILE} exists: this is a device already"
-        raise ConfigError(msg)
+        raise ConfigError(f"{folder / FILE} exists: this is a device already")
     if not rights:
-        msg = "what may be done with this device's samples? Name the policy file of "
-        msg += "the site, --rights rights.toml, or say --rights open if every sample "
-        msg += "may be scored, shown to people and trained on without end"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "what may be done with this device's samples? Name the policy file of "
+            "the site, --rights rights.toml, or say --rights open if every sample "
+            "may be scored, shown to people and trained on without end"
+        )
     name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
     found = kind or kind_of(data, {})
     check_kind(found)
     if found != SEALED and not data.exists():
-        msg = f"cannot read samples from {data}: there is no such file or folder"
-        raise DataError(msg)
+        raise DataError(
+            f"cannot read samples from {data}: there is no such file or folder"
+        )
     text = _TEMPLATE.format(
         folder=folder.resolve(),
         device=_quoted(name),
@@ -111,8 +112,7 @@ def init_command(
                 folder.rmdir()
             raise
     except OSError as err:
-        msg = f"cannot make {folder}: {err.strerror}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot make {folder}: {err.strerror}") from err
     with DeviceFolder.open(folder, "init") as made_now:
         _ = made_now.store
     console = stderr()
@@ -135,23 +135,24 @@ def _check(folder: Path) -> None:
 
 
 def _from(folder: Path, path: Path) -> str:
-    """Write a path as ``device.toml`` needs it: relative ones from its folder."""
+    """Return a path as ``device.toml`` needs it: relative to its folder."""
     if path.is_absolute():
         return str(path)
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
 def _quoted(text: str) -> str:
-    """Write a TOML string."""
+    """Return a text as a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if not escaped.isprintable():
-        msg = f"{text!r} cannot be written into {FILE}: use printable characters"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{text!r} cannot be written into {FILE}: use printable characters"
+        )
     return f'"{escaped}"'
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a new file for its owner's eyes."""
+    """Write a new file that its owner alone may read."""
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(number, "w", encoding="utf-8") as file:
         file.write(text)

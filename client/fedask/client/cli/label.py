@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from fedask.client.cli.console import stdout
-from fedask.client.cli.options import SiteFolder
+from fedask.client.cli.options import DeviceDir
 from fedask.client.cli.picture import picture
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.records.annotation import SKIP, UNSURE, Choice, Label, Lease
@@ -23,7 +23,7 @@ _WIDTH = 72
 
 
 class Order(Enum):
-    """What a person may type beside an answer."""
+    """What a person may type that is no answer."""
 
     UNDO = "z"
     QUIT = "q"
@@ -38,7 +38,7 @@ _HELP = "a class by number or name; s skip, u unsure, z undo, q quit"
 
 
 def label_command(
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     annotator: Annotated[
         str, typer.Option("--as", metavar="NAME", help="Who answers. [default: you]")
@@ -51,19 +51,17 @@ def label_command(
 
     Example: fedask device label --site ward-3 --as nurse
     """
-    with DeviceFolder.open(site, "label") as opened:
+    with DeviceFolder.open(folder, "label") as opened:
         clerk = Clerk(opened.desk, opened.exhibit, opened.task.classes, stdout())
         given = clerk.work(annotator or getpass.getuser(), limit)
     stdout().print(f"{given} answers kept")
 
 
 class Clerk:
-    """One person at a terminal.
+    """Asks one person at a terminal.
 
     Parameters
     ----------
-    desk, exhibit
-        Of the device.
     classes
         Names, by index.
     console
@@ -79,7 +77,7 @@ class Clerk:
         self._console = console
 
     def work(self, annotator: str, limit: int) -> int:
-        """Ask until nothing waits or the person has had enough; returns the answers."""
+        """Ask until nothing waits or the person stops; returns the answers given."""
         given = 0
         try:
             while not limit or given < limit:
@@ -103,7 +101,7 @@ class Clerk:
         return given
 
     def _undo(self, annotator: str) -> int:
-        """Take back the last answer; returns how many were."""
+        """Take back the last answer; returns 1, or 0 if there is none."""
         undone = self._desk.undo(annotator)
         self._console.print("nothing to take back" if undone is None else "taken back")
         return int(undone is not None)
@@ -134,7 +132,7 @@ class Clerk:
 
 
 def read_answer(text: str, classes: Sequence[str]) -> Choice | Order | None:
-    """Read what a person typed; None is what cannot be understood.
+    """Return the answer that a person typed; None if it cannot be understood.
 
     A class's name counts before a letter that is a command, and a beginning that only
     one class has counts as its name.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-SiteFolder = Annotated[
+DeviceDir = Annotated[
     Path,
     typer.Option(
         "--site",

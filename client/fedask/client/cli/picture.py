@@ -79,7 +79,7 @@ def _image(pixels: NDArray[np.uint8], width: int) -> Text:
 
 
 def _sound(data: bytes, width: int) -> Text:
-    """Draw how loud it is, and say how long."""
+    """Draw how loud a sound is over time, and write how long it is."""
     with wave.open(BytesIO(data)) as file:
         rate, frames = file.getframerate(), file.getnframes()
         samples = np.frombuffer(file.readframes(frames), "<i2").astype(np.float64)

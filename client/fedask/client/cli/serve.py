@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import log_to_stderr, stderr, stdout
-from fedask.client.cli.options import SiteFolder
+from fedask.client.cli.options import DeviceDir
 from fedask.client.labelling.web.logins import add_login, remove_login
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import FILE, read_device_settings
@@ -15,7 +15,7 @@ from fedask.common.settings import Where
 
 
 def serve_command(
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     port: Annotated[
         int | None,
@@ -34,7 +34,7 @@ def serve_command(
     Example: fedask device serve --site ward-3
     """
     if grpc:
-        _serve_grpc(site)
+        _serve_grpc(folder)
         return
     # Only this command needs Starlette.
     from fedask.client.labelling.web.hints import Hints  # noqa: PLC0415  (imports Starlette)
@@ -42,15 +42,15 @@ def serve_command(
     from fedask.client.site.device_page import page_of_device, page_settings  # noqa: PLC0415  (imports Starlette)
     from fedask.client.site.model_guess import ModelGuesses  # noqa: PLC0415  (slow, and needed by this command alone)
 
-    with DeviceFolder.open(site) as folder:
-        settings = page_settings(folder, port)
+    with DeviceFolder.open(folder) as opened:
+        settings = page_settings(opened, port)
 
         def announce(token: str) -> None:
             link = address_of(settings, token)
             stderr().print(f"open {link}", markup=False, highlight=False)
 
-        hints = Hints(guesses=ModelGuesses(folder))
-        page = page_of_device(folder, settings, announce, hints)
+        hints = Hints(guesses=ModelGuesses(opened))
+        page = page_of_device(opened, settings, announce, hints)
         if settings.logins is not None:
             announce("")
         serve(page, settings)
@@ -72,7 +72,7 @@ def _serve_grpc(folder: Path) -> None:
 
 def login_command(
     name: Annotated[str, typer.Argument(help="As it will stand beside their answers.")],
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     remove: Annotated[
         bool, typer.Option("--remove", help="Let them in no longer, from now on.")
@@ -86,15 +86,14 @@ def login_command(
 
     Example: fedask device login ann --site ward-3 --remove
     """
-    page = read_device_settings(site).page
+    page = read_device_settings(folder).page
     logins = None if page is None else page.logins
     if logins is None:
-        where = Where(site / FILE, "page")
+        where = Where(folder / FILE, "page")
         raise where.error("logins", ' is missing: add logins = "logins.json"')
     if remove:
         if not remove_login(logins, name):
-            msg = f"{logins}: there is no login of {name!r:.80}"
-            raise ConfigError(msg)
+            raise ConfigError(f"{logins}: there is no login of {name!r:.80}")
         stderr().print(f"{name} may sign in no longer", markup=False)
         return
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)

@@ -1,4 +1,4 @@
-"""``fedask device status``: how a device stands."""
+"""``fedask device status``: samples, queue, labels, people and models of a device."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedask.client.cli.console import print_json, print_table
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.labelling.web.hints import gain_of
 from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.label_queue import ItemState
@@ -16,12 +16,12 @@ from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.errors import DataError
 
 
-def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
+def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
     """Show how a device stands: samples, queue, labels, people, model.
 
     Example: fedask device status --site ward-3
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         found = status_of(opened)
     if json:
         print_json(found)
@@ -33,50 +33,50 @@ def status_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
     rows += _accuracy_rows(found["accuracy"])
-    rows.append(("own model", _told(found["own"])))
+    rows.append(("local model", _model_summary(found["local_model"])))
     print_table(f"device {found['device']}", ("what", "how much"), rows)
     if found["problem"]:
         print_table("needs attention", ("what",), [(found["problem"],)])
 
 
-def status_of(site: DeviceFolder) -> dict[str, Any]:
-    """Return how a device stands; a problem with the data does not hide the rest."""
+def status_of(folder: DeviceFolder) -> dict[str, Any]:
+    """Return the figures of a device; a problem with the data does not hide others."""
     samples, problem = None, ""
     try:
-        samples = len(site.pool)
+        samples = len(folder.pool)
     except DataError as err:
         problem = str(err)
-    progress, kept = site.desk.progress(), site.store.scores.last()
+    progress, kept = folder.desk.progress(), folder.store.scores.last()
     return {
-        "device": site.settings.device,
+        "device": folder.settings.device,
         "samples": samples,
         "queue": {state.value: progress.states.get(state, 0) for state in ItemState},
         "labels": {
             name: progress.classes.get(index, 0)
-            for index, name in enumerate(site.task.classes)
+            for index, name in enumerate(folder.task.classes)
         },
         "people": dict(progress.annotators),
         "today": progress.today,
-        "cycle": site.store.cuts.last_cycle(),
+        "cycle": folder.store.cuts.last_cycle(),
         "model": None if kept is None else kept[0],
-        "accuracy": _accuracy(site),
-        "own": _own(site),
+        "accuracy": _accuracy(folder),
+        "local_model": _local_model(folder),
         "problem": problem,
     }
 
 
-def _accuracy(site: DeviceFolder) -> dict[str, Any] | None:
-    """Return what the server told of the model, and how that has changed; or None.
+def _accuracy(folder: DeviceFolder) -> dict[str, Any] | None:
+    """Return the accuracy that the server reported, and its change; or None.
 
     Unlike the labelling page it tells of losses, and of what this device had no part
     in; "shown" says whether the page shows it.
     """
-    milestones = site.store.milestones.all()
+    milestones = folder.store.milestones.all()
     if not milestones:
         return None
     last = milestones[-1]
     told: dict[str, Any] = {"last": last.accuracy, "told": last.at.isoformat()}
-    change = recent_change(milestones, site.clock.now())
+    change = recent_change(milestones, folder.clock.now())
     told["change"] = None
     if change is not None:
         told["change"] = {
@@ -106,9 +106,9 @@ def _day(text: str) -> str:
     return datetime.fromisoformat(text).astimezone().date().isoformat()
 
 
-def _own(site: DeviceFolder) -> dict[str, Any] | None:
-    """Return how the own model came about; None before it was trained."""
-    record, shared = site.store.local_model.record(), site.store.models.all(GLOBAL)
+def _local_model(folder: DeviceFolder) -> dict[str, Any] | None:
+    """Return how the local model was trained; None if it was not yet."""
+    record, shared = folder.store.local_model.record(), folder.store.models.all(GLOBAL)
     if record is None:
         return None
     return {
@@ -120,13 +120,13 @@ def _own(site: DeviceFolder) -> dict[str, Any] | None:
     }
 
 
-def _told(own: Mapping[str, Any] | None) -> str:
-    if own is None:
+def _model_summary(model: Mapping[str, Any] | None) -> str:
+    if model is None:
         return "not trained yet"
-    told = f"{own['trained']}, on {own['answers']} answers"
-    if own["diverged"]:
-        return f"diverged {told}"
-    return told if own["newest"] else f"{told} (older than the global model)"
+    summary = f"{model['trained']}, on {model['answers']} answers"
+    if model["diverged"]:
+        return f"diverged {summary}"
+    return summary if model["newest"] else f"{summary} (older than the global model)"
 
 
 def _count(number: int | None) -> str:

@@ -1,4 +1,4 @@
-"""``fedask device add``, ``forget`` and ``rotate-key``: what the store holds."""
+"""``fedask device add``, ``forget`` and ``rotate-key``: change what the store holds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from fedask.client.base.regular_file import (
     suffix_of,
 )
 from fedask.client.cli.console import print_json, stderr
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.data.sources.source import kind_of_suffix
 from fedask.client.records.payload import MAX_PAYLOAD_BYTES
 from fedask.client.site.device_folder import DeviceFolder
@@ -21,7 +21,7 @@ from fedask.common.ids import Uid, bytes_uid, is_uid
 
 def add_command(
     files: Annotated[list[Path], typer.Argument(help="Images, wavs or texts.")],
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     remove: Annotated[
         bool, typer.Option(help="Remove each file once its copy is in the store.")
@@ -34,17 +34,18 @@ def add_command(
 
     Example: fedask device add photos/*.jpg --site ward-3 --remove
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         for path in files:
             suffix = suffix_of(path.name)
             if not kind_of_suffix(suffix):
-                msg = f"{path}: a {suffix or 'file without a suffix'} cannot be kept"
-                raise DataError(msg + ": images, wavs and texts can")
+                raise DataError(
+                    f"{path}: a {suffix or 'file without a suffix'} cannot be kept"
+                    ": images, wavs and texts can"
+                )
             try:
                 content = read_whole(path, MAX_PAYLOAD_BYTES)
             except (OSError, BrokenSampleError) as err:
-                msg = f"cannot read {path}: {err}"
-                raise DataError(msg) from err
+                raise DataError(f"cannot read {path}: {err}") from err
             opened.store.payloads.put(bytes_uid(content), suffix, content)
             if remove:
                 path.unlink()
@@ -53,7 +54,7 @@ def add_command(
 
 def forget_command(
     uids: Annotated[list[str] | None, typer.Argument(help="Of the samples.")] = None,
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     expired: Annotated[
         bool,
@@ -75,13 +76,13 @@ def forget_command(
     """
     named = uids or []
     if bool(named) == expired:
-        msg = "name the samples to erase, or say --expired: one of the two"
-        raise ConfigError(msg)
+        raise ConfigError("name the samples to erase, or say --expired: one of the two")
     wrong = [uid for uid in named if not is_uid(uid)]
     if wrong:
-        msg = f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
-        raise DataError(msg)
-    with DeviceFolder.open(site) as opened:
+        raise DataError(
+            f"{wrong[0]!r:.80} is no uid: 32 hexadecimal digits, as export shows them"
+        )
+    with DeviceFolder.open(folder) as opened:
         wanted = [Uid(uid) for uid in named]
         if expired:
             wanted = opened.held.expired()
@@ -102,11 +103,11 @@ def forget_command(
         console.print("sealed remains stay until all processes have closed the store")
 
 
-def rotate_key_command(site: SiteFolder = Path()) -> None:
+def rotate_key_command(folder: DeviceDir = Path()) -> None:
     """Change the device's key. Nothing is sealed anew; a crash at any point is mended.
 
     Example: fedask device rotate-key --site ward-3
     """
-    with DeviceFolder.open(site) as opened:
+    with DeviceFolder.open(folder) as opened:
         opened.store.rotate()
     stderr().print("the device has a new key; the old one opens nothing any more")

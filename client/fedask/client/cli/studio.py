@@ -1,4 +1,4 @@
-"""``fedask device push`` and ``pull``: a Label Studio server on the site."""
+"""``fedask device push`` and ``pull``: exchange with a Label Studio server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from fedask.client.cli.exchange import (
     tell,
     tell_account,
 )
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.labelling.labelstudio.task_content import TaskContent
 from fedask.client.labelling.labelstudio.task_export import StudioPrediction
 from fedask.client.records.audit_event import Event
@@ -38,7 +38,7 @@ _Token = Annotated[
 def push_command(
     url: _Url,
     project: _Project,
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     token: _Token = None,
     guess: Show = StudioPrediction.SCORE,
@@ -51,7 +51,7 @@ def push_command(
 
     Example: fedask device push https://labels.site 7 --site ward-3
     """
-    with _project_of(url, project, site, token) as (opened, studio):
+    with _project_of(url, project, folder, token) as (opened, studio):
         shelf = task_export_of(opened, guess, TaskContent())
         pushed = studio.push(shelf, quorum=opened.desk.quorum)
         opened.store.record(
@@ -68,7 +68,7 @@ def push_command(
 def pull_command(
     url: _Url,
     project: _Project,
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     token: _Token = None,
     person: People = None,
@@ -85,7 +85,7 @@ def pull_command(
 
     Example: fedask device pull https://labels.site 7 --site ward-3
     """
-    with _project_of(url, project, site, token) as (opened, studio):
+    with _project_of(url, project, folder, token) as (opened, studio):
         account = studio.pull(
             opened.desk,
             opened.task.classes,
@@ -99,9 +99,9 @@ def pull_command(
 
 @contextmanager
 def _project_of(
-    url: str, project: int, site: Path, token: Path | None
+    url: str, project: int, folder: Path, token: Path | None
 ) -> Iterator[tuple[DeviceFolder, "Studio"]]:
-    """Open a site, and a project on its server."""
+    """Open a device's folder, and a project on a Label Studio server."""
     # Only what calls a server needs httpx.
     from fedask.client.labelling.labelstudio.studio import Studio  # noqa: PLC0415  (imports httpx)
     from fedask.client.labelling.labelstudio.studio_address import (  # noqa: PLC0415  (imports httpx)
@@ -113,7 +113,7 @@ def _project_of(
     clock = SystemClock()
     address = StudioAddress(url=url, token=read_token(token))
     with (
-        DeviceFolder.open(site) as opened,
+        DeviceFolder.open(folder) as opened,
         StudioConnection(address, clock) as link,
     ):
         yield opened, Studio(link, project, url)

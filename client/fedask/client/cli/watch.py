@@ -1,4 +1,4 @@
-"""``fedask device run-once`` and ``watch``: see what has arrived, and learn."""
+"""``fedask device run-once`` and ``watch``: queue new samples, train between rounds."""
 
 import signal
 import threading
@@ -10,38 +10,38 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import print_json, stderr
-from fedask.client.cli.options import Json, SiteFolder
+from fedask.client.cli.options import DeviceDir, Json
 from fedask.client.site.data_watcher import DataWatcher, Looked
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.local_training import LocalTraining, TrainingDecision
 from fedask.common.errors import DataError, UnavailableError
 
-# What somebody who watches need not be told at every look.
+# Not shown at every look to somebody who watches.
 _USUAL = frozenset({TrainingDecision.OFF, TrainingDecision.WAITS})
 
 
-def run_once_command(site: SiteFolder = Path(), *, json: Json = False) -> None:
+def run_once_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
     """Look at the data once; ask what has arrived, if the app has a stream.
 
-    Then train the device's own model, if there are enough new answers ([local_model]
+    Then train the device's local model, if there are enough new answers ([local_model]
     in device.toml) and the device is eligible. Works with the server gone, from the
     last model and cut. For cron.
 
     Example: fedask device run-once --site ward-3
     """
-    with DeviceFolder.open(site, "watch") as opened:
-        lookout = DataWatcher(opened)
-        looked = lookout.look()
-        own = LocalTraining(opened).attempt(lookout.held)
+    with DeviceFolder.open(folder, "watch") as opened:
+        watcher = DataWatcher(opened)
+        looked = watcher.look()
+        attempt = LocalTraining(opened).attempt(watcher.held)
     if json:
-        print_json({**asdict(looked), "own": asdict(own)})
+        print_json({**asdict(looked), "local_model": asdict(attempt)})
     else:
-        stderr().print(_told(looked), markup=False)
-        stderr().print(own.told, markup=False)
+        stderr().print(_summary(looked), markup=False)
+        stderr().print(attempt.summary, markup=False)
 
 
 def watch_command(
-    site: SiteFolder = Path(),
+    folder: DeviceDir = Path(),
     *,
     every: Annotated[
         float, typer.Option(help="Seconds between two looks.", min=0.1)
@@ -54,32 +54,31 @@ def watch_command(
     Example: fedask device watch --site ward-3 --every 30
     """
     console, stop = stderr(), _stopped_by_signals()
-    with DeviceFolder.open(site, "watch") as opened:
+    with DeviceFolder.open(folder, "watch") as opened:
 
         def proceed() -> None:
             if stop.is_set():
-                msg = "told to stop"
-                raise UnavailableError(msg)
+                raise UnavailableError("told to stop")
 
-        lookout, own = DataWatcher(opened), LocalTraining(opened, proceed)
+        watcher, training = DataWatcher(opened), LocalTraining(opened, proceed)
         last = TrainingDecision.OFF
         while not stop.is_set():
             try:
-                looked = lookout.look()
+                looked = watcher.look()
                 if looked.new:
-                    console.print(_told(looked), markup=False)
-                attempt = own.attempt(lookout.held)
+                    console.print(_summary(looked), markup=False)
+                attempt = training.attempt(watcher.held)
             except DataError as err:
                 console.print(f"fedask: {err}", markup=False)
             else:
                 if _is_news(attempt.outcome, last):
-                    console.print(attempt.told, markup=False)
+                    console.print(attempt.summary, markup=False)
                 last = attempt.outcome
             stop.wait(every)
 
 
 def _stopped_by_signals() -> threading.Event:
-    """Return what SIGTERM and Ctrl-C set."""
+    """Return the event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a handler's signature)
@@ -90,7 +89,7 @@ def _stopped_by_signals() -> threading.Event:
     return stop
 
 
-def _told(looked: Looked) -> str:
+def _summary(looked: Looked) -> str:
     return f"{looked.samples} samples, {looked.new} new, {looked.asked} of them asked"
 
 

@@ -1,1 +1,1 @@
-"""What is kept and passed between rooms: records, and the seams that keep them."""
+"""Records that the rooms of the device share, and the seams that keep them."""

@@ -31,13 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The answer that a sample is of a class.
-
-    Parameters
-    ----------
-    index
-        Class index, from 0.
-    """
+    """The answer of a person that a sample is of a class: its index, from 0."""
 
     index: int
 
@@ -48,7 +42,7 @@ Choice = Label | Kind  # a person says a label, SKIP or UNSURE; other kinds are 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """One thing that one annotator said. Kept for ever.
+    """One answer of one annotator about one sample. It is kept for ever.
 
     Parameters
     ----------
@@ -86,7 +80,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A sample on somebody's screen.
+    """A sample that is given to an annotator for some time.
 
     Parameters
     ----------
@@ -107,12 +101,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Proof that an annotation is kept; the same for a key, however often it comes.
+    """Confirms that an annotation is kept; a repeated request gets the same receipt.
 
     Parameters
     ----------
-    number
-        Of the annotation.
     shared
         Near-duplicates that got the same label.
     """
@@ -127,14 +119,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabellingProgress:
-    """How far the labelling is.
+    """Counts of what was labelled, by whom, and how well.
 
     Parameters
     ----------
-    states
-        Samples per state.
-    classes
-        Labels per class index.
     annotators
         Annotations that stand, per annotator.
     today
@@ -152,7 +140,7 @@ class LabellingProgress:
 
 @dataclass(frozen=True, slots=True)
 class AgreementRule:
-    """How many people must agree.
+    """The rule that says how many annotators must agree on a label.
 
     Parameters
     ----------
@@ -198,7 +186,24 @@ class AgreementRule:
     def settle(
         self, opinions: Sequence[Annotation]
     ) -> tuple[ItemState | None, int | None]:
-        """Return what the opinions make of a sample.
+        """Decide from the opinions whether a sample is labelled or skipped.
+
+        >>> def said(number: int, annotator: str, label: int) -> Annotation:
+        ...     return Annotation(
+        ...         number=number,
+        ...         uid=Uid("7f" * 16),
+        ...         annotator=Annotator(annotator),
+        ...         kind=Kind.LABEL,
+        ...         label=label,
+        ...         at=None,
+        ...     )
+        >>> rule = AgreementRule.parse("two", unsure=2)
+        >>> rule.settle([said(1, "ann", 3)])
+        (None, None)
+        >>> rule.settle([said(1, "ann", 3), said(2, "bob", 1), said(3, "cyd", 3)])
+        (<ItemState.LABELLED: 'labelled'>, 3)
+        >>> rule.settle([said(1, "ann", 3), said(2, "bob", 1), said(3, "cyd", 0)])
+        (<ItemState.SKIPPED: 'skipped'>, None)
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
-"""How fast samples arrive and questions go out: what a stream goes on from.
+"""The pace of arrivals and questions: the state that a stream continues from.
 
-Called by the stream; kept by the store, as bytes, in the same transaction as the
+Used by the stream; kept by the store, as bytes, in the same transaction as the
 questions. Time is counted in periods: whole numbers since 1970.
 """
 
@@ -17,7 +17,7 @@ _NEWS = 0.25  # weight of the last period in the usual: a change is followed in 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerState:
-    """What controllers remember. Each uses what it needs, and leaves the rest alone.
+    """The state of a stream's controller. Each controller uses the fields it needs.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ControllerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What a stream remembers between batches.
+    """The state of a stream between batches.
 
     Parameters
     ----------
@@ -55,8 +55,6 @@ class Pace:
         first is not over.
     begun
         Names what the controller's threshold began with.
-    state
-        The controller's.
     last
         The last batch: whoever gave it may not know that it was taken.
     """
@@ -72,7 +70,7 @@ class Pace:
     last: tuple[Uid, ...] = ()
 
     def at(self, period: int) -> "Pace":
-        """Go to the period that it is now.
+        """Begin the given period, if it is not the current one.
 
         An earlier one is a clock that was set back: it becomes the current one, and
         people have no more time than they had.
@@ -106,12 +104,12 @@ class Pace:
         return replace(self, last=tuple(uid for uid in self.last if uid not in uids))
 
     def to_bytes(self) -> bytes:
-        """Return what ``from_bytes`` reads."""
+        """Return the pace as JSON."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> "Pace":
-        """Read what ``to_bytes`` gave; b"" is a pace before the first arrival.
+        """Read a pace from JSON; b"" is the pace before the first arrival.
 
         Raises
         ------

@@ -73,7 +73,7 @@ class Audit:
             raise StoreError(msg)
 
     def settle(self, *, committed: bool) -> None:
-        """Take note that the transaction ended."""
+        """Keep, or forget, the entries of the transaction that has ended."""
 
 
 NO_AUDIT = Audit()

@@ -1,4 +1,4 @@
-"""The words of the audit log: what happens on a device, and what is said of it."""
+"""The events that the audit log of a device records."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from fedask.client.records.label_queue import ItemState
 
 
 class Event(StrEnum):
-    """What happened."""
+    """An event on the device."""
 
     OPENED = "opened"  # a process opened the store
     SCORED = "scored"  # a model looked at the pool

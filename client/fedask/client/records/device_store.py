@@ -55,18 +55,14 @@ class ScoreStore(Protocol):
 
         Parameters
         ----------
-        version
-            Of the model.
         scored
             What may be asked next. What is queued from it keeps its score.
         waiting
             What the same model makes of the queue; None leaves it alone.
         """
-        ...
 
     def last(self) -> tuple[str, Scored] | None:
         """Return the version and the scores, or None before the first scoring."""
-        ...
 
 
 class ModelStore(Protocol):
@@ -77,11 +73,9 @@ class ModelStore(Protocol):
 
         The arrays must not change afterwards.
         """
-        ...
 
     def all(self, kind: str) -> list[Arrays]:
         """Return the models of a kind, oldest first."""
-        ...
 
 
 class CutStore(Protocol):
@@ -89,15 +83,12 @@ class CutStore(Protocol):
 
     def put(self, cut: Cut) -> None:
         """Replace the kept cut."""
-        ...
 
     def last(self) -> Cut | None:
         """Return the last cut, or None before the first."""
-        ...
 
     def last_cycle(self) -> int:
         """Return the last cycle that was queued; 0 = none."""
-        ...
 
 
 class ArrivalStore(Protocol):
@@ -118,8 +109,6 @@ class ArrivalStore(Protocol):
 
         Parameters
         ----------
-        cycle
-            In which they are asked.
         asked
             Uid to origin.
         pace
@@ -135,15 +124,12 @@ class ArrivalStore(Protocol):
             If the pace that is kept is not ``before``: another process took a batch in
             the meantime. Nothing is changed then.
         """
-        ...
 
     def pace(self) -> bytes:
         """Return the pace that was kept last, or b"" before the first."""
-        ...
 
     def decided(self, uids: Sequence[Uid]) -> frozenset[Uid]:
         """Return which of these samples were decided about on arrival."""
-        ...
 
 
 def check_pace(kept: bytes, before: bytes) -> None:
@@ -177,7 +163,6 @@ class ClassStore(Protocol):
         ConfigError
             If there are labels of other classes.
         """
-        ...
 
 
 def check_classes(kept: Sequence[str], wanted: Sequence[str]) -> None:
@@ -227,8 +212,6 @@ class DeviceStore(Protocol):
         **facts: Fact,
     ) -> None:
         """Record in the audit log an event that changes nothing in the store."""
-        ...
 
     def close(self) -> None:
         """Release the file, if there is one."""
-        ...

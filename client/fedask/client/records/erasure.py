@@ -1,4 +1,4 @@
-"""Erasing a sample: what it means, and the seam that does it.
+"""Erasure of samples: its result, and the seam that does it.
 
 Called by the device and its commands; kept by ``sqlite.erasure`` and
 ``memory.erasure``. What a model has learnt from it is not
@@ -15,14 +15,14 @@ from fedask.common.ids import Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What one cycle's training used. Nothing of a sample but its uid.
+    """The samples that one cycle's training used, by uid alone.
 
     Parameters
     ----------
     cycle
         From 1; 0 = the warm-up.
     uids
-        Labelled samples, and others that the lesson held.
+        Labelled samples, and others that the training used.
     """
 
     cycle: int
@@ -31,7 +31,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
-    """What is left to be done about samples that were erased.
+    """The result of an erasure, and what is left to be done.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ class Erased:
 
 
 class ErasureStore(Protocol):
-    """Forgets samples, for ever."""
+    """Erases samples for ever, and refuses them afterwards."""
 
     def forget(self, uids: Iterable[Uid]) -> Erased:
-        """Erase samples: key, labels, annotations, leases, scores, payloads, all of it.
+        """Erase everything that is kept of samples: key, labels, scores, payloads.
 
         They are never asked or taken in again. One that the store does not know is
         barred all the same; one that is forgotten already is no error, and what it was
@@ -67,15 +67,13 @@ class ErasureStore(Protocol):
         StoreError
             If the disk refuses; nothing is forgotten then.
         """
-        ...
 
     def forgotten(self, uids: Iterable[Uid]) -> frozenset[Uid]:
         """Return which of these samples were forgotten."""
-        ...
 
 
 def remaining(pool: Pool, store: ErasureStore) -> Pool:
-    """Leave out of a pool what was erased, though its file may still be there."""
+    """Return a pool without erased samples, whose files may still be there."""
     uids = [Uid(uid) for uid in pool.uids.tolist()]
     gone = store.forgotten(uids)
     return pool.part(uid for uid in uids if uid not in gone) if gone else pool

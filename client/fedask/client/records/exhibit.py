@@ -1,8 +1,8 @@
-"""What a person is shown of a sample. Called by whatever people label with.
+"""The parts of a sample that a person is shown. Used by the desk's page and service.
 
 A sample is one or more parts, in a fixed order; each part is content of one medium, in
 a form that every reader of that medium knows. How a raw sample becomes parts is the
-business of ``showcase``; this module is only the words.
+business of ``showcase``.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from fedask.common.ids import Uid
 
 
 class Medium(StrEnum):
-    """What a part is, and how its content is written."""
+    """The kind of a part, and the encoding of its content."""
 
     IMAGE = "image/png"
     AUDIO = "audio/wav"  # 16-bit PCM
@@ -51,4 +51,3 @@ class Exhibit(Protocol):
         DataError
             If the sample is not in the data any more, or cannot be read.
         """
-        ...

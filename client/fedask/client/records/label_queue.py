@@ -1,4 +1,4 @@
-"""The label queue: its states, its legal moves, and the seam that keeps it.
+"""The label queue: the states of a sample, its legal moves, and the seam.
 
 Called by the device; kept by ``sqlite.label_queue`` and ``memory.label_queue``. The
 transition table here says what the device may do; stores ask it before they write. What
@@ -17,7 +17,7 @@ from fedask.common.ids import Annotator, Uid
 
 
 class ItemState(StrEnum):
-    """Where a sample stands in the queue."""
+    """The state of a sample in the queue."""
 
     QUEUED = "queued"  # waits for a person
     LEASED = "leased"  # at least one person has it on the screen
@@ -33,7 +33,7 @@ CLOSED = ANSWERED | {ItemState.SKIPPED}  # by people
 
 
 class QueryOrigin(StrEnum):
-    """Who found that a sample is worth asking."""
+    """The reason why a sample was asked."""
 
     CUT = "cut"  # the server's cut
     SCORE = "score"  # the device, for its score, when the sample arrived
@@ -149,7 +149,6 @@ class LabelQueue(Protocol):
         returns False: a message may be delivered twice. Samples that are in the queue
         already are left alone, expired ones are queued again.
         """
-        ...
 
     def answer(
         self, answers: Mapping[Uid, int], annotator: Annotator = ORACLE
@@ -166,12 +165,11 @@ class LabelQueue(Protocol):
         StoreError
             If a sample is not in the queue, or was skipped or expired.
         """
-        ...
 
     def move(
         self, uids: Iterable[Uid], to: ItemState, *, meanwhile: bool = False
     ) -> None:
-        """Move samples to another state; to the same state is no move.
+        """Move samples to another state; those that are in it already stay.
 
         SKIPPED is kept as an annotation of ``ORACLE``; leases of what moves end.
 
@@ -187,7 +185,6 @@ class LabelQueue(Protocol):
             If a sample is unknown, the move is not legal, or it is one that ``add``,
             ``lease`` or ``answer`` makes; nothing is moved then.
         """
-        ...
 
     def trained(
         self, labels: Mapping[Uid, int], training: Training | None = None
@@ -200,11 +197,9 @@ class LabelQueue(Protocol):
         Parameters
         ----------
         training
-            All that the lesson used, to be recorded: when a sample is erased, that
-            says which models learnt from it.
+            Everything that the training used, to be recorded: when a sample is erased,
+            that says which models learnt from it.
         """
-        ...
 
     def items(self) -> list[Item]:
         """Return every sample ever queued, by uid."""
-        ...

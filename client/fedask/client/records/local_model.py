@@ -1,7 +1,7 @@
-"""What a device remembers of its own model, and who keeps that.
+"""The record of a device's local model, and the seam that keeps both.
 
-Made by ``offline``, kept by the store, read by whoever asks whether the own model is to
-be trained anew or is worth asking. Never sent, and needs neither torch nor Flower.
+Made by ``round.offline_training``; read to decide whether the model is to be trained
+again, or may be asked. It is never sent, and needs neither torch nor Flower.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from fedask.common.ids import ModelVersion, Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalModelRecord:
-    """How the own model came about.
+    """How the local model was trained.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class LocalModelRecord:
 
 
 class LocalModelStore(Protocol):
-    """Keeps the own model, one at a time."""
+    """Keeps the local model, one at a time."""
 
     def put(self, record: LocalModelRecord, arrays: "Arrays | None") -> bool:
         """Replace record and model, in one transaction.
@@ -44,7 +44,7 @@ class LocalModelStore(Protocol):
         Parameters
         ----------
         arrays
-            None with a record that is not usable: no own model is kept then.
+            None with a record that is not usable: no local model is kept then.
 
         Returns
         -------
@@ -52,27 +52,25 @@ class LocalModelStore(Protocol):
             False, and nothing is changed, if a sample that it was trained on was erased
             in the meantime.
         """
-        ...
 
     def record(self) -> LocalModelRecord | None:
         """Return the record; None before the first training.
 
         It is gone with its model when a sample that it was trained on is erased. The
-        model is among ``models(OWN)``.
+        model is among ``models.all(LOCAL_MODEL)``.
         """
-        ...
 
 
 def fresh_answers(
     answers: Mapping[Uid, int], record: LocalModelRecord | None
 ) -> dict[Uid, int]:
-    """Return what people have said, or corrected, since the own model was trained."""
+    """Return the answers that came, or changed, since the local model was trained."""
     known = {} if record is None else record.answers
     return {uid: label for uid, label in answers.items() if known.get(uid) != label}
 
 
 def is_newest(record: LocalModelRecord | None, shared: Arrays) -> bool:
-    """Tell whether the own model is there, and began from this global model.
+    """Tell whether the local model exists, and was trained from this global model.
 
     One that began from an older global model knows less of what the fleet has learnt
     since, these answers included.

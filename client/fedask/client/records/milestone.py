@@ -1,6 +1,6 @@
-"""How good the fleet's model became, as the server told it: what a device keeps of it.
+"""The accuracy of the fleet's model over time, as the server told it.
 
-Kept by the device's store; read by whoever tells people what their answers brought.
+Kept by the device's store; read by the page, which tells people about it.
 Nothing that a device scores, asks or trains depends on it. A server that lies here
 makes people believe in progress that there is none of, and gets nothing for it.
 """
@@ -17,7 +17,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Milestone:
-    """The model that a cycle ended with.
+    """The accuracy of the model that a cycle ended with.
 
     Parameters
     ----------
@@ -38,18 +38,16 @@ class Milestone:
 
 
 class MilestoneStore(Protocol):
-    """Keeps how the model became better, or worse."""
+    """Keeps the milestones of the last sixty days."""
 
     def put(self, milestone: Milestone) -> None:
         """Keep the newest milestone; see ``with_milestone`` for what stays of others.
 
         One that is told again, in a message that was repeated, changes nothing.
         """
-        ...
 
     def all(self) -> list[Milestone]:
-        """Return what is kept, in the order in which it came."""
-        ...
+        """Return the milestones in the order in which they came."""
 
 
 def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]:
@@ -85,7 +83,7 @@ def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """How the model has changed over a period that people can relate to.
+    """The change of the model's accuracy over about a week.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Samples kept in the device's own file, so that their originals may be deleted.
 
-The seam and its words; kept by ``sqlite.payloads``, read by
+Kept by ``sqlite.payloads``, read by
 ``sources.sealed_source``. A payload is the content of one file, sealed by its
 sample's key.
 """
@@ -45,7 +45,7 @@ class StoreQuota:
 
 
 class Payload(NamedTuple):
-    """What is kept of a sample.
+    """The description of a kept payload.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class PayloadStore(Protocol):
     """Keeps payloads within a quota. Every call is one transaction."""
 
     def put(self, uid: Uid, suffix: str, content: bytes) -> list[Uid]:
-        """Keep a payload; return those that had to go for it, in order.
+        """Keep a payload; return those that were dropped for it, in order.
 
         One that is there already is left as it is.
 
@@ -75,7 +75,6 @@ class PayloadStore(Protocol):
         StoreError
             If the sample was forgotten, or what must stay fills the quota.
         """
-        ...
 
     def content(self, uid: Uid) -> bytes:
         """Return the content.
@@ -87,19 +86,16 @@ class PayloadStore(Protocol):
         SealError
             If it is not what was put.
         """
-        ...
 
     def all(self) -> list[Payload]:
-        """Return what is there, by uid."""
-        ...
+        """Return the payloads that are kept, by uid."""
 
     def dropped(self) -> frozenset[Uid]:
         """Return the samples whose payloads went to make room."""
-        ...
 
 
 def check_payload(uid: Uid, suffix: str, content: bytes) -> None:
-    """Refuse what is no payload.
+    """Refuse a payload whose suffix, size or content is wrong.
 
     Raises
     ------
@@ -120,17 +116,17 @@ def check_payload(uid: Uid, suffix: str, content: bytes) -> None:
 
 
 def not_there(uid: Uid) -> DataError:
-    """Return the error of a payload that cannot be returned."""
+    """Return the error for a payload that is not in the store."""
     return DataError(f"the payload of sample {uid} is not in the store (any more)")
 
 
 def was_erased(uid: Uid) -> StoreError:
-    """Return the error of a payload that must not come back."""
+    """Return the error for a payload of an erased sample."""
     return StoreError(f"sample {uid} was erased: its payload is not taken in again")
 
 
 def no_room(size: int, quota: StoreQuota) -> StoreError:
-    """Return the error of a payload for which nothing may go."""
+    """Return the error for a payload that the quota has no room for."""
     msg = f"no room for a payload of {size} bytes: the quota of {quota.max_bytes} "
     msg += "bytes is taken by samples that must stay until they are trained on"
     return StoreError(msg)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken
 from fedask.common.errors import DataError
-from fedask.common.ids import Uid
+from fedask.common.ids import Uid, hash_uids
 
 __all__ = ["DataSource"]
 
@@ -23,14 +23,13 @@ _FIRST = 64  # samples of a first batch
 
 
 class DataSource(Protocol):
-    """Where samples come from."""
+    """A source of raw samples."""
 
     def uids(self) -> NDArray[np.str_]:
         """Return the uid of every sample: (n,) str; entry i names row i.
 
         The pool keeps this array: it must not change.
         """
-        ...
 
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the raw samples of these rows, in their order: (m, ...).
@@ -38,19 +37,18 @@ class DataSource(Protocol):
         An array of their own, which the caller may change. Samples of several fields
         are a structured array, texts an array (m,) of str.
         """
-        ...
 
     def broken(self) -> list[Broken]:
-        """Return what was set aside when the source was opened, and why."""
+        """Return the samples that could not be read when the source was opened."""
         return []
 
     def dropped(self) -> frozenset[Uid]:
-        """Return what the source had once and let go to make room: no fault."""
+        """Return the samples that the source dropped to make room: no fault."""
         return frozenset()
 
 
 class Pool:
-    """Samples of a source, once each.
+    """The samples of a source, without repetitions.
 
     Parameters
     ----------
@@ -113,12 +111,16 @@ class Pool:
 
     @property
     def dropped(self) -> frozenset[Uid]:
-        """Samples that the source let go to make room."""
+        """Samples that the source dropped to make room."""
         return self._source.dropped()
 
     def has(self, uids: Sequence[Uid]) -> NDArray[np.bool_]:
         """Tell which of these samples are in the pool: (m,)."""
         return self._find(np.array(uids, dtype=np.str_))[1]
+
+    def drawn(self, most: int, salt: int) -> NDArray[np.int64]:
+        """Return the places of ``most`` samples chosen by hash, in its order."""
+        return np.lexsort((self.uids, hash_uids(self.uids, salt)))[:most]
 
     def part(self, uids: Iterable[Uid]) -> "Pool":
         """Return the pool of those of these samples that are here."""

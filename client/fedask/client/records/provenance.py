@@ -162,7 +162,6 @@ class TracedSource(DataSource, Protocol):
 
     def origins(self) -> list[SampleOrigin]:
         """Return where the samples stand; one for each part of a joined sample."""
-        ...
 
 
 @runtime_checkable
@@ -171,4 +170,3 @@ class DescribedSource(DataSource, Protocol):
 
     def described(self) -> dict[str, NDArray[np.str_]]:
         """Return some of ``FIELDS``, as texts: (n,) str each."""
-        ...

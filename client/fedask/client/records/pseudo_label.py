@@ -1,4 +1,4 @@
-"""What a device's model was sure of, and who keeps that. Used by ``auto``."""
+"""Pseudo-labels, and the seam that keeps them. Used by ``learning.supervision``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,14 @@ from fedask.common.ids import Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PseudoLabel:
-    """What a model said of a sample that it was sure of.
+    """The label that a model gave a sample with high confidence.
 
     Parameters
     ----------
-    label
-        Class index.
     confidence
         Calibrated probability, in [0, 1].
     control
-        Whether people were asked too: then it is there to be measured, not to be used.
-    cycle
-        In which it was said.
+        Whether people were asked too: then it measures the model, and is not used.
     """
 
     uid: Uid
@@ -31,15 +27,13 @@ class PseudoLabel:
 
 
 class PseudoLabelStore(Protocol):
-    """Keeps what the model was sure of."""
+    """Keeps pseudo-labels."""
 
     def put(self, labels: Sequence[PseudoLabel]) -> None:
         """Add controls, and replace everything else. One transaction.
 
         A control that is kept already stays as it is.
         """
-        ...
 
     def all(self) -> list[PseudoLabel]:
-        """Return what is kept, by uid."""
-        ...
+        """Return the pseudo-labels, by uid."""

@@ -1,6 +1,6 @@
-"""Query records: questions as the experts saw them, and what their answers showed.
+"""Query records: the scores that questions had, and the outcomes of their answers.
 
-Kept by the device's store, written by ``recorder.Recorder``, read by scorers that learn
+Kept by the device's store, written by ``OutcomeRecorder``, read by scorers that learn
 (``Known.history``). A query record is written when its question is queued, and
 completed once, when its answer is there and no model has been trained on it: nothing is
 counted up, so that a message that comes twice, or a process that dies in between,
@@ -27,7 +27,7 @@ def _no_rows() -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOutcome:
-    """What an answer showed about the global model that had not been trained on it.
+    """How right the global model was about an answer it had not been trained on.
 
     Parameters
     ----------
@@ -46,19 +46,19 @@ class QueryOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryRecord:
-    """One question.
+    """The scores of one question, and its outcome.
 
     Parameters
     ----------
     cycle
         In which it was asked.
     experts
-        ``ask.experts`` then, as ``Experts.text``.
+        ``ask.experts`` then, in their order.
     descriptors
         The score that each expert gave the sample, float32 in [0, 1].
     levels
         The mean score that each expert gave the pool, float32 in [0, 1].
-    finding
+    outcome
         None until it is answered.
     """
 
@@ -72,7 +72,7 @@ class QueryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeHistory:
-    """What answers showed, of questions that the present experts had seen before.
+    """The outcomes of questions that the present experts had scored.
 
     Row i of every array is one answered question; rows in the order of cycle and uid.
     Letters: l questions, q experts.
@@ -106,42 +106,37 @@ class OutcomeHistory:
 
 
 class QueryOutcomeStore(Protocol):
-    """Keeps the newest ``MAX_QUERY_RECORDS``. Every call is one transaction."""
+    """Keeps the newest ``MAX_QUERY_RECORDS`` query records."""
 
     def put_asked(self, query_records: Iterable[QueryRecord]) -> None:
-        """Keep query records without a finding.
+        """Keep query records without an outcome.
 
-        One that has a finding is left alone; one that has none is replaced, for its
+        One that has an outcome is left alone; one that has none is replaced, for its
         question was asked again. Beyond the limit those of the oldest cycle go, of one
         cycle the last by uid.
         """
-        ...
 
     def put_outcomes(self, outcomes: Mapping[Uid, QueryOutcome]) -> None:
         """Complete query records; the first outcome stays, unknown uids are ignored."""
-        ...
 
     def all(self) -> list[QueryRecord]:
-        """Return what is kept, by uid."""
-        ...
+        """Return the query records, by uid."""
 
 
 def kept(query_records: Iterable[QueryRecord]) -> list[QueryRecord]:
-    """Return those that stay within the limit."""
+    """Return the newest query records, as many as are kept."""
     return sorted(query_records, key=lambda p: (-p.cycle, p.uid))[:MAX_QUERY_RECORDS]
 
 
 def history_of(
     query_records: Sequence[QueryRecord], experts: str, width: int, planned: int
 ) -> OutcomeHistory:
-    """Lay out the query records that have a finding, and are of the same experts.
+    """Lay out the query records that have an outcome, and are of the same experts.
 
     Parameters
     ----------
     experts, width
         The present ones, and their number.
-    planned
-        Cycles of the run.
     """
     known = [
         (p.outcome.cycle, p.uid, p, p.outcome)

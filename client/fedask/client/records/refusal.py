@@ -1,4 +1,4 @@
-"""What the desk refuses, by reason, for callers that must tell one from another.
+"""The errors of the desk, one class for each reason of a refusal.
 
 Raised by the desk and the store; read by the code that turns errors into answers for a
 client. Each is a child of the class that says who must act.

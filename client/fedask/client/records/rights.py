@@ -1,7 +1,7 @@
-"""Rights of samples as the store keeps them: seams between the owner's policy and it.
+"""The ends of samples' rights: seams between the owner's policy and the store.
 
-Given by ``rights.permission``, kept by the stores. What a right is stands in
-``rights.rights_policy``; here is only until when one lasts.
+Given by ``data.rights.sample_rights``, kept by the store. What a right is stands in
+``data.rights.rights_policy``; here is only until when one lasts.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,18 @@ from fedask.common.ids import Uid
 
 
 class Permits(Protocol):
-    """Says until when a sample may be asked and shown. Given to the store."""
+    """Tells the store until when each sample may be asked and shown."""
 
     @property
     def digest(self) -> str:
         """Name of the policy; "" where everything is allowed without end."""
-        ...
 
     def until(self, uids: Sequence[Uid]) -> list[datetime | None]:
         """Return when the right to ask each sample ends; None: there is none now."""
-        ...
 
 
-class SeenStore(Protocol):
-    """Keeps when this device first saw each sample."""
+class RightsStore(Protocol):
+    """Keeps when samples were first seen, and until when each may be asked."""
 
     def first_seen(self, uids: NDArray[np.str_], now: datetime) -> NDArray[np.int64]:
         """Return when each was seen first, and keep that new ones are seen now.
@@ -48,11 +46,6 @@ class SeenStore(Protocol):
         NDArray
             (n,) int64 seconds since 1970 UTC, at most ``now``.
         """
-        ...
-
-
-class RightsStore(SeenStore, Protocol):
-    """Keeps until when each question may be asked, so that the desk lets go of it."""
 
     def apply(self, permits: Permits, now: datetime) -> list[Uid]:
         """Apply permits to all that was ever asked, and to what is asked from now on.
@@ -72,4 +65,3 @@ class RightsStore(SeenStore, Protocol):
         list
             The uids that expired.
         """
-        ...

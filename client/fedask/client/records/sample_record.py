@@ -1,7 +1,8 @@
-"""All that is known of one sample in the queue, and the seam that keeps it.
+"""The record of one sample in the queue, and the seam that keeps it.
 
-Called by the desk; kept by ``store.SqliteStore`` and ``testing.MemoryStore``. What a
-sample is follows from its annotations and leases here, for both stores alike.
+Used by the desk and the device; kept by ``sqlite.annotations`` and
+``memory.annotations``. The state of a sample follows from its annotations and leases
+here, in the same way for both stores.
 """
 
 from collections import Counter
@@ -45,7 +46,7 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRecord:
-    """A sample with what people said of it.
+    """A sample in the queue with all its annotations and leases.
 
     Parameters
     ----------
@@ -88,13 +89,13 @@ class SampleRecord:
         return next((h for h in self.leases if h.annotator == annotator), None)
 
     def with_lease(self, lease: LeaseRecord) -> "SampleRecord":
-        """Replace, or add, one annotator's lease."""
+        """Return the record with this lease in place of its annotator's last one."""
         others = [h for h in self.leases if h.annotator != lease.annotator]
         leases = sorted([*others, lease], key=lambda h: h.annotator)
         return replace(self, leases=tuple(leases))
 
     def without(self, gone: Annotation, at: datetime) -> "SampleRecord":
-        """Take an annotation back; it stays in the list."""
+        """Return the record with an annotation taken back; it stays in the list."""
         return replace(
             self,
             annotations=tuple(
@@ -158,6 +159,20 @@ class SampleRecord:
 
         When the item is closed by this, leases of others end: their answers are still
         taken, but no longer waited for.
+
+        >>> from datetime import UTC
+        >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        >>> uid, ann = Uid("7f" * 16), Annotator("ann")
+        >>> waiting = SampleRecord(item=Item(uid=uid, state=ItemState.QUEUED, cycle=1))
+        >>> rule = AgreementRule.parse("one", unsure=2)
+        >>> lease = LeaseRecord(annotator=ann, token="secret", until=noon)
+        >>> leased = waiting.with_lease(lease).settled(rule)
+        >>> leased.item.state, leased.item.leased_until == noon
+        (<ItemState.LEASED: 'leased'>, True)
+        >>> said = Annotation(uid=uid, annotator=ann, kind=Kind.LABEL, label=3, at=noon)
+        >>> labelled = leased.with_annotation(said, noon).settled(rule)
+        >>> labelled.item.state, labelled.item.label, labelled.running
+        (<ItemState.LABELLED: 'labelled'>, 3, [])
         """
         item, leases = self.item, self.leases
         state, label = rule.settle(self.opinions)
@@ -185,21 +200,19 @@ class SampleRecord:
 
 
 class SampleTransaction(Protocol):
-    """The desk's rows, within one transaction."""
+    """The rows of samples, within one transaction of the desk or the device."""
 
     def read(self, uid: Uid) -> SampleRecord:
-        """Return what is known of a sample.
+        """Return the record of a sample.
 
         Raises
         ------
         UnknownSampleError
             If it is not in the queue.
         """
-        ...
 
     def write(self, sample: SampleRecord) -> None:
         """Keep a changed record. Annotations without a number get the next one."""
-        ...
 
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
         """Return waiting samples that this annotator may be given, in their order.
@@ -208,7 +221,6 @@ class SampleTransaction(Protocol):
         hold or have an opinion on, and those that enough others hold: as many as are
         missing to ``quorum``.
         """
-        ...
 
     def control_for(
         self, annotator: Annotator, start: Uid, now: datetime
@@ -217,15 +229,12 @@ class SampleTransaction(Protocol):
 
         After the last uid comes the first. Left out are those that may not be shown.
         """
-        ...
 
     def lapsed(self, now: datetime) -> list[Uid]:
         """Return samples that wait or are leased, and may not be shown, by uid."""
-        ...
 
     def may_show(self, uid: Uid, now: datetime) -> bool:
         """Tell whether a sample is in the queue, and its right to be shown runs."""
-        ...
 
     def record(
         self,
@@ -239,7 +248,6 @@ class SampleTransaction(Protocol):
 
         Without a time, the log's own clock tells it.
         """
-        ...
 
     def leased(
         self,
@@ -255,7 +263,6 @@ class SampleTransaction(Protocol):
         outside
             Those alone that end before the first or after the second.
         """
-        ...
 
     def given(self, annotator: Annotator, key: str | None) -> list[Annotation]:
         """Return the annotations given under a key, by number.
@@ -263,31 +270,25 @@ class SampleTransaction(Protocol):
         None stands for the last key of which an annotation stands that no running lease
         of the same annotator is to replace; only those annotations are returned.
         """
-        ...
 
 
 class AnnotationStore(Protocol):
-    """Keeps what the desk knows. Every call is one transaction."""
+    """Keeps annotations, and knows what waits for people."""
 
     def transaction(self) -> AbstractContextManager[SampleTransaction]:
-        """Open the rows: all changes happen when the block ends, or none."""
-        ...
+        """Open a transaction: all changes happen when the block ends, or none."""
 
     def newest(self, limit: int, annotator: Annotator | None) -> list[Annotation]:
         """Return the last annotations, newest first; of one annotator, or of all."""
-        ...
 
     def progress(self, since: datetime) -> LabellingProgress:
-        """Count everything; ``today`` from ``since`` on."""
-        ...
+        """Return the counts; ``today`` counts from ``since`` on."""
 
     def near(self, uid: Uid) -> list[Uid]:
         """Return its near-duplicates that are waiting, by uid."""
-        ...
 
     def waiting(self) -> list[tuple[Uid, float]]:
         """Return what waits for people, in the order it is given out, with its score.
 
         The score is 1 until a model has seen the sample.
         """
-        ...

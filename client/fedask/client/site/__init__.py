@@ -1,1 +1,1 @@
-"""The place where a device stands: its folder, its settings, what they open."""
+"""A device's folder: its settings, and the store, data and desk that they open."""

@@ -1,4 +1,4 @@
-"""Looks at a device's data between rounds, and asks what has arrived.
+"""Looks at a device's data between rounds, and queues new samples for people.
 
 Called by ``fedask device run-once`` and ``watch``, with the server there or gone. Needs
 nothing but the folder: the last model, cut and pace are in the store. Never waits.
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
-from fedask.client.data.sources.watch import SourceWatch
+from fedask.client.data.sources.source_watch import SourceWatch
 from fedask.client.records.pool import DataSource
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.ids import Uid
@@ -22,7 +22,7 @@ BATCH_SAMPLES = 256  # a device that is killed repeats at most so many
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a look found.
+    """What one look at the data found.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Looked:
 
 
 class DataWatcher:
-    """Looks again and again.
+    """Looks at the data of a device, as often as it is told to.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class DataWatcher:
         self.held: Holdings | None = None  # as of the last look that found samples
 
     def look(self) -> Looked:
-        """Look now; with ``stream.controller`` on, ask what is worth it.
+        """Look at the data now; with ``stream.controller`` on, queue what it chooses.
 
         Otherwise new samples wait for the next round, which scores the whole pool.
 
@@ -74,13 +74,13 @@ class DataWatcher:
         return Looked(samples=0 if pool is None else len(pool), new=new, asked=asked)
 
     def _taken(self, uids: list[Uid]) -> frozenset[Uid]:
-        """Return what need not be loaded: decided about before, or in the queue."""
+        """Return the samples that were decided about before, or are in the queue."""
         store = self._folder.store
         asked = {item.uid for item in store.queue.items()}
         return store.arrivals.decided(uids) | asked.intersection(uids)
 
     def _open_data(self) -> DataSource:
-        """Look at the data, and judge anew what may be done with it.
+        """Look at the data, and read again what may be done with each sample.
 
         Samples without a right are not even loaded; one that gets it later is new then.
         """
@@ -88,7 +88,7 @@ class DataWatcher:
         return self.held.source(ASK)
 
     def _stream(self) -> "SampleStream":
-        """Return what asks, over the data as it is now."""
+        """Return the controller that chooses samples, over the data as it is now."""
         from fedask.client.learning.stream.sample_stream import SampleStream  # noqa: PLC0415  (imports torch)
 
         folder, pool = self._folder, self._watch.pool

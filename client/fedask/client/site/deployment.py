@@ -1,4 +1,4 @@
-"""A real device behind a SuperNode, for one message.
+"""Opens a real device behind a SuperNode for one message.
 
 Called by the ClientApp, with the folder that ``fedask device init`` made:
 ``flower-supernode --node-config 'site="/srv/ward-3"'``. The server has no say in what

@@ -1,4 +1,4 @@
-"""Shows the samples of a real device, those that arrive later too.
+"""Shows the samples of a real device to people, also those that arrive later.
 
 Made by ``DeviceFolder`` for whatever people label with: the page, the service, the
 terminal.
@@ -24,7 +24,7 @@ LOOK_AGAIN = timedelta(seconds=10)  # a look at a million files takes one of the
 
 
 class DeviceExhibit(Exhibit):
-    """Shows what may be shown; to be entered, used and left in one thread.
+    """Shows the samples that may be shown; entered, used and left in one thread.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class DeviceExhibit(Exhibit):
 
 
 class SharedExhibit(Exhibit):
-    """Lets several threads look through an exhibit that belongs to one.
+    """Lets several threads use an exhibit that belongs to one thread.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A device's folder, opened: the one way for SuperNode, page, service and commands.
+"""Opens a device's folder, for the SuperNode, the page, the service and the commands.
 
 Everything in it is opened on first use, in the thread that asks first, and closed
 together; another thread opens the folder again. The task, and with it the user's code,
@@ -45,12 +45,10 @@ SITE = "site"  # the key of --node-config
 
 
 class DeviceFolder:
-    """What the settings of a device open: task, store, index, rights, pool, desk.
+    """Opens what a device's settings name: task, store, index, rights, pool and desk.
 
     Parameters
     ----------
-    path
-        The folder.
     role
         Who opens it: a short word for the audit log.
     clock
@@ -94,7 +92,7 @@ class DeviceFolder:
         return cls(path, settings, role, clock or SystemClock(), machine)
 
     def again(self, role: str) -> "DeviceFolder":
-        """Return the folder for another thread, or another role; nothing is shared."""
+        """Return the folder for another thread or role; the two share nothing open."""
         return DeviceFolder(self.path, self.settings, role, self.clock, self._machine)
 
     def __enter__(self) -> Self:
@@ -110,7 +108,7 @@ class DeviceFolder:
 
     @cached_property
     def scenario(self) -> Scenario:
-        """The fleet's settings, as the app's folder has them.
+        """The scenario of the fleet, from the app's folder.
 
         Raises
         ------
@@ -141,8 +139,9 @@ class DeviceFolder:
             raise where.error("name", problem + "'my_app.task:task'")
         task = load_attr(name)
         if not isinstance(task, Task):
-            msg = f"{name} is a {type(task).__name__}, not a fedask.common.Task"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{name} is a {type(task).__name__}, not a fedask.common.Task"
+            )
         return task
 
     @cached_property
@@ -178,7 +177,7 @@ class DeviceFolder:
 
     @cached_property
     def index(self) -> Index:
-        """Where samples stand in the files of the data; beside the store.
+        """The index of the samples in the files of the data; a file beside the store.
 
         Raises
         ------
@@ -191,7 +190,7 @@ class DeviceFolder:
 
     @cached_property
     def desk(self) -> Desk:
-        """Where people get samples.
+        """The desk that gives samples to people.
 
         Raises
         ------
@@ -225,7 +224,7 @@ class DeviceFolder:
 
     @cached_property
     def rights(self) -> RightsPolicy | None:
-        """What the owner allows; None: everything.
+        """The policy of rights; None: everything may be done with every sample.
 
         Raises
         ------
@@ -236,7 +235,7 @@ class DeviceFolder:
         return RightsPolicy.load(rights) if isinstance(rights, Path) else None
 
     def hold(self, source: DataSource) -> Holdings:
-        """Judge what may be done with the samples of a look; the store is told."""
+        """Tell what may be done with the samples of a source, also to the store."""
         held = Holdings(source, self.rights, self.store, self.clock.now())
         held.apply()
         return held
@@ -254,11 +253,11 @@ class DeviceFolder:
 
     @cached_property
     def exhibit(self) -> DeviceExhibit:
-        """What people are shown; see ``new_exhibit``."""
+        """The exhibit of the thread that asks first; see ``new_exhibit``."""
         return self._opened.enter_context(self.new_exhibit())
 
     def new_exhibit(self) -> DeviceExhibit:
-        """Return what shows samples, for the thread that enters, uses and leaves it.
+        """Return an exhibit, for the thread that enters, uses and leaves it.
 
         Raises
         ------
@@ -276,7 +275,7 @@ class DeviceFolder:
         return DeviceExhibit(shows, look, self.clock, mine)
 
     def guard(self) -> EligibilityGuard:
-        """Return what stops the device's work where ``[eligible]`` is against it."""
+        """Return the guard that stops the device's work as ``[eligible]`` says."""
         settings = self.settings
         return make_guard(settings.eligible, settings.store.parent, self._machine)
 
@@ -291,10 +290,13 @@ def folder_of(node: Mapping[str, object]) -> Path:
     """
     for key in node:
         if key != SITE:
-            msg = f"--node-config {key}: say site alone; all else stands in the "
-            raise ConfigError(msg + f"folder's {FILE}")
+            raise ConfigError(
+                f"--node-config {key}: say site alone; all else stands in the "
+                f"folder's {FILE}"
+            )
     site = node.get(SITE)
     if not isinstance(site, str) or not site:
-        msg = "--node-config must be 'site=\"DIR\"', DIR of `fedask device init`"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "--node-config must be 'site=\"DIR\"', DIR of `fedask device init`"
+        )
     return Path(site)

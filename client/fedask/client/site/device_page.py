@@ -1,4 +1,4 @@
-"""The labelling page of a real device, over its folder.
+"""Makes the labelling page of a real device from its folder.
 
 Called by ``fedask device serve``, a process of its own beside the SuperNode, and by
 ``doctor``. The server has no say in any of it.
@@ -53,8 +53,6 @@ def page_of_device(
     ----------
     folder
         Of the device. Each thread of the page opens it again.
-    announce
-        See ``labelling_page``.
     hints
         What else may be shown. Gains come from the store if there are none here.
 

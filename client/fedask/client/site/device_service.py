@@ -1,4 +1,4 @@
-"""The labelling service of a real device, over its folder.
+"""Makes the labelling service of a real device from its folder.
 
 Called by ``fedask device serve --grpc``, and by ``doctor``. ``[service]`` of
 ``device.toml`` says where it listens, and for whom.
@@ -36,7 +36,7 @@ def service_of_device(folder: DeviceFolder) -> LabellingService:
     text = "" if service.guidelines is None else _text(service.guidelines)
     return LabellingService(
         store=settings.store,
-        sealing=settings.seal,
+        open_store=lambda: folder.again("service").store,
         settings=service,
         desk=replace(settings.desk, classes=len(classes)),
         guide=Guide(classes=classes, guidelines=text, version=version("fedask")),
@@ -52,9 +52,7 @@ def _text(path: Path) -> str:
             content = file.read(_MAX_BYTES + 1)
         text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        msg = f"cannot read {path}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read {path}: {err}") from err
     if len(content) > _MAX_BYTES:
-        msg = f"{path} has more than {_MAX_BYTES} bytes"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path} has more than {_MAX_BYTES} bytes")
     return text

@@ -1,4 +1,4 @@
-"""What the owner of a device decided: ``device.toml`` in its folder.
+"""The settings of a device: ``device.toml`` in its folder, written by the owner.
 
 Read once by every process of a device, whole, so that a misspelt key of any table is
 found by every command. The server has no say in any of it. Never opens data, store or
@@ -105,9 +105,10 @@ def read_device_settings(folder: Path) -> DeviceSettings:
     try:
         tree = read_toml(file, MAX_BYTES)
     except FileNotFoundError as err:
-        msg = f"no device in {folder}: there is no {FILE}. Make one with "
-        msg += "`fedask device init`, or name its folder with --site"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"no device in {folder}: there is no {FILE}. Make one with "
+            "`fedask device init`, or name its folder with --site"
+        ) from err
     settings = build(DeviceSettings, _with_full_address(tree, where), where)
     data = {**settings.data, "data": str(where.path(str(settings.data["data"])))}
     check_options(data, Where(file, "data"))
@@ -115,7 +116,7 @@ def read_device_settings(folder: Path) -> DeviceSettings:
 
 
 def _with_full_address(tree: Mapping[str, Any], where: Where) -> Mapping[str, Any]:
-    """Count the path of the service's socket from the folder, as other paths are."""
+    """Make the path of the service's socket count from the folder, as others do."""
     service = tree.get("service")
     if not isinstance(service, dict):
         return tree

@@ -1,4 +1,4 @@
-"""What a check of a device found. Made by ``checkup`` and ``outlets``."""
+"""The result of one check of a device. Made by ``checkup`` and ``startup_check``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,24 +14,32 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a check found.
+    """The result of one check of a device.
 
     Parameters
     ----------
-    check
-        Its name.
-    told
-        What was found.
-    mend
+    text
+        One sentence for the owner.
+    advice
         What to do about it; "" where it is good.
     """
 
-    check: str
     grade: Grade
-    told: str
-    mend: str = ""
+    text: str
+    advice: str = ""
+    check: str = ""
 
 
-def good(check: str, told: str) -> Finding:
-    """Return that there is nothing to mend."""
-    return Finding(check=check, grade=Grade.GOOD, told=told)
+def good(text: str) -> Finding:
+    """Return the finding of a check without a problem."""
+    return Finding(grade=Grade.GOOD, text=text)
+
+
+def doubtful(text: str, advice: str) -> Finding:
+    """Return the finding of a check whose result works, but is seldom meant."""
+    return Finding(grade=Grade.DOUBTFUL, text=text, advice=advice)
+
+
+def wrong(text: str, advice: str) -> Finding:
+    """Return the finding of a check whose result does not work, or is not safe."""
+    return Finding(grade=Grade.WRONG, text=text, advice=advice)

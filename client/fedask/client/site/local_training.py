@@ -1,4 +1,4 @@
-"""Trains a device's own model, when that is worth it.
+"""Trains a device's local model when there are enough new answers.
 
 Called by ``fedask device run-once`` and ``watch`` after a look at the data, with the
 server there or gone. Never trains when too little has changed, when the owner's
@@ -26,7 +26,7 @@ _ANSWERED = frozenset({ItemState.LABELLED, ItemState.TRAINED})
 
 
 class TrainingDecision(StrEnum):
-    """How an attempt ended."""
+    """How an attempt to train the local model ended."""
 
     TRAINED = "trained"
     DIVERGED = "diverged"  # trained, and worth nothing: not tried again until due
@@ -39,12 +39,10 @@ class TrainingDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What became of the own model at a look.
+    """One attempt to train the local model, and how it ended.
 
     Parameters
     ----------
-    outcome
-        How it ended.
     answers
         That it was trained on; 0 if it was not.
     why
@@ -56,15 +54,15 @@ class Attempt:
     why: str = ""
 
     @property
-    def told(self) -> str:
-        """The whole of it, for people."""
+    def summary(self) -> str:
+        """One sentence about the attempt, for people."""
         if self.outcome is TrainingDecision.TRAINED:
-            return f"own model trained on {self.answers} answers"
-        return f"own model not trained: {self.why}"
+            return f"local model trained on {self.answers} answers"
+        return f"local model not trained: {self.why}"
 
 
 class LocalTraining:
-    """Tries to train the own model, again and again.
+    """Trains the local model of a device, as often as it is due.
 
     Parameters
     ----------
@@ -84,7 +82,7 @@ class LocalTraining:
         self._proceed = proceed
 
     def attempt(self, held: Holdings | None) -> Attempt:
-        """Train now, if there are enough new answers and nothing is against it.
+        """Train now, if there are enough new answers and the device is eligible.
 
         Killed at any moment, it leaves what was there before, or the new model.
 
@@ -119,7 +117,7 @@ class LocalTraining:
             return self._hindered(held, wanted) or self._guarded(held)
 
     def _hindered(self, held: Holdings, wanted: int) -> Attempt | None:
-        """Return what is against it, but the sensors; needs no torch to tell."""
+        """Return why there is nothing to train now, or None; imports no torch."""
         store = self._folder.store
         answers = {
             item.uid: item.label

@@ -1,10 +1,10 @@
-"""What a model takes a sample for, where people ask to see it.
+"""The class that a model predicts for a sample, for people who ask to see it.
 
 Made by ``fedask device serve``. Loads torch and the model at the first question, in the
-thread that asks. It is the device's own model, where that began from the newest global
-one, and else the newest global one: that knows more then. The store keeps a global
-model unless the owner turned own training off (``answers = 0``), and with a
-stream or a committee even so. It answers for every sample of the data, hidden controls
+thread that asks. It is the local model, where that began from the newest global one,
+and else the newest global one: that knows more then. The store keeps a global model
+unless the owner turned local training off (``answers = 0``), and with a stream or a
+committee even so. It answers for every sample of the data, hidden controls
 too: who got a guess for some samples only could tell which ones the site knows already.
 """
 
@@ -21,7 +21,7 @@ from fedask.common.ids import Uid
 
 
 class ModelGuesses(Guesses):
-    """Guesses of the model that knows this device best.
+    """Predicts classes with the newest model of this device.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ModelGuesses(Guesses):
 
 
 def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
-    """Return the model to ask, and whether it is the device's own."""
+    """Return the model that predicts, and whether it is the local one."""
     shared = store.models.all(GLOBAL)
     if not shared:
         return None

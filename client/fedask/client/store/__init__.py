@@ -1,1 +1,1 @@
-"""What a device keeps: in a sealed SQLite file, or in memory."""
+"""The store of a device: a sealed SQLite file, or memory."""

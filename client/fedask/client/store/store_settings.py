@@ -1,4 +1,4 @@
-"""Where the key of a device's store is, and how much it may hold. Set by its owner."""
+"""The owner's settings of a device's store: its keys and its quota."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ _MAX_KEY_BYTES = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """How a store is opened.
+    """Settings with which a store is opened.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class StoreSettings:
         require(only, "keyring", self.keyring, "stands instead of key and passphrase")
 
     def keyring_of(self, store: Path) -> Keyring:
-        """Return where the key of a store is.
+        """Return the keyring of a store.
 
         Raises
         ------
@@ -79,8 +79,6 @@ class StoreSettings:
 
         Parameters
         ----------
-        clock
-            For the log.
         process
             Who opens it: a short word for the log.
 

@@ -1,4 +1,4 @@
-"""Chooses among the other policies from what it can count.
+"""The policy that chooses among the others, from sums over the fleet.
 
 Three choices, each from sums over the fleet alone:
 
@@ -41,7 +41,7 @@ APART = 0.3  # differentiation from which the plain sum is cut; 0 = alike, 1 = d
 
 
 class Auto:
-    """Equal shares, a cut per class or one cut, whichever the counts speak for.
+    """Chooses equal shares, a cut per class, or one cut, by what the fleet counts.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Auto:
 
 
 def evenness(counts: IntArray) -> float:
-    """Return how likely two of them are of different groups: 0 = one group only.
+    """Return how likely two samples are of different groups: 0 = one group only.
 
     Without bias for small numbers (Nei 1978): drawn without putting back.
 

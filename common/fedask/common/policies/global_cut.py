@@ -126,7 +126,7 @@ class GlobalCut:
         return water_fill(levels, fleet.grid.sum(axis=1), even)
 
     def _levels(self, labelled: IntArray) -> IntArray:
-        """Return what each group holds already; nobody knows it of a cell."""
+        """Return the labels that each group has; 0 for cells, which are not counted."""
         if self._of_classes:
             return labelled
         return np.zeros(self._groups, dtype=np.int64)

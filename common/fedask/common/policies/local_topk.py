@@ -1,4 +1,4 @@
-"""Each device its own best, the same number everywhere: baseline and offline fallback.
+"""Every device asks the same number of its own best samples: baseline and fallback.
 
 Device half: count itself under the number of samples it could ask; later, ask its best.
 Server half: raise an equal level until the quota is spent, knowing how many devices end
@@ -41,7 +41,7 @@ class LocalTopk:
         return grid
 
     def accept(self, cut: Cut, scored: Scored, device: DeviceId) -> NDArray[np.bool_]:
-        """Mark its best; a device with fewer samples returns the rest of its share."""
+        """Mark the device's best samples; what it lacks of its share is returned."""
         share = min(cut.take + int(draws_ticket(cut, device)), self._capacity)
         accepted = np.zeros(len(scored), dtype=np.bool_)
         accepted[:share] = True

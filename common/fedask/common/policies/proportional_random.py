@@ -21,8 +21,6 @@ class ProportionalRandom(GlobalCut):
     ----------
     config
         ``capacity`` and ``bins`` are used; not ``balance``: there is one group.
-    num_classes
-        Not used.
     """
 
     def __init__(self, config: AskConfig, num_classes: int) -> None:  # noqa: ARG002  (the seam's signature)

@@ -33,8 +33,8 @@ from fedask.common.sections import MAX_BINS, AskConfig
 
 START = MAX_BINS // 2  # watched before anything is known
 AIM = 1.5  # quotas that should lie over the threshold: fewer cannot be spent
-GAIN = 0.5  # on the log of the count: 1 swings where the quota is a few labels
-LONGEST_STEP = 2.0  # logits per cycle: what a wrong count can do
+_GAIN = 0.5  # on the log of the count: 1 swings where the quota is a few labels
+_LONGEST_STEP = 2.0  # logits per cycle: what a wrong count can do
 
 
 class Tail:
@@ -102,8 +102,8 @@ class Tail:
         """Return the threshold over which ``AIM`` quotas should lie."""
         share = (theta + 0.5) / MAX_BINS
         logit = math.log(share / (1.0 - share))
-        step = GAIN * math.log((counted + 1.0) / (self._aim + 1.0))
-        logit += min(max(step, -LONGEST_STEP), LONGEST_STEP)
+        step = _GAIN * math.log((counted + 1.0) / (self._aim + 1.0))
+        logit += min(max(step, -_LONGEST_STEP), _LONGEST_STEP)
         return min(int(MAX_BINS / (1.0 + math.exp(-logit))), MAX_BINS - 1)
 
     def _over(self, scored: Scored, threshold: int) -> int:

@@ -1,4 +1,4 @@
-"""What the processes of a device cost to start and to hold. Called by the command.
+"""Start time and memory of a device's processes. Called by ``fedask bench footprint``.
 
 Each is a Python of its own that imports what the process imports, and says how long
 that took and how much memory it then had; the least of a few, as the machine is shared.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fedask.common.errors import UnavailableError
 
-REPEATS = 5
+_REPEATS = 5
 _SCRIPT = """
 import json, sys, time
 begun = time.perf_counter()
@@ -22,7 +22,7 @@ rows = open("/proc/self/status").read().split("VmRSS:")
 print(json.dumps([took, int(rows[1].split()[0])]))
 """
 # What runs, and what it imports before the first sample.
-PROCESSES = {
+_PROCESSES = {
     "python alone": ("json",),
     "flwr ClientApp": ("flwr.clientapp",),
     "fedask ClientApp": ("flwr.clientapp", "fedask.client.app"),
@@ -41,14 +41,12 @@ PROCESSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """What a process costs.
+    """Start time and memory of one process.
 
     Parameters
     ----------
     start_ms
         From a running Python to all that it imports.
-    rss_mib
-        Memory then.
     """
 
     process: str
@@ -67,9 +65,9 @@ def measure() -> list[Footprint]:
     if sys.platform != "linux":
         msg = "the memory of a process is read from /proc: Linux only"
         raise UnavailableError(msg)
-    runs: dict[str, list[tuple[float, int]]] = {name: [] for name in PROCESSES}
-    for _ in range(REPEATS):
-        for name, modules in PROCESSES.items():
+    runs: dict[str, list[tuple[float, int]]] = {name: [] for name in _PROCESSES}
+    for _ in range(_REPEATS):
+        for name, modules in _PROCESSES.items():
             runs[name].append(_run(modules))
     return [
         Footprint(

@@ -1,4 +1,4 @@
-"""How fast the inline runtime is: against Ray, against a bare loop, and as it grows.
+"""Speed of the inline runtime: against Ray, against a bare loop, over fleet sizes.
 
 Called by ``fedask bench runtime``. Rates are of steady state: from the end of the first
 round to the end of the last, so that neither start-up nor loading counts on any side.
@@ -37,8 +37,6 @@ class Growth:
 
     Parameters
     ----------
-    devices
-        Size of the fleet.
     us_per_device_round
         Microseconds per device and round in steady state.
     total_s
@@ -89,7 +87,7 @@ def measure(scenario: Scenario, runtime: str) -> Rates:
     )
 
 
-def bare_rounds_per_s(scenario: Scenario) -> float:
+def _bare_rounds_per_s(scenario: Scenario) -> float:
     """Do the same training steps in a plain PyTorch loop; return its rate.
 
     Every device loads the global weights, makes its optimiser, takes its step on the
@@ -137,7 +135,7 @@ def against_bare(devices: int, repeats: int = 5) -> tuple[float, float]:
     """
     scenario = workload.scenario(devices, rounds=15, cycles=1, store="memory")
     pairs = [
-        (measure(scenario, "inline").steady, bare_rounds_per_s(scenario))
+        (measure(scenario, "inline").steady, _bare_rounds_per_s(scenario))
         for _ in range(repeats)
     ]
     return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from fedask.common.config import Scenario
 from fedask.simulations.data.datasets import Dataset
 
-SAMPLES_PER_DEVICE = 10
-LABELS_PER_DEVICE = 8
+_SAMPLES_PER_DEVICE = 10
+_LABELS_PER_DEVICE = 8
 CLASSES = 10
 FEATURES = 64
 _MOST_DEVICES = 10_000
@@ -20,7 +20,7 @@ _TEST_SAMPLES = 200
 def samples() -> Dataset:
     """Return noisy clusters, enough for 10,000 devices: (100000, 64) float32."""
     rng = np.random.default_rng(0)
-    count = _MOST_DEVICES * SAMPLES_PER_DEVICE
+    count = _MOST_DEVICES * _SAMPLES_PER_DEVICE
     centres = rng.normal(size=(CLASSES, FEATURES)).astype(np.float32)
 
     def draw(number: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -58,11 +58,11 @@ def scenario(devices: int, *, rounds: int, cycles: int, store: str) -> Scenario:
         "name": "bench",
         "task.model": "mlp",
         "data.source": "fedask.simulations.bench.workload:samples",
-        "data.limit": devices * SAMPLES_PER_DEVICE,
+        "data.limit": devices * _SAMPLES_PER_DEVICE,
         "fleet.devices": devices,
         "fleet.partition": "iid",
         "fleet.store": store,
-        "ask.initial": LABELS_PER_DEVICE,
+        "ask.initial": _LABELS_PER_DEVICE,
         "ask.cycles": cycles,
         "ask.quota": max(1, devices // 2),
         "ask.batcher": "top",

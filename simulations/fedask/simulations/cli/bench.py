@@ -59,7 +59,7 @@ def runtime_command(
     result |= {"inline_train_per_s": round(inline), "bare_per_s": round(bare)}
     result["over_bare"] = round(bare / inline, 2)
     stderr().print(f"growing through {sizes} devices ...")
-    rows = growth(read_sizes(sizes))
+    rows = growth(_read_sizes(sizes))
     result["growth"] = [asdict(row) for row in rows]
     result["model_kib"] = model_kib()
     if len(rows) > 1:
@@ -78,7 +78,7 @@ def runtime_command(
     if as_json:
         print_json(result)
     else:
-        print_runtime(result)
+        _print_runtime(result)
 
 
 def footprint_command(as_json: Json = False) -> None:
@@ -98,7 +98,7 @@ def footprint_command(as_json: Json = False) -> None:
     print_table("footprint", ("process", "start ms", "RSS MiB"), cells)
 
 
-def print_runtime(result: dict[str, Any]) -> None:
+def _print_runtime(result: dict[str, Any]) -> None:
     """Print the benchmark of the inline runtime as tables."""
     print_table(
         f"{result['devices']} devices, device-rounds/s in memory",
@@ -139,7 +139,7 @@ def print_runtime(result: dict[str, Any]) -> None:
     )
 
 
-def read_sizes(text: str) -> list[int]:
+def _read_sizes(text: str) -> list[int]:
     """Parse a list of fleet sizes.
 
     Raises

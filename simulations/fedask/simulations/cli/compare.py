@@ -131,7 +131,7 @@ def compare_command(
     program = open_program(scenario, read_settings(settings))
     folder = out or Path("runs") / f"compare-{program.scenario.name}"
     check_folder(folder, overwrite=overwrite, resume=resume)
-    chosen = read_arms(program, policies, scorers, batchers, arms)
+    chosen = _read_arms(program, policies, scorers, batchers, arms)
     # These import torch and Flower: not before the options are known to be right.
     from fedask.simulations.comparison.arms import pick_reference  # noqa: PLC0415  (slow, and not always needed)
     from fedask.simulations.comparison.jobs import check_jobs, plan_jobs  # noqa: PLC0415  (slow, and not always needed)
@@ -159,7 +159,7 @@ def compare_command(
         raise typer.Exit(INTERRUPTED)
 
 
-def read_arms(
+def _read_arms(
     program: Program,
     policies: str | None,
     scorers: str | None,
@@ -223,13 +223,13 @@ def compare(
             resume=resume,
             tick=tick,
         )
-    print_refused(found.results)
+    _print_refused(found.results)
     summary = summarise(found, program.scenario, question)
-    write_outcome(summary, folder)
+    _write_outcome(summary, folder)
     return summary
 
 
-def print_refused(results: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
+def _print_refused(results: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
     """Say of each arm what devices failed at, or the server refused, in all seeds."""
     refused: defaultdict[str, list[tuple[int, str, str]]] = defaultdict(list)
     for (arm, _), result in sorted(results.items()):
@@ -243,7 +243,7 @@ def _inline(question: "Question") -> bool:
     return question.runtime == "inline"
 
 
-def write_outcome(summary: "ComparisonSummary", folder: Path) -> None:
+def _write_outcome(summary: "ComparisonSummary", folder: Path) -> None:
     """Write the summary; table, drawing and page too if anything was found."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / "summary.json", json.dumps(summary, indent=1).encode())

@@ -77,7 +77,7 @@ def simulate_command(
     if as_json:
         print_json(result)
     else:
-        print_result(result, folder)
+        _print_result(result, folder)
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def note(row: dict[str, Any]) -> str:
     return text
 
 
-def print_result(result: dict[str, Any], folder: Path) -> None:
+def _print_result(result: dict[str, Any], folder: Path) -> None:
     """Print the curve and the ledger of a run."""
     rows = [
         (

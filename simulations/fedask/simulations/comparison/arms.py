@@ -100,8 +100,6 @@ def cross(
     ----------
     scorers, batchers
         Empty = what the scenario names, for all.
-    base
-        The scenario's.
 
     Raises
     ------

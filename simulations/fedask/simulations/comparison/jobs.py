@@ -1,4 +1,4 @@
-"""Several arms over the same seeds: what each makes of the labels it buys.
+"""The runs of a comparison: every arm with every seed, spread over processes.
 
 Whatever an arm does not set is the same for all: data, partition, initial model,
 trainer, budget. Runs are spread over processes. Called by the ``compare`` command.
@@ -53,8 +53,6 @@ class JobResult:
     ----------
     results
         Finished runs by (name of the arm, seed).
-    partial
-        Whether it was interrupted.
     """
 
     results: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -86,7 +84,7 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
     """
     first: dict[str, Sequence[str]] = {}
     for job in jobs:
-        scenario = scenario_of(program, job)
+        scenario = _scenario_of(program, job)
         try:
             check_choice(scenario, 2)
             if job.arm.name not in first:
@@ -102,13 +100,13 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
             raise ConfigError(msg + "classes: their accuracies cannot be compared")
 
 
-def scenario_of(program: Program, job: Job) -> Scenario:
+def _scenario_of(program: Program, job: Job) -> Scenario:
     """Return the scenario of one run."""
     return job.arm.applied(program.scenario).with_values({"seed": job.seed})
 
 
 def keep_arms(program: Program, arms: Sequence[Arm], out: Path) -> None:
-    """Write down what the arms are; refuse to go on with an arm that was another.
+    """Write the settings of every arm to a file; refuse an arm whose settings changed.
 
     A finished run is taken as it is when a comparison resumes: under the same name it
     must have had the same settings. Arms may be added.
@@ -143,7 +141,7 @@ def keep_arms(program: Program, arms: Sequence[Arm], out: Path) -> None:
 
 
 def _read_arms(path: Path) -> dict[str, Any]:
-    """Return what a comparison wrote down, {} if there was none."""
+    """Return what ``keep_arms`` wrote, {} if there is no file."""
     try:
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         # Looked up here, so that a file of another shape is found out here too.
@@ -187,7 +185,7 @@ def run_jobs(
     try:
         waiting: dict[Future[dict[str, Any]], Job] = {
             pool.submit(
-                run_job, program.path, scenario_of(program, job), job, runtime, resume
+                _run_job, program.path, _scenario_of(program, job), job, runtime, resume
             ): job
             for job in jobs
         }
@@ -205,7 +203,7 @@ def run_jobs(
     return found
 
 
-def run_job(
+def _run_job(
     path: Path,
     scenario: Scenario,
     job: Job,
@@ -222,7 +220,7 @@ def run_job(
 
 
 def _worker() -> None:
-    """Set up a worker: quiet, and deaf to the Ctrl-C that its parent handles."""
+    """Set up a worker: it logs errors only, and its parent handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("flwr", "fedask"):
         logging.getLogger(name).setLevel(logging.ERROR)

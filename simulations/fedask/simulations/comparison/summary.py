@@ -71,7 +71,7 @@ class Paired(TypedDict):
 
 
 class ArmSummary(TypedDict):
-    """What one arm did with the labels it bought.
+    """Results of one arm: curves, figures, ledger and wire.
 
     ``settings`` are the dotted keys of the scenario that it replaces. ``labels`` is per
     cycle, the mean over the seeds, rounded; ``accuracy`` is one list per seed, one

@@ -26,7 +26,7 @@ LEDGER: tuple[str, ...] = tuple(LedgerTotals.__annotations__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is compared with what.
+    """The arms, seeds and target of a comparison.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _count_labels(
     if target is None:
         return
     for row in rows.values():
-        row["labels_to_target"] = labels_to(row["labels"], row["accuracy"], target)
+        row["labels_to_target"] = _labels_to(row["labels"], row["accuracy"], target)
     base = rows[reference]["labels_to_target"] if reference in rows else None
     if base is None:
         return
@@ -236,7 +236,7 @@ def _compare_areas(
         paired["p_holm"] = p
 
 
-def labels_to(
+def _labels_to(
     labels: Sequence[int], curves: Sequence[Sequence[float]], target: float
 ) -> int | None:
     """Return the labels at which the mean curve first reaches the target, or None.

@@ -39,8 +39,6 @@ class Dataset:
 
     Parameters
     ----------
-    name
-        For messages and reports.
     train_x
         (n, ...) raw samples of any dtype but object; floats are finite.
     train_y
@@ -178,8 +176,6 @@ def joined(
 
     Parameters
     ----------
-    name
-        For messages and reports.
     parts
         Arrays, or what numpy makes one of.
     classes

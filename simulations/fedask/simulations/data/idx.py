@@ -1,4 +1,4 @@
-"""The idx format of MNIST, read with suspicion. Called by ``datasets``."""
+"""Decodes the idx format of MNIST, and refuses damaged files. Called by ``readers``."""
 
 import gzip
 import io

@@ -22,7 +22,7 @@ from fedask.common.sections import DataConfig
 from fedask.simulations.data.datasets import Dataset, joined, numbered
 from fedask.simulations.data.idx import decode_idx
 
-DIGITS_SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
+_DIGITS_SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -74,7 +74,7 @@ def digits(config: DataConfig) -> Dataset:
     file = resources.files("fedask.simulations.data") / name
     try:
         raw = file.read_bytes()
-        _verify(Path(name), raw, {name: DIGITS_SHA256})
+        _verify(Path(name), raw, {name: _DIGITS_SHA256})
         text = gzip.decompress(raw).decode("ascii")
     except OSError as err:
         msg = f"cannot read the digits from {file}: {err}"

@@ -41,8 +41,6 @@ class Shares:
 
     Parameters
     ----------
-    data
-        The data set.
     uids
         (n,) uid of each training sample.
     rows
@@ -86,8 +84,6 @@ def open_device(
     ----------
     task
         What is learned; its classes must be those of the data.
-    scenario
-        Data, fleet and people.
     context
         ``node_config``: ``partition-id`` and ``num-partitions``, as Flower's
         simulation gives them.
@@ -101,13 +97,13 @@ def open_device(
     fleet = _open_fleets.get(context.run_id)
     if fleet is not None:
         if index not in fleet:
-            fleet[index] = make_device(task, scenario, index)
+            fleet[index] = _make_device(task, scenario, index)
         return nullcontext(fleet[index])
     if scenario.fleet.store == "memory":
         msg = "fleet.store = 'memory' forgets between messages on this runtime: use "
         msg += "fleet.store = 'sqlite', or --runtime inline"
         raise ConfigError(msg)
-    return _opened(make_device(task, scenario, index))
+    return _opened(_make_device(task, scenario, index))
 
 
 @contextmanager
@@ -128,7 +124,7 @@ def _index(scenario: Scenario, context: Context) -> int:
     return int(node["partition-id"])
 
 
-def make_device(task: Task, scenario: Scenario, index: int) -> Device:
+def _make_device(task: Task, scenario: Scenario, index: int) -> Device:
     """Make one device of the fleet.
 
     Raises

@@ -11,13 +11,7 @@ _NONE = "-"
 
 
 def markdown_table(summary: ComparisonSummary) -> str:
-    """Return the key figures of every arm, the best first, and how to read them.
-
-    Parameters
-    ----------
-    summary
-        As in ``summary.json``.
-    """
+    """Return the key figures of every arm, the best first, and how to read them."""
     target = summary["target_accuracy"]
     goal = "target" if target is None else percent(target)
     head = ["arm", f"labels to {goal}", "saved", "final accuracy", "AULC"]

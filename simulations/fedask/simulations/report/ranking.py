@@ -8,7 +8,7 @@ from statistics import fmean
 
 from fedask.simulations.comparison.summary import ArmSummary, ComparisonSummary
 
-MOST_DRAWN = 8  # curves; more cannot be told apart
+_MOST_DRAWN = 8  # curves; more cannot be told apart
 
 
 def mean_area(arm: ArmSummary) -> float | None:
@@ -34,11 +34,11 @@ def drawn(summary: ComparisonSummary) -> list[str]:
     Of more than eight the best, the reference, and the worst.
     """
     able = _finished(summary)
-    if len(able) <= MOST_DRAWN:
+    if len(able) <= _MOST_DRAWN:
         return able
     kept = {summary["reference"], able[-1]} & set(able)
     for name in able:
-        if len(kept) < MOST_DRAWN:
+        if len(kept) < _MOST_DRAWN:
             kept.add(name)
     return [name for name in able if name in kept]
 
@@ -46,10 +46,12 @@ def drawn(summary: ComparisonSummary) -> list[str]:
 def left_out(summary: ComparisonSummary) -> str:
     """Say which arms are drawn, or "" if all are."""
     count = len(_finished(summary))
-    if count <= MOST_DRAWN:
+    if count <= _MOST_DRAWN:
         return ""
     best = "AULC" if summary["aulc_labels"] else "final accuracy"
-    return f"{MOST_DRAWN} of {count} arms: the best by {best}, the reference, the worst"
+    return (
+        f"{_MOST_DRAWN} of {count} arms: the best by {best}, the reference, the worst"
+    )
 
 
 def _finished(summary: ComparisonSummary) -> list[str]:

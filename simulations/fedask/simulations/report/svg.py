@@ -35,7 +35,7 @@ _TURN = 0.5  # marks right of this share of the width have their note on the lef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class _Frame:
     """Size of a drawing and of the margins around its plot area, in its own units."""
 
     name: str
@@ -48,8 +48,8 @@ class Frame:
     bottom: int = 46
 
 
-WIDE = Frame(name="wide", width=920, height=440, left=56, right=0, named=True)
-NARROW = Frame(name="narrow", width=380, height=340, left=50, right=14, named=False)
+WIDE = _Frame(name="wide", width=920, height=440, left=56, right=0, named=True)
+NARROW = _Frame(name="narrow", width=380, height=340, left=50, right=14, named=False)
 
 
 class Drawing:
@@ -69,7 +69,7 @@ class Drawing:
 
     def __init__(
         self,
-        frame: Frame,
+        frame: _Frame,
         curves: Sequence[Curve],
         hues: Mapping[str, int],
         target: float | None,

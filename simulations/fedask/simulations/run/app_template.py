@@ -1,4 +1,4 @@
-"""The files that ``fedask new`` writes. Kept as text here: wheels carry only Python."""
+"""The files that ``fedask new`` writes, as text with placeholders."""
 
 import keyword
 import re

@@ -12,7 +12,7 @@ from fedask.client.learning.selection.predictor import check_given
 from fedask.client.learning.stream.controller import make_controller
 from fedask.client.learning.supervision.weak_label import vote
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, WarmupJob
+from fedask.client.learning.training.training_step import TrainingJob, WarmupJob
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, FedaskError
 from fedask.common.policies.policy import make_policy
@@ -45,7 +45,7 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     if scenario.stream.on:
         make_controller(scenario.stream)
     check_choice(scenario, task.num_classes)
-    check_nodes(
+    _check_nodes(
         make_inner(scenario.strategy, scenario.fleet.devices), scenario.fleet.devices
     )
     resolve("people", scenario.fleet.people, PEOPLE)
@@ -54,13 +54,13 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
         msg = f"the data have {len(shares.data.classes)} classes, the task has "
         raise ConfigError(msg + str(task.num_classes))
     some = shares.data.train_x[:2]
-    check_model(task, scenario, some)
+    _check_model(task, scenario, some)
     functions = {name: load_attr(name) for name in scenario.weak.names}
     vote(functions, some, task.num_classes, "the training data")
-    check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
+    _check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
 
 
-def check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
+def _check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
     """Let the model predict, train, and warm up if it shall.
 
     Raises
@@ -90,7 +90,7 @@ def check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
         raise ConfigError(msg)
 
 
-def check_nodes(inner: Strategy, devices: int) -> None:
+def _check_nodes(inner: Strategy, devices: int) -> None:
     """Refuse a strategy that would wait for ever for more devices than there are.
 
     Raises
@@ -124,7 +124,7 @@ def evaluation_of(scenario: Scenario) -> str:
     return scenario.run.evaluate or "held-out"
 
 
-def check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
+def _check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
     """Refuse a budget that the pool, or the people, could never give.
 
     Parameters

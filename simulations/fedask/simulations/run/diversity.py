@@ -29,8 +29,6 @@ def diversities(asked: Asked, scenario: Scenario) -> list[float | None]:
     ----------
     asked
         Per device: (cycle, uid); of a sample that was asked again, the last cycle.
-    scenario
-        Of the run.
 
     Returns
     -------

@@ -88,14 +88,14 @@ def _find(name: str) -> Path:
     path = Path(name)
     if path.exists():
         return path
-    built_in = built_in_scenarios()
+    built_in = _built_in_scenarios()
     if name in built_in:
         return built_in[name]
     msg = f"no scenario file or folder {name!r}, and no built-in scenario of that name"
     raise ConfigError(msg + nearest(name, built_in))
 
 
-def built_in_scenarios() -> dict[str, Path]:
+def _built_in_scenarios() -> dict[str, Path]:
     """Return the scenarios that fedask carries, by name."""
     folder = Path(str(resources.files("fedask.simulations"))) / "scenarios"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -23,7 +23,7 @@ from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 
 __all__ = ["simulate"]
 
-RESULT = "result.json"
+_RESULT = "result.json"
 
 
 def simulate(
@@ -38,8 +38,6 @@ def simulate(
 
     Parameters
     ----------
-    apps
-        What to run.
     scenario
         How; ``run.out``, ``run.resume`` and ``run.evaluate`` are set here.
     out
@@ -66,11 +64,11 @@ def simulate(
     """
     run = make_runtime(runtime)
     check_scenario(scenario, task_of(scenario))
-    result = out / RESULT
+    result = out / _RESULT
     if resume and result.exists():
         finished: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return finished
-    prepare_folder(out, resume=resume)
+    _prepare_folder(out, resume=resume)
     end(out)  # what a killed run has left would go on writing here
     durable = scenario.fleet.store == "sqlite"
     resuming = resume and durable and (out / CHECKPOINT).exists()
@@ -96,15 +94,15 @@ def simulate(
         "runtime": runtime,
         "devices": scenario.fleet.devices,
         "diversity": diversities(asked, scenario),
-        "digest": {"selected": digest(asked), "model": file_digest(out / MODEL)},
+        "digest": {"selected": digest(asked), "model": _file_digest(out / MODEL)},
         "seconds": round(seconds, 3),
     }
-    write_asked(out / "asked.csv", asked)
+    _write_asked(out / "asked.csv", asked)
     replace_file(result, (json.dumps(outcome, indent=1) + "\n").encode())
     return outcome
 
 
-def prepare_folder(out: Path, *, resume: bool) -> None:
+def _prepare_folder(out: Path, *, resume: bool) -> None:
     """Make the folder of a run.
 
     Raises
@@ -131,14 +129,14 @@ def digest(asked: Asked) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     """Hash the arrays of an ``.npz`` file, in the order of their names."""
     with np.load(path, allow_pickle=False) as file:
         arrays: Mapping[str, Any] = {name: file[name] for name in file.files}
     return str(model_version(arrays))
 
 
-def write_asked(path: Path, asked: Asked) -> None:
+def _write_asked(path: Path, asked: Asked) -> None:
     """Write which samples were asked: a simulation may say so, a device never does."""
     lines = ["device,cycle,uid"]
     lines += [f"{d},{c},{u}" for d in sorted(asked) for c, u in asked[d]]

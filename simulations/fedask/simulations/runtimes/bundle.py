@@ -50,15 +50,8 @@ def write_bundle(parent: Path, scenario: Scenario, folder: Path | None) -> Path:
     ----------
     parent
         Where the folder is made.
-    scenario
-        How to run.
     folder
         The user's Flower App, which is copied; None for the apps of a scenario file.
-
-    Returns
-    -------
-    Path
-        The folder.
 
     Raises
     ------

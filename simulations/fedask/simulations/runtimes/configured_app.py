@@ -27,8 +27,6 @@ class ConfiguredClient(ClientApp):
 
     Parameters
     ----------
-    app
-        Called with every message.
     config
         The run configuration it sees.
     pickled
@@ -85,8 +83,6 @@ class ConfiguredServer(ServerApp):
 
     Parameters
     ----------
-    app
-        Called once.
     config
         The run configuration it sees.
 

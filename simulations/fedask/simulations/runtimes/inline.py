@@ -30,12 +30,10 @@ _run_ids = itertools.count(1 + (os.getpid() << 20))
 
 
 class InlineGrid(Grid):
-    """A Grid over a ClientApp.
+    """A Flower Grid that calls one ClientApp for every device.
 
     Parameters
     ----------
-    client
-        Called once per message.
     contexts
         One per node, in the order of their node ids, which start at 2.
     run

@@ -45,8 +45,6 @@ class Fleet:
 
     Parameters
     ----------
-    out
-        Folder of the run.
     logs
         Folder of the log files; must exist.
     environment
@@ -65,10 +63,6 @@ class Fleet:
 
         Parameters
         ----------
-        name
-            What ``ended`` calls it.
-        command
-            Program and arguments.
         own
             What its environment has beyond everybody's.
 

@@ -194,7 +194,7 @@ def _simulate(server: ConfiguredServer, client: ClientApp, devices: int) -> None
 
 
 class _Mute(logging.Filter):
-    """Drops what is known, or raised as an error of ours.
+    """Drops log lines that are known, or that are raised as errors of ours.
 
     ``run_simulation`` is deprecated, but its successor, ``flwr run``, starts a
     SuperLink that outlives the run; the engine behind both is the same. Tracebacks of

@@ -45,8 +45,7 @@ def check_key(key: str) -> None:
         Saying how long it may be.
     """
     if not 1 <= len(key) <= MAX_KEY:
-        msg = f"an idempotency key must have 1 to {MAX_KEY} characters"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"an idempotency key must have 1 to {MAX_KEY} characters")
 
 
 def check_choice(choice: Choice, key: str, also: Sequence[Uid], classes: int) -> None:
@@ -61,14 +60,13 @@ def check_choice(choice: Choice, key: str, also: Sequence[Uid], classes: int) ->
     check_key(key)
     if isinstance(choice, Label):
         if not 0 <= choice.index < classes:
-            msg = f"label {choice.index} is not one of {classes} classes"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"label {choice.index} is not one of {classes} classes")
     elif choice not in (SKIP, UNSURE):
-        msg = f"an annotation is a label, SKIP or UNSURE, not {choice!r:.40}"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"an annotation is a label, SKIP or UNSURE, not {choice!r:.40}"
+        )
     elif also:
-        msg = "only a label can be shared with near-duplicates"
-        raise ProtocolError(msg)
+        raise ProtocolError("only a label can be shared with near-duplicates")
 
 
 def leased(
@@ -86,8 +84,9 @@ def leased(
     sample = rows.read(uid)
     lease = sample.lease_of(who)
     if lease is None or not hmac.compare_digest(lease.token.encode(), token.encode()):
-        msg = f"sample {uid} was not leased to {who} with this token: lease it again"
-        raise LeaseError(msg)
+        raise LeaseError(
+            f"sample {uid} was not leased to {who} with this token: lease it again"
+        )
     return sample
 
 
@@ -103,8 +102,9 @@ def copies_of(
     """
     wrong = sorted(set(also) - set(near))
     if wrong:
-        msg = f"sample {wrong[0]:.40} is no near-duplicate of {uid} that waits"
-        raise NotNearError(msg)
+        raise NotNearError(
+            f"sample {wrong[0]:.40} is no near-duplicate of {uid} that waits"
+        )
     return [rows.read(other) for other in sorted(set(also))]
 
 
@@ -117,8 +117,9 @@ def check_right(rows: SampleTransaction, uid: Uid, now: datetime) -> None:
         Naming the sample.
     """
     if not rows.may_show(uid, now):
-        msg = f"sample {uid} may not be used any more: its right to be has ended"
-        raise RightEndedError(msg)
+        raise RightEndedError(
+            f"sample {uid} may not be used any more: its right to be has ended"
+        )
 
 
 def annotation_of(
@@ -148,8 +149,9 @@ def receipt_of(annotations: Sequence[Annotation], uid: Uid) -> Receipt:
     """
     first, *others = annotations
     if first.uid != uid or first.at is None:
-        msg = f"this key was used for sample {first.uid}: every answer needs its own"
-        raise KeyReusedError(msg)
+        raise KeyReusedError(
+            f"this key was used for sample {first.uid}: every answer needs its own"
+        )
     return Receipt(
         number=first.number,
         uid=uid,
@@ -204,5 +206,6 @@ def _taken_back(rows: SampleTransaction, who: Annotator, key: str) -> Uid:
             lease is not None and lease.until is not None
         ):
             return given[0].uid
-    msg = "the answer under this key is not the last one: only that can be taken back"
-    raise NotLastError(msg)
+    raise NotLastError(
+        "the answer under this key is not the last one: only that can be taken back"
+    )

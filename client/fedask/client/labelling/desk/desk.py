@@ -105,8 +105,7 @@ class Desk:
         """
         who = parse_annotator(annotator)
         if not 0 <= limit <= MAX_HELD:
-            msg = f"a lease of {limit} samples: must be 0 to {MAX_HELD}"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"a lease of {limit} samples: must be 0 to {MAX_HELD}")
         with self._open() as (rows, now):
             return self._leases.give(rows, who, limit, now)
 

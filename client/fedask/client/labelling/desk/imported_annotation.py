@@ -49,12 +49,15 @@ def check_annotation(annotation: Annotation, classes: int, now: datetime) -> Non
     parse_annotator(annotation.annotator)
     check_key(annotation.key)
     if annotation.kind not in CLASSED and annotation.label is not None:
-        msg = f"sample {annotation.uid:.40}: {annotation.kind} goes without a label"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"sample {annotation.uid:.40}: {annotation.kind} goes without a label"
+        )
     if annotation.kind in CLASSED and annotation.label not in range(classes):
         label = annotation.label
-        msg = f"sample {annotation.uid:.40}: label {label} is not one of {classes}"
-        raise ProtocolError(msg + " classes")
+        raise ProtocolError(
+            f"sample {annotation.uid:.40}: label {label} is not one of {classes}"
+            " classes"
+        )
     if annotation.at is not None:
         _check_time(annotation.at, now)
     if (annotation.number, annotation.token, annotation.undone, annotation.place) != (
@@ -63,20 +66,21 @@ def check_annotation(annotation: Annotation, classes: int, now: datetime) -> Non
         None,
         0,
     ) or annotation.control:
-        msg = f"sample {annotation.uid:.40}: an annotation without a lease has no "
-        msg += "number, token or place, is no control and was not undone"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"sample {annotation.uid:.40}: an annotation without a lease has no "
+            "number, token or place, is no control and was not undone"
+        )
 
 
 def _check_time(at: datetime, now: datetime) -> None:
     if at.tzinfo is None:
-        msg = f"the time {at.isoformat()} has no time zone"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"the time {at.isoformat()} has no time zone")
     if at > now + AHEAD:
         # It would stand for ever: nothing its annotator says later would be newer.
-        msg = f"the time {at.isoformat()} lies in the future of this device, where it "
-        msg += f"is {now.isoformat()}: set the clock that is wrong"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"the time {at.isoformat()} lies in the future of this device, where it "
+            f"is {now.isoformat()}: set the clock that is wrong"
+        )
 
 
 def accept(

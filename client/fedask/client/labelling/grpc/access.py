@@ -76,9 +76,7 @@ class Access:
     """
 
     def __init__(self, settings: ServiceSettings, token: str | None) -> None:
-        self._people = settings.people
-        self._by_certificate = settings.tls is not None
-        self._allowed = settings.annotators
+        self._settings = settings
         self._token = None if token is None else (_SCHEME + token).encode()
 
     def caller(
@@ -100,7 +98,7 @@ class Access:
         ForbiddenError
             If the certificate names nobody of the site's list, or several.
         """
-        if self._by_certificate:
+        if self._settings.tls is not None:
             return Caller(annotator=self._named(peer), allowed=frozenset())
         if self._token is not None:
             brought = [value for key, value in metadata if key == _TOKEN_KEY]
@@ -108,15 +106,16 @@ class Access:
             sent = one.encode() if isinstance(one, str) else one
             if not hmac.compare_digest(sent, self._token):
                 raise UnauthenticatedError
-        return Caller(annotator=None, allowed=self._allowed)
+        return Caller(annotator=None, allowed=self._settings.annotators)
 
     def _named(self, peer: Mapping[str, Iterable[bytes]]) -> Annotator:
         # A common name counts only where there is no alternative name (RFC 6125).
         names = list(peer.get(_ALTERNATIVE, ())) or list(peer.get(_COMMON, ()))
+        people = self._settings.people
         found = {
             person
             for name in names
-            if (person := self._people.get(name.decode("utf-8", "replace"))) is not None
+            if (person := people.get(name.decode("utf-8", "replace"))) is not None
         }
         if len(found) != 1:
             raise ForbiddenError

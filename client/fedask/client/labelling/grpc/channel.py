@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 from fedask.client.labelling.grpc.access import token_metadata
-from fedask.client.labelling.grpc.secret import private_key, read_token
+from fedask.client.labelling.grpc.secret import read_pem, read_token
 from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.common.errors import ConfigError
 
@@ -65,21 +65,18 @@ def connect(
     place = ServiceAddress.parse(address)
     if tls is not None:
         if token is not None or place.path is not None:
-            msg = f"{address}: certificates are for ports, and go without a token"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{address}: certificates are for ports, and go without a token"
+            )
         return grpc.secure_channel(place.target, _credentials(tls), _OPTIONS), ()
     if not place.is_local:
-        msg = f"{address} is beyond this machine: that needs certificates (tls)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{address} is beyond this machine: that needs certificates (tls)"
+        )
     metadata = () if token is None else (token_metadata(read_token(token)),)
     return grpc.insecure_channel(place.target, _OPTIONS), metadata
 
 
 def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
-    key = private_key(tls.key)
-    try:
-        chain, authority = tls.certificate.read_bytes(), tls.authority.read_bytes()
-    except OSError as err:
-        msg = f"cannot read a certificate: {err}"
-        raise ConfigError(msg) from err
+    key, chain, authority = read_pem(tls.key, tls.certificate, tls.authority)
     return grpc.ssl_channel_credentials(authority, key, chain)

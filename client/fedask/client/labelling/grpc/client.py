@@ -166,7 +166,7 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         self, request: pb.TasksRequest, left_s: float, retry: RetryPolicy
     ) -> Iterator[Leased]:
         """Open one stream and read it to its end."""
-        call = self._channel.unary_stream(_method("Tasks"), serialise, _raw)
+        call = self._channel.unary_stream(_method("Tasks"), serialise)
         events = call(request, timeout=left_s, metadata=self._metadata)
         try:
             for raw in events:
@@ -212,8 +212,7 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         """
         index = self._index(label) if isinstance(label, str) else label
         if index < 0:
-            msg = f"label {index} is no class index"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"label {index} is no class index")
         return self._submit(sample, key, label=index, also=also)
 
     def skip(self, sample: Leased, *, key: str | None = None) -> Receipt:
@@ -258,7 +257,7 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
 
     def is_serving(self) -> bool:
         """Return whether the service takes calls; False if it does not answer."""
-        call = self._channel.unary_unary(_HEALTH, _raw, _raw)
+        call = self._channel.unary_unary(_HEALTH)
         try:
             raw = call(b"", timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError:
@@ -269,8 +268,9 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
     def _index(self, name: str) -> int:
         classes = (self._description or self.describe()).classes
         if name not in classes:
-            msg = f"{name!r:.80} is no class here" + nearest(name, classes)
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{name!r:.80} is no class here" + nearest(name, classes)
+            )
         return classes.index(name)
 
     def _submit(
@@ -294,7 +294,7 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
         self, method: str, request: Message, kind: type[_T], *, repeat: bool = True
     ) -> _T:
         """Call until there is an answer, it is refused, or the time is over."""
-        call = self._channel.unary_unary(_method(method), serialise, _raw)
+        call = self._channel.unary_unary(_method(method), serialise)
         retry = RetryPolicy(self._timeout_s, self._pause)
         while True:
             try:
@@ -309,7 +309,3 @@ class LabellingClient(AbstractContextManager["LabellingClient"]):
 
 def _method(name: str) -> str:
     return f"/{_SERVICE}/{name}"
-
-
-def _raw(content: bytes) -> bytes:
-    return content

@@ -71,13 +71,6 @@ def short(text: str) -> str:
     return text
 
 
-def to_time(time: datetime) -> Timestamp:
-    """Write a time."""
-    written = Timestamp()
-    written.FromDatetime(time)
-    return written
-
-
 def from_time(written: Timestamp) -> datetime:
     """Read a time.
 
@@ -98,7 +91,7 @@ def to_lease(lease: Lease, near: Iterable[Uid]) -> pb.Lease:
     return pb.Lease(
         uid=lease.uid,
         token=lease.token,
-        until=to_time(lease.until),
+        until=lease.until,
         cycle=lease.cycle,
         origin=_ORIGINS[lease.origin],
         near=near,
@@ -139,7 +132,7 @@ def to_receipt(receipt: Receipt) -> pb.SubmitResponse:
     answer = pb.SubmitResponse(
         number=receipt.number,
         uid=receipt.uid,
-        at=to_time(receipt.at),
+        at=receipt.at,
         shared=receipt.shared,
     )
     if receipt.kind is Kind.LABEL and receipt.label is not None:

@@ -31,6 +31,7 @@ from fedask.common.errors import (
 
 logger = logging.getLogger(__name__)
 
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 REASON = "fedask-reason"  # key of the trailing metadata
 
 
@@ -208,7 +209,9 @@ UNKNOWN = ERROR_TABLE[FedaskError]
 
 def error_row_of(err: Exception) -> ErrorRow:
     """Return the row of an error."""
-    if type(err) is StoreError and _is_busy(err.__cause__):
+    # Of an extended code of SQLite, the low byte is the plain one.
+    code = getattr(err.__cause__, "sqlite_errorcode", 0) & 0xFF
+    if type(err) is StoreError and code in _BUSY:
         return ERROR_TABLE[BusyStoreError]
     return next(
         (row for kind, row in ERROR_TABLE.items() if isinstance(err, kind)), UNKNOWN
@@ -244,9 +247,3 @@ def note(method: str, err: Exception) -> ErrorRow:
         extra=extra,
     )
     return row
-
-
-def _is_busy(cause: BaseException | None) -> bool:
-    """Tell whether SQLite gave up waiting for its lock."""
-    code = getattr(cause, "sqlite_errorcode", 0)  # extended ones keep the low byte
-    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import NoReturn, TypeVar
 
@@ -27,12 +28,12 @@ _LONGEST_S = 366 * 24 * 3600.0  # gRPC counts no deadline as one in the far futu
 _MARGIN, _MOST_MARGIN_S = 0.1, 0.5
 
 
+@dataclass(frozen=True, slots=True)
 class RpcAdapter:
     """Makes gRPC handlers of the methods of a servicer."""
 
-    def __init__(self, access: Access, limits: ServiceLimits) -> None:
-        self._access = access
-        self._limits = limits
+    access: Access
+    limits: ServiceLimits
 
     def unary(
         self,
@@ -53,7 +54,7 @@ class RpcAdapter:
         def handle(raw: bytes, context: grpc.ServicerContext) -> Message:
             try:
                 caller = NOBODY if anonymous else self._caller(context)
-                left = remaining(context, self._limits.call_s)
+                left = remaining(context, self.limits.call_s)
                 with ending(left, context):
                     return work(conversion.parse(kind, raw), caller)
             except Exception as err:  # noqa: BLE001  (nothing leaves but the table)
@@ -72,7 +73,7 @@ class RpcAdapter:
         def handle(raw: bytes, context: grpc.ServicerContext) -> Iterator[Message]:
             try:
                 caller = self._caller(context)
-                left = remaining(context, self._limits.stream_s)
+                left = remaining(context, self.limits.stream_s)
                 ends = monotonic() + left - min(_MOST_MARGIN_S, _MARGIN * left)
                 call = Call(
                     caller=caller,
@@ -88,9 +89,7 @@ class RpcAdapter:
         return grpc.unary_stream_rpc_method_handler(handle, None, serialise)
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:
-        return self._access.caller(
-            context.invocation_metadata(), context.auth_context()
-        )
+        return self.access.caller(context.invocation_metadata(), context.auth_context())
 
 
 def remaining(context: grpc.ServicerContext, most_s: float) -> float:

@@ -14,15 +14,19 @@ _TOKEN_BYTES = 32
 _MAX_BYTES = 1 << 16  # of a token or a key
 
 
-def private_key(path: Path) -> bytes:
-    """Return the private key of a certificate.
+def read_pem(key: Path, *certificates: Path) -> list[bytes]:
+    """Return a private key and certificates.
 
     Raises
     ------
     ConfigError
-        If the file cannot be used.
+        If a file cannot be used, or others may read the key.
     """
-    return read_private(path, "the private key", _MAX_BYTES)
+    try:
+        contents = [path.read_bytes() for path in certificates]
+    except OSError as err:
+        raise ConfigError(f"cannot read a certificate: {err}") from err
+    return [read_private(key, "the private key", _MAX_BYTES), *contents]
 
 
 def read_token(path: Path) -> str:
@@ -37,8 +41,9 @@ def read_token(path: Path) -> str:
         read_private(path, "the token", _MAX_BYTES).decode("ascii", "replace").strip()
     )
     if len(token) < _TOKEN_BYTES or not token.isascii() or not token.isprintable():
-        msg = f"{path} holds no token: delete it, and start the service again"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{path} holds no token: delete it, and start the service again"
+        )
     return token
 
 
@@ -55,8 +60,7 @@ def token_at(path: Path) -> str:
     except FileExistsError:
         return read_token(path)
     except OSError as err:
-        msg = f"cannot make the token file {path}: {err.strerror}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot make the token file {path}: {err.strerror}") from err
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
     return read_token(path)

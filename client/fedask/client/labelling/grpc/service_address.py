@@ -41,16 +41,20 @@ class ServiceAddress:
         if text.startswith(_SCHEME):
             path = text.removeprefix(_SCHEME)
             if not path.startswith("/") or len(path.encode()) > _MAX_PATH:
-                msg = f"service address {text!r:.200}: a socket needs a full path of at"
-                raise ConfigError(msg + f" most {_MAX_PATH} bytes")
+                raise ConfigError(
+                    f"service address {text!r:.200}: a socket needs a full path of at"
+                    f" most {_MAX_PATH} bytes"
+                )
             return cls(path=Path(path))
         host, _, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         known = bare and not (":" in bare and bare == host) and "/" not in bare
         number = int(port) if port.isascii() and port.isdecimal() else -1
         if not known or not 0 <= number <= _MAX_PORT:
-            msg = f"service address {text!r:.200} must be unix:/path, host:port or "
-            raise ConfigError(msg + "[address]:port")
+            raise ConfigError(
+                f"service address {text!r:.200} must be unix:/path, host:port or "
+                "[address]:port"
+            )
         return cls(host=bare, port=number)
 
     @property

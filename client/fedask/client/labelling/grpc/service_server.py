@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +24,7 @@ from fedask.client.labelling.grpc.access import Access
 from fedask.client.labelling.grpc.error_table import StoppingError
 from fedask.client.labelling.grpc.health import Health
 from fedask.client.labelling.grpc.rpc_adapter import RpcAdapter
-from fedask.client.labelling.grpc.secret import private_key, token_at
+from fedask.client.labelling.grpc.secret import read_pem, token_at
 from fedask.client.labelling.grpc.service_address import ServiceAddress
 from fedask.client.labelling.grpc.service_settings import (
     ServerTls,
@@ -37,6 +38,7 @@ from fedask.client.labelling.grpc.v1 import labelling_pb2 as pb
 from fedask.client.labelling.grpc.write_lock import WriteLock
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.store.sqlite.connection import BUSY_TIMEOUT_MS
+from fedask.client.store.sqlite.store import SqliteStore
 from fedask.client.store.store_settings import StoreSettings
 from fedask.common.clock import Clock
 from fedask.common.errors import ConfigError, UnavailableError
@@ -45,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 _DESCRIPTION = pb.DESCRIPTOR.services_by_name["Labelling"]
 SERVICE = _DESCRIPTION.full_name
-_BESIDE = StoreSettings()  # the key lies beside the store
 GRACE_S = 10.0  # for calls that were begun: as long as the store waits for its lock
 _OVERHEAD_BYTES = 1024**2  # of a message beside the content: a thousand leases
 _METADATA_BYTES = 8 * 1024
@@ -55,8 +56,7 @@ _IDLE_MS = 10 * 60 * 1000  # then a connection without calls is closed
 
 
 def desks(
-    path: Path,
-    sealing: StoreSettings,
+    open_store: Callable[[], SqliteStore],
     clock: Clock,
     settings: DeskSettings,
     classes: Sequence[str],
@@ -66,7 +66,7 @@ def desks(
 
     @contextmanager
     def open_desk() -> Iterator[Desk]:
-        with closing(sealing.open(path, clock, "service")) as store:
+        with closing(open_store()) as store:
             store.classes.keep(classes)
             yield Desk(store.annotations, clock, settings, write_lock=write_lock)
 
@@ -80,6 +80,8 @@ class LabellingService:
     ----------
     store
         The device's file; made if missing.
+    open_store
+        Opens it for the thread that calls. Default: with the key that lies beside it.
     settings
         Where it listens, and for whom.
     guide
@@ -101,7 +103,7 @@ class LabellingService:
         self,
         *,
         store: Path,
-        sealing: StoreSettings = _BESIDE,
+        open_store: Callable[[], SqliteStore] | None = None,
         settings: ServiceSettings,
         desk: DeskSettings,
         guide: Guide,
@@ -109,14 +111,18 @@ class LabellingService:
         clock: Clock,
     ) -> None:
         if len(guide.classes) != desk.classes:
-            msg = f"the guide names {len(guide.classes)} classes, the desk has "
-            raise ConfigError(msg + str(desk.classes))
+            raise ConfigError(
+                f"the guide names {len(guide.classes)} classes, "
+                f"the desk has {desk.classes}"
+            )
         self._settings = settings
         self._limits = settings.limits
         self._place = ServiceAddress.parse(settings.address)
         self._streams = TaskStreams(self._limits.streams)
         self._health = Health(SERVICE)
-        self._open_desk = desks(store, sealing, clock, desk, guide.classes)
+        if open_store is None:
+            open_store = partial(StoreSettings().open, store, clock, "service")
+        self._open_desk = desks(open_store, clock, desk, guide.classes)
         self._count = self._limits.calls + self._limits.streams
         self._threads = WorkerThreads("desk", self._count, self._open_desk)
         self._servicer = DeskServicer(
@@ -188,13 +194,13 @@ class LabellingService:
         if path is not None:
             # Not on systems without such sockets.
             from fedask.client.labelling.grpc.unix_socket import (  # noqa: PLC0415  (imports gRPC)
-                close_to_others,
+                PRIVATE_FILE,
                 private_socket,
             )
 
             stack.enter_context(private_socket(path))
             _listen(server, self._place, None)
-            close_to_others(path)
+            path.chmod(PRIVATE_FILE)
             self.address = self._settings.address
             return
         port = _listen(server, self._place, self._settings.tls)
@@ -244,11 +250,13 @@ def _listen(server: grpc.Server, place: ServiceAddress, tls: ServerTls | None) -
         return int(server.add_secure_port(place.target, _credentials(tls)))
     except RuntimeError as err:  # gRPC tells one from the other on stderr alone
         if tls is not None and _is_free(place):
-            msg = f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
-            msg += "no PEM, or the certificate is not of this key"
-            raise ConfigError(msg) from err
-        msg = f"cannot listen at {place.target}: it is taken, or not of this machine"
-        raise UnavailableError(msg) from err
+            raise ConfigError(
+                f"{tls.certificate}, {tls.key} and {tls.clients} cannot be used: "
+                "no PEM, or the certificate is not of this key"
+            ) from err
+        raise UnavailableError(
+            f"cannot listen at {place.target}: it is taken, or not of this machine"
+        ) from err
 
 
 def _is_free(place: ServiceAddress) -> bool:
@@ -261,12 +269,7 @@ def _is_free(place: ServiceAddress) -> bool:
 
 
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    key = private_key(tls.key)
-    try:
-        chain, clients = tls.certificate.read_bytes(), tls.clients.read_bytes()
-    except OSError as err:
-        msg = f"cannot read a certificate of the service: {err}"
-        raise ConfigError(msg) from err
+    key, chain, clients = read_pem(tls.key, tls.certificate, tls.clients)
     return grpc.ssl_server_credentials(
         [(key, chain)], root_certificates=clients, require_client_auth=True
     )

@@ -128,25 +128,26 @@ class ServiceSettings:
         if self.tls is not None:
             self._check_tls(place)
         elif not place.is_local:
-            msg = f"address {self.address} is beyond this machine: it needs "
-            msg += "tls (a certificate, a key and the clients' authority) and people"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"address {self.address} is beyond this machine: it needs "
+                "tls (a certificate, a key and the clients' authority) and people"
+            )
         elif self.people:
-            msg = "people names certificates, but there is no tls"
-            raise ConfigError(msg)
+            raise ConfigError("people names certificates, but there is no tls")
         elif place.path is None and self.token is None:
-            msg = f"address {self.address} is open to every program on this "
-            msg += "machine: name a token file, or use unix:/path"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"address {self.address} is open to every program on this "
+                "machine: name a token file, or use unix:/path"
+            )
 
     def _check_tls(self, place: ServiceAddress) -> None:
         if place.path is not None:
-            msg = "a unix socket has no certificates: leave tls out"
-            raise ConfigError(msg)
+            raise ConfigError("a unix socket has no certificates: leave tls out")
         if not self.people:
-            msg = "tls needs people, who may work: certificate to annotator"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "tls needs people, who may work: certificate to annotator"
+            )
         if self.annotators or self.token is not None:
-            msg = "with tls people alone say who may work: leave annotators "
-            msg += "and token out"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "with tls people alone say who may work: leave annotators and token out"
+            )

@@ -176,8 +176,7 @@ class DeskServicer:
         if lease is not None:
             most = self._limits.content_bytes
             return pb.TasksResponse(lease=self._lease(lease, most, content=content))
-        now = conversion.to_time(self._clock.now())
-        return pb.TasksResponse(heartbeat=pb.Heartbeat(at=now))
+        return pb.TasksResponse(heartbeat=pb.Heartbeat(at=self._clock.now()))
 
     def _lease(self, lease: Lease, left_bytes: int, *, content: bool) -> pb.Lease:
         """Write a lease, with the content of its sample if that is wanted and fits."""
@@ -201,8 +200,7 @@ class DeskServicer:
 
     def _parts(self, uid: Uid) -> tuple[Part, ...]:
         if self._exhibit is None:
-            msg = "this service was started without an exhibit"
-            raise DataError(msg)
+            raise DataError("this service was started without an exhibit")
         return self._exhibit.parts(uid)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedask.common.errors import ConfigError, UnavailableError
 
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+_PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
 @contextmanager
@@ -29,25 +29,20 @@ def private_socket(path: Path) -> Iterator[None]:
     """
     _check_folder(path.parent)
     if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        msg = f"{path} is there, and no socket: move it away, or choose another address"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{path} is there, and no socket: move it away, or choose another address"
+        )
     lock = path.with_name(path.name + ".lock")
-    handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+    handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
-            msg = f"another service listens at {path}"
-            raise UnavailableError(msg) from err
+            raise UnavailableError(f"another service listens at {path}") from err
         yield  # gRPC removes the socket of a service that was killed
         path.unlink(missing_ok=True)
     finally:
         os.close(handle)
-
-
-def close_to_others(path: Path) -> None:
-    """Make a socket that is there accessible to its owner alone."""
-    path.chmod(_PRIVATE_FILE)
 
 
 def _check_folder(folder: Path) -> None:
@@ -55,8 +50,11 @@ def _check_folder(folder: Path) -> None:
         folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
         found = folder.stat()
     except OSError as err:
-        msg = f"cannot use the folder {folder} for a socket: {err.strerror}"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"cannot use the folder {folder} for a socket: {err.strerror}"
+        ) from err
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        msg = f"the folder {folder} of the service's socket must be yours alone: "
-        raise ConfigError(msg + f"chmod 700 {folder}, or choose another")
+        raise ConfigError(
+            f"the folder {folder} of the service's socket must be yours alone: "
+            f"chmod 700 {folder}, or choose another"
+        )

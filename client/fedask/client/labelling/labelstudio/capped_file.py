@@ -20,14 +20,14 @@ def open_capped(path: Path, most: int) -> Iterator[BinaryIO]:
     """
     try:
         if not path.is_file():
-            msg = f"{path} is no file"
-            raise DataError(msg)
+            raise DataError(f"{path} is no file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
-                msg = f"{path} has {size} bytes, more than the {most} that may be read"
-                raise DataError(msg + ": part it")
+                raise DataError(
+                    f"{path} has {size} bytes, more than the {most} that may be read"
+                    ": part it"
+                )
             yield file
     except OSError as err:
-        msg = f"cannot read {path}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read {path}: {err}") from err

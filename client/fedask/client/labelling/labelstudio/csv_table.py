@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, TextIO
 
 from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
@@ -26,6 +26,7 @@ from fedask.client.labelling.labelstudio.import_summary import (
     Asides,
     ImportSummary,
     bring_in,
+    refuse_wrong,
 )
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
@@ -35,7 +36,7 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
 )
 from fedask.client.records.annotation import Annotation, Kind
 from fedask.client.records.sample_record import AnnotationStore
-from fedask.common.errors import DataError, ProtocolError
+from fedask.common.errors import DataError
 from fedask.common.ids import is_uid
 from fedask.common.registry import nearest
 
@@ -59,7 +60,7 @@ class ExportedTable(NamedTuple):
 def export_table(
     store: AnnotationStore, classes: Sequence[str], path: Path, now: datetime
 ) -> ExportedTable:
-    """Write the answers that stand, oldest first.
+    """Write the answers that stand, in the order in which they count.
 
     Controls are left out, and what is said of samples whose right to be used has ended
     at ``now``: whoever gets the file could use it. UTF-8 with a byte order mark, so
@@ -72,11 +73,10 @@ def export_table(
     StoreError
         If the disk refuses.
     """
-    standing = [
-        answer
-        for answer in reversed(store.newest(_EVERY, None))
-        if answer.undone is None and not answer.control
-    ]
+    standing = sorted(
+        (a for a in store.newest(_EVERY, None) if a.undone is None and not a.control),
+        key=lambda answer: answer.place or answer.number,  # as they count here
+    )
     with store.transaction() as rows:
         may = {uid: rows.may_show(uid, now) for uid in {v.uid for v in standing}}
     usable = [answer for answer in standing if may[answer.uid]]
@@ -108,11 +108,15 @@ def import_table(
     StoreError
         If the disk refuses.
     """
-    with open_capped(path, most) as file, closing(_text(file)) as lines:
-        table = _Table(lines, path, reading, most)
-        for answer in table.answers():
-            table.refuse(desk, answer)
-        return bring_in(desk, table.again(), Asides())
+    # -sig: spreadsheets put a byte order mark before the first column.
+    with (
+        open_capped(path, most) as file,
+        closing(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")) as lines,
+    ):
+        for where, answer in _answers(lines, path, reading, most):
+            refuse_wrong(desk, [[answer]], where)
+        again = _answers(lines, path, reading, most)
+        return bring_in(desk, _unchanged(again, path), Asides())
 
 
 def _lines(rows: Iterator[Sequence[str]]) -> Iterator[bytes]:
@@ -143,114 +147,101 @@ def _plain(cell: str) -> str:
     return cell
 
 
-def _text(file: BinaryIO) -> io.TextIOWrapper:
-    # -sig: spreadsheets put a byte order mark before the first column.
-    return io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+def _answers(
+    lines: TextIO, path: Path, reading: Reading, most: int
+) -> Iterator[tuple[str, Annotation]]:
+    """Yield the answers of a table from its first line on, each with its place."""
+    lines.seek(0)
+    rows = csv.reader(_limited(lines, most), strict=True)
+    try:
+        header = [cell.strip() for cell in next(rows, [])]
+        _check_header(header, path, reading)
+        for row in rows:
+            where = f"{path} line {rows.line_num}"
+            if row:  # an empty line, as at the end of a file
+                yield where, _annotation(row, header, where, reading)
+    except (UnicodeDecodeError, csv.Error, OSError) as err:
+        # Not the text of a decoding error: it quotes what stands there.
+        reason = err if isinstance(err, csv.Error) else type(err).__name__
+        raise DataError(
+            f"{path} line {rows.line_num} cannot be read: {reason}"
+        ) from err
 
 
-class _Table:
-    """The lines of one open file, which are read twice."""
+def _unchanged(
+    answers: Iterator[tuple[str, Annotation]], path: Path
+) -> Iterator[list[Annotation]]:
+    """Yield the answers of a file that was read before and found right."""
+    try:
+        for _, answer in answers:
+            yield [answer]
+    except DataError as err:
+        raise DataError(
+            f"{path} was changed while it was imported: import it again, what is kept "
+            "is known"
+        ) from err
 
-    def __init__(
-        self, lines: io.TextIOWrapper, path: Path, reading: Reading, most: int
-    ) -> None:
-        self._lines = lines
-        self._path = path
-        self._reading = reading
-        self._most = most
-        self._where = str(path)
 
-    def answers(self) -> Iterator[Annotation]:
-        """Yield the answers from the first line on."""
-        self._lines.seek(0)
-        rows = csv.reader(self._limited(), strict=True)
-        try:
-            header = [cell.strip() for cell in next(rows, [])]
-            _check_header(header, self._path, self._reading)
-            for row in rows:
-                self._where = f"{self._path} line {rows.line_num}"
-                if row:  # an empty line, as at the end of a file
-                    yield _annotation(row, header, self._where, self._reading)
-        except (UnicodeDecodeError, csv.Error, OSError) as err:
-            # Not the text of a decoding error: it quotes what stands there.
-            reason = err if isinstance(err, csv.Error) else type(err).__name__
-            msg = f"{self._path} line {rows.line_num} cannot be read: {reason}"
-            raise DataError(msg) from err
-
-    def refuse(self, desk: Desk, answer: Annotation) -> None:
-        """Refuse the line that was read last, if the desk would."""
-        try:
-            desk.check([answer])
-        except ProtocolError as err:
-            msg = f"{self._where}: {err}; nothing was kept"
-            raise DataError(msg) from err
-
-    def again(self) -> Iterator[list[Annotation]]:
-        """Yield the answers of a file that was read and found right."""
-        try:
-            for answer in self.answers():
-                yield [answer]
-        except DataError as err:
-            msg = f"{self._path} was changed while it was imported: import it again, "
-            raise DataError(msg + "what is kept is known") from err
-
-    def _limited(self) -> Iterator[str]:
-        """Yield lines until more was read than the file had when it was opened."""
-        read = 0
-        for line in self._lines:
-            read += len(line)
-            if read > self._most:
-                msg = f"it grew beyond {self._most} characters while it was read"
-                raise csv.Error(msg)
-            yield line
+def _limited(lines: TextIO, most: int) -> Iterator[str]:
+    """Yield lines until more was read than the file may have."""
+    read = 0
+    for line in lines:
+        read += len(line)
+        if read > most:
+            raise csv.Error(f"it grew beyond {most} characters while it was read")
+        yield line
 
 
 def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
     needed = {"uid", "label"} | (set() if "" in reading.people else {"annotator"})
     missing = sorted(needed - set(header))
     if missing:
-        msg = f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is "
-        msg += "missing"
+        msg = (
+            f"{path} must have the columns {','.join(COLUMNS)}: {missing[0]} is missing"
+        )
         if _OF_STUDIO in header:
             msg += "; a CSV of Label Studio does not say its samples: export it as JSON"
         raise DataError(msg)
     for name in header:
         if name not in COLUMNS:
-            msg = f"{path}: column {name!r:.40} is none of a table of answers"
-            raise DataError(msg + nearest(name, COLUMNS))
+            raise DataError(
+                f"{path}: column {name!r:.40} is none of a table of answers"
+                + nearest(name, COLUMNS)
+            )
     if len(set(header)) < len(header):
-        msg = f"{path}: a column is there twice"
-        raise DataError(msg)
+        raise DataError(f"{path}: a column is there twice")
 
 
 def _annotation(
     row: Sequence[str], header: Sequence[str], where: str, reading: Reading
 ) -> Annotation:
     if len(row) != len(header):
-        msg = f"{where} has {len(row)} cells, the header {len(header)}"
-        raise DataError(msg)
+        raise DataError(f"{where} has {len(row)} cells, the header {len(header)}")
     cells = {name: _plain(cell) for name, cell in zip(header, row, strict=True)}
     try:
         return _read_cells(cells, reading)
     except DataError as err:
-        msg = f"{where}: {err}; nothing was kept"
-        raise DataError(msg) from err
+        raise DataError(f"{where}: {err}; nothing was kept") from err
 
 
 def _read_cells(cells: Mapping[str, str], reading: Reading) -> Annotation:
     """Read the cells of a line."""
     uid, name = cells["uid"], cells["label"]
     if not is_uid(uid):
-        msg = f"{uid!r:.40} is no uid of 32 hexadecimal digits: did a spreadsheet take "
-        raise DataError(msg + "it for a number?")
+        raise DataError(
+            f"{uid!r:.40} is no uid of 32 hexadecimal digits: did a spreadsheet take "
+            "it for a number?"
+        )
     written = cells.get("kind") or (Kind.LABEL if name else Kind.SKIP)
     if written not in set(Kind):
-        msg = f"{written!r:.40} is no kind" + nearest(written[:40], set(Kind))
-        raise DataError(msg)
+        raise DataError(
+            f"{written!r:.40} is no kind" + nearest(written[:40], set(Kind))
+        )
     kind = Kind(written)
     if (kind in CLASSED) != bool(name):
-        msg = f"{kind} goes {'with' if kind in CLASSED else 'without'} a label"
-        raise DataError(msg)
+        raise DataError(
+            f"{kind} goes {'with' if kind in CLASSED else 'without'} a label"
+        )
     label = reading.index(name) if name else None
     at = read_time(cells.get("at") or None)
     annotator = reading.annotator(cells.get("annotator", ""))

@@ -19,7 +19,7 @@ from itertools import chain
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import Annotation
-from fedask.common.errors import StoreError
+from fedask.common.errors import DataError, ProtocolError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +85,22 @@ class ImportSummary:
     asides: tuple[Aside, ...]
 
 
+def refuse_wrong(
+    desk: Desk, samples: Iterable[Sequence[Annotation]], where: str
+) -> None:
+    """Refuse all answers if the desk would refuse one of them.
+
+    Raises
+    ------
+    DataError
+        With the desk's reason.
+    """
+    try:
+        desk.check(answer for answers in samples for answer in answers)
+    except ProtocolError as err:
+        raise DataError(f"{where}: {err}; nothing was kept") from err
+
+
 def bring_in(
     desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
 ) -> ImportSummary:
@@ -107,11 +123,10 @@ def bring_in(
         try:
             outcomes = desk.accept(batch)
         except StoreError as err:
-            msg = (
+            raise StoreError(
                 f"{err}; {counts[Acceptance.KEPT]} answers were kept before that: "
                 "mend the disk and import the same again, what is kept is known"
-            )
-            raise StoreError(msg) from err
+            ) from err
         counts.update(outcomes)
         for answer, outcome in zip(batch, outcomes, strict=True):
             if outcome in _ASIDE:

@@ -221,9 +221,10 @@ class Studio:
             export.classes
         )
         if not same or not shown <= {(TAGS[f.medium], f.key) for f in fields}:
-            msg = f"project {self._project} asks something else than this task: give "
-            msg += "it this labelling configuration, or take an empty project:\n" + ours
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"project {self._project} asks something else than this task: give it "
+                f"this labelling configuration, or take an empty project:\n{ours}"
+            )
 
     def _send(self, batch: Sequence[StudioTask]) -> None:
         """Send tasks; if no answer comes, look what arrived before sending again."""
@@ -262,8 +263,9 @@ class Studio:
             found, total = self._paged(full=full)
             if len(found) == total:
                 return list(found.values())
-        msg = f"project {self._project} changed while it was read: try again later"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            f"project {self._project} changed while it was read: try again later"
+        )
 
     def _paged(self, *, full: bool) -> tuple[dict[int, dict[str, Any]], int]:
         """Return tasks by number, and how many there should be."""
@@ -302,8 +304,7 @@ class Studio:
         """Return the number of every account, as text, with its e-mail address."""
         reply = self._connection.get("/api/users/")
         if not isinstance(reply, list):
-            msg = "the server's list of users is no list"
-            raise ProtocolError(msg)
+            raise ProtocolError("the server's list of users is no list")
         return {
             str(user["id"]): str(user["email"])
             for user in reply
@@ -334,8 +335,9 @@ def _check_import(answer: object, count: int) -> None:
     """
     reply = answer if isinstance(answer, dict) else {}
     if "import" not in reply and reply.get("task_count") != count:
-        msg = f"the server took {reply.get('task_count')!r:.20} of {count} tasks"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"the server took {reply.get('task_count')!r:.20} of {count} tasks"
+        )
 
 
 def _page(reply: object) -> tuple[list[dict[str, Any]], int]:
@@ -346,8 +348,7 @@ def _page(reply: object) -> tuple[list[dict[str, Any]], int]:
         isinstance(task, dict) and isinstance(task.get("id"), int) for task in tasks
     )
     if not right or not isinstance(total, int) or not 0 <= total <= _MOST_TASKS:
-        msg = "the server's page of tasks is none"
-        raise ProtocolError(msg)
+        raise ProtocolError("the server's page of tasks is none")
     return list(tasks or []), total
 
 

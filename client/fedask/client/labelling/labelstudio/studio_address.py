@@ -51,22 +51,21 @@ class StudioAddress:
         try:
             url = httpx.URL(self.url)
         except (httpx.InvalidURL, TypeError) as err:
-            msg = f"{self.url!r:.80} is no address of a server"
-            raise ConfigError(msg) from err
+            raise ConfigError(f"{self.url!r:.80} is no address of a server") from err
         if url.scheme not in {"http", "https"} or not url.host:
-            msg = f"{self.url!r:.80} must begin with https://"
-            raise ConfigError(msg)
+            raise ConfigError(f"{self.url!r:.80} must begin with https://")
         if url.userinfo or url.query or url.fragment:
             # Not the address: a password may stand in it.
-            msg = "the address of a labelling server has no user, query or fragment"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "the address of a labelling server has no user, query or fragment"
+            )
         if url.scheme == "http" and not self.plain and not is_loopback(url.host):
-            msg = f"{self.url!r:.80}: http to another machine shows samples and token "
-            msg += "to whoever is in between: use https, or allow it explicitly"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{self.url!r:.80}: http to another machine shows samples and token "
+                "to whoever is in between: use https, or allow it explicitly"
+            )
         if not 1 <= len(self.token) <= MOST_TOKEN or not is_plain(self.token):
-            msg = f"a token is 1 to {MOST_TOKEN} characters without spaces"
-            raise ConfigError(msg)
+            raise ConfigError(f"a token is 1 to {MOST_TOKEN} characters without spaces")
 
     @property
     def personal(self) -> bool:
@@ -93,8 +92,7 @@ def read_token(path: Path | None, environment: Mapping[str, str] = os.environ) -
     if path is None:
         token = environment.get(TOKEN_VARIABLE, "").strip()
         if not token:
-            msg = f"no token: name a file, or set {TOKEN_VARIABLE}"
-            raise ConfigError(msg)
+            raise ConfigError(f"no token: name a file, or set {TOKEN_VARIABLE}")
         return token
     content = read_private(path, "the token", MOST_TOKEN + 1)  # and a new line
     return content.decode("ascii", errors="replace").strip()
@@ -114,5 +112,6 @@ def trusted_by(address: StudioAddress) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError) as err:
-        msg = f"cannot read the certificates in {authority}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"cannot read the certificates in {authority}: {err}"
+        ) from err

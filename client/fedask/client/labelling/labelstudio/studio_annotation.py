@@ -63,8 +63,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.source) <= MAX_KEY:
-            msg = f"a source needs a name of 1 to {MAX_KEY} characters"
-            raise DataError(msg)
+            raise DataError(f"a source needs a name of 1 to {MAX_KEY} characters")
 
     def index(self, name: object) -> int:
         """Return the index of a class.
@@ -75,8 +74,10 @@ class Reading:
             Naming the nearest class.
         """
         if not isinstance(name, str) or name not in self.classes:
-            msg = f"{name!r:.60} is not a class of the task"
-            raise DataError(msg + nearest(str(name)[:60], self.classes))
+            raise DataError(
+                f"{name!r:.60} is not a class of the task"
+                + nearest(str(name)[:60], self.classes)
+            )
         return list(self.classes).index(name)
 
     def annotator(self, completed_by: object) -> Annotator:
@@ -95,8 +96,9 @@ class Reading:
         if name in self.people and (known or who is None):
             return _named(self.people[name])
         if not name or not isinstance(who, str):
-            msg = f"completed_by {who!r:.60} is nobody by name: say in people who it is"
-            raise DataError(msg)
+            raise DataError(
+                f"completed_by {who!r:.60} is nobody by name: say in people who it is"
+            )
         return _named(name)
 
 
@@ -104,8 +106,7 @@ def _named(name: str) -> Annotator:
     try:
         return parse_annotator(name)
     except ProtocolError as err:
-        msg = f"{err}: say in people how they are called here"
-        raise DataError(msg) from err
+        raise DataError(f"{err}: say in people how they are called here") from err
 
 
 def derived_key(*parts: object) -> str:
@@ -157,9 +158,10 @@ def class_of(answer: Annotation, classes: Sequence[str]) -> str | None:
     if answer.label is None:
         return None
     if answer.label not in range(len(classes)):
-        msg = f"sample {answer.uid}: label {answer.label} is not one of "
-        msg += f"{len(classes)} classes: is the store one of another task?"
-        raise DataError(msg)
+        raise DataError(
+            f"sample {answer.uid}: label {answer.label} is not one of "
+            f"{len(classes)} classes: is the store one of another task?"
+        )
     return classes[answer.label]
 
 
@@ -201,8 +203,7 @@ def from_annotation(annotation: object, uid: Uid, reading: Reading) -> Annotatio
         If it is not what the table above says.
     """
     if not isinstance(annotation, Mapping):
-        msg = "an annotation is no object"
-        raise DataError(msg)
+        raise DataError("an annotation is no object")
     label = _label(annotation, reading)
     at = read_time(annotation.get("updated_at") or annotation.get("created_at"))
     annotator = reading.annotator(annotation.get("completed_by"))
@@ -217,8 +218,7 @@ def from_annotation(annotation: object, uid: Uid, reading: Reading) -> Annotatio
     if isinstance(ours, Mapping) and _agrees(ours, kind, label, reading):
         kind, at, key = Kind(ours["kind"]), read_time(ours.get("at")), ours.get("key")
         if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY:
-            msg = f"{_OURS}.key must be a text of 1 to {MAX_KEY} characters"
-            raise DataError(msg)
+            raise DataError(f"{_OURS}.key must be a text of 1 to {MAX_KEY} characters")
     else:
         number = annotation.get("id") or annotation.get("unique_id")
         key = (
@@ -247,33 +247,31 @@ def _label(annotation: Mapping[str, Any], reading: Reading) -> int | None:
     """Return the class that a result chooses, None if it chooses none."""
     result = annotation.get("result")
     if not isinstance(result, list):
-        msg = "an annotation needs a result that is a list"
-        raise DataError(msg)
+        raise DataError("an annotation needs a result that is a list")
     names: list[object] = []
     for region in result:
         names += _choices(region)
     if len(names) > 1:
-        msg = f"{len(names)} classes are chosen: a sample has one"
-        raise DataError(msg)
+        raise DataError(f"{len(names)} classes are chosen: a sample has one")
     return reading.index(names[0]) if names else None
 
 
 def _choices(region: object) -> list[object]:
     if not isinstance(region, Mapping):
-        msg = "a region of a result is no object"
-        raise DataError(msg)
+        raise DataError("a region of a result is no object")
     kind, name = region.get("type"), region.get("from_name")
     if kind != TYPE:
-        msg = f"a result of type {kind!r:.40} cannot be taken: only {TYPE!r} says a "
-        raise DataError(msg + "class")
+        raise DataError(
+            f"a result of type {kind!r:.40} cannot be taken: only {TYPE!r} says a class"
+        )
     if name != CONTROL:
-        msg = f"a choice of {name!r:.40}: the question of fedask is {CONTROL!r}"
-        raise DataError(msg)
+        raise DataError(
+            f"a choice of {name!r:.40}: the question of fedask is {CONTROL!r}"
+        )
     value = region.get("value")
     chosen = value.get("choices") if isinstance(value, Mapping) else None
     if not isinstance(chosen, list):
-        msg = "a choice needs value.choices that is a list"
-        raise DataError(msg)
+        raise DataError("a choice needs value.choices that is a list")
     return chosen
 
 
@@ -281,8 +279,7 @@ def _flag(annotation: Mapping[str, Any], name: str) -> bool:
     value = annotation.get(name, False)
     if value is None or isinstance(value, bool):
         return bool(value)
-    msg = f"{name} must be true or false, not {value!r:.40}"
-    raise DataError(msg)
+    raise DataError(f"{name} must be true or false, not {value!r:.40}")
 
 
 def read_time(text: object) -> datetime | None:
@@ -300,10 +297,10 @@ def read_time(text: object) -> datetime | None:
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        msg = f"{text!r:.40} is no time with a time zone (2026-03-01T12:00:00Z)"
-        raise DataError(msg)
+        raise DataError(
+            f"{text!r:.40} is no time with a time zone (2026-03-01T12:00:00Z)"
+        )
     try:
         return at.astimezone(UTC)
     except OverflowError as err:
-        msg = f"{text!r:.40} is no time of this world"
-        raise DataError(msg) from err
+        raise DataError(f"{text!r:.40} is no time of this world") from err

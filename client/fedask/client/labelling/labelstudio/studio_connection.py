@@ -179,8 +179,7 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
             answer = parse(content, f"the answer of {self._address.url}")
             access = answer.get("access") if isinstance(answer, dict) else None
             if not isinstance(access, str) or not is_plain(access):
-                msg = f"{self._address.url} gave no access token"
-                raise ProtocolError(msg)
+                raise ProtocolError(f"{self._address.url} gave no access token")
             self._access = access
         return {"Authorization": f"Bearer {self._access}"}
 
@@ -201,17 +200,20 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
                 content = self._content(answer)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as err:
             # Not its text: it may hold the address of a proxy or a user.
-            msg = f"cannot be reached ({type(err).__name__})"
-            raise _BusyError(msg, undone=True) from err
+            raise _BusyError(
+                f"cannot be reached ({type(err).__name__})", undone=True
+            ) from err
         except httpx.HTTPError as err:
-            msg = f"did not answer ({type(err).__name__})"
-            raise _BusyError(msg, undone=False) from err
+            raise _BusyError(
+                f"did not answer ({type(err).__name__})", undone=False
+            ) from err
         if answer.status_code in _BUSY:
             after = answer.headers.get("Retry-After", "")
             after_s = float(after[:9]) if after.isdecimal() else 0.0
-            msg = f"is busy ({answer.status_code})"
             too_many = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-            raise _BusyError(msg, undone=too_many, after_s=after_s)
+            raise _BusyError(
+                f"is busy ({answer.status_code})", undone=too_many, after_s=after_s
+            )
         return answer.status_code, content
 
     def _content(self, answer: httpx.Response) -> bytes:
@@ -221,11 +223,11 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
             pieces.append(piece)
             size += len(piece)
             if size > self._most:
-                msg = f"{self._address.url} answers with more than {self._most} bytes"
-                raise ReplyTooLargeError(msg)
+                raise ReplyTooLargeError(
+                    f"{self._address.url} answers with more than {self._most} bytes"
+                )
             if (self._clock.now() - begun).total_seconds() > _ANSWER_S:
-                msg = "takes too long to answer"
-                raise _BusyError(msg, undone=False)
+                raise _BusyError("takes too long to answer", undone=False)
         return b"".join(pieces)
 
     def _refuse(self, status: int, method: str, path: str) -> None:
@@ -246,8 +248,7 @@ class StudioConnection(AbstractContextManager["StudioConnection"]):
             reason += "write the address that it redirects to"
         elif status >= 500:  # noqa: PLR2004  (classes of HTTP)
             kind, reason = UnsureError, "see its log"
-        msg = f"{self._address.url} answers {status} to {method} {path}: {reason}"
-        raise kind(msg)
+        raise kind(f"{self._address.url} answers {status} to {method} {path}: {reason}")
 
 
 class _BusyError(Exception):

@@ -20,6 +20,7 @@ from fedask.client.labelling.labelstudio.import_summary import (
     Asides,
     ImportSummary,
     bring_in,
+    refuse_wrong,
 )
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
@@ -29,7 +30,7 @@ from fedask.client.labelling.labelstudio.studio_annotation import (
 from fedask.client.labelling.labelstudio.task_content import Field
 from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
 from fedask.client.records.annotation import Annotation
-from fedask.common.errors import DataError, ProtocolError
+from fedask.common.errors import DataError
 from fedask.common.ids import Uid, is_uid
 
 _log = logging.getLogger(__name__)
@@ -145,14 +146,12 @@ def parse(content: bytes, where: str) -> object:
         If it is none, or holds more than ``MOST_VALUES`` values.
     """
     if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        msg = f"{where} holds more than {MOST_VALUES} values: part it"
-        raise DataError(msg)
+        raise DataError(f"{where} holds more than {MOST_VALUES} values: part it")
     try:
         parsed: object = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
         # Not the text of the error: it may quote what stands there.
-        msg = f"{where} is no JSON ({type(err).__name__})"
-        raise DataError(msg) from err
+        raise DataError(f"{where} is no JSON ({type(err).__name__})") from err
     return parsed
 
 
@@ -187,8 +186,9 @@ def read_tasks(
         Naming the first wrong annotations.
     """
     if not isinstance(tasks, list) or any(map(_is_min, tasks)):
-        msg = f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
-        raise DataError(msg)
+        raise DataError(
+            f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
+        )
     samples: dict[Uid, list[Annotation]] = {}
     wrong: list[str] = []
     count = 0
@@ -200,8 +200,9 @@ def read_tasks(
         annotations = _annotations(task, where, number)
         count += len(annotations)
         if count > MOST_ANNOTATIONS:
-            msg = f"{where} has more than {MOST_ANNOTATIONS} annotations: part it"
-            raise DataError(msg)
+            raise DataError(
+                f"{where} has more than {MOST_ANNOTATIONS} annotations: part it"
+            )
         answers, reasons = _answers(annotations, uid, reading)
         samples.setdefault(uid, []).extend(answers)
         for reason in reasons:
@@ -211,8 +212,9 @@ def read_tasks(
                 asides.add(uid, reason)
     if wrong:
         first = "; ".join(wrong[:_NAMED])
-        msg = f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
-        raise DataError(msg)
+        raise DataError(
+            f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
+        )
     for answers in samples.values():
         answers.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
     return list(samples.values())
@@ -229,21 +231,6 @@ def _answers(
         except DataError as err:
             reasons.append(f"annotation {place}: {err}")
     return answers, reasons
-
-
-def refuse_wrong(desk: Desk, samples: list[list[Annotation]], where: str) -> None:
-    """Refuse all answers if the desk would refuse one of them.
-
-    Raises
-    ------
-    DataError
-        With the desk's reason.
-    """
-    try:
-        desk.check(answer for answers in samples for answer in answers)
-    except ProtocolError as err:
-        msg = f"{where}: {err}; nothing was kept"
-        raise DataError(msg) from err
 
 
 def uid_of(task: object) -> Uid | None:
@@ -264,8 +251,7 @@ def _annotations(task: Any, where: str, number: int) -> list[Any]:  # noqa: ANN4
     """Return what a task holds; none at all is no annotation."""
     found = task.get("annotations") or []
     if not isinstance(found, list):
-        msg = f"{where}: the annotations of task {number} are no list"
-        raise DataError(msg)
+        raise DataError(f"{where}: the annotations of task {number} are no list")
     return found
 
 

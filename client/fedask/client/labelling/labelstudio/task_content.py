@@ -95,8 +95,9 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
     """
     keys = [field.key for field in fields]
     if not keys or len(set(keys)) < len(keys):
-        msg = f"the parts of a sample need different names, not {', '.join(keys)!r}"
-        raise DataError(msg)
+        raise DataError(
+            f"the parts of a sample need different names, not {', '.join(keys)!r}"
+        )
     view = ET.Element("View")
     for field in fields:
         _show(view, field)
@@ -104,8 +105,10 @@ def labelling_config(classes: Sequence[str], fields: Sequence[Field]) -> str:
     choices = ET.SubElement(view, "Choices", asked)
     for name in classes:
         if "$" in name:
-            msg = f"the class {name!r:.60} holds a $, which Label Studio takes for the "
-            raise DataError(msg + "beginning of a name of data: rename it")
+            raise DataError(
+                f"the class {name!r:.60} holds a $, which Label Studio takes for the "
+                "beginning of a name of data: rename it"
+            )
         ET.SubElement(choices, "Choice", {"value": _sayable(name)})
     ET.indent(view)
     return ET.tostring(view, encoding="unicode") + "\n"
@@ -137,8 +140,9 @@ def channels(names: Sequence[str]) -> dict[str, str]:
 
 def _sayable(name: str) -> str:
     if _NOT_XML.search(name):
-        msg = f"the name {name!r:.60} holds a character that XML cannot say: rename it"
-        raise DataError(msg)
+        raise DataError(
+            f"the name {name!r:.60} holds a character that XML cannot say: rename it"
+        )
     return name
 
 
@@ -208,6 +212,7 @@ def _series(part: Part) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         values = dict(zip(channels(names), map(list, columns), strict=True))
     except (ValueError, KeyError, TypeError) as err:
-        msg = f"the series {part.name!r} is not names and rows of numbers"
-        raise DataError(msg) from err
+        raise DataError(
+            f"the series {part.name!r} is not names and rows of numbers"
+        ) from err
     return tuple(names), {TIME: list(range(len(rows))), **values}

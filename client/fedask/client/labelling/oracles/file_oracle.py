@@ -50,15 +50,13 @@ class FileOracle(Oracle):
             with self._path.open(newline="", encoding="utf-8-sig") as file:
                 return self._read(csv.DictReader(file), waiting)
         except (OSError, UnicodeDecodeError, csv.Error) as err:
-            msg = f"cannot read answers from {self._path}: {err}"
-            raise DataError(msg) from err
+            raise DataError(f"cannot read answers from {self._path}: {err}") from err
 
     def _read(
         self, rows: "csv.DictReader[str]", waiting: Collection[Uid]
     ) -> dict[Uid, int]:
         if not {"uid", "label"} <= set(rows.fieldnames or ()):
-            msg = f"{self._path} must have the columns uid,label"
-            raise DataError(msg)
+            raise DataError(f"{self._path} must have the columns uid,label")
         return {
             Uid(row["uid"]): self._label(row["label"], rows.line_num)
             for row in rows
@@ -70,6 +68,8 @@ class FileOracle(Oracle):
         if not name:
             return SKIP
         if name not in self._index:
-            msg = f"{self._path} line {line}: {name!r} is not a class of the task"
-            raise DataError(msg + nearest(name, self._index))
+            raise DataError(
+                f"{self._path} line {line}: {name!r} is not a class of the task"
+                + nearest(name, self._index)
+            )
         return self._index[name]

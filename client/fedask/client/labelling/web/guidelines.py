@@ -32,11 +32,9 @@ def read_guidelines(path: Path | None) -> str:
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as err:
-        msg = f"cannot read the guidelines {path}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read the guidelines {path}: {err}") from err
     if len(content) > MAX_BYTES:
-        msg = f"the guidelines {path} have more than {MAX_BYTES} bytes"
-        raise ConfigError(msg)
+        raise ConfigError(f"the guidelines {path} have more than {MAX_BYTES} bytes")
     return guidelines_html(text)
 
 

@@ -7,14 +7,14 @@ that they were given before its right to be shown ended.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 from fedask.client.base.worker_threads import WorkerThreads
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.web.hints import Gain, Guess, Hints
 from fedask.client.labelling.web.page_json import MAX_NEAR, Answer
-from fedask.client.records.annotation import LabellingProgress, Lease, Receipt
+from fedask.client.records.annotation import Lease, Receipt
 from fedask.client.records.exhibit import Exhibit, Part
 from fedask.client.records.refusal import RightEndedError
 from fedask.common.errors import ProtocolError
@@ -27,14 +27,9 @@ MAX_SHOWN = 4096  # samples per annotator that they may look at again
 MAX_DRAWN_BYTES = 64 << 20  # of drawn samples
 
 
-@contextmanager
-def _entered(thing: T) -> Iterator[T]:
-    """Enter what is a context manager, and leave it again."""
-    if isinstance(thing, AbstractContextManager):
-        with thing:
-            yield thing
-    else:
-        yield thing
+def _entered(thing: T) -> AbstractContextManager[T]:
+    """Return what enters a context manager, and leaves it again; others it keeps."""
+    return thing if isinstance(thing, AbstractContextManager) else nullcontext(thing)
 
 
 class PageHandlers:
@@ -71,7 +66,7 @@ class PageHandlers:
 
     async def open(self) -> None:
         """Open the desk and the exhibit; raise what they raise."""
-        await self._at_desk(lambda _: None)
+        await self.at_desk(lambda _: None)
         await self._at_exhibit(lambda _: None)
 
     async def close(self) -> None:
@@ -79,7 +74,8 @@ class PageHandlers:
         for threads in (self._exhibit, self._desk):
             await asyncio.to_thread(threads.shutdown)
 
-    async def _at_desk(self, work: Callable[[Desk], R]) -> R:
+    async def at_desk(self, work: Callable[[Desk], R]) -> R:
+        """Return what some work at the desk returns, once it is its turn."""
         return await asyncio.wrap_future(self._desk.call(work))
 
     async def _at_exhibit(self, work: Callable[[Exhibit], R]) -> R:
@@ -87,7 +83,7 @@ class PageHandlers:
 
     async def lease(self, who: Annotator, limit: int) -> list[tuple[Lease, list[Uid]]]:
         """Return the leases of an annotator, and the near-duplicates of each sample."""
-        return await self._at_desk(lambda desk: self._lease(desk, who, limit))
+        return await self.at_desk(lambda desk: self._lease(desk, who, limit))
 
     def _lease(
         self, desk: Desk, who: Annotator, limit: int
@@ -104,47 +100,30 @@ class PageHandlers:
 
     async def submit(self, who: Annotator, answer: Answer) -> Receipt:
         """Keep an answer. Near-duplicates that wait no longer are left out."""
-
-        def work(desk: Desk) -> Receipt:
-            still = set(desk.near(answer.uid)) if answer.also else set()
-            also = [uid for uid in answer.also if uid in still]
-            return desk.submit(
-                who, answer.uid, answer.token, answer.choice, answer.key, also
+        return await self.at_desk(
+            lambda desk: desk.submit(
+                who,
+                answer.uid,
+                answer.token,
+                answer.choice,
+                answer.key,
+                sorted({*answer.also} & {*desk.near(answer.uid)})
+                if answer.also
+                else (),
             )
-
-        return await self._at_desk(work)
-
-    async def undo(self, who: Annotator, key: str | None) -> Uid | None:
-        """Take back somebody's last answer.
-
-        Parameters
-        ----------
-        key
-            Of the answer that is meant: taken back once, however often this is asked.
-            None: whatever was last.
-
-        Raises
-        ------
-        ProtocolError
-            If they have answered something else since.
-        """
-        return await self._at_desk(lambda desk: desk.undo(who, key))
+        )
 
     async def release(self, who: Annotator) -> None:
         """End all leases of an annotator."""
-        await self._at_desk(lambda desk: desk.release(who))
+        await self.at_desk(lambda desk: desk.release(who))
         self._shown.pop(who, None)
-
-    async def progress(self, who: Annotator) -> LabellingProgress:
-        """Return the progress of the labelling, as far as an annotator may see it."""
-        return await self._at_desk(lambda desk: desk.progress(who))
 
     async def gain(self) -> Gain | None:
         """Return what answers have gained; None if there is nothing to show."""
         gains = self._hints.gains
         if gains is None:
             return None
-        return await self._at_desk(lambda _: gains.gain())
+        return await self.at_desk(lambda _: gains.gain())
 
     async def parts(self, who: Annotator, uid: Uid) -> tuple[Part, ...]:
         """Return the parts of a sample that was leased to an annotator.
@@ -181,10 +160,9 @@ class PageHandlers:
         if uid not in self._shown.get(who, ()):
             await self.lease(who, 0)  # what they held before the page was restarted
         if uid not in self._shown.get(who, ()):
-            msg = "this sample was not given to whoever asks for it"
-            raise ProtocolError(msg)
+            raise ProtocolError("this sample was not given to whoever asks for it")
         try:
-            await self._at_desk(lambda desk: desk.check_right(uid))
+            await self.at_desk(lambda desk: desk.check_right(uid))
         except RightEndedError:
             await self._at_exhibit(lambda _: self._drawn.pop(uid, None))
             raise

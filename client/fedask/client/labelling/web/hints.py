@@ -133,7 +133,6 @@ class StoreGains(Gains, AbstractContextManager["StoreGains"]):
     @override
     def gain(self) -> Gain | None:
         if self._store is None:
-            msg = "the gains are closed: enter them first"
-            raise StoreError(msg)
+            raise StoreError("the gains are closed: enter them first")
         change = recent_change(self._store.milestones.all(), self._clock.now())
         return gain_of(change)

@@ -85,9 +85,10 @@ class Logins:
             try:
                 found = self._path.stat()
             except OSError as err:
-                msg = f"cannot read the logins {self._path}: {err.strerror}; "
-                msg += "fedask device login NAME makes them"
-                raise ConfigError(msg) from err
+                raise ConfigError(
+                    f"cannot read the logins {self._path}: {err.strerror}; "
+                    "fedask device login NAME makes them"
+                ) from err
             seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen != self._seen:
                 self._logins = _read(self._path)
@@ -118,8 +119,10 @@ def add_login(path: Path, annotator: str, password: str) -> None:
     """
     name = parse_annotator(annotator)
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        msg = f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters: take a few "
-        raise ConfigError(msg + "words")
+        raise ConfigError(
+            f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters: take a few "
+            "words"
+        )
     salt = secrets.token_bytes(16)
     kept = dict(_read(path)) if path.exists() else {}
     kept[name] = _Login(salt, _hashed(password, salt))
@@ -158,11 +161,9 @@ def _read(path: Path) -> dict[str, _Login]:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as err:
-        msg = f"cannot read the logins {path}: {err.strerror}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read the logins {path}: {err.strerror}") from err
     if os.name == "posix" and mode & 0o022:
-        msg = f"others may write the logins {path}: chmod 600 {path}"
-        raise ConfigError(msg)
+        raise ConfigError(f"others may write the logins {path}: chmod 600 {path}")
     try:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError  # noqa: TRY301  (one way out for all)
@@ -176,8 +177,9 @@ def _read(path: Path) -> dict[str, _Login]:
             for name, each in kept["logins"].items()
         }
     except Exception as err:
-        msg = f"{path} is no file of logins, or damaged: make a new one"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"{path} is no file of logins, or damaged: make a new one"
+        ) from err
 
 
 def _write(path: Path, logins: Mapping[str, _Login]) -> None:

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -106,20 +106,14 @@ def labelling_page(
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Interface:
     """Answers what the page's JavaScript asks of the desk and of the exhibit."""
 
-    def __init__(
-        self,
-        settings: PageSettings,
-        auth: PageAuth,
-        handlers: PageHandlers,
-        hints: Hints,
-    ) -> None:
-        self._settings = settings
-        self._auth = auth
-        self._handlers = handlers
-        self._hints = hints
+    settings: PageSettings
+    auth: PageAuth
+    handlers: PageHandlers
+    hints: Hints
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -136,27 +130,27 @@ class _Interface:
     async def _start(self, request: Request) -> Response:
         return JSONResponse(
             {
-                "annotator": self._auth.annotator(request),
-                "csrf": self._auth.csrf_token(request),
-                "classes": list(self._settings.classes),
-                "ahead": self._settings.ahead,
-                "idle_s": self._settings.idle_s,
-                "guess": self._hints.guesses is not None,
+                "annotator": self.auth.annotator(request),
+                "csrf": self.auth.csrf_token(request),
+                "classes": list(self.settings.classes),
+                "ahead": self.settings.ahead,
+                "idle_s": self.settings.idle_s,
+                "guess": self.hints.guesses is not None,
             }
         )
 
     async def _lease(self, request: Request) -> Response:
-        who = self._auth.trusted_annotator(request)
+        who = self.auth.trusted_annotator(request)
         fields = page_json.parse(await request.body())
-        limit = page_json.number_of(fields.get("limit"), self._settings.ahead)
-        leases = await self._handlers.lease(who, limit)
+        limit = page_json.number_of(fields.get("limit"), self.settings.ahead)
+        leases = await self.handlers.lease(who, limit)
         written = [page_json.lease_to_json(lease, near) for lease, near in leases]
         return JSONResponse({"leases": written})
 
     async def _answer(self, request: Request) -> Response:
-        who = self._auth.trusted_annotator(request)
+        who = self.auth.trusted_annotator(request)
         answer = page_json.parse_answer(await request.body())
-        receipt = await self._handlers.submit(who, answer)
+        receipt = await self.handlers.submit(who, answer)
         return JSONResponse(
             {
                 "uid": receipt.uid,
@@ -167,14 +161,16 @@ class _Interface:
         )
 
     async def _undo(self, request: Request) -> Response:
-        who = self._auth.trusted_annotator(request)
+        who = self.auth.trusted_annotator(request)
         key = page_json.parse(await request.body()).get("key")
         meant = None if key is None else page_json.text_of(key, 128)
-        return JSONResponse({"uid": await self._handlers.undo(who, meant)})
+        uid = await self.handlers.at_desk(lambda desk: desk.undo(who, meant))
+        return JSONResponse({"uid": uid})
 
     async def _progress(self, request: Request) -> Response:
-        progress = await self._handlers.progress(self._auth.annotator(request))
-        gain = await self._handlers.gain()
+        who = self.auth.annotator(request)
+        progress = await self.handlers.at_desk(lambda desk: desk.progress(who))
+        gain = await self.handlers.gain()
         return JSONResponse(page_json.progress_to_json(progress, gain))
 
     async def _parts(self, request: Request) -> Response:
@@ -187,19 +183,18 @@ class _Interface:
         parts, number = await self._shown(request), request.path_params["number"]
         at = int(number) if number.isdecimal() and len(number) < 4 else _MAX_PARTS  # noqa: PLR2004  (digits of a number)
         if at >= len(parts):
-            msg = "a sample has no such part"
-            raise ProtocolError(msg)
+            raise ProtocolError("a sample has no such part")
         kind = parts[at].medium.value
         kind += "; charset=utf-8" if kind.startswith("text/") else ""
         return Response(parts[at].content, headers={"content-type": kind})
 
     async def _shown(self, request: Request) -> tuple[Part, ...]:
         uid = Uid(request.path_params["uid"])
-        return await self._handlers.parts(self._auth.annotator(request), uid)
+        return await self.handlers.parts(self.auth.annotator(request), uid)
 
     async def _guess(self, request: Request) -> Response:
         uid = Uid(request.path_params["uid"])
-        guess = await self._handlers.guess(self._auth.annotator(request), uid)
+        guess = await self.handlers.guess(self.auth.annotator(request), uid)
         return JSONResponse({"label": None} if guess is None else asdict(guess))
 
 

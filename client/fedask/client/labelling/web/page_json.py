@@ -45,11 +45,9 @@ def parse(body: bytes) -> Mapping[str, object]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as err:
-        msg = "a request is no JSON"
-        raise ProtocolError(msg) from err
+        raise ProtocolError("a request is no JSON") from err
     if not isinstance(found, dict):
-        msg = "a request is no JSON object"
-        raise ProtocolError(msg)
+        raise ProtocolError("a request is no JSON object")
     return found
 
 
@@ -64,8 +62,7 @@ def parse_answer(body: bytes) -> Answer:
     fields = parse(body)
     also = fields.get("also", [])
     if not isinstance(also, list) or len(also) > MAX_NEAR:
-        msg = f"an answer shared with more than {MAX_NEAR}"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"an answer shared with more than {MAX_NEAR}")
     return Answer(
         uid=Uid(text_of(fields.get("uid"), _UID_CHARACTERS)),
         token=text_of(fields.get("token"), _KEY_CHARACTERS),
@@ -85,8 +82,7 @@ def text_of(value: object, most: int) -> str:
     """
     if isinstance(value, str) and 0 < len(value) <= most and value.isascii():
         return value
-    msg = "a field of a request is missing, too long or no text"
-    raise ProtocolError(msg)
+    raise ProtocolError("a field of a request is missing, too long or no text")
 
 
 def number_of(value: object, most: int) -> int:
@@ -99,8 +95,7 @@ def number_of(value: object, most: int) -> int:
     """
     if type(value) is int and 0 <= value <= most:
         return value
-    msg = "a field of a request is no number, or out of range"
-    raise ProtocolError(msg)
+    raise ProtocolError("a field of a request is no number, or out of range")
 
 
 def _choice(value: object) -> Choice:
@@ -108,8 +103,7 @@ def _choice(value: object) -> Choice:
         return Label(value)  # the desk knows the classes
     if isinstance(value, str) and value in _WITHOUT_CLASS:
         return _WITHOUT_CLASS[value]
-    msg = "an annotation is a class, skip or unsure"
-    raise ProtocolError(msg)
+    raise ProtocolError("an annotation is a class, skip or unsure")
 
 
 def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:

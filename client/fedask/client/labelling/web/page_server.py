@@ -46,8 +46,9 @@ def server_of(app: Starlette, settings: PageSettings) -> uvicorn.Server:
             # Uvicorn would end the process with a traceback of its own.
             ssl.create_default_context().load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as err:
-            msg = f"page: cannot use {certificate} with {key}: {err}"
-            raise ConfigError(msg) from err
+            raise ConfigError(
+                f"page: cannot use {certificate} with {key}: {err}"
+            ) from err
     # Its lines would hold one-time tokens and names of samples: not even for whoever
     # puts a handler of their own on it.
     logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)
@@ -95,8 +96,8 @@ def serve(
     try:
         running.run()
     except SystemExit as err:  # uvicorn's word for a port that is taken
-        msg = f"page: cannot start at {address_of(settings)}: is the port taken?"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"page: cannot start at {address_of(settings)}: is the port taken?"
+        ) from err
     if not running.started:
-        msg = f"page: cannot start at {address_of(settings)}: see the log"
-        raise ConfigError(msg)
+        raise ConfigError(f"page: cannot start at {address_of(settings)}: see the log")

@@ -82,8 +82,8 @@ class Sessions:
     def begin(self, annotator: Annotator, stamp: str) -> str:
         """Begin a session and return its cookie."""
         now = self._clock.now()
-        self._drop(now)
-        cookie = self._tokens()
+        kept = {k: s for k, s in self._open.items() if not self._is_over(s, now)}
+        self._open, cookie = kept, self._tokens()
         mine = [k for k, s in self._open.items() if s.annotator == annotator]
         gone = mine[: len(mine) + 1 - MAX_SESSIONS] if len(mine) >= MAX_SESSIONS else []
         if len(self._open) >= MAX_ALL:
@@ -129,10 +129,6 @@ class Sessions:
         idle, age = abs(now - session.used), abs(now - session.born)
         return idle > self._idle or age > self._shift
 
-    def _drop(self, now: datetime) -> None:
-        for key in [k for k, s in self._open.items() if self._is_over(s, now)]:
-            del self._open[key]
-
     def _write(self, now: datetime) -> None:
         self._written = now
         if self._path is not None:
@@ -162,8 +158,10 @@ def _read(path: Path) -> dict[str, Session]:
         rows = kept["sessions"].items()
         return {str(key): _session(*row) for key, row in rows}
     except Exception as err:
-        msg = f"{path} is no file of sessions, or damaged: delete it, people sign in "
-        raise ConfigError(msg + "again") from err
+        raise ConfigError(
+            f"{path} is no file of sessions, or damaged: delete it, people sign in "
+            "again"
+        ) from err
 
 
 def _session(annotator: str, stamp: str, born: str, used: str) -> Session:

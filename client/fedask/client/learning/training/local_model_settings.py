@@ -1,4 +1,4 @@
-"""When a device trains its own model. Set by its owner, never by the server."""
+"""When a device trains its local model. Set by its owner, never by the server."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fedask.common.settings import require
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalModelSettings:
-    """When a device trains its own model.
+    """When a device trains its local model.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""When a device may train. Set by its owner, never by the server."""
+"""The settings of when a device may train. Set by its owner, never by the server."""
 
 import re
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EligibilitySettings:
-    """When a device may train; what is not set is not looked at.
+    """When a device may train; a sensor without a setting is not read.
 
     Parameters
     ----------

@@ -47,12 +47,10 @@ class MissingError(UnavailableError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """One thing that stands in the way.
+    """One reason why the device may not train now.
 
     Parameters
     ----------
-    reason
-        The code.
     sentence
         For the owner of the device: what was read, and what is wanted.
     """
@@ -62,15 +60,15 @@ class Obstacle:
 
 
 class EligibilitySensor(Protocol):
-    """Tells one thing about the device."""
+    """Reads one property of the device."""
 
     @property
     def name(self) -> str:
-        """As the settings call it."""
+        """Name of the sensor in the settings."""
         ...
 
     def look(self) -> Obstacle | None:
-        """Return what stands in the way now, None if nothing does; within a second.
+        """Return why the device may not train now, or None; takes at most a second.
 
         Raises
         ------
@@ -82,7 +80,7 @@ class EligibilitySensor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """A sensor with its weight.
+    """A sensor, and whether it must be able to tell.
 
     Parameters
     ----------
@@ -96,7 +94,7 @@ class Watched:
 
 
 class Eligibility:
-    """All that the owner of a device wants to be true while it trains.
+    """The conditions under which a device may train.
 
     Parameters
     ----------
@@ -111,12 +109,12 @@ class Eligibility:
         return bool(self._watched)
 
     def look(self) -> tuple[Obstacle, ...]:
-        """Return all that stands in the way now; nothing: the device is eligible."""
+        """Return all reasons why the device may not train now; none: it is eligible."""
         found = (_obstacle(watched) for watched in self._watched)
         return tuple(obstacle for obstacle in found if obstacle is not None)
 
     def refuse(self) -> None:
-        """Do nothing if the device is eligible.
+        """Refuse a device that is not eligible now.
 
         Raises
         ------
@@ -157,8 +155,6 @@ class EligibilityGuard:
 
     Parameters
     ----------
-    eligibility
-        What is wanted.
     interval_s
         Seconds between two looks.
     monotonic
@@ -200,11 +196,11 @@ class EligibilityGuard:
             self._thread.join(STUCK_S)  # one that hangs is left behind: it is a daemon
 
     def look(self) -> tuple[Obstacle, ...]:
-        """Return all that stands in the way now: for its owner, not in the log."""
+        """Return all reasons against training now: for the owner, not in the log."""
         return self._eligibility.look()
 
     def refuse(self) -> None:
-        """Do nothing if the device is eligible; look once, and start nothing.
+        """Refuse a device that is not eligible now; starts no thread.
 
         Raises
         ------
@@ -214,7 +210,7 @@ class EligibilityGuard:
         self._eligibility.refuse()
 
     def check(self) -> None:
-        """Go on if the device is still eligible.
+        """Refuse to go on if the device is no longer eligible.
 
         Raises
         ------

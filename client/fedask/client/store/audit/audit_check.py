@@ -1,4 +1,4 @@
-"""Checks an audit log. Called by whoever wants to know: an owner, an auditor.
+"""Check of an audit log. Called by the commands and the checkup of a device.
 
 Reads the store and its head file, and changes neither. Without the key it finds what
 breaks the chain of hashes; with the key also what somebody else wrote. With a head that
@@ -33,7 +33,7 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFinding:
-    """What a check found.
+    """The result of a check.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 class _Walk:
-    """Goes through a log from its first entry on, as far as it is good."""
+    """Reads a log from its first entry to the first one that is wrong."""
 
     def __init__(self, key: AuditKey | None) -> None:
         self._key = key
@@ -189,7 +189,7 @@ class _Walk:
             raise _BadError(number, "was not written by this device")
 
     def found(self, bad: int | None, reason: str, newer: int = 0) -> AuditFinding:
-        """Say how far the log is good, and what is wrong."""
+        """Return the result: how far the log is good, and what is wrong."""
         return AuditFinding(
             entries=self.good.number,
             bad=bad,

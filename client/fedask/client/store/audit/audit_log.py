@@ -213,12 +213,6 @@ def accept(store: Path, db: sqlite3.Connection, key: bytes, at: datetime) -> Hea
     For the owner, after a backup was put back or a head was lost. An entry says so for
     ever, with the number that the head had.
 
-    Parameters
-    ----------
-    db
-        In a transaction.
-    at
-        When, aware.
 
     Raises
     ------

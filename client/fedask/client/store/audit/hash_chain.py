@@ -1,7 +1,6 @@
-r"""Entries of the audit log: how one is made, and how it hangs on the one before.
+r"""Entries of the audit log, each chained to the one before by its hash.
 
-Called by whatever keeps a log (``log``, ``memory.audit``) and by ``check``. Keeps
-nothing itself.
+Used by ``audit_log`` and ``audit_check``. Keeps nothing itself.
 
 An entry never holds a sample, a label or a name: samples and people stand in it as
 pseudonyms, which only the holder of the key can work out. ADR 11 says what the log
@@ -46,8 +45,6 @@ class AuditEntry:
         From 1, without gaps.
     at
         When, ISO 8601 in UTC.
-    event
-        A value of ``Event``.
     body
         JSON object, keys sorted, without spaces.
     previous, hash, mac
@@ -99,7 +96,7 @@ class Head:
 
 
 class AuditKey:
-    """What a device authenticates and blinds its log with. Never printed.
+    """The key that authenticates a log and hides its names. It is never printed.
 
     Parameters
     ----------
@@ -138,7 +135,7 @@ class AuditKey:
     def bodies(
         self, uids: Iterable[Uid], annotator: Annotator | None, facts: dict[str, Fact]
     ) -> list[str]:
-        """Write what is said of an event: one body, or as many as its samples need.
+        """Write the bodies of an event's entries: one, or more for many samples.
 
         Raises
         ------
@@ -180,7 +177,7 @@ def _check_fact(name: str, fact: Fact) -> None:
 
 
 def genesis(log_id: bytes) -> bytes:
-    """Return what stands for the hash before the first entry."""
+    """Return the hash that the first entry of a log follows."""
     return sha256(b"fedask audit 1 genesis\0" + log_id).digest()
 
 
@@ -199,7 +196,16 @@ def entry_hash(number: int, at: str, event: str, body: str, previous: bytes) -> 
 def next_entry(
     tip: Head, key: AuditKey, at: str, event: Event, body: str
 ) -> AuditEntry:
-    """Make the entry that follows a head."""
+    """Make the entry that follows a head.
+
+    >>> key, log_id = AuditKey(bytes(32)), bytes(16)
+    >>> begin = Head(number=0, hash=genesis(log_id))
+    >>> first = next_entry(begin, key, "2026-03-01T12:00:00+00:00", Event.OPENED, "{}")
+    >>> head = Head(number=first.number, hash=first.hash)
+    >>> second = next_entry(head, key, "2026-03-01T12:00:01+00:00", Event.SCORED, "{}")
+    >>> second.number, second.previous == first.hash
+    (2, True)
+    """
     number = tip.number + 1
     made = entry_hash(number, at, event, body, tip.hash)
     return AuditEntry(

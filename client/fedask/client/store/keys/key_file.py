@@ -1,7 +1,7 @@
 """A file of keys, plain or under a passphrase. Made durably, and never overwritten.
 
-Opened by whoever opens a store. Only its owner may read it (mode 0600); a file that
-others may read is refused, for its keys must be taken for known.
+Opened with the store. Only its owner may read it (mode 0600); a file that
+others may read is refused, for its keys may be known to others.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ class KeyFile(Keyring):
             raise StoreError(msg + f"chmod 600 {self.place}, change the key")
 
     def _write(self, keys: Sequence[Key], *, first: bool) -> None:
-        """Put a whole file in place, or leave all as it was."""
+        """Replace the file as a whole, or leave it as it was."""
         new = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         try:
             try:
@@ -118,7 +118,7 @@ class KeyFile(Keyring):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrypt:
-    """What a passphrase costs to try (RFC 7914): 128 * n * r bytes of memory.
+    """The cost of trying a passphrase (RFC 7914): 128 * n * r bytes of memory.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Scrypt:
 
 @dataclass(frozen=True, slots=True)
 class Passphrase:
-    """What its owner types, or a file of secrets holds. Not in repr.
+    """A passphrase that its owner types, or that a file holds. It is not in repr.
 
     Raises
     ------
@@ -192,8 +192,6 @@ class PassphraseFile(KeyFile):
 
     Parameters
     ----------
-    path
-        As for ``KeyFile``.
     passphrase
         Must be the same every time.
     scrypt
@@ -244,7 +242,7 @@ def _parsed(fields: Mapping[str, object]) -> tuple[Scrypt, bytes, bytes]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name durable. Windows has no such thing, and needs none."""
+    """Wait until a new file name is on the disk; Windows needs no such call."""
     if os.name != "posix":
         return
     opened = os.open(folder, os.O_RDONLY)

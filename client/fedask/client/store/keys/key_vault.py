@@ -1,6 +1,6 @@
 """The keys of a store: one per sample, wrapped by the device's key from the keyring.
 
-Called by the store, always within a transaction of its. A sample's key is made when
+Called by the store, always within a transaction. A sample's key is made when
 something of it is first sealed, and destroying it is erasure: what it sealed cannot be
 opened by anybody any more, in no copy that is made afterwards.
 
@@ -29,26 +29,27 @@ _ROOT = Place("device_key", "root")
 
 
 class KeyVault:
-    """Seals and opens. One per connection.
+    """Seals and opens content with the keys of a store. One per connection.
 
     Parameters
     ----------
     path
-        Of the store, for what is said of it.
+        Of the store, for error messages.
     keyring
         Where the device's key is.
     """
 
-    def __init__(self, path: Path, keyring: Keyring) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, keyring: Keyring) -> None:
         self.keyring = keyring
+        self._db = db
         self.has_retired = False  # whether a device key is still to be destroyed
         self._path = path
         self._devices: dict[int, Key] = {}  # by generation
-        self._own: dict[str, Key] = {}  # by purpose
+        self._derived: dict[str, Key] = {}  # by purpose
         self._root: Key | None = None
         self._opened: dict[tuple[Place, bytes], bytes] = {}
 
-    def make(self, db: sqlite3.Connection) -> None:
+    def make(self) -> None:
         """Make the root of a new store, and the device's key where there is none.
 
         Raises
@@ -66,10 +67,10 @@ class KeyVault:
                     raise
             keys = self.keyring.read()
         root = seal(keys[-1], new_key().secret, _ROOT)
-        db.execute(_ADD, (1, keys[-1].id, root))
-        self.open(db)
+        self._db.execute(_ADD, (1, keys[-1].id, root))
+        self.open()
 
-    def open(self, db: sqlite3.Connection) -> None:
+    def open(self) -> None:
         """Take the keys out of the keyring that the store was sealed with.
 
         Raises
@@ -77,7 +78,7 @@ class KeyVault:
         StoreError
             If one is not there, or does not open the store.
         """
-        all_of_them = db.execute(_ROWS).fetchall()
+        all_of_them = self._db.execute(_ROWS).fetchall()
         rows = [row for row in all_of_them if row[2] is not None]
         self.has_retired = len(rows) < len(all_of_them)
         if not rows:
@@ -99,11 +100,11 @@ class KeyVault:
             msg += f"{self._path}: one of the two is damaged"
             raise StoreError(msg) from err
 
-    def generations(self, db: sqlite3.Connection) -> int:
+    def generations(self) -> int:
         """Return how many device keys wrap something: two while keys are changed."""
-        return sum(root is not None for _, _, root in db.execute(_ROWS))
+        return sum(root is not None for _, _, root in self._db.execute(_ROWS))
 
-    def add_device_key(self, db: sqlite3.Connection) -> None:
+    def add_device_key(self) -> None:
         """Add a device key, in the keyring first, and wrap the root by it as well.
 
         One that a process added before it was killed is used, rather than a third.
@@ -113,14 +114,14 @@ class KeyVault:
         StoreError
             If the keyring refuses.
         """
-        generation = self.newest(db)
+        generation = self.newest()
         keys = self.keyring.read()
         if keys[-1].id == self._devices[generation].id:
             self.keyring.add(new_key())
             keys = self.keyring.read()
         root = seal(keys[-1], self._secret(), _ROOT)
-        db.execute(_ADD, (generation + 1, keys[-1].id, root))
-        self.open(db)
+        self._db.execute(_ADD, (generation + 1, keys[-1].id, root))
+        self.open()
 
     def key_for(self, purpose: str) -> Key:
         """Return the store's own key for a purpose; it never changes.
@@ -130,9 +131,9 @@ class KeyVault:
         StoreError
             If the vault is not open.
         """
-        if purpose not in self._own:
-            self._own[purpose] = derive(Key(self._secret()), purpose)
-        return self._own[purpose]
+        if purpose not in self._derived:
+            self._derived[purpose] = derive(Key(self._secret()), purpose)
+        return self._derived[purpose]
 
     def _secret(self) -> bytes:
         """Return the root's secret."""
@@ -142,23 +143,23 @@ class KeyVault:
         return self._root.secret
 
     def name(self, *parts: str) -> bytes:
-        """Return the pseudonym under which SQL finds a name; the first part is whose.
+        """Return the pseudonym of a name, by which SQL finds it.
 
         The empty name is not hidden: it is b"".
         """
         return mark(self.key_for("names"), *parts) if parts[-1] else b""
 
     def tombstone(self, uid: Uid) -> bytes:
-        """Return what is kept of a forgotten sample, so that it never comes back."""
+        """Return the keyed hash that is kept of an erased sample."""
         return mark(self.key_for("tombstones"), uid)
 
-    def seal(self, db: sqlite3.Connection, place: Place, content: bytes) -> bytes:
-        """Seal what belongs to the sample that the place names."""
-        key = self._key(db, Uid(place.uid)) or self._new(db, Uid(place.uid))
+    def seal(self, place: Place, content: bytes) -> bytes:
+        """Seal content that belongs to the sample of the place."""
+        key = self._key(Uid(place.uid)) or self._new(Uid(place.uid))
         return seal(key, content, place)
 
-    def unseal(self, db: sqlite3.Connection, place: Place, envelope: bytes) -> bytes:
-        """Open what belongs to a sample; what is small is remembered.
+    def unseal(self, place: Place, envelope: bytes) -> bytes:
+        """Open content that belongs to a sample; small contents are cached.
 
         Raises
         ------
@@ -167,47 +168,45 @@ class KeyVault:
         """
         content = self._opened.get((place, envelope))
         if content is None:
-            key = self._key(db, Uid(place.uid))
+            key = self._key(Uid(place.uid))
             if key is None:
                 raise SealError
             content = unseal(key, envelope, place)
             self._remember(place, envelope, content)
         return content
 
-    def destroy(self, db: sqlite3.Connection, uid: Uid) -> None:
+    def destroy(self, uid: Uid) -> None:
         """Destroy a sample's key, and with it all that it sealed."""
         self._opened.clear()
-        db.execute(_DESTROY, (uid,))
+        self._db.execute(_DESTROY, (uid,))
 
     def wrap(self, uid: Uid, secret: bytes, generation: int) -> bytes:
         """Wrap a sample's key by the device's key of a generation."""
         return seal(self._devices[generation], secret, _of(uid))
 
-    def unwrap(
-        self, db: sqlite3.Connection, uid: Uid, wrapped: bytes, generation: int
-    ) -> bytes:
+    def unwrap(self, uid: Uid, wrapped: bytes, generation: int) -> bytes:
         """Return the secret of a sample's key."""
         if generation not in self._devices:  # another process has changed keys
-            self.open(db)
+            self.open()
         if generation not in self._devices:
             raise SealError
         return unseal(self._devices[generation], wrapped, _of(uid))
 
-    def newest(self, db: sqlite3.Connection) -> int:
+    def newest(self) -> int:
         """Return the generation that wraps new keys now."""
-        generation = int(db.execute(_NEWEST).fetchone()[0] or 0)
+        generation = int(self._db.execute(_NEWEST).fetchone()[0] or 0)
         if generation not in self._devices:  # another process has changed keys
-            self.open(db)
+            self.open()
         return generation
 
-    def _key(self, db: sqlite3.Connection, uid: Uid) -> Key | None:
-        row = db.execute(_WRAPPED, (uid,)).fetchone()
-        return None if row is None else Key(self.unwrap(db, uid, *row))
+    def _key(self, uid: Uid) -> Key | None:
+        row = self._db.execute(_WRAPPED, (uid,)).fetchone()
+        return None if row is None else Key(self.unwrap(uid, *row))
 
-    def _new(self, db: sqlite3.Connection, uid: Uid) -> Key:
-        key, generation = new_key(), self.newest(db)
+    def _new(self, uid: Uid) -> Key:
+        key, generation = new_key(), self.newest()
         wrapped = self.wrap(uid, key.secret, generation)
-        db.execute(_ADD_KEY, (uid, wrapped, generation))
+        self._db.execute(_ADD_KEY, (uid, wrapped, generation))
         return key
 
     def _remember(self, place: Place, envelope: bytes, content: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Where a device's own key lives: the seam, and the keyring of the system.
+"""The place of a device's key: the seam, and the keyring of the system.
 
-Called by the vault of a store when it is opened, and when keys are changed; a file of
-keys is in ``keyfile``. Never writes a key to a log or into an error. A keyring serves
+Used by ``key_vault`` when a store is opened and when keys are changed; a file of keys
+is in ``key_file``. Never writes a key to a log or into an error. A keyring serves
 one store, for changing the key of one would lock out another; many stores of one run
 share a ``FixedKeyring``, whose key stays.
 """
@@ -32,7 +32,6 @@ class Keyring(Protocol):
         StoreError
             If they are there, but cannot be read, or others may read them.
         """
-        ...
 
     def add(self, key: Key) -> None:
         """Keep one more key, the newest. It is durable when this returns.
@@ -43,7 +42,6 @@ class Keyring(Protocol):
             If it cannot be kept, or another process added one meanwhile; what was
             there before is there still.
         """
-        ...
 
     def drop(self, key_id: bytes) -> None:
         """Destroy a key, but never the only one; one that is not there is no error.
@@ -53,7 +51,6 @@ class Keyring(Protocol):
         StoreError
             If it is the only one, or the disk refuses.
         """
-        ...
 
 
 def to_text(keys: Sequence[Key]) -> str:
@@ -62,7 +59,7 @@ def to_text(keys: Sequence[Key]) -> str:
 
 
 def parse_keys(text: str, place: str) -> tuple[Key, ...]:
-    """Read what ``to_text`` wrote.
+    """Read keys from lines of hex digits.
 
     Raises
     ------
@@ -81,7 +78,7 @@ def parse_keys(text: str, place: str) -> tuple[Key, ...]:
 
 
 def without(keys: Sequence[Key], key_id: bytes, place: str) -> tuple[Key, ...]:
-    """Return the keys but one.
+    """Leave out the key to be destroyed, unless the store would be lost without it.
 
     Raises
     ------
@@ -126,15 +123,13 @@ class FixedKeyring(Keyring):
 
 
 class Backend(Protocol):
-    """What of the package ``keyring`` is used: a backend of its."""
+    """The part of a backend of the package ``keyring`` that is used."""
 
     def get_password(self, service: str, username: str) -> str | None:
         """Return a secret, or None."""
-        ...
 
     def set_password(self, service: str, username: str, password: str) -> None:
         """Keep a secret."""
-        ...
 
 
 class SystemKeyring(Keyring):

@@ -5,7 +5,6 @@ length of an envelope does not tell a name. An envelope is bound to what stands 
 it in clear, so that no row can be given another's.
 """
 
-import sqlite3
 import struct
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,32 +30,25 @@ _NONE = -1  # in the place of a label
 
 
 class RowCipher:
-    """Writes and reads the secret columns, within one open transaction.
+    """Writes and reads the secret columns, within one open transaction."""
 
-    Parameters
-    ----------
-    db
-        The connection.
-    vault
-        Of the store.
-    """
-
-    def __init__(self, db: sqlite3.Connection, vault: KeyVault) -> None:
-        self._db = db
-        self._vault = vault
+    def __init__(self, key_vault: KeyVault) -> None:
+        self._key_vault = key_vault
 
     def seal_label(self, uid: Uid, label: int | None) -> bytes | None:
         """Return ``item.label``."""
-        if label is None:
-            return None
-        return self._vault.seal(self._db, _label_of(uid), _LABEL.pack(label))
+        return None if label is None else self._seal_label("item", uid, label)
 
     def label(self, uid: Uid, envelope: bytes | None) -> int | None:
         """Read ``item.label``."""
-        if envelope is None:
-            return None
-        (label,) = _LABEL.unpack(self._vault.unseal(self._db, _label_of(uid), envelope))
-        return int(label)
+        return None if envelope is None else self._label("item", uid, envelope)
+
+    def _seal_label(self, table: str, uid: Uid, label: int) -> bytes:
+        return self._key_vault.seal(Place(table, "label", uid), _LABEL.pack(label))
+
+    def _label(self, table: str, uid: Uid, envelope: bytes) -> int:
+        content = self._key_vault.unseal(Place(table, "label", uid), envelope)
+        return int(_LABEL.unpack(content)[0])
 
     def item(self, row: Sequence[Any]) -> Item:
         """Read a row of ``schema.ITEM``."""
@@ -68,21 +60,21 @@ class RowCipher:
             label=self.label(Uid(uid), label),
             asked=asked,
             expired=expired,
-            leased_until=None if until is None else datetime.fromisoformat(until),
+            leased_until=_time(until),
             origin=QueryOrigin(origin),
             outcome=None if outcome is None else ItemState(outcome),
         )
 
     def who(self, annotator: Annotator) -> bytes:
         """Return the pseudonym of an annotator."""
-        return self._vault.name("annotator", annotator)
+        return self._key_vault.name("annotator", annotator)
 
     def key(self, annotator: Annotator, key: str) -> bytes:
         """Return the pseudonym of an annotator's idempotency key."""
-        return self._vault.name("key", annotator, key)
+        return self._key_vault.name("key", annotator, key)
 
     def seal_annotation(self, annotation: Annotation, at: str | None) -> dict[str, Any]:
-        """Return what an annotation's row says of annotator, key and content."""
+        """Return an annotation's columns annotator, key and content."""
         annotator = self.who(annotation.annotator)
         key = self.key(annotation.annotator, annotation.key)
         clear = (
@@ -101,14 +93,14 @@ class RowCipher:
         return {
             "annotator": annotator,
             "key": key,
-            "content": self._vault.seal(self._db, place, content),
+            "content": self._key_vault.seal(place, content),
         }
 
     def annotation(self, row: Sequence[Any]) -> Annotation:
         """Read a row of ``schema.ANNOTATION``."""
         number, uid, who, kind, at, key_name, said, undone, control, place = row
         clear = (kind, at, who, key_name, control, place)
-        content = self._vault.unseal(self._db, _content_of(uid, clear), said)
+        content = self._key_vault.unseal(_content_of(uid, clear), said)
         (label,) = _LABEL.unpack(content[: _LABEL.size])
         annotator, key, token = _unpacked(content[_LABEL.size :], 3)
         return Annotation(
@@ -117,10 +109,10 @@ class RowCipher:
             annotator=Annotator(annotator),
             kind=Kind(kind),
             label=None if label == _NONE else label,
-            at=None if at is None else datetime.fromisoformat(at),
+            at=_time(at),
             key=key,
             token=token,
-            undone=None if undone is None else datetime.fromisoformat(undone),
+            undone=_time(undone),
             control=bool(control),
             place=place or number,
         )
@@ -128,31 +120,33 @@ class RowCipher:
     def seal_lease(self, uid: Uid, lease: LeaseRecord) -> bytes:
         """Return ``lease.content``: whose it is, and its token."""
         place = _lease_of(uid, self.who(lease.annotator))
-        return self._vault.seal(self._db, place, _packed(lease.annotator, lease.token))
+        return self._key_vault.seal(place, _packed(lease.annotator, lease.token))
 
     def lease(self, uid: Uid, row: Sequence[Any]) -> LeaseRecord:
         """Read a row of annotator, content, until, control."""
         who, held, until, control = row
-        content = self._vault.unseal(self._db, _lease_of(uid, who), held)
+        content = self._key_vault.unseal(_lease_of(uid, who), held)
         annotator, token = _unpacked(content, 2)
         return LeaseRecord(
             annotator=Annotator(annotator),
             token=token,
-            until=None if until is None else datetime.fromisoformat(until),
+            until=_time(until),
             control=bool(control),
         )
 
     def seal_outcome(self, uid: Uid, truth: float, *, hit: bool) -> bytes:
         """Return ``query_record.outcome``: with the model, it tells the label."""
         content = _OUTCOME.pack(truth, hit)
-        return self._vault.seal(self._db, _outcome_of(uid), content)
+        return self._key_vault.seal(Place("query_record", "outcome", uid), content)
 
     def query_record(self, row: Sequence[Any]) -> QueryRecord:
         """Read a row of ``schema.QUERY_RECORD``."""
         uid, cycle, experts, descriptors, levels, found, envelope = row
         outcome = None
         if found is not None:
-            content = self._vault.unseal(self._db, _outcome_of(uid), envelope)
+            content = self._key_vault.unseal(
+                Place("query_record", "outcome", uid), envelope
+            )
             truth, hit = _OUTCOME.unpack(content)
             outcome = QueryOutcome(cycle=found, truth=truth, hit=hit)
         return QueryRecord(
@@ -166,17 +160,15 @@ class RowCipher:
 
     def seal_pseudo_label(self, given: PseudoLabel) -> tuple[object, ...]:
         """Write a row of ``schema.PSEUDO_LABEL``."""
-        content = _LABEL.pack(given.label)
-        label = self._vault.seal(self._db, _pseudo_label_of(given.uid), content)
+        label = self._seal_label("pseudo_label", given.uid, given.label)
         return (given.uid, label, given.confidence, given.control, given.cycle)
 
     def pseudo_label(self, row: Sequence[Any]) -> PseudoLabel:
         """Read a row of ``schema.PSEUDO_LABEL``."""
         uid, envelope, confidence, control, cycle = row
-        content = self._vault.unseal(self._db, _pseudo_label_of(uid), envelope)
         return PseudoLabel(
             uid=Uid(uid),
-            label=_LABEL.unpack(content)[0],
+            label=self._label("pseudo_label", uid, envelope),
             confidence=confidence,
             control=bool(control),
             cycle=cycle,
@@ -189,12 +181,12 @@ class RowCipher:
             ("scores", scored.scores.astype("<f4").tobytes()),
             ("groups", scored.groups.astype("<i4").tobytes()),
         )
-        key = self._vault.key_for("scoring")
+        key = self._key_vault.key_for("scoring")
         return [seal(key, data, Place("scoring", name)) for name, data in columns]
 
     def scores(self, row: Sequence[bytes]) -> Scored:
         """Read what ``seal_scores`` returned."""
-        key = self._vault.key_for("scoring")
+        key = self._key_vault.key_for("scoring")
         uids, scores, groups = (
             unseal(key, data, Place("scoring", name))
             for name, data in zip(("uids", "scores", "groups"), row, strict=True)
@@ -213,20 +205,8 @@ def from_query_record(query_record: QueryRecord) -> tuple[object, ...]:
     return (query_record.uid, query_record.cycle, query_record.experts, *blobs)
 
 
-def _label_of(uid: str) -> Place:
-    return Place("item", "label", uid)
-
-
-def _outcome_of(uid: str) -> Place:
-    return Place("query_record", "outcome", uid)
-
-
-def _pseudo_label_of(uid: str) -> Place:
-    return Place("pseudo_label", "label", uid)
-
-
 def _content_of(uid: str, clear: Sequence[object]) -> Place:
-    """Bind what was said to the columns that stand beside it in clear."""
+    """Bind an annotation's content to the columns that stand beside it in clear."""
     kind, at, who, key, control, place = clear
     names = b"".join(each if isinstance(each, bytes) else b"" for each in (who, key))
     text = f"content {kind} {at} {names.hex()} {int(bool(control))} {place}"
@@ -235,6 +215,10 @@ def _content_of(uid: str, clear: Sequence[object]) -> Place:
 
 def _lease_of(uid: str, who: bytes) -> Place:
     return Place("lease", f"content {who.hex()}", uid)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _packed(*texts: str) -> bytes:

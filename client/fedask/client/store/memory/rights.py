@@ -1,4 +1,4 @@
-"""Rights in memory, and when samples were first seen. A part of ``store``."""
+"""The ends of samples' rights in memory. A part of ``store``."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

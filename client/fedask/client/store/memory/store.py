@@ -31,15 +31,7 @@ from fedask.common.ids import Uid
 
 
 class MemoryStore(DeviceStore):
-    """A store that is lost when the process ends.
-
-    Parameters
-    ----------
-    quota
-        Room for payloads.
-    audit
-        Records every change.
-    """
+    """A store that is lost when the process ends."""
 
     def __init__(
         self, quota: StoreQuota | None = None, audit: Audit = NO_AUDIT

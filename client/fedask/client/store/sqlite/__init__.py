@@ -1,1 +1,1 @@
-"""The device's one SQLite file: tables, keys, what is sealed, erasure."""
+"""The device's store in one SQLite file: a connection, and parts that share it."""

@@ -57,8 +57,8 @@ class SqliteAnnotations(AnnotationStore):
     def transaction(self) -> Iterator[SampleTransaction]:
         audit = self._connection.audit
         try:
-            with self._connection.transaction() as db:
-                yield SqliteSampleTransaction(db, self._cipher, audit)
+            with self._connection.transaction():
+                yield SqliteSampleTransaction(self._connection)
         except (ProtocolError, PrivacyError):
             if audit is not NO_AUDIT:
                 with self._connection.transaction() as db:

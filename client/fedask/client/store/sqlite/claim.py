@@ -1,6 +1,6 @@
-"""A piece of work that one process of a device does at a time.
+"""A lock for work that only one process of a device may do at a time.
 
-Called by whoever does it, around it. Never waits.
+Used around that work. Never waits.
 """
 
 import sqlite3

@@ -1,9 +1,9 @@
-"""A store's SQLite file: opened with its keys, its transactions. Called by the store.
+"""A connection to a store's SQLite file: opening, keys, transactions.
 
 WAL with ``synchronous=FULL``: an answer that was acknowledged survives a power cut.
 Every transition is one ``BEGIN IMMEDIATE``, so that processes may share the file. What
 is deleted is overwritten (``secure_delete``), and nothing is put into temporary files.
-Knows no table but through ``schema``.
+Made by ``store``, used by its parts.
 """
 
 import sqlite3
@@ -56,11 +56,11 @@ class Connection:
         self._ready = False  # until the tables are there, and the log is opened
         if keyring is None:
             keyring = KeyFile(path.with_name(path.name + ".key"))
-        self.vault = KeyVault(path, keyring)
         try:
             with made_private(path):
                 self.db = sqlite3.connect(path, isolation_level=None)
-            self.cipher = RowCipher(self.db, self.vault)
+            self.key_vault = KeyVault(self.db, path, keyring)
+            self.cipher = RowCipher(self.key_vault)
             try:
                 self._set_up()
             except BaseException:
@@ -81,7 +81,7 @@ class Connection:
             msg = f"{self._path} was written by a newer fedask (schema {version})"
             raise StoreError(msg)
         if version:
-            self.vault.open(self.db)  # before anything is written
+            self.key_vault.open()  # before anything is written
         self._use_wal()
         for setting in (
             "synchronous = FULL",
@@ -94,13 +94,13 @@ class Connection:
             with self.transaction() as db:
                 # Asks again, under the lock: another process may have been first.
                 if schema.version_of(db):
-                    self.vault.open(db)
+                    self.key_vault.open()
                 else:
                     schema.make_tables(db)
-                    self.vault.make(db)
-                self.audit.open(db, self.vault.key_for(AUDIT).secret)
-        if self.vault.has_retired:  # a process was killed before the last step
-            key_rotation.destroy_retired(self.vault, self.transaction)
+                    self.key_vault.make()
+                self.audit.open(db, self.key_vault.key_for(AUDIT).secret)
+        if self.key_vault.has_retired:  # a process was killed before the last step
+            key_rotation.destroy_retired(self.key_vault, self.transaction)
         if schema.note(self.db, schema.UNCLEAN):
             self.clean()
         # What came before tidies up, with or without the log's key; no event is in it.
@@ -146,7 +146,7 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all or nothing; SQLite's errors leave as ours."""
+        """Commit all changes or none; SQLite's errors are wrapped."""
         with self.reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -173,7 +173,7 @@ class Connection:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Read outside of a transaction; SQLite's errors leave as ours."""
+        """Read outside of a transaction; SQLite's errors are wrapped."""
         try:
             yield self.db
         except sqlite3.Error as err:
@@ -184,7 +184,7 @@ class Connection:
 def audit_key(path: Path, keyring: Keyring) -> bytes:
     """Return the store's own key of its audit log, and change nothing.
 
-    For whoever checks the log of a store that refuses to be opened.
+    For a check of the log of a store that refuses to be opened.
 
     Raises
     ------
@@ -194,9 +194,9 @@ def audit_key(path: Path, keyring: Keyring) -> bytes:
     try:
         where = f"{path.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(where, uri=True)) as db:
-            vault = KeyVault(path, keyring)
-            vault.open(db)
-            return vault.key_for(AUDIT).secret
+            key_vault = KeyVault(db, path, keyring)
+            key_vault.open()
+            return key_vault.key_for(AUDIT).secret
     except sqlite3.Error as err:
         msg = f"cannot read the key of the audit log in {path}: {err}"
         raise StoreError(msg) from err

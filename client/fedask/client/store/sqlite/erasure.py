@@ -51,7 +51,7 @@ class SqliteErasure(ErasureStore):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._db = connection.db
-        self._vault = connection.vault
+        self._key_vault = connection.key_vault
 
     @override
     def forget(self, uids: Iterable[Uid]) -> Erased:
@@ -93,18 +93,18 @@ class SqliteErasure(ErasureStore):
         trained = self._untrain(fresh)
         for drop in (drop_scores, drop_last_batch, drop_seen, drop_trained_on):
             drop(self._connection, fresh)
-        key = self._vault.key_for("tombstones")
+        key = self._key_vault.key_for("tombstones")
         for uid in sorted(fresh):
-            self._vault.destroy(self._db, uid)
+            self._key_vault.destroy(uid)
             for statement in _DELETE:
                 self._db.execute(statement, (uid,))
-            mark = self._vault.tombstone(uid)
+            mark = self._key_vault.tombstone(uid)
             content = json.dumps(trained[uid]).encode()
             self._db.execute(_BAR, (mark, seal(key, content, _used_of(mark))))
         return trained
 
     def _untrain(self, uids: frozenset[Uid]) -> dict[Uid, tuple[int, ...]]:
-        """Take samples out of the record; return what it said of them."""
+        """Remove samples from the record of trainings; return their cycles."""
         found: dict[Uid, tuple[int, ...]] = dict.fromkeys(uids, ())
         for cycle, sealed in self._db.execute(_TRAINING).fetchall():
             known = self._uids(cycle, sealed)
@@ -116,11 +116,11 @@ class SqliteErasure(ErasureStore):
 
     def _used(self, uid: Uid) -> tuple[int, ...] | None:
         """Return the cycles kept of a forgotten sample; None: it is not forgotten."""
-        mark = self._vault.tombstone(uid)
+        mark = self._key_vault.tombstone(uid)
         row = self._db.execute(_USED, (mark,)).fetchone()
         if row is None:
             return None
-        key = self._vault.key_for("tombstones")
+        key = self._key_vault.key_for("tombstones")
         return tuple(json.loads(unseal(key, row[0], _used_of(mark))))
 
     def _trained_on(self, cycle: int) -> frozenset[Uid]:
@@ -128,12 +128,12 @@ class SqliteErasure(ErasureStore):
         return frozenset() if row is None else self._uids(cycle, row[0])
 
     def _uids(self, cycle: int, sealed: bytes) -> frozenset[Uid]:
-        key = self._vault.key_for("training")
+        key = self._key_vault.key_for("training")
         text = unseal(key, sealed, Place("training", "uids", str(cycle))).decode()
         return frozenset(Uid(uid) for uid in text.split())
 
     def _put(self, cycle: int, uids: Iterable[Uid]) -> None:
-        key, text = self._vault.key_for("training"), " ".join(sorted(uids))
+        key, text = self._key_vault.key_for("training"), " ".join(sorted(uids))
         place = Place("training", "uids", str(cycle))
         self._db.execute(_PUT_TRAINING, (cycle, seal(key, text.encode(), place)))
 

@@ -1,4 +1,4 @@
-"""Changes a device's key: the samples' keys are wrapped anew, nothing else is written.
+"""Change of a device's key: the keys of samples are wrapped anew, nothing else.
 
 Called by the store. Any number of processes may go on with the same file meanwhile; one
 that is killed at any point leaves a store that opens as before, and the next change
@@ -26,18 +26,14 @@ Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
 def rotate(
-    vault: KeyVault,
+    key_vault: KeyVault,
     transaction: Transaction,
     record: Callable[[sqlite3.Connection], None],
 ) -> None:
-    """Bring in a new device key, or finish what was begun, and destroy the old one.
+    """Change to a new device key, or finish a change that was begun.
 
     Parameters
     ----------
-    vault
-        Of the store.
-    transaction
-        Opens one.
     record
         Takes note, in the transaction in which the old key retires.
 
@@ -46,40 +42,40 @@ def rotate(
     StoreError
         If disk or keyring refuse; to be called again then.
     """
-    with transaction() as db:
-        if vault.generations(db) == 1:
-            vault.add_device_key(db)
-        newest = vault.newest(db)
+    with transaction():
+        if key_vault.generations() == 1:
+            key_vault.add_device_key()
+        newest = key_vault.newest()
     old = True
     while old:  # again, if another process made a key under the old one meanwhile
         last: str | None = ""
         while last is not None:
             with transaction() as db:
-                last = _rewrap(db, vault, newest, last)
+                last = _rewrap(db, key_vault, newest, last)
         with transaction() as db:
             old = bool(db.execute(_ANY_OLD, (newest,)).fetchone()[0])
             if not old:
                 db.execute(_RETIRE, (newest,))
                 record(db)
-    destroy_retired(vault, transaction)
+    destroy_retired(key_vault, transaction)
 
 
-def destroy_retired(vault: KeyVault, transaction: Transaction) -> None:
+def destroy_retired(key_vault: KeyVault, transaction: Transaction) -> None:
     """Destroy, in the keyring, the device keys that nothing needs any more."""
     with transaction() as db:
         for generation, device in db.execute(_RETIRED).fetchall():
-            vault.keyring.drop(device)  # before the note that says so is gone
+            key_vault.keyring.drop(device)  # before the note that says so is gone
             db.execute(_DROP, (generation,))
 
 
 def _rewrap(
-    db: sqlite3.Connection, vault: KeyVault, newest: int, after: str
+    db: sqlite3.Connection, key_vault: KeyVault, newest: int, after: str
 ) -> str | None:
     """Wrap a batch of keys anew; return its last uid, None after the last batch."""
     rows = db.execute(_OLD, (after, BATCH)).fetchall()
     for uid, wrapped, generation in rows:
         if generation < newest:
-            secret = vault.unwrap(db, Uid(uid), wrapped, generation)
-            fresh = vault.wrap(Uid(uid), secret, newest)
+            secret = key_vault.unwrap(Uid(uid), wrapped, generation)
+            fresh = key_vault.wrap(Uid(uid), secret, newest)
             db.execute(_REWRAP, (fresh, newest, uid))
     return rows[-1][0] if rows else None

@@ -1,7 +1,7 @@
 """The label queue in a device's SQLite file. A part of ``store``.
 
-What the device does with its samples; what people do is the business of
-``annotations``. Rows are never deleted on read.
+Here is what the device does with its samples; what people do is in ``annotations``.
+Rows are never deleted on read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,15 +33,7 @@ _TRAINED = "UPDATE item SET state = 'trained' WHERE uid = ?"
 
 
 class SqliteLabelQueue(RecordQueue):
-    """The queue of one connection: what is asked needs a right, and waits by its score.
-
-    Parameters
-    ----------
-    connection
-        Opened.
-    annotations, erasure, rights, scores, cuts
-        Parts of the same store.
-    """
+    """The queue of one connection: a sample needs a right, and waits by its score."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class SqliteLocalModel(LocalModelStore):
     @override
     def put(self, record: LocalModelRecord, arrays: Arrays | None) -> bool:
         encoded = None if arrays is None else to_bytes(arrays)
-        vault, audit = self._connection.vault, self._connection.audit
+        key_vault, audit = self._connection.key_vault, self._connection.audit
         fields: dict[str, object] = {
             "base": record.base,
             "answers": dict(record.answers),
@@ -53,9 +53,11 @@ class SqliteLocalModel(LocalModelStore):
         with self._connection.transaction() as db:
             if self._erasure.forgotten(record.answers):
                 return False
-            fresh = sorted(fresh_answers(record.answers, _record(db, vault)))
+            fresh = sorted(fresh_answers(record.answers, _record(db, key_vault)))
             _drop(db)
-            put_note(db, LOCAL_MODEL, seal(vault.key_for(LOCAL_MODEL), content, _PLACE))
+            put_note(
+                db, LOCAL_MODEL, seal(key_vault.key_for(LOCAL_MODEL), content, _PLACE)
+            )
             if encoded is not None:
                 db.execute(_PUT_MODEL, (LOCAL_MODEL, encoded))
             audit.append(
@@ -70,21 +72,21 @@ class SqliteLocalModel(LocalModelStore):
     @override
     def record(self) -> LocalModelRecord | None:
         with self._connection.reading() as db:
-            return _record(db, self._connection.vault)
+            return _record(db, self._connection.key_vault)
 
 
 def drop_trained_on(connection: Connection, uids: Collection[Uid]) -> None:
     """Delete record and model if one of these samples was trained on."""
-    record = _record(connection.db, connection.vault)
+    record = _record(connection.db, connection.key_vault)
     if record is not None and not record.answers.keys().isdisjoint(uids):
         _drop(connection.db)
 
 
-def _record(db: sqlite3.Connection, vault: KeyVault) -> LocalModelRecord | None:
+def _record(db: sqlite3.Connection, key_vault: KeyVault) -> LocalModelRecord | None:
     sealed = note(db, LOCAL_MODEL)
     if not sealed:
         return None
-    fields = json.loads(unseal(vault.key_for(LOCAL_MODEL), sealed, _PLACE))
+    fields = json.loads(unseal(key_vault.key_for(LOCAL_MODEL), sealed, _PLACE))
     return LocalModelRecord(
         base=ModelVersion(fields["base"]),
         answers={Uid(uid): label for uid, label in fields["answers"].items()},

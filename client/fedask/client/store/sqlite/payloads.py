@@ -47,12 +47,8 @@ class SqlitePayloads(PayloadStore):
 
     Parameters
     ----------
-    connection
-        Opened.
     erasure
         Knows what must not come back.
-    quota
-        The room there is.
     """
 
     def __init__(
@@ -60,7 +56,7 @@ class SqlitePayloads(PayloadStore):
     ) -> None:
         self._connection = connection
         self._db = connection.db
-        self._vault = connection.vault
+        self._key_vault = connection.key_vault
         self._erasure = erasure
         self._quota = quota
 
@@ -73,7 +69,7 @@ class SqlitePayloads(PayloadStore):
             if db.execute(_HAS, (uid,)).fetchone():
                 return []
             gone = self._make_room(uid, len(content))
-            sealed = self._vault.seal(db, _place(uid, suffix), content)
+            sealed = self._key_vault.seal(_place(uid, suffix), content)
             db.execute(_PUT, (uid, suffix, len(content), sealed))
         return gone
 
@@ -83,7 +79,7 @@ class SqlitePayloads(PayloadStore):
             row = db.execute(_HAS, (uid,)).fetchone()
             if row is None:
                 raise not_there(uid)
-            return self._vault.unseal(db, _place(uid, row[0]), row[1])
+            return self._key_vault.unseal(_place(uid, row[0]), row[1])
 
     @override
     def all(self) -> list[Payload]:
@@ -113,7 +109,7 @@ class SqlitePayloads(PayloadStore):
         return gone
 
     def _drop(self, uid: Uid, *, queued: bool) -> None:
-        """Let a payload go; nobody can be asked about it any more."""
+        """Drop a payload; nobody can be asked about its sample any more."""
         self._db.execute(_DROP, (uid,))
         self._db.execute(_NO_CONTROL, (uid,))
         if queued:

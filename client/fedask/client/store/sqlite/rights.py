@@ -8,7 +8,7 @@ deleted when a sample is erased: its tombstone keeps it from coming back as a ne
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -33,7 +33,8 @@ _GONE = """SELECT uid FROM item WHERE right_until = ?
     AND state IN ('queued', 'leased') ORDER BY uid"""
 _EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL, leases = 0,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
-_END_HOLDS = "UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL"
+_END_LEASES = "UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL"
+_NAME = 16  # bytes of a uid
 _SEEN = "SELECT at, uids FROM first_seen ORDER BY number"
 _ADD_SEEN = "INSERT INTO first_seen (at, uids) VALUES (?, ?)"
 _SEEN_BLOBS = "SELECT number, uids FROM first_seen"
@@ -70,7 +71,7 @@ class SqliteRights(RightsStore):
         with self._connection.transaction() as db:
             gone = self._erasure.forgotten(uids.tolist())
             stays = ~np.isin(uids, sorted(gone))
-            found[stays] = _first_seen(db, uids[stays], now)
+            found[stays] = _first_seen(db, uids[stays].tolist(), now)
         return found
 
     def ends(self, uids: Sequence[Uid]) -> list[str | None]:
@@ -100,7 +101,7 @@ class SqliteRights(RightsStore):
 
 
 def _judge(db: sqlite3.Connection, permits: Permits) -> list[Uid]:
-    """Keep anew until when each question may be asked; returns those that expired."""
+    """Update until when each question may be asked; return those that expired."""
     if not permits.digest:
         db.execute(_OPEN)
         return []
@@ -111,58 +112,39 @@ def _judge(db: sqlite3.Connection, permits: Permits) -> list[Uid]:
     gone = [Uid(uid) for (uid,) in db.execute(_GONE, (NEVER,))]
     for text, uid in texts:
         if text == NEVER:
-            db.execute(_END_HOLDS, (uid,))  # controls, too: they are on a screen
+            db.execute(_END_LEASES, (uid,))  # controls, too: they are on a screen
     db.executemany(_EXPIRE, [(uid,) for uid in gone])
     return gone
 
 
 def drop_seen(connection: Connection, uids: Collection[Uid]) -> None:
     """Delete when these samples were first seen; in a transaction."""
-    names = np.array([bytes.fromhex(uid) for uid in uids if is_uid(uid)], dtype="S16")
-    if not len(names):
-        return
-    for number, blob in connection.db.execute(_SEEN_BLOBS).fetchall():
-        known = np.frombuffer(blob, dtype="S16")
-        stays = ~np.isin(known, names)
-        if not stays.all():
-            connection.db.execute(_PUT_SEEN, (known[stays].tobytes(), number))
+    names = {bytes.fromhex(uid) for uid in uids if is_uid(uid)}
+    for number, blob in connection.db.execute(_SEEN_BLOBS).fetchall() if names else ():
+        kept = b"".join(name for name in _names(blob) if name not in names)
+        if len(kept) < len(blob):
+            connection.db.execute(_PUT_SEEN, (kept, number))
 
 
-def _first_seen(
-    db: sqlite3.Connection, uids: NDArray[np.str_], now: datetime
-) -> NDArray[np.int64]:
+def _first_seen(db: sqlite3.Connection, uids: list[str], now: datetime) -> list[int]:
     second = int(now.timestamp())
-    wanted = _packed(uids)
+    wanted = list(map(_name, uids))
     db.execute(_NOT_LATER, (second,))
-    rows = db.execute(_SEEN).fetchall()
-    known = np.frombuffer(b"".join(blob for _, blob in rows), dtype=">u8")
-    known = known.astype(np.uint64).reshape(-1, 2)
-    times = np.array([at for at, _ in rows], dtype=np.int64)
-    times = np.repeat(times, [len(blob) // 16 for _, blob in rows])
-    both = np.concatenate([known, wanted])
-    # Known ones first among equals: the sort is stable.
-    order = np.lexsort((both[:, 1], both[:, 0]))
-    ranked = both[order]
-    starts = np.ones(len(both), dtype=np.bool_)
-    starts[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
-    leaders = order[starts][np.cumsum(starts) - 1]  # of each place its first equal
-    leader_of = np.empty(len(both), dtype=np.int64)
-    leader_of[order] = leaders
-    first = np.concatenate([times, np.full(len(wanted), second, dtype=np.int64)])
-    fresh = np.unique(leader_of[leader_of >= len(known)])
-    if len(fresh):
-        db.execute(_ADD_SEEN, (second, both[fresh].astype(">u8").tobytes()))
-    found: NDArray[np.int64] = first[leader_of[len(known) :]]
-    return found
+    known: dict[bytes, int] = {}
+    for at, blob in db.execute(_SEEN):
+        known |= dict.fromkeys(_names(blob), at)
+    fresh = [name for name in dict.fromkeys(wanted) if name not in known]
+    if fresh:
+        db.execute(_ADD_SEEN, (second, b"".join(fresh)))
+    return [known.get(name, second) for name in wanted]
 
 
-def _packed(uids: NDArray[np.str_]) -> NDArray[np.uint64]:
-    """Write uids as two numbers each: (n, 2)."""
-    try:
-        raw = bytes.fromhex("".join(uids.tolist()))
-    except ValueError:
-        raw = b""
-    if len(raw) != 16 * len(uids):
+def _names(blob: bytes) -> Iterator[bytes]:
+    return (blob[at : at + _NAME] for at in range(0, len(blob), _NAME))
+
+
+def _name(uid: str) -> bytes:
+    if not is_uid(uid):
         msg = "a retention needs uids of 32 hexadecimal digits"
         raise DataError(msg)
-    return np.frombuffer(raw, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    return bytes.fromhex(uid)

@@ -4,14 +4,12 @@ Called by the desk through ``annotations``, within a transaction. Nothing here d
 anything: what a row becomes is decided in ``SampleRecord``.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
 from typing_extensions import override
 
 from fedask.client.records.annotation import Annotation
-from fedask.client.records.audit import NO_AUDIT, Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.refusal import UnknownSampleError
 from fedask.client.records.sample_record import (
@@ -19,8 +17,8 @@ from fedask.client.records.sample_record import (
     SampleRecord,
     SampleTransaction,
 )
-from fedask.client.store.keys.row_cipher import RowCipher
 from fedask.client.store.sqlite import schema
+from fedask.client.store.sqlite.connection import Connection
 from fedask.common.ids import Annotator, Uid
 
 _LABEL = schema.ITEM.split(", ").index("label")
@@ -78,27 +76,14 @@ _ALL_LEASED = "SELECT DISTINCT uid FROM lease WHERE until IS NOT NULL ORDER BY u
 
 
 class SqliteSampleTransaction(SampleTransaction):
-    """The rows of one open transaction.
+    """The rows of one open transaction."""
 
-    Parameters
-    ----------
-    db
-        Within a transaction.
-    cipher
-        Of the same one.
-    audit
-        Records what the desk does.
-    """
-
-    def __init__(
-        self, db: sqlite3.Connection, cipher: RowCipher, audit: Audit = NO_AUDIT
-    ) -> None:
-        self._db = db
-        self._cipher = cipher
-        self._audit = audit
-        # What was read: only what has changed is sealed anew.
-        self._labels: dict[Uid, tuple[int | None, bytes | None]] = {}
-        self._leases: dict[tuple[Uid, Annotator], LeaseRecord] = {}
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection.db
+        self._cipher = connection.cipher
+        self._audit = connection.audit
+        # What was read, and its sealed label: only what has changed is sealed anew.
+        self._before: dict[Uid, tuple[SampleRecord, bytes | None]] = {}
 
     @override
     def read(self, uid: Uid) -> SampleRecord:
@@ -106,31 +91,33 @@ class SqliteSampleTransaction(SampleTransaction):
         if row is None:
             msg = f"sample {uid} is not in the queue"
             raise UnknownSampleError(msg)
-        item = self._cipher.item(row)
-        self._labels[uid] = (item.label, row[_LABEL])
         leases = [self._cipher.lease(uid, r) for r in self._db.execute(_LEASES, (uid,))]
-        leases.sort(key=lambda lease: lease.annotator)
-        self._leases |= {(uid, lease.annotator): lease for lease in leases}
-        annotations = map(self._cipher.annotation, self._db.execute(_OF, (uid,)))
-        return SampleRecord(
-            item=item, annotations=tuple(annotations), leases=tuple(leases)
+        sample = SampleRecord(
+            item=self._cipher.item(row),
+            annotations=tuple(
+                map(self._cipher.annotation, self._db.execute(_OF, (uid,)))
+            ),
+            leases=tuple(sorted(leases, key=lambda lease: lease.annotator)),
         )
+        self._before[uid] = (sample, row[_LABEL])
+        return sample
 
     @override
     def write(self, sample: SampleRecord) -> None:
         item = sample.item
+        before, sealed = self._before[item.uid]
         for annotation in sample.annotations:
             if not annotation.number:
-                add_annotation(self._db, self._cipher, annotation)
+                self._add(annotation)
             elif annotation.undone is not None:
                 row = (schema.to_text(annotation.undone), annotation.number)
                 self._db.execute(_TAKE_BACK, row)
         for lease in sample.leases:
-            self._write_lease(item.uid, lease)
-        label, sealed = self._labels.get(item.uid, (None, None))
-        if item.label != label:
+            if lease not in before.leases:
+                self._write_lease(item.uid, lease, before.lease_of(lease.annotator))
+        if item.label != before.item.label:
             sealed = self._cipher.seal_label(item.uid, item.label)
-        self._labels[item.uid] = (item.label, sealed)
+        self._before[item.uid] = (sample, sealed)
         standing = (item.state, sealed, item.asked, item.expired)
         until = _time(item.leased_until)
         derived = (len(sample.running), sample.votes, sample.known)
@@ -138,17 +125,28 @@ class SqliteSampleTransaction(SampleTransaction):
             _PUT_ITEM, (*standing, until, item.outcome, *derived, item.uid)
         )
 
-    def _write_lease(self, uid: Uid, lease: LeaseRecord) -> None:
-        before = self._leases.get((uid, lease.annotator))
-        if lease == before:
-            return
+    def _add(self, annotation: Annotation) -> None:
+        at = _time(annotation.at)
+        row = {
+            "uid": annotation.uid,
+            "kind": annotation.kind,
+            "at": at,
+            "undone": _time(annotation.undone),
+            "control": annotation.control,
+            "place": annotation.place,
+        }
+        sealed = self._cipher.seal_annotation(annotation, at)
+        self._db.execute(_ADD_ANNOTATION, row | sealed)
+
+    def _write_lease(
+        self, uid: Uid, lease: LeaseRecord, before: LeaseRecord | None
+    ) -> None:
         who, until = self._cipher.who(lease.annotator), _time(lease.until)
         if before is not None and before.token == lease.token:
             self._db.execute(_MOVE_LEASE, (until, lease.control, uid, who))
         else:
-            held = self._cipher.seal_lease(uid, lease)
-            self._db.execute(_PUT_LEASE, (uid, who, held, until, lease.control))
-        self._leases[uid, lease.annotator] = lease
+            content = self._cipher.seal_lease(uid, lease)
+            self._db.execute(_PUT_LEASE, (uid, who, content, until, lease.control))
 
     @override
     def open_for(self, annotator: Annotator, limit: int, quorum: int) -> list[Uid]:
@@ -220,22 +218,6 @@ class SqliteSampleTransaction(SampleTransaction):
 
     def _by_key(self, who: bytes, key: bytes) -> list[Annotation]:
         return list(map(self._cipher.annotation, self._db.execute(_BY_KEY, (who, key))))
-
-
-def add_annotation(
-    db: sqlite3.Connection, cipher: RowCipher, annotation: Annotation
-) -> None:
-    """Append an annotation as it is."""
-    at = _time(annotation.at)
-    row = {
-        "uid": annotation.uid,
-        "kind": annotation.kind,
-        "at": at,
-        "undone": _time(annotation.undone),
-        "control": annotation.control,
-        "place": annotation.place,
-    }
-    db.execute(_ADD_ANNOTATION, row | cipher.seal_annotation(annotation, at))
 
 
 def _time(time: datetime | None) -> str | None:

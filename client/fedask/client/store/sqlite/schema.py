@@ -1,6 +1,6 @@
 """The tables of a device's SQLite file, and its notes. Used by the parts of ``store``.
 
-Which columns are secret, and how they are sealed, is known to ``row_cipher``.
+``row_cipher`` knows which columns are secret, and how they are sealed.
 """
 
 import sqlite3

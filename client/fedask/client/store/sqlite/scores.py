@@ -1,6 +1,6 @@
-"""The last scoring and the models in a device's SQLite file. Parts of ``store``."""
+"""Scores, models and pseudo-labels in a device's SQLite file. Parts of ``store``."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,8 @@ from typing_extensions import override
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import ModelStore, ScoreStore, Waiting
 from fedask.client.records.erasure import ErasureStore
+from fedask.client.records.pseudo_label import PseudoLabel, PseudoLabelStore
+from fedask.client.store.sqlite import schema
 from fedask.client.store.sqlite.connection import Connection
 from fedask.common.arrays import Arrays, from_bytes, to_bytes
 from fedask.common.grid import Scored
@@ -26,6 +28,11 @@ _MODELS = "SELECT arrays FROM model WHERE kind = ? ORDER BY number"
 _PUT_MODEL = "INSERT INTO model (kind, arrays) VALUES (?, ?)"
 _DROP_MODELS = """DELETE FROM model WHERE kind = ?1 AND number NOT IN
     (SELECT number FROM model WHERE kind = ?1 ORDER BY number DESC LIMIT ?2)"""
+_DROP_PSEUDO = "DELETE FROM pseudo_label WHERE NOT control"
+_PUT_PSEUDO = f"""INSERT INTO pseudo_label ({schema.PSEUDO_LABEL})
+    VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (uid) DO NOTHING"""  # noqa: S608  (a constant)
+_PSEUDO = f"SELECT {schema.PSEUDO_LABEL} FROM pseudo_label ORDER BY uid"  # noqa: S608  (a constant)
 
 
 @dataclass(slots=True)
@@ -89,6 +96,29 @@ class SqliteModels(ModelStore):
         with self._connection.reading() as db:
             rows = db.execute(_MODELS, (kind,)).fetchall()
         return [from_bytes(row[0]) for row in rows]
+
+
+@dataclass(slots=True)
+class SqlitePseudoLabels(PseudoLabelStore):
+    """Pseudo-labels of one connection, sealed like the labels of people."""
+
+    _connection: Connection
+
+    @override
+    def put(self, labels: Sequence[PseudoLabel]) -> None:
+        with self._connection.transaction() as db:
+            db.execute(_DROP_PSEUDO)
+            cipher = self._connection.cipher
+            db.executemany(
+                _PUT_PSEUDO, [cipher.seal_pseudo_label(each) for each in labels]
+            )
+
+    @override
+    def all(self) -> list[PseudoLabel]:
+        with self._connection.reading() as db:
+            return [
+                self._connection.cipher.pseudo_label(row) for row in db.execute(_PSEUDO)
+            ]
 
 
 def drop_scores(connection: Connection, uids: Collection[Uid]) -> None:

@@ -24,16 +24,19 @@ from fedask.client.store.sqlite.label_queue import SqliteLabelQueue
 from fedask.client.store.sqlite.local_model import SqliteLocalModel
 from fedask.client.store.sqlite.notes import SqliteClasses, SqliteMilestones
 from fedask.client.store.sqlite.payloads import SqlitePayloads
-from fedask.client.store.sqlite.pseudo_labels import SqlitePseudoLabels
 from fedask.client.store.sqlite.query_outcomes import SqliteQueryOutcomes
 from fedask.client.store.sqlite.rights import SqliteRights
-from fedask.client.store.sqlite.scores import SqliteModels, SqliteScores
+from fedask.client.store.sqlite.scores import (
+    SqliteModels,
+    SqlitePseudoLabels,
+    SqliteScores,
+)
 from fedask.common.ids import Uid
 from fedask.common.seal import Key
 
 
 class SqliteStore(DeviceStore):
-    """The durable store.
+    """The durable store of a device.
 
     Parameters
     ----------
@@ -41,8 +44,6 @@ class SqliteStore(DeviceStore):
         The file; made if missing, in a folder that must exist.
     keyring
         Where the device's key is; by default a key file beside the store.
-    quota
-        Room for payloads.
     audit
         Records every change. Without one, a file that has a log can only be read.
     connect
@@ -103,13 +104,13 @@ class SqliteStore(DeviceStore):
     @property
     def index_key(self) -> Key:
         """Key that seals the index of the data beside this store; it never changes."""
-        return self.connection.vault.key_for("index")
+        return self.connection.key_vault.key_for("index")
 
     def rotate(self) -> None:
         """Change the device's key; see ``key_rotation``."""
         audit = self.connection.audit
         key_rotation.rotate(
-            self.connection.vault,
+            self.connection.key_vault,
             self.connection.transaction,
             lambda db: audit.append(db, Event.KEY_ROTATED, which="device"),
         )

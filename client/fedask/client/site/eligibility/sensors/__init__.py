@@ -1,1 +1,1 @@
-"""What a device can tell about itself: power, load, network, heat, disk, time."""
+"""Sensors of the machine: power, load, network, heat, disk and time of day."""

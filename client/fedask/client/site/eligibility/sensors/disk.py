@@ -16,7 +16,7 @@ _MIB = 2**20
 
 
 class DiskSensor(EligibilitySensor):
-    """Whether enough is free.
+    """Whether the disk of the store has enough free space.
 
     Parameters
     ----------
@@ -37,8 +37,9 @@ class DiskSensor(EligibilitySensor):
         try:
             free = shutil.disk_usage(self._folder).free // _MIB
         except OSError as err:
-            msg = f"the disk of the store does not tell ({type(err).__name__})"
-            raise MissingError(msg) from err
+            raise MissingError(
+                f"the disk of the store does not tell ({type(err).__name__})"
+            ) from err
         if free >= self._least_mb:
             return None
         sentence = f"{free} MiB of the disk are free, not {self._least_mb}"

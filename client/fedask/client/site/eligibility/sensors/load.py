@@ -42,7 +42,7 @@ class CpuTimes(NamedTuple):
 
 
 def read_cpu() -> CpuTimes:
-    """Read what psutil tells.
+    """Read the processor times that psutil knows.
 
     Raises
     ------
@@ -56,8 +56,7 @@ def read_cpu() -> CpuTimes:
         own = psutil.Process().cpu_times()
         count = psutil.cpu_count() or 1
     except (ImportError, OSError, RuntimeError) as err:
-        msg = f"the load cannot be read ({type(err).__name__})"
-        raise MissingError(msg) from err
+        raise MissingError(f"the load cannot be read ({type(err).__name__})") from err
     # Guests are counted among the user's already.
     total = sum(times.values()) - times.get("guest", 0.0) - times.get("guest_nice", 0.0)
     busy = total - times["idle"] - times.get("iowait", 0.0)
@@ -103,8 +102,7 @@ class CpuSensor(EligibilitySensor):
         before = self._readings[0]
         gone = now.total - before.total
         if gone <= 0:
-            msg = "the load cannot be read: no time went by"
-            raise MissingError(msg)
+            raise MissingError("the load cannot be read: no time went by")
         others = (now.busy - before.busy) - (now.own - before.own)
         percent = 100 * max(0.0, others) / gone
         if percent <= self._most:
@@ -127,8 +125,9 @@ def read_memory() -> int:
 
         return int(psutil.virtual_memory().available)
     except (ImportError, OSError, RuntimeError) as err:
-        msg = f"the free memory cannot be read ({type(err).__name__})"
-        raise MissingError(msg) from err
+        raise MissingError(
+            f"the free memory cannot be read ({type(err).__name__})"
+        ) from err
 
 
 class MemorySensor(EligibilitySensor):

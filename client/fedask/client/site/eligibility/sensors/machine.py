@@ -33,7 +33,7 @@ from fedask.common.clock import Clock, SystemClock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where the machine tells about itself; tests pass a folder of their own."""
+    """The system files that the sensors read; tests pass a folder of their own."""
 
     power: Path = POWER
     thermal: Path = THERMAL
@@ -48,7 +48,7 @@ MACHINE = Machine()
 def make_eligibility(
     settings: EligibilitySettings, folder: Path, machine: Machine = MACHINE
 ) -> Eligibility:
-    """Return what the settings ask for.
+    """Return the sensors that the settings ask for.
 
     Parameters
     ----------

@@ -37,18 +37,16 @@ def ask_nmcli(interface: str) -> str:
     """
     nmcli = shutil.which("nmcli")
     if nmcli is None:
-        msg = "there is no nmcli to tell whether the network is metered"
-        raise MissingError(msg)
+        raise MissingError("there is no nmcli to tell whether the network is metered")
     command = [nmcli, "-g", "GENERAL.METERED", "device", "show", interface]
     try:
         done = subprocess.run(  # noqa: S603  (no shell; the name is of an interface)
             command, capture_output=True, timeout=_NMCLI_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as err:
-        msg = (
+        raise MissingError(
             f"nmcli does not tell whether the network is metered ({type(err).__name__})"
-        )
-        raise MissingError(msg) from err
+        ) from err
     return done.stdout[:100].decode(errors="replace").strip()
 
 
@@ -94,15 +92,15 @@ class NetworkSensor(EligibilitySensor):
         if told.startswith("yes"):
             sentence = f"the network at {interface} is metered"
             return Obstacle(reason=Reason.NETWORK_METERED, sentence=sentence)
-        msg = "NetworkManager does not know whether the network is metered"
-        raise MissingError(msg)
+        raise MissingError(
+            "NetworkManager does not know whether the network is metered"
+        )
 
     def _interface(self) -> str | None:
         """Return an interface with a default route that is up, None if none is."""
         tables = [read_text(self._routes / name) for name in ("route", "ipv6_route")]
         if tables == [None, None] or not self._net.is_dir():
-            msg = "this machine does not tell its routes"
-            raise MissingError(msg)
+            raise MissingError("this machine does not tell its routes")
         found = [*_of_ipv4(tables[0] or ""), *_of_ipv6(tables[1] or "")]
         return next((name for name in found if self._is_up(name)), None)
 

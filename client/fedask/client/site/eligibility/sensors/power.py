@@ -85,8 +85,7 @@ class PluggedSensor(EligibilitySensor):
     def look(self) -> Obstacle | None:
         plugged = self._read().plugged
         if plugged is None:
-            msg = "no supply says whether it is on mains"
-            raise MissingError(msg)
+            raise MissingError("no supply says whether it is on mains")
         if plugged:
             return None
         return Obstacle(reason=Reason.NOT_PLUGGED, sentence="it runs on its battery")
@@ -113,8 +112,7 @@ class BatterySensor(EligibilitySensor):
     def look(self) -> Obstacle | None:
         level = self._read().level
         if level is None:
-            msg = "no battery tells its level"
-            raise MissingError(msg)
+            raise MissingError("no battery tells its level")
         if level >= self._least:
             return None
         sentence = f"the battery is at {level} %, not {self._least} %"

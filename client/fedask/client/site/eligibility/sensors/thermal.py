@@ -1,4 +1,4 @@
-"""The heat of the machine, as Linux's ``/sys/class/thermal`` tells. For ``machine``."""
+"""The temperature of the machine, from Linux's ``/sys/class/thermal``."""
 
 from pathlib import Path
 
@@ -38,8 +38,7 @@ class ThermalSensor(EligibilitySensor):
         degrees = [value / 1000 for value in told if value is not None]
         sane = [each for each in degrees if _LOWEST <= each <= _HIGHEST]
         if not sane:
-            msg = "no thermal zone tells its temperature"
-            raise MissingError(msg)
+            raise MissingError("no thermal zone tells its temperature")
         if max(sane) <= self._most:
             return None
         sentence = f"it is {max(sane):.0f} °C hot, more than {self._most:.0f} °C"
