@@ -75,7 +75,7 @@ def _scored(target: str, field: str, arrays: Arrays, k: int) -> Choose:
     """Score a whole matrix and keep the running top k, as for a pool: fedask."""
     score, make_best = (
         _load(target),
-        _load("fedask.client.learning.selection.pool_scoring:BestScores"),
+        _load("fedask.client.learning.selection.best_scores:BestScores"),
     )
     values = arrays[field]
     uids = np.array([f"{row:032x}" for row in range(values.shape[-2])])

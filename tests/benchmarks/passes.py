@@ -23,7 +23,7 @@ from fedask.client.learning.scorers.scorer import (
     ScoringContext,
 )
 from fedask.client.learning.scorers.scorer_table import make_scorer
-from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
+from fedask.client.learning.selection.best_scores import BATCH_SAMPLES, score_pool
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.pool import Pool
 from fedask.common.config import Scenario

@@ -38,7 +38,7 @@ from fedask.common.task import Task
 if TYPE_CHECKING:
     from fedask.client.learning.selection.run_context import RunContext
     from fedask.client.learning.training.learner import Learner
-    from fedask.client.learning.training.sgd import TrainingResult
+    from fedask.client.learning.training.training_step import TrainingResult
     from fedask.client.round.device import BegunRound, Device
     from fedask.client.site.device_folder import DeviceFolder
 

@@ -12,7 +12,7 @@ from tests.support.client.clock import FakeClock
 from tests.support.client.memory_audit import MemoryAudit
 from typing_extensions import override
 
-from fedask.client.data.rights.permission import UnrestrictedPermits
+from fedask.client.data.rights.sample_rights import UnrestrictedPermits
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.imported_annotation import Acceptance

@@ -16,7 +16,11 @@ from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import LabelledBatch, TrainingJob, decayed
+from fedask.client.learning.training.training_step import (
+    LabelledBatch,
+    TrainingJob,
+    decayed,
+)
 from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device

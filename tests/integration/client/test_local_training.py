@@ -15,7 +15,11 @@ from tests.support.client.wards import CAPACITY, FIRST, Ward
 from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
+from fedask.client.learning.training.training_step import (
+    TrainingJob,
+    TrainingResult,
+    WarmupJob,
+)
 from fedask.client.records.audit_event import Event
 from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState

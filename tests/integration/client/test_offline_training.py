@@ -20,14 +20,14 @@ from tests.support.client.world import (
 )
 
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.data.sources.watch import SourceWatch
+from fedask.client.data.sources.source_watch import SourceWatch
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.oracles.oracle import Nobody
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.stream.sample_stream import SampleStream
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
+from fedask.client.learning.training.training_step import TrainingJob, TrainingResult
 from fedask.client.records.annotation import Label
 from fedask.client.records.device_store import GLOBAL, LOCAL_MODEL
 from fedask.client.records.label_queue import ItemState, QueryOrigin

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from fedask.client.learning.batchers import greedy_choice, k_center
+from fedask.client.learning.batchers import greedy_batchers, k_center
 from fedask.client.learning.batchers.batcher import BATCHERS, Shortlist, make_batcher
 from fedask.client.learning.batchers.clustering import in_turn, kmeans
 from fedask.client.learning.batchers.deduplication import distinct
-from fedask.client.learning.batchers.greedy_choice import lazy_greedy
+from fedask.client.learning.batchers.greedy_batchers import lazy_greedy
 from fedask.client.learning.batchers.k_center import farthest_first
 
 Points = NDArray[np.float64]
@@ -97,7 +97,7 @@ def test_lazy_greedy_chooses_what_greedy_chooses(
     def take(row: int) -> None:
         covered[:] |= sets[row]
 
-    with patch.object(greedy_choice, "_LOOK", look):
+    with patch.object(greedy_batchers, "_LOOK", look):
         rows = lazy_greedy(gains(np.arange(len(sets))), k, gains, take).tolist()
 
     for number, row in enumerate(rows):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedask.client.learning.selection.pool_scoring import BestScores
+from fedask.client.learning.selection.best_scores import BestScores
 
 # Few different scores: most ties are between batches and at the bar.
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.5000001, 1.0]), max_size=60)

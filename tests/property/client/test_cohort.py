@@ -13,7 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult
+from fedask.client.learning.training.training_step import TrainingJob, TrainingResult
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

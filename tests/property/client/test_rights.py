@@ -28,8 +28,8 @@ from tests.support.client.world import (
 )
 from typing_extensions import override
 
-from fedask.client.data.rights.permission import PermittedSource, SampleRights
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
+from fedask.client.data.rights.sample_rights import PermittedSource, SampleRights
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob
+from fedask.client.learning.training.training_step import TrainingJob
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

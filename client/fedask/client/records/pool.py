@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken
 from fedask.common.errors import DataError
-from fedask.common.ids import Uid
+from fedask.common.ids import Uid, hash_uids
 
 __all__ = ["DataSource"]
 
@@ -105,8 +105,7 @@ class Pool:
         wanted = np.array(uids, dtype=np.str_)
         places, found = self._find(wanted)
         if not found.all():
-            msg = f"sample {wanted[~found][0]} is no longer in the pool"
-            raise DataError(msg)
+            raise DataError(f"sample {wanted[~found][0]} is no longer in the pool")
         return self._rows_at(places)
 
     @property
@@ -117,6 +116,10 @@ class Pool:
     def has(self, uids: Sequence[Uid]) -> NDArray[np.bool_]:
         """Tell which of these samples are in the pool: (m,)."""
         return self._find(np.array(uids, dtype=np.str_))[1]
+
+    def drawn(self, most: int, salt: int) -> NDArray[np.int64]:
+        """Return the places of ``most`` samples chosen by hash, in its order."""
+        return np.lexsort((self.uids, hash_uids(self.uids, salt)))[:most]
 
     def part(self, uids: Iterable[Uid]) -> "Pool":
         """Return the pool of those of these samples that are here."""

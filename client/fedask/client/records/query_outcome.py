@@ -53,7 +53,7 @@ class QueryRecord:
     cycle
         In which it was asked.
     experts
-        ``ask.experts`` then, as ``Experts.text``.
+        ``ask.experts`` then, in their order.
     descriptors
         The score that each expert gave the sample, float32 in [0, 1].
     levels

@@ -1,6 +1,6 @@
 """The ends of samples' rights: seams between the owner's policy and the store.
 
-Given by ``data.rights.permission``, kept by the store. What a right is stands in
+Given by ``data.rights.sample_rights``, kept by the store. What a right is stands in
 ``data.rights.rights_policy``; here is only until when one lasts.
 """
 

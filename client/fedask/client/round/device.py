@@ -22,8 +22,12 @@ from fedask.client.learning.supervision.training_planner import (
     check_label,
 )
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, TrainingResult, WarmupJob
-from fedask.client.records.device_store import DeviceStore
+from fedask.client.learning.training.training_step import (
+    TrainingJob,
+    TrainingResult,
+    WarmupJob,
+)
+from fedask.client.records.device_store import LAST_UPDATE, DeviceStore
 from fedask.client.records.erasure import Training
 from fedask.client.records.label_queue import ANSWERED, WAITING, Item, ItemState, totals
 from fedask.client.records.milestone import Milestone
@@ -233,8 +237,8 @@ class Device:
             refused, trained = DIVERGED, None
         if trained is not None:
             self._record(begun)
-            if isinstance(begun.job, TrainingJob):
-                self._rater.learned(trained, begun.run)
+            if isinstance(begun.job, TrainingJob) and LAST_UPDATE in begun.run.kinds:
+                self.store.models.put(LAST_UPDATE, trained.arrays, keep=1)
         report = self._report(begun, refused)
         if trained is None:
             return RoundOutcome(report=report, arrays=None, loss=0.0, weight=0)

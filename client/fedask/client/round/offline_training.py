@@ -27,15 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.training.sgd import TrainingJob, decayed
+from fedask.client.learning.training.training_step import TrainingJob, decayed
 from fedask.client.records.device_store import GLOBAL
 from fedask.client.records.local_model import LocalModelRecord
 from fedask.client.round.device import BegunRound, Device
 from fedask.common.arrays import Arrays, model_version
-from fedask.common.errors import StoreError, UnavailableError
+from fedask.common.errors import UnavailableError
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
-from fedask.common.weights import ArraySpec
 
 CAUTION = 0.3  # of a round's learning rate; found on the digits, with HALFWAY
 HALFWAY = 0.5
@@ -77,13 +76,7 @@ def train_offline(
     cycle, models = device.store.cuts.last_cycle(), device.store.models.all(GLOBAL)
     if not models or not cycle:
         return None
-    learner = run.learner
-    if ArraySpec.of(models[-1]) != learner.spec:
-        raise StoreError(
-            "the model in the store is not one of this task: if the app has a new "
-            "model, the next round brings it; was the store made for another task?"
-        )
-    learner.load(models[-1])
+    run.learner.load_stored(models[-1])
     begun = device.begin(run, Ask(cycle=cycle, step=0), prox=0.0)
     if not isinstance(begun.job, TrainingJob):  # it has nothing to train on
         return None

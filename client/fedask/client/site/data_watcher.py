@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fedask.client.data.rights.holdings import Holdings
 from fedask.client.data.rights.rights_policy import ASK
-from fedask.client.data.sources.watch import SourceWatch
+from fedask.client.data.sources.source_watch import SourceWatch
 from fedask.client.records.pool import DataSource
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.ids import Uid

@@ -12,7 +12,7 @@ from fedask.client.learning.selection.predictor import check_given
 from fedask.client.learning.stream.controller import make_controller
 from fedask.client.learning.supervision.weak_label import vote
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import TrainingJob, WarmupJob
+from fedask.client.learning.training.training_step import TrainingJob, WarmupJob
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, FedaskError
 from fedask.common.policies.policy import make_policy

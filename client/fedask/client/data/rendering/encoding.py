@@ -65,10 +65,7 @@ def _to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
     span = high - low
     if not 0.0 < span < np.inf:  # one colour, or numbers beyond all use
         return np.full(image.shape, 127, dtype=np.uint8)
-    scaled: NDArray[np.uint8] = np.rint((values - low) * (255.0 / span)).astype(
-        np.uint8
-    )
-    return scaled
+    return np.rint((values - low) * (255.0 / span)).astype(np.uint8)
 
 
 def wav_of(sound: NDArray[Any], rate_hz: int) -> bytes:

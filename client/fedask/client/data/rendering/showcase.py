@@ -33,6 +33,7 @@ MEDIA = {
 # What speech is recorded at; also the default length of ``sounds`` is a second of it.
 DEFAULT_RATE_HZ = 16_000
 MAX_RATE_HZ = 768_000
+_COUNT = "[1-9][0-9]{0,5}"  # a whole number from 1 to 999999
 _CHANNELS = (1, 3, 4)  # of an image: grey, RGB, RGB and opacity
 _PLOTTED_CHANNELS = (
     12  # a table with more columns than this, and few rows, is a picture
@@ -69,17 +70,14 @@ class Show:
         ConfigError
             If it is none of these.
         """
-        name, _, detail = text.partition(":")
-        if name == "image" and detail:
-            height, _, width = detail.partition("x")
-            if _is_count(height) and _is_count(width):
-                image = replace(self, medium=Medium.IMAGE)
-                return replace(image, height=int(height), width=int(width))
-        elif name == "audio" and detail:
-            if _is_count(detail) and int(detail) <= MAX_RATE_HZ:
-                return replace(self, medium=Medium.AUDIO, rate_hz=int(detail))
-        elif name in MEDIA and text == name:
-            return replace(self, medium=MEDIA[name])
+        if text in MEDIA:
+            return replace(self, medium=MEDIA[text])
+        if size := re.fullmatch(f"image:({_COUNT})x({_COUNT})", text):
+            height, width = map(int, size.groups())
+            return replace(self, medium=Medium.IMAGE, height=height, width=width)
+        rate = re.fullmatch(f"audio:({_COUNT})", text)
+        if rate and int(rate[1]) <= MAX_RATE_HZ:
+            return replace(self, medium=Medium.AUDIO, rate_hz=int(rate[1]))
         raise ConfigError(
             f"show = {text!r:.40} must be image, image:HEIGHTxWIDTH, audio, audio:HZ, "
             "series or text"
@@ -253,8 +251,3 @@ def _as_text(array: NDArray[Any], names: Sequence[str]) -> str:
 def _utf8(text: str) -> bytes:
     """Encode; what was no UTF-8 in the file is shown as such, not refused."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
-
-
-def _is_count(text: str) -> bool:
-    """Return whether this is a whole number from 1 to 999999."""
-    return re.fullmatch(r"[1-9][0-9]{0,5}", text) is not None

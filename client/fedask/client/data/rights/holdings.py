@@ -11,13 +11,13 @@ from datetime import datetime
 
 import numpy as np
 
-from fedask.client.data.rights.permission import (
+from fedask.client.data.rights.rights_policy import Right, RightsPolicy
+from fedask.client.data.rights.sample_rights import (
     PermittedSource,
     RightsSummary,
     SampleRights,
     UnrestrictedPermits,
 )
-from fedask.client.data.rights.rights_policy import Right, RightsPolicy
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool
@@ -57,9 +57,9 @@ class Holdings:
         self._source = source
         self._store = store
         self._now = now
-        self._rights: SampleRights | None = None
-        if policy is not None:
-            self._rights = SampleRights(source, policy, store.rights, now)
+        self._rights = (
+            None if policy is None else SampleRights(source, policy, store.rights, now)
+        )
 
     @property
     def permits(self) -> Permits:

@@ -1,7 +1,7 @@
 """The rights policy of a site, read from its owner's file.
 
-Called by ``permitted``, which applies it to the samples of a device. The server has no
-say in it. A policy is a TOML file, usually ``rights.toml``: ::
+Called by ``sample_rights``, which applies it to the samples of a device. The server has
+no say in it. A policy is a TOML file, usually ``rights.toml``: ::
 
     [defaults]                       # of samples that nothing else is said of
     source = "ward 3"

@@ -1,6 +1,6 @@
 """Reads the provenance of samples: ``provenance.csv`` beside them, and defaults.
 
-Called by ``permitted`` when a device is opened. ::
+Called by ``sample_rights`` when a device is opened. ::
 
     file,source,licence,consent,purpose,until
     0017.png,ward 3,hospital-internal,yes,research,2027-12-31
@@ -218,8 +218,7 @@ def _scope(origin: SampleOrigin, folder: str) -> NDArray[np.bool_]:
     if not folder:
         return np.ones(len(origin.uids), dtype=np.bool_)
     below = np.array([name.startswith(folder) for name in origin.files], dtype=np.bool_)
-    marked: NDArray[np.bool_] = below[origin.file_of]
-    return marked
+    return below[origin.file_of]
 
 
 def _read_files(origin: SampleOrigin) -> list[_StatementFile]:

@@ -63,8 +63,7 @@ class ArraySource(DataSource):
         if stop - first == len(rows) and np.array_equal(rows, np.arange(first, stop)):
             # A run of rows, as whole pools are read: twice as fast as one by one.
             return np.array(self._samples[first:stop])
-        batch: NDArray[Any] = self._samples[rows]
-        return batch
+        return self._samples[rows]
 
 
 def _named(samples: NDArray[Any], row: int) -> Uid:

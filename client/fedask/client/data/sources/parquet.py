@@ -63,7 +63,9 @@ class ParquetReader(FormatReader):
 
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
-        for group in range(self._groups(file)):
+        with open_regular(file.path) as opened:
+            groups = int(_parquet(opened).num_row_groups)
+        for group in range(groups):
             values, keys = self._group(file, group)
             for row in range(len(values)):
                 name = f"{file.name} group {group} row {row}"
@@ -83,10 +85,6 @@ class ParquetReader(FormatReader):
 
     def _decode(self, value: Any, key: int) -> tuple[Raw, int]:  # noqa: ANN401  (of any type)
         return (checked_text(value, MAX_CHARACTERS) if self.column else value), key
-
-    def _groups(self, file: File) -> int:
-        with open_regular(file.path) as opened:
-            return int(_parquet(opened).num_row_groups)
 
     def _group(self, file: File, group: int) -> tuple[Any, list[Any] | None]:
         """Return what the samples of a group of rows hold, and their names."""

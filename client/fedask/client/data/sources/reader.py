@@ -133,7 +133,6 @@ class FormatReader(Protocol):
         OSError
             If it cannot be read now.
         """
-        ...
 
     def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:
         """Yield uid and raw sample of each place, (m, 2) as found, in their order.
@@ -143,7 +142,6 @@ class FormatReader(Protocol):
         BrokenSampleError, OSError
             If there is no such sample any more.
         """
-        ...
 
 
 def form_of(sample: Raw) -> str:
@@ -168,7 +166,7 @@ def stack(samples: Sequence[Any]) -> NDArray[Any]:
     return np.stack(samples)
 
 
-def check_finite(sample: NDArray[Any]) -> None:
+def check_finite(sample: Raw) -> None:
     """Refuse a sample with numbers that are not finite.
 
     Raises
@@ -176,6 +174,8 @@ def check_finite(sample: NDArray[Any]) -> None:
     BrokenSampleError
         If a number is not finite.
     """
+    if isinstance(sample, str):
+        return
     if sample.dtype.kind in "fc" and not np.isfinite(sample).all():
         raise BrokenSampleError("holds NaN or infinity")
 
@@ -188,9 +188,9 @@ def identified(sample: Raw) -> tuple[Uid, Raw]:
     BrokenSampleError
         If a number is not finite.
     """
+    check_finite(sample)
     if isinstance(sample, str):
         return bytes_uid(sample.encode()), sample
-    check_finite(sample)
     return content_uid(sample), sample
 
 
@@ -254,6 +254,5 @@ class FileReader(FormatReader):
     def _read(self, file: File) -> tuple[Uid, Raw, bytes]:
         data = read_whole(file.path, self.max_bytes)
         sample = self.decode(data, suffix_of(file.name))
-        if not isinstance(sample, str):
-            check_finite(sample)
+        check_finite(sample)
         return bytes_uid(data), sample, data

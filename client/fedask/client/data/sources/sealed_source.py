@@ -128,8 +128,7 @@ class SealedSource(DataSource):
                 f"is a {suffix} file, which is of another kind than most"
             )
         sample = self._reader.decode(data, suffix)
-        if not isinstance(sample, str):
-            check_finite(sample)
+        check_finite(sample)
         return sample
 
     def _of_one_form(self, found: Sequence[tuple[Payload, int]]) -> list[Payload]:

@@ -60,7 +60,6 @@ class KeyedSource(DataSource, Protocol):
 
     def keys(self) -> NDArray[np.uint64]:
         """Return what names each sample in the other parts: (n,) uint64, row by row."""
-        ...
 
 
 def open_source(

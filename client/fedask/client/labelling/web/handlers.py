@@ -100,15 +100,18 @@ class PageHandlers:
 
     async def submit(self, who: Annotator, answer: Answer) -> Receipt:
         """Keep an answer. Near-duplicates that wait no longer are left out."""
-
-        def work(desk: Desk) -> Receipt:
-            still = set(desk.near(answer.uid)) if answer.also else set()
-            also = [uid for uid in answer.also if uid in still]
-            return desk.submit(
-                who, answer.uid, answer.token, answer.choice, answer.key, also
+        return await self.at_desk(
+            lambda desk: desk.submit(
+                who,
+                answer.uid,
+                answer.token,
+                answer.choice,
+                answer.key,
+                sorted({*answer.also} & {*desk.near(answer.uid)})
+                if answer.also
+                else (),
             )
-
-        return await self.at_desk(work)
+        )
 
     async def release(self, who: Annotator) -> None:
         """End all leases of an annotator."""

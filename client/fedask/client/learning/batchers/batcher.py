@@ -26,8 +26,8 @@ BATCHERS = {
     "logo": f"{_HERE}.clustering:Logo",
     "kmeans++": f"{_HERE}.k_means_plus_plus:KmeansPlusPlus",
     "k-center": f"{_HERE}.k_center:KCenter",
-    "facility-location": f"{_HERE}.facility_location:FacilityLocation",
-    "batch-bald": f"{_HERE}.batch_bald:BatchBald",
+    "facility-location": f"{_HERE}.greedy_batchers:FacilityLocation",
+    "batch-bald": f"{_HERE}.greedy_batchers:BatchBald",
 }
 
 DISTINCT = "distinct+"  # before any name: near-duplicates are left out first
@@ -131,7 +131,6 @@ class Batcher(Protocol):
 
         Empty: it asks what the cut accepted, and no longer shortlist need be made.
         """
-        ...
 
     def pick(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
         """Pick ``k`` different rows of the shortlist.
@@ -149,7 +148,6 @@ class Batcher(Protocol):
         ConfigError
             If ``k`` exceeds the shortlist, or a field it needs has NaN or infinity.
         """
-        ...
 
 
 class CheckedBatcher(Batcher):

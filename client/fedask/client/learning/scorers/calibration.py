@@ -61,7 +61,12 @@ def fit_temperature(logits: Reals, labels: NDArray[np.integer]) -> float:
     Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML
     2017, section 4.2. The prior is ours: a device has few labels.
     """
-    _check_labels(logits, labels)
+    if len(logits) != len(labels):
+        raise ConfigError(
+            f"{len(logits)} rows of predictions, but {len(labels)} labels"
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+        raise DataError(f"a label is outside [0, {logits.shape[1]})")
     if not bool(np.isfinite(logits).all()):
         raise DataError(
             "a logit of a labelled sample is NaN or infinite: the model has diverged"
@@ -107,13 +112,6 @@ def calibrated(logits: Reals, temperature: float) -> NDArray[np.float32]:
         exp = np.exp((z - row_max(z)[:, None]) / np.float32(temperature))
         probs[rows] = exp / row_sum(exp)[:, None]
     return probs
-
-
-def _check_labels(rows: Reals, labels: NDArray[np.integer]) -> None:
-    if len(rows) != len(labels):
-        raise ConfigError(f"{len(rows)} rows of predictions, but {len(labels)} labels")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < rows.shape[1]:
-        raise DataError(f"a label is outside [0, {rows.shape[1]})")
 
 
 def _negative_log_likelihood(

@@ -273,8 +273,7 @@ def _entropy_of_votes(members: Reals) -> _Block:
 
 
 def _outside_modal(members: Reals) -> _Block:
-    share: _Block = 1.0 - row_max(_votes(members)) / np.float32(len(members))
-    return share
+    return 1.0 - row_max(_votes(members)) / np.float32(len(members))
 
 
 def _share_of_flips(members: Reals) -> _Block:

@@ -11,8 +11,6 @@ and mapped by ``x / (1 + x)``. A score then says "so many times the usual distan
 which compares between devices; a minimum and maximum of a batch would not.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,7 +75,7 @@ def typicality(
     sample
         (m, d) float, rows of the same pool, ``m >= 2``.
     scale
-        ``scale_of(sample)``.
+        ``scale_of(sample)``, above 0.
     neighbours
         How many nearest samples count; at most ``m - 1`` do.
 
@@ -92,7 +90,7 @@ def typicality(
     Raises
     ------
     ConfigError
-        If the sample is smaller than two, or scale or neighbours is not above 0.
+        If the sample is smaller than two.
     DataError
         If a feature of the sample is NaN or infinite.
 
@@ -101,8 +99,6 @@ def typicality(
     Hacohen, Dekel and Weinshall, "Active learning on a budget: opposite strategies suit
     high and low budgets", ICML 2022, section 3 (TypiClust).
     """
-    _check_positive("scale", scale)
-    _check_positive("neighbours", neighbours)
     if len(sample) < _FEWEST_SAMPLES:
         raise ConfigError(
             f"typicality needs a sample of at least 2 rows, got {len(sample)}"
@@ -144,8 +140,6 @@ def coverage(features: Reals, sample: Reals, labelled: Reals, radius: float) -> 
 
     Raises
     ------
-    ConfigError
-        If the radius is not above 0.
     DataError
         If a feature of the sample or of a labelled row is NaN or infinite.
 
@@ -160,7 +154,6 @@ def coverage(features: Reals, sample: Reals, labelled: Reals, radius: float) -> 
     >>> coverage(pool, pool, labelled=pool[3:], radius=0.5)
     array([0.75, 0.75, 0.75, 0.  ], dtype=float32)
     """
-    _check_positive("radius", radius)
     scores = np.zeros(len(features), dtype=np.float32)
     uncovered = sample
     if len(sample) and len(labelled):
@@ -190,7 +183,7 @@ def center_distance(features: Reals, labelled: Reals, scale: float) -> Scores:
     labelled
         (l, d) float, what has a label already; ``l`` may be 0.
     scale
-        ``scale_of(sample)``.
+        ``scale_of(sample)``, above 0.
 
     Returns
     -------
@@ -200,8 +193,6 @@ def center_distance(features: Reals, labelled: Reals, scale: float) -> Scores:
 
     Raises
     ------
-    ConfigError
-        If the scale is not above 0.
     DataError
         If a feature of a labelled row is NaN or infinite.
 
@@ -210,7 +201,6 @@ def center_distance(features: Reals, labelled: Reals, scale: float) -> Scores:
     Sener and Savarese, "Active learning for convolutional neural networks: a core-set
     approach", ICLR 2018, section 4 (the greedy k-center step).
     """
-    _check_positive("scale", scale)
     if not len(labelled):
         return np.ones(len(features), dtype=np.float32)
     points = fix(labelled, scale)
@@ -242,7 +232,7 @@ def information_density(features: Reals, sample: Reals, beta: float = 1.0) -> Sc
     Raises
     ------
     ConfigError
-        If the sample is empty, columns differ, or beta is not above 0.
+        If the sample is empty, or columns differ.
 
     Notes
     -----
@@ -254,7 +244,6 @@ def information_density(features: Reals, sample: Reals, beta: float = 1.0) -> Sc
     Settles and Craven, "An analysis of active learning strategies for sequence labeling
     tasks", EMNLP 2008, section 3.4.
     """
-    _check_positive("beta", beta)
     if not len(sample) or sample.shape[1] != features.shape[1]:
         raise ConfigError(
             f"information density needs a sample with {features.shape[1]} columns, got "
@@ -277,8 +266,3 @@ def _length(x: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.sqrt(row_sum(x * x))
     length[length == 0.0] = 1.0
     return length
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not 0.0 < value < math.inf:
-        raise ConfigError(f"{name} must be above 0 and finite, got {value}")

@@ -136,7 +136,6 @@ class Scorer(Protocol):
     @property
     def needs(self) -> frozenset[str]:
         """Fields of view and context that it reads besides uids, salt and probs."""
-        ...
 
     def __call__(self, view: PredictionView, context: ScoringContext) -> Floats:
         """Score a batch.
@@ -147,7 +146,6 @@ class Scorer(Protocol):
             (n,) float32 in [0, 1]; higher = ask sooner. The score of a sample must not
             depend on what else is in its batch.
         """
-        ...
 
 
 class FunctionScorer:

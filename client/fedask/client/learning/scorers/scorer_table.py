@@ -1,10 +1,11 @@
 """The table of scorers: a name, or an expression of names. Called by scoring.
 
-Says which fields of a view each score function takes. Formulas, ranges and papers stand
-at the functions.
+Says which fields of a view each score function takes, and holds the experts that a
+learning scorer learns from (``ask.experts``). Formulas, ranges and papers stand at the
+functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -29,7 +30,9 @@ from fedask.client.learning.scorers.scorer import (
     Scorer,
     ScoringContext,
     check_needs,
+    check_scores,
 )
+from fedask.common.errors import ConfigError
 from fedask.common.ids import hash_uids
 from fedask.common.registry import make
 
@@ -190,3 +193,65 @@ def make_scorer(name: str) -> Scorer:
     scorer: Scorer = make("scorer", name, names, offers=("needs", "__call__"))
     check_needs(name, scorer.needs)
     return scorer
+
+
+LEARNING = frozenset({"descriptors", "history"})  # needs that take experts
+MAX_EXPERTS = 16
+
+
+def opinions_of(
+    experts: Mapping[str, Scorer], view: PredictionView, context: ScoringContext
+) -> Floats:
+    """Return the score of each sample by each expert: (n, q) float32 in [0, 1].
+
+    Raises
+    ------
+    ConfigError
+        If an expert gives NaN, a score outside [0, 1] or a wrong length.
+    """
+    columns = np.empty((len(view), len(experts)), dtype=np.float32)
+    for column, (name, scorer) in enumerate(experts.items()):
+        scores = np.asarray(scorer(view, context), dtype=np.float32)
+        check_scores(name, scores, len(view))
+        columns[:, column] = scores
+    return columns
+
+
+@lru_cache(maxsize=16)
+def make_experts(text: str) -> Mapping[str, Scorer]:
+    """Read ``ask.experts``: scorers, or expressions of them, by name and in order.
+
+    Raises
+    ------
+    ConfigError
+        If there is none or too many, one stands twice, is unknown, or learns itself.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not 1 <= len(names) <= MAX_EXPERTS or not all(names):
+        raise ConfigError(
+            f"ask.experts = {text!r}: must be 1 to {MAX_EXPERTS} scorers, with "
+            "commas between"
+        )
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"ask.experts = {text!r}: a scorer stands there twice; name it once"
+        )
+    scorers = {name: make_scorer(name) for name in names}
+    for name, scorer in scorers.items():
+        if scorer.needs & LEARNING:
+            raise ConfigError(
+                f"ask.experts: {name!r} learns from experts, it cannot be one"
+            )
+    return scorers
+
+
+def with_experts(needs: frozenset[str], text: str) -> frozenset[str]:
+    """Return the needs, and those of the experts if one of them uses experts.
+
+    Raises
+    ------
+    ConfigError
+        From ``make_experts``.
+    """
+    experts = make_experts(text).values() if needs & LEARNING else ()
+    return needs.union(*(expert.needs for expert in experts))

@@ -123,18 +123,12 @@ def entropy(probs: NDArray[np.floating[Any]], *, threads: int | None = None) -> 
 
 def _least_confidence(columns: Floats, spare: Floats, out: Floats) -> None:  # noqa: ARG001  (the seam's signature)
     classes = len(columns)
-    if classes == 1:
-        _nothing(columns, out)
-        return
     np.subtract(np.float32(1.0), _fold(np.maximum, columns), out=out)
     np.multiply(out, np.float32(classes / (classes - 1)), out=out)
     np.clip(out, 0.0, 1.0, out=out)
 
 
 def _margin(columns: Floats, spare: Floats, out: Floats) -> None:
-    if len(columns) == 1:
-        _nothing(columns, out)
-        return
     first, second = _two_largest(columns, spare)
     np.subtract(first, second, out=out)
     np.subtract(np.float32(1.0), out, out=out)
@@ -143,19 +137,12 @@ def _margin(columns: Floats, spare: Floats, out: Floats) -> None:
 
 def _entropy(columns: Floats, spare: Floats, out: Floats) -> None:
     classes = len(columns)
-    if classes == 1:
-        _nothing(columns, out)
-        return
     # The smallest normal number changes no logarithm but that of 0, into a finite one.
     np.log(np.add(columns, _TINY, out=spare), out=spare)
     np.multiply(columns, spare, out=columns)
     np.divide(_fold(np.add, columns), np.float32(np.log(classes)), out=out)
     np.subtract(np.float32(0.0), out, out=out)
     np.clip(out, 0.0, 1.0, out=out)
-
-
-def _nothing(columns: Floats, out: Floats) -> None:
-    np.multiply(columns[0], np.float32(0.0), out=out)  # keeps NaN
 
 
 def _fold(operation: np.ufunc, columns: Floats) -> Floats:
@@ -223,6 +210,9 @@ def _by_columns(
             f"predictions have shape {rows.shape}: they must be (samples, classes)"
         )
     count, width = rows.shape
+    if width == 1:  # nothing to be uncertain about
+        with np.errstate(invalid="ignore"):
+            return rows[:, 0].astype(np.float32) * np.float32(0.0)  # keeps NaN
     result = np.empty(count, dtype=np.float32)
     step = max(1, _BLOCK_NUMBERS // width)
     starts = iter(range(0, count, step))

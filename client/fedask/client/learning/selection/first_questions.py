@@ -21,7 +21,7 @@ from fedask.client.learning.batchers.batcher import Shortlist, make_batcher
 from fedask.client.learning.scorers.scorer import Scorer
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.pool import Pool
-from fedask.common.ids import Uid, hash_uids
+from fedask.common.ids import Uid
 
 CANDIDATES = 2048  # of the pool, by hash: enough to see its clusters in
 FEWEST_CELLS = 10  # that a few questions are drawn from; no more samples: no clusters
@@ -29,9 +29,7 @@ FEWEST_CELLS = 10  # that a few questions are drawn from; no more samples: no cl
 
 def first_by_hash(pool: Pool, most: int, nonce: int) -> list[Uid]:
     """Return ``most`` samples chosen by hash: random, but the same every time."""
-    uids = pool.uids
-    order = np.lexsort((uids, hash_uids(uids, nonce)))
-    return [Uid(uid) for uid in uids[order[:most]].tolist()]
+    return [Uid(uid) for uid in pool.uids[pool.drawn(most, nonce)].tolist()]
 
 
 def view_candidates(

@@ -10,15 +10,14 @@ from functools import partial
 
 import numpy as np
 
+from fedask.client.learning.batchers.deduplication import NEAR_SAMPLES, near_pairs
 from fedask.client.learning.scorers.scorer import (
     ScoringContext,
 )
+from fedask.client.learning.selection.best_scores import MakeView, score_pool
 from fedask.client.learning.selection.grouping import Grouper
-from fedask.client.learning.selection.near_duplicates import NEAR_SAMPLES, near_pairs
-from fedask.client.learning.selection.pool_scoring import MakeView, score_pool
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.training.sgd import TrainingResult
-from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore, Waiting
+from fedask.client.records.device_store import GLOBAL, DeviceStore, Waiting
 from fedask.client.records.label_queue import WAITING, Item, ItemState
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
@@ -164,11 +163,6 @@ class PoolRater:
             pairs = near_pairs(chosen, features, similarity)
         scores = zip(again.uids.tolist(), again.scores.tolist(), strict=True)
         return Waiting(scores={Uid(u): score for u, score in scores}, near=pairs)
-
-    def learned(self, trained: TrainingResult, run: RunContext) -> None:
-        """Keep the trained model if scorer or batcher needs it."""
-        if LAST_UPDATE in run.kinds:
-            self._store.models.put(LAST_UPDATE, trained.arrays, keep=1)
 
 
 def present(pool: Pool, items: Sequence[Item]) -> list[Item]:

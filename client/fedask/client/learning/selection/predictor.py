@@ -5,7 +5,7 @@ Fills only what a scorer or batcher needs: a plain ``margin`` costs one forward 
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.calibration import calibrated, fit_temperature
 from fedask.client.learning.scorers.density import scale_of
-from fedask.client.learning.scorers.experts import Experts, make_experts, with_experts
 from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
+    Scorer,
     ScoringContext,
+)
+from fedask.client.learning.scorers.scorer_table import (
+    make_experts,
+    opinions_of,
+    with_experts,
 )
 from fedask.client.learning.training.learner import Learner
 from fedask.client.records.device_store import GLOBAL, LAST_UPDATE, DeviceStore
@@ -28,7 +33,7 @@ from fedask.client.records.query_outcome import history_of
 from fedask.common.arrays import Arrays
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
-from fedask.common.ids import Uid, hash_uids, stable_seed
+from fedask.common.ids import Uid, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
 
@@ -101,8 +106,6 @@ class Predictor:
         self._scenario, self._store = scenario, store
         self._needs = with_experts(needs, scenario.ask.experts)
         self.salt = stable_seed("score", scenario.seed, cycle)
-        self._cost_name = scenario.ask.cost
-        self._cost_unit = scenario.ask.cost_unit
         self._temperature = 1.0
         self._local: Arrays | None = None
         self._past: Sequence[Arrays] = ()
@@ -153,10 +156,10 @@ class Predictor:
         view = PredictionView(uids=uids, salt=self.salt, probs=probs, **filled)
         if context is None or "descriptors" not in self._needs:
             return view
-        return replace(view, descriptors=self.experts.describe(view, context))
+        return replace(view, descriptors=opinions_of(self.experts, view, context))
 
     @property
-    def experts(self) -> Experts:
+    def experts(self) -> Mapping[str, Scorer]:
         """The experts of the scenario."""
         return make_experts(self._scenario.ask.experts)
 
@@ -167,13 +170,13 @@ class Predictor:
         """
         chosen = self.drawn(pool)
         view = self.view(np.array(chosen, dtype=np.str_), pool.load(chosen))
-        means: Floats = self.experts.describe(view, context).mean(axis=0)
+        means: Floats = opinions_of(self.experts, view, context).mean(axis=0)
         return means
 
     def drawn(self, pool: Pool) -> list[Uid]:
         """Draw a bounded sample of the pool by hash, in the order of its rows."""
-        order = np.lexsort((pool.uids, hash_uids(pool.uids, self.salt)))[:SAMPLE]
-        return [Uid(uid) for uid in pool.uids[np.sort(order)].tolist()]
+        places = np.sort(pool.drawn(SAMPLE, self.salt))
+        return [Uid(uid) for uid in pool.uids[places].tolist()]
 
     def _through(
         self, arrays: Arrays | None, raw: NDArray[Any]
@@ -189,12 +192,12 @@ class Predictor:
                 self._learner.load(here)
 
     def _costs(self, raw: NDArray[Any]) -> Floats:
-        costs = np.asarray(load_attr(self._cost_name)(raw), dtype=np.float32)
+        costs = np.asarray(load_attr(self._scenario.ask.cost)(raw), dtype=np.float32)
         if costs.shape != (len(raw),) or not (costs > 0).all():
             raise ConfigError(
                 f"ask.cost must give a positive number per sample, not {costs!r:.80}"
             )
-        return costs / np.float32(self._cost_unit)
+        return costs / np.float32(self._scenario.ask.cost_unit)
 
     def calibrate(self, pool: Pool, items: Sequence[Item]) -> None:
         """Find the temperature under which this device's labels are likeliest.
@@ -240,7 +243,9 @@ class Predictor:
         if "history" in self._needs:
             experts, cycles = self.experts, self._scenario.ask.cycles
             kept = self._store.query_outcomes.all()
-            filled["history"] = history_of(kept, experts.text, len(experts), cycles)
+            filled["history"] = history_of(
+                kept, ", ".join(experts), len(experts), cycles
+            )
         return ScoringContext(
             counts=np.array([labels[c] for c in range(self._task.num_classes)]),
             targets=np.array(targets, dtype=np.int64),

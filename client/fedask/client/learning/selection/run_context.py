@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fedask.client.learning.batchers.batcher import Batcher, make_batcher
-from fedask.client.learning.scorers.experts import with_experts
 from fedask.client.learning.scorers.scorer import Scorer
-from fedask.client.learning.scorers.scorer_table import make_scorer
+from fedask.client.learning.scorers.scorer_table import make_scorer, with_experts
 from fedask.client.learning.selection.grouping import Grouper
 from fedask.client.learning.selection.predictor import Predictor, model_kinds
 from fedask.client.learning.training.learner import Learner

@@ -19,7 +19,7 @@ that is not in the pool cannot be trained on.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -40,28 +40,10 @@ from fedask.client.records.device_store import GLOBAL, DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin
 from fedask.client.records.pool import Pool
 from fedask.client.records.rights import Permits
-from fedask.common.arrays import Arrays
 from fedask.common.cut import Cut
-from fedask.common.errors import ConfigError, DataError, StoreError
+from fedask.common.errors import ConfigError, DataError
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, hash_uids, stable_seed
-from fedask.common.weights import ArraySpec
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What is new in a batch, in the order of arrival.
-
-    Parameters
-    ----------
-    uids
-        (n,) str, all different.
-    raw
-        (n, ...) the samples.
-    """
-
-    uids: NDArray[np.str_]
-    raw: NDArray[Any]
 
 
 class SampleStream:
@@ -148,21 +130,22 @@ class SampleStream:
         uids, raw = uids[stays], raw[stays]
         known = {*pace.last, *(item.uid for item in items)}
         known |= self._store.arrivals.decided([Uid(uid) for uid in uids.tolist()])
-        batch = _fresh(uids, raw, known)
-        if not len(batch.uids):
+        rows = _new_rows(uids, known)
+        if not rows:
             return []
+        batch = ArraySource(raw[rows], uids=uids[rows])
         cycle = self._store.cuts.last_cycle()
         pace = self._up_to_date(pace, cycle, items, now)
         pace, controller, arrivals = self._meet(pace, batch, cycle, items)
         left = labels_left(self._run.scenario.ask, items)
         most = min(self._capacity, pace.asked + left)
         asked: dict[Uid, QueryOrigin] = {}
-        for uid, arrival in zip(batch.uids.tolist(), arrivals, strict=True):
+        for uid, arrival in zip(batch.uids().tolist(), arrivals, strict=True):
             pace, origin = self._decide(pace, controller, arrival, most)
             if origin is not None:
                 asked[Uid(uid)] = origin
         pace = replace(pace, last=tuple(Uid(uid) for uid in uids.tolist()))
-        kept, taken = pace.to_bytes(), [Uid(uid) for uid in batch.uids.tolist()]
+        kept, taken = pace.to_bytes(), [Uid(uid) for uid in batch.uids().tolist()]
         queued = self._store.arrivals.add(cycle, asked, kept, before, taken)
         return [uid for uid in asked if uid in queued]
 
@@ -177,16 +160,16 @@ class SampleStream:
         return replace(pace, cycle=cycle, asked=pace.asked + cut)
 
     def _meet(
-        self, pace: Pace, batch: _Batch, cycle: int, items: Sequence[Item]
+        self, pace: Pace, batch: ArraySource, cycle: int, items: Sequence[Item]
     ) -> tuple[Pace, Controller, list[Arrival]]:
         """Return the controller that decides, and the arrivals as it sees them."""
-        draws = hash_uids(batch.uids, self._salt)
+        draws = hash_uids(batch.uids(), self._salt)
         utilities, over = np.zeros(len(draws)), np.zeros(len(draws), dtype=np.bool_)
         controller: Controller = FixedCut(self._config)
         kept, models = self._store.scores.last(), self._store.models.all(GLOBAL)
         if kept is not None and models:  # otherwise nothing is known: chance alone asks
             controller = self._controller
-            self._load(models[-1])
+            self._run.learner.load_stored(models[-1])
             utilities, groups = self._scores(batch, cycle, items)
             cut = self._store.cuts.last()
             bars = self._bars(cut)
@@ -205,23 +188,15 @@ class SampleStream:
         ]
         return pace, controller, arrivals
 
-    def _load(self, model: Arrays) -> None:
-        learner = self._run.learner
-        if ArraySpec.of(model) != learner.spec:
-            raise StoreError(
-                "the model in the store is not one of this task: if the app has a new "
-                "model, the next round brings it; was the store made for another task?"
-            )
-        learner.load(model)
-
     def _scores(
-        self, batch: _Batch, cycle: int, items: Sequence[Item]
+        self, batch: ArraySource, cycle: int, items: Sequence[Item]
     ) -> tuple[NDArray[np.float64], IntArray]:
         """Return scores and groups, in the order of arrival."""
-        samples = Pool(ArraySource(batch.raw, uids=batch.uids))
-        scored = self._rater.scored(samples, cycle, self._run, items, len(batch.uids))
+        scored = self._rater.scored(
+            Pool(batch), cycle, self._run, items, len(batch.uids())
+        )
         row = {uid: row for row, uid in enumerate(scored.uids.tolist())}
-        rows = [row[uid] for uid in batch.uids.tolist()]
+        rows = [row[uid] for uid in batch.uids().tolist()]
         return scored.scores[rows].astype(np.float64), scored.groups[rows]
 
     def _bars(self, cut: Cut | None) -> NDArray[np.float64] | None:
@@ -266,8 +241,7 @@ class SampleStream:
         return pace, QueryOrigin.CHANCE if chance else QueryOrigin.SCORE
 
 
-def _fresh(uids: NDArray[np.str_], raw: NDArray[Any], known: Collection[Uid]) -> _Batch:
-    """Return the samples whose uids are not in ``known``, each once."""
+def _new_rows(uids: NDArray[np.str_], known: Collection[Uid]) -> list[int]:
+    """Return the first row of each sample whose uid is not in ``known``, ascending."""
     first = {uid: row for row, uid in reversed(list(enumerate(uids.tolist())))}
-    rows = sorted(row for uid, row in first.items() if uid not in known)
-    return _Batch(uids[rows], raw[rows])
+    return sorted(row for uid, row in first.items() if uid not in known)

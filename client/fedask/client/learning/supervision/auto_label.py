@@ -1,7 +1,7 @@
 """The auto-label tier: a device labels what its model is sure of. Off by default.
 
 Called by the device after it has scored. What the tier says is never counted as a
-label, never sent, and gives way to whatever a person says. A share of the sure samples,
+label, never sent, and replaced by whatever a person says. A share of the sure samples,
 drawn by hash, is asked of people as any other question; only while enough of these
 controls were answered, and the model was right often enough, does what it says of the
 others count. So the tier is off until it has proved itself, and again when it fails.
@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.scorer import Floats
-from fedask.client.learning.selection.pool_rating import present
-from fedask.client.learning.selection.pool_scoring import (
+from fedask.client.learning.selection.best_scores import (
     BATCH_NUMBERS,
     BATCH_SAMPLES,
     BestScores,
 )
+from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.records.device_store import DeviceStore
 from fedask.client.records.label_queue import Item, QueryOrigin
@@ -78,76 +78,75 @@ def tier_quality(
     )
 
 
-class AutoTier:
-    """The tier of one device."""
+def propose(
+    pool: Pool, store: DeviceStore, run: RunContext, items: Sequence[Item], cycle: int
+) -> None:
+    """Label what the loaded model is sure of, and ask people about a share of it.
 
-    def __init__(self, pool: Pool, store: DeviceStore) -> None:
-        self._pool = pool
-        self._store = store
-
-    def propose(self, run: RunContext, items: Sequence[Item], cycle: int) -> None:
-        """Label what the loaded model is sure of, and ask people about a share of it.
-
-        Parameters
-        ----------
-        items
-            Everything ever asked: none of it is labelled here.
-        """
-        config, seed = run.scenario.auto, run.scenario.seed
-        found = self._confident(run, items, cycle)
-        room = max(1, run.scenario.ask.capacity // LARGEST_SHARE)
-        kept = [
-            PseudoLabel(
-                uid=Uid(uid),
-                label=label,
-                confidence=confidence,
-                control=unit_hash("auto", seed, uid) < config.controls,
-                cycle=cycle,
-            )
-            for uid, label, confidence in found
-        ]
-        # By hash, not the surest first: the controls stand for all of them.
-        controls = sorted(
-            (s for s in kept if s.control), key=lambda s: unit_hash("auto", seed, s.uid)
-        )[:room]
-        # Kept before they are asked: asked first, a kill would lose what was said.
-        self._store.pseudo_labels.put([*(s for s in kept if not s.control), *controls])
-        pace = self._store.arrivals.pace()
-        asked = {s.uid: QueryOrigin.CONTROL for s in controls}
-        self._store.arrivals.add(self._store.cuts.last_cycle(), asked, pace, pace)
-
-    def labels(self, config: AutoConfig, items: Sequence[Item]) -> Mapping[Uid, int]:
-        """Return the labels that count now, by uid: none while the tier is off."""
-        kept = self._store.pseudo_labels.all()
-        if not tier_quality(config, kept, items).on:
-            return {}
-        asked = {item.uid for item in items}
-        return {s.uid: s.label for s in kept if not s.control and s.uid not in asked}
-
-    def _confident(
-        self, run: RunContext, items: Sequence[Item], cycle: int
-    ) -> list[tuple[str, int, float]]:
-        """Find what the model is surest of and nobody was asked about.
-
-        Returns uid, class and confidence of each, in bounded memory.
-        """
-        config = run.scenario.auto
-        predictor = run.predictor(self._store, frozenset(), cycle)
-        predictor.calibrate(self._pool, present(self._pool, items))
-        best = BestScores(config.most)
-        gone = {item.uid for item in items}
-        for uids, raw in self._pool.batches(gone, BATCH_SAMPLES, BATCH_NUMBERS):
-            probs = predictor.view(uids, raw).probs
-            best.add(uids, probs.max(axis=1), partial(_classes, probs))
-        found = best.result()
-        rows = zip(
-            found.uids.tolist(),
-            found.scores.tolist(),
-            found.groups.tolist(),
-            strict=True,
+    Parameters
+    ----------
+    items
+        Everything ever asked: none of it is labelled here.
+    """
+    config, seed = run.scenario.auto, run.scenario.seed
+    found = _confident(pool, store, run, items, cycle)
+    room = max(1, run.scenario.ask.capacity // LARGEST_SHARE)
+    kept = [
+        PseudoLabel(
+            uid=Uid(uid),
+            label=label,
+            confidence=confidence,
+            control=unit_hash("auto", seed, uid) < config.controls,
+            cycle=cycle,
         )
-        least = np.float32(config.sure)
-        return [(uid, g, score) for uid, score, g in rows if score >= least]
+        for uid, label, confidence in found
+    ]
+    # By hash, not the surest first: the controls stand for all of them.
+    controls = sorted(
+        (s for s in kept if s.control), key=lambda s: unit_hash("auto", seed, s.uid)
+    )[:room]
+    # Kept before they are asked: asked first, a kill would lose what was said.
+    store.pseudo_labels.put([*(s for s in kept if not s.control), *controls])
+    pace = store.arrivals.pace()
+    asked = {s.uid: QueryOrigin.CONTROL for s in controls}
+    store.arrivals.add(store.cuts.last_cycle(), asked, pace, pace)
+
+
+def auto_labels(
+    store: DeviceStore, config: AutoConfig, items: Sequence[Item]
+) -> Mapping[Uid, int]:
+    """Return the labels that count now, by uid: none while the tier is off."""
+    kept = store.pseudo_labels.all()
+    if not tier_quality(config, kept, items).on:
+        return {}
+    asked = {item.uid for item in items}
+    return {s.uid: s.label for s in kept if not s.control and s.uid not in asked}
+
+
+def _confident(
+    pool: Pool, store: DeviceStore, run: RunContext, items: Sequence[Item], cycle: int
+) -> list[tuple[str, int, float]]:
+    """Find what the model is surest of and nobody was asked about.
+
+    Returns uid, class and confidence of each, in bounded memory.
+    """
+    config = run.scenario.auto
+    predictor = run.predictor(store, frozenset(), cycle)
+    predictor.calibrate(pool, present(pool, items))
+    best = BestScores(config.most)
+    gone = {item.uid for item in items}
+    for uids, raw in pool.batches(gone, BATCH_SAMPLES, BATCH_NUMBERS):
+        probs = predictor.view(uids, raw).probs
+        best.add(uids, probs.max(axis=1), partial(_classes, probs))
+    found = best.result()
+    rows = zip(
+        found.uids.tolist(),
+        found.scores.tolist(),
+        found.groups.tolist(),
+        strict=True,
+    )
+    least = np.float32(config.sure)
+    return [(uid, g, score) for uid, score, g in rows if score >= least]
 
 
 def _classes(probs: Floats, rows: NDArray[np.int64]) -> IntArray:

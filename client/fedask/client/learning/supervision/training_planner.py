@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from fedask.client.learning.scorers.scorer import Floats
 from fedask.client.learning.selection.pool_rating import present
 from fedask.client.learning.selection.run_context import RunContext
-from fedask.client.learning.supervision.auto_label import AutoTier
+from fedask.client.learning.supervision.auto_label import auto_labels, propose
 from fedask.client.learning.supervision.weak_label import WeakLabels
 from fedask.client.learning.training import warmup
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import (
+from fedask.client.learning.training.training_step import (
     LabelledBatch,
     TrainingJob,
     WarmupJob,
@@ -83,7 +83,7 @@ class TrainingPlanner:
         """
         if not run.scenario.auto.on:
             return items
-        AutoTier(self._pool, self._store).propose(run, items, cycle)
+        propose(self._pool, self._store, run, items, cycle)
         return self._store.queue.items()
 
     def plan(
@@ -161,13 +161,11 @@ class TrainingPlanner:
         config = run.scenario.auto
         if not config.on:
             return {}
-        auto_labels = AutoTier(self._pool, self._store).labels(
-            config, self.permitted(items)
-        )
-        may = self._training_pool.has(list(auto_labels))
+        labels = auto_labels(self._store, config, self.permitted(items))
+        may = self._training_pool.has(list(labels))
         return {
             uid: label
-            for (uid, label), ok in zip(auto_labels.items(), may.tolist(), strict=True)
+            for (uid, label), ok in zip(labels.items(), may.tolist(), strict=True)
             if ok
         }
 

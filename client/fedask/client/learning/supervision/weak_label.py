@@ -1,7 +1,7 @@
 """Weak labels: what labelling functions say of samples that nobody has labelled yet.
 
 Called by the device before it trains. A weak label is never stored, counted or sent: it
-is worked out anew from the pool, and gives way to a person's.
+is worked out anew from the pool, and replaced by a person's.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedask.client.records.label_queue import CLOSED, Item
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
-from fedask.common.ids import DeviceId, Uid, hash_uids, stable_seed
+from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.sections import WeakConfig
 
@@ -80,9 +80,8 @@ class WeakLabels:
     def _draw(self, pool: Pool) -> tuple[Uid, ...]:
         """Draw the share of the pool by hash: the same on every call and machine."""
         if self._drawn is None:
-            uids = pool.uids
-            order = np.lexsort((uids, hash_uids(uids, self._salt)))
-            drawn = np.sort(uids[order[: self._config.samples]])
+            places = pool.drawn(self._config.samples, self._salt)
+            drawn = np.sort(pool.uids[places])
             self._drawn = tuple(Uid(uid) for uid in drawn.tolist())
         return self._drawn
 
@@ -204,8 +203,7 @@ def combine(votes: Votes, vote_weights: NDArray[np.float64], num_classes: int) -
         tally[rows, column[rows]] += weight
     most = tally.max(axis=1, keepdims=True)
     clear = (most[:, 0] > 0) & ((tally == most).sum(axis=1) == 1)
-    chosen: Votes = np.where(clear, tally.argmax(axis=1), ABSTAIN)
-    return chosen
+    return np.where(clear, tally.argmax(axis=1), ABSTAIN)
 
 
 def vote_weights(votes: Votes, truth: Votes, num_classes: int) -> NDArray[np.float64]:

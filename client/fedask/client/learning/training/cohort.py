@@ -4,7 +4,7 @@ Called by the learner when several devices of one process train on the same mode
 the devices of an inline simulation do. A small step costs a framework far more than a
 processor: stacked along a new axis, a hundred of them cost little more than one.
 
-A device must learn the same alone and in company, to the last bit, or a simulation
+A device must learn the same by itself and with others, to the last bit, or a simulation
 would not be what a deployment does. Nothing guarantees that: the last bits of a matrix
 product depend on sizes and on how the operands lie in memory. So it is not assumed: the
 first jobs of each kind are also trained alone, and where one bit differs, jobs of that
@@ -15,7 +15,6 @@ import logging
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -25,8 +24,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from fedask.client.learning.training.loss import Loss
-from fedask.client.learning.training.sgd import (
+from fedask.client.learning.training.training_step import (
+    Loss,
     MomentumSgd,
     TrainingJob,
     TrainingResult,
@@ -81,7 +80,7 @@ class Cohort:
         if not self._params or next(model.buffers(), None) is not None:
             # What a layer notes in a buffer while it trains belongs to one device.
             self.most = 1
-        self._proved: dict[_Kind, bool] = {}
+        self._proved: dict[tuple[object, ...], bool] = {}  # by what decides the kernels
 
     def train(
         self,
@@ -122,7 +121,9 @@ class Cohort:
         alone: Callable[[TrainingJob], TrainingResult],
     ) -> list[TrainingResult]:
         """Train the jobs together if that gives the same bits; else return []."""
-        kind = _Kind.of(jobs)
+        last = jobs[-1].labelled
+        extras = last.shift is None, last.weights is None, jobs[-1].prox > 0
+        kind = (len(jobs), last.inputs.shape, *extras)
         if not self._proved.get(kind, True):
             return []
         try:
@@ -201,28 +202,6 @@ class Cohort:
                 *parts.values(), losses.tolist(), usable.tolist(), strict=False
             )
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What decides which kernels run: jobs that are equal in it are proved together."""
-
-    devices: int
-    inputs: tuple[int, ...]
-    shifted: bool
-    weighed: bool
-    prox: bool
-
-    @classmethod
-    def of(cls, jobs: Sequence[TrainingJob]) -> "_Kind":
-        labelled = jobs[-1].labelled
-        return cls(
-            len(jobs),
-            tuple(labelled.inputs.shape),
-            labelled.shift is not None,
-            labelled.weights is not None,
-            jobs[-1].prox > 0,
-        )
 
 
 def _stacked(given: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from fedask.client.learning.training.cohort import Cohort
-from fedask.client.learning.training.loss import Loss
-from fedask.client.learning.training.sgd import (
+from fedask.client.learning.training.training_step import (
     LabelledBatch,
+    Loss,
     MomentumSgd,
     TrainingJob,
     TrainingResult,
@@ -27,7 +27,7 @@ from fedask.client.learning.training.sgd import (
 )
 from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
 from fedask.common.arrays import Arrays, are_sane
-from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.ids import stable_seed
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.sections import TrainConfig
@@ -75,6 +75,21 @@ class Learner:
         self._moved = self._moved or arrays is not self.loaded
         self.loaded = arrays
         self._return()
+
+    def load_stored(self, arrays: Arrays) -> None:
+        """Load a model that the store of the device has kept.
+
+        Raises
+        ------
+        StoreError
+            If it is of another task.
+        """
+        if ArraySpec.of(arrays) != self.spec:
+            raise StoreError(
+                "the model in the store is not one of this task: if the app has a new "
+                "model, the next round brings it; was the store made for another task?"
+            )
+        self.load(arrays)
 
     def _return(self) -> None:
         """Restore the loaded weights."""
@@ -232,8 +247,7 @@ class Learner:
     @staticmethod
     def softmax(logits: Floats) -> Floats:
         """Return the probabilities that logits (n, c) stand for, rows sum to one."""
-        probs: Floats = functional.softmax(torch.from_numpy(logits), dim=1).numpy()
-        return probs
+        return functional.softmax(torch.from_numpy(logits), dim=1).numpy()
 
     def _checked(self, logits: torch.Tensor, count: int) -> Floats:
         check_logits(logits, count, self._task.num_classes)

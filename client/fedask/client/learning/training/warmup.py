@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from fedask.client.learning.training.sgd import WarmupJob, batches
+from fedask.client.learning.training.training_step import WarmupJob, batches
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError
-from fedask.common.ids import Uid, hash_uids, stable_seed
+from fedask.common.ids import Uid, stable_seed
 from fedask.common.sections import WARMUP_SAMPLES, TrainConfig
 from fedask.common.task import Augment
 
@@ -30,9 +30,8 @@ def draw(pool: Pool, seed: int, step: int) -> list[Uid]:
 
     By hash, and another share in every round.
     """
-    uids = pool.uids
-    order = np.lexsort((uids, hash_uids(uids, stable_seed("warm-up", seed, step))))
-    return [Uid(uid) for uid in np.sort(uids[order[:WARMUP_SAMPLES]]).tolist()]
+    places = pool.drawn(WARMUP_SAMPLES, stable_seed("warm-up", seed, step))
+    return [Uid(uid) for uid in np.sort(pool.uids[places]).tolist()]
 
 
 def views(

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.client.places import INDEX_KEY
 
-from fedask.client.data.rights.permission import SampleRights, _numbered
 from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
+from fedask.client.data.rights.sample_rights import SampleRights
 from fedask.client.data.rights.sidecar import stated_provenance
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.data.sources.index import Index
@@ -118,19 +118,6 @@ def test_a_sidecar_is_no_data(folder: Folder) -> None:
     folder.say(HEADER, "*,yes")
 
     assert len(folder.source(kind="texts", column="note").uids()) == 1
-
-
-@pytest.mark.parametrize("shape", [1, 2, 5000])
-def test_equal_uids_and_no_others_share_a_number(shape: int) -> None:
-    rng = np.random.default_rng(shape)
-    uids = np.array([f"{n:032x}" for n in rng.integers(0, shape, shape)])
-
-    numbers = _numbered(uids)
-
-    _, exact = np.unique(uids, return_inverse=True)
-    pairs = set(zip(numbers.tolist(), exact.tolist(), strict=True))
-    assert len(pairs) == len(set(numbers.tolist())) == len(set(exact.tolist()))
-    assert numbers.max() < len(uids)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.client.candidates import Points, picks, shortlist, softmax
 
-from fedask.client.learning.batchers.batch_bald import Answers, BatchBald, bald
+from fedask.client.learning.batchers.greedy_batchers import Answers, BatchBald, bald
 
 Draws = NDArray[np.float32]
 

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from tests.support.client.candidates import Points, picks, shortlist
 
 from fedask.client.base.distance import directions
-from fedask.client.learning.batchers import greedy_choice
-from fedask.client.learning.batchers.facility_location import (
+from fedask.client.learning.batchers import greedy_batchers
+from fedask.client.learning.batchers.greedy_batchers import (
     FacilityLocation,
     facilities,
+    lazy_greedy,
 )
-from fedask.client.learning.batchers.greedy_choice import lazy_greedy
 
 
 def value(x: Points, rows: tuple[int, ...], anchors: Points | None = None) -> float:
@@ -39,7 +39,7 @@ def slow_greedy(x: Points, k: int, anchors: Points | None = None) -> list[int]:
 def test_the_lazy_way_picks_what_the_obvious_way_picks(
     monkeypatch: pytest.MonkeyPatch, look: int, seed: int
 ) -> None:
-    monkeypatch.setattr(greedy_choice, "_LOOK", look)
+    monkeypatch.setattr(greedy_batchers, "_LOOK", look)
     x = directions(np.random.default_rng(seed).normal(size=(50, 4)))
 
     assert facilities(x, None, 20).tolist() == slow_greedy(x, 20)
@@ -97,7 +97,7 @@ def test_zeros_cover_nothing() -> None:
 def test_equal_gains_go_to_the_lowest_row_and_none_is_taken_twice(
     monkeypatch: pytest.MonkeyPatch, look: int
 ) -> None:
-    monkeypatch.setattr(greedy_choice, "_LOOK", look)
+    monkeypatch.setattr(greedy_batchers, "_LOOK", look)
     gains = np.array([1.0, 3.0, 3.0, 2.0, 0.0])
     taken: list[int] = []
 

@@ -268,23 +268,6 @@ def test_a_full_sample_needs_a_few_mebibytes() -> None:
     assert peak(lambda: information_density(features, sample)) < 2**20
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
-def test_scales_radii_and_powers_must_be_above_zero(value: float) -> None:
-    with pytest.raises(ConfigError, match="scale must be above 0"):
-        typicality(GUIDE, GUIDE, value)
-    with pytest.raises(ConfigError, match="radius must be above 0"):
-        coverage(GUIDE, GUIDE, GUIDE, value)
-    with pytest.raises(ConfigError, match="scale must be above 0"):
-        center_distance(GUIDE, GUIDE, value)
-    with pytest.raises(ConfigError, match="beta must be above 0"):
-        information_density(GUIDE, GUIDE, value)
-
-
-def test_neighbours_must_be_above_zero() -> None:
-    with pytest.raises(ConfigError, match="neighbours must be above 0"):
-        typicality(GUIDE, GUIDE, 1.0, 0)
-
-
 def test_samples_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"needs a sample with 2 columns"):
         information_density(GUIDE, GUIDE[:0])

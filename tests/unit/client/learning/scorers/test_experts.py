@@ -3,18 +3,19 @@ import pytest
 from tests.support.client.views import rich
 from typing_extensions import override
 
-from fedask.client.learning.scorers.experts import (
-    MAX_EXPERTS,
-    make_experts,
-    with_experts,
-)
 from fedask.client.learning.scorers.scorer import (
     Floats,
     PredictionView,
     Scorer,
     ScoringContext,
 )
-from fedask.client.learning.scorers.scorer_table import make_scorer
+from fedask.client.learning.scorers.scorer_table import (
+    MAX_EXPERTS,
+    make_experts,
+    make_scorer,
+    opinions_of,
+    with_experts,
+)
 from fedask.common.errors import ConfigError
 from fedask.common.sections import AskConfig
 
@@ -31,7 +32,7 @@ def test_a_column_is_what_the_expert_gives_alone() -> None:
     view, known = rich(40)
     names = ["bald", "0.5 * margin + density", "random"]
 
-    opinions = make_experts(", ".join(names)).describe(view, known)
+    opinions = opinions_of(make_experts(", ".join(names)), view, known)
 
     assert opinions.shape == (40, 3)
     assert opinions.dtype == np.float32
@@ -40,7 +41,7 @@ def test_a_column_is_what_the_expert_gives_alone() -> None:
 
 
 def test_spaces_do_not_make_other_experts() -> None:
-    assert make_experts(" margin,random ").text == "margin, random"
+    assert list(make_experts(" margin,random ")) == ["margin", "random"]
 
 
 def test_the_needs_of_experts_are_added_where_something_learns() -> None:
@@ -77,4 +78,4 @@ def test_a_faulty_expert_is_named() -> None:
     view, known = rich(5)
 
     with pytest.raises(ConfigError, match=r"Faulty' gave NaN or a score outside"):
-        make_experts(f"margin, {__name__}:Faulty").describe(view, known)
+        opinions_of(make_experts(f"margin, {__name__}:Faulty"), view, known)

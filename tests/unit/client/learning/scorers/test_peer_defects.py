@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fedask.client.learning.scorers.uncertainty import entropy, least_confidence, margin
-from fedask.client.learning.selection.pool_scoring import BestScores
+from fedask.client.learning.selection.best_scores import BestScores
 from fedask.common.grid import Scored
 
 Score = Callable[[NDArray[np.floating[Any]]], NDArray[np.float32]]

@@ -17,7 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import LabelledBatch, TrainingJob, decayed
+from fedask.client.learning.training.training_step import (
+    LabelledBatch,
+    TrainingJob,
+    decayed,
+)
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 

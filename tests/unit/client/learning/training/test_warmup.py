@@ -15,7 +15,7 @@ from torch import nn
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.learning.selection.run_context import RunContext
 from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.sgd import WarmupJob
+from fedask.client.learning.training.training_step import WarmupJob
 from fedask.client.learning.training.warmup import barlow_twins, draw, noisy, views
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device, RoundOutcome

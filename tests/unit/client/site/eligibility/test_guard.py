@@ -11,7 +11,7 @@ from tests.support.client.world import SAMPLES
 from tests.unit.client.site.eligibility.test_sensors import LAPTOP, tree
 from typing_extensions import override
 
-from fedask.client.data.rights.permission import PermittedSource
+from fedask.client.data.rights.sample_rights import PermittedSource
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.records.pool import Pool
 from fedask.client.site.eligibility.eligibility_settings import (

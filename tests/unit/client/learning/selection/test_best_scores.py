@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedask.client.learning.selection.pool_scoring import BestScores
+from fedask.client.learning.selection.best_scores import BestScores
 from fedask.common.grid import IntArray, Scored
 
 

@@ -15,8 +15,8 @@ from fedask.client.learning.scorers.scorer import (
     ScoringContext,
 )
 from fedask.client.learning.scorers.scorer_table import make_scorer
-from fedask.client.learning.selection import pool_scoring
-from fedask.client.learning.selection.pool_scoring import BATCH_SAMPLES, score_pool
+from fedask.client.learning.selection import best_scores
+from fedask.client.learning.selection.best_scores import BATCH_SAMPLES, score_pool
 from fedask.client.records.pool import DataSource, Pool
 from fedask.common.errors import ConfigError
 from fedask.common.grid import Scored
@@ -82,7 +82,7 @@ def listed(best: Scored) -> list[tuple[str, float, int]]:
 def test_streaming_equals_scoring_everything_at_once(
     keep: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_scoring, "BATCH_SAMPLES", batch)
+    monkeypatch.setattr(best_scores, "BATCH_SAMPLES", batch)
     source = Counting(np.arange(500))
 
     best = score(source, keep=keep)

@@ -1,26 +1,142 @@
-"""BatchBALD: the batch whose joint answers are most informative about the model.
+"""Greedy batches: ``facility-location`` and ``batch-bald``, by a gain that only falls.
 
-The value of a batch is the mutual information between its answers and the member of
-the committee (a draw of the model's weights). By the chain rule the gain of one more
-sample is its expected entropy given the answers so far, less its expected entropy
-given the member. All answers are enumerated while there are few; then a fixed number
-of them is sampled.
+For a monotone submodular value the greedy batch is worth at least ``1 - 1/e`` of the
+best one (Nemhauser, Wolsey and Fisher, Mathematical Programming 1978). An old gain is
+an upper bound, so only rows whose old gain could still win are looked at again (Minoux
+1978).
+
+Facility location: the value of a batch is the sum, over the shortlist, of each sample's
+cosine similarity to the nearest that is asked or labelled; similarities below 0 count
+as 0.
+
+BatchBALD: the value of a batch is the mutual information between its answers and the
+member of the committee (a draw of the model's weights). By the chain rule the gain of
+one more sample is its expected entropy given the answers so far, less its expected
+entropy given the member. All answers are enumerated while there are few; then a fixed
+number of them is sampled.
 
 References
 ----------
+Wei, Iyer and Bilmes, "Submodularity in data subset selection and active learning",
+ICML 2015.
 Kirsch, van Amersfoort and Gal, "BatchBALD: efficient and diverse batch acquisition for
 deep Bayesian active learning", NeurIPS 2019.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from typing_extensions import override
 
-from fedask.client.base.distance import Doubles, Reals, blocks
+from fedask.client.base.distance import Doubles, Reals, blocks, directions
 from fedask.client.learning.batchers.batcher import CheckedBatcher, Rows, Shortlist
-from fedask.client.learning.batchers.greedy_choice import lazy_greedy
 
 _DIGITS = 9  # gains that agree to here are equal: the better score decides
 _TINY = np.finfo(np.float64).tiny
+_LOOK = 32  # rows per look: one matrix product, seldom more than needed
+
+
+def lazy_greedy(
+    gains: Doubles,
+    k: int,
+    look: Callable[[Rows], Doubles],
+    take: Callable[[int], None],
+) -> Rows:
+    """Choose ``k`` rows, each with the largest gain given those before.
+
+    Parameters
+    ----------
+    gains
+        (n,) gain of each row while nothing is chosen, ``k <= n``.
+    look
+        Rows -> their gains now; never more than before, up to rounding and sampling.
+    take
+        Called with each chosen row.
+
+    Returns
+    -------
+    NDArray
+        (k,) different rows in the order of choosing; of equal gains the lowest row.
+    """
+    bound = gains.copy()
+    rows = np.empty(k, dtype=np.int64)
+    taken = np.zeros(len(bound), dtype=np.bool_)
+    fresh = np.ones(len(bound), dtype=np.bool_)
+    for number in range(k):
+        best = int(bound.argmax())
+        while not fresh[best]:
+            stale = np.flatnonzero(~fresh)
+            if len(stale) > _LOOK:
+                stale = stale[np.argpartition(-bound[stale], _LOOK - 1)[:_LOOK]]
+            stale = np.union1d(stale, best)
+            bound[stale] = look(stale)
+            fresh[stale] = True
+            best = int(bound.argmax())
+        rows[number] = best
+        bound[best] = -np.inf
+        taken[best] = True
+        take(best)
+        fresh = taken.copy()
+    return rows
+
+
+class FacilityLocation(CheckedBatcher):
+    """The batch that represents the best candidates. Without features it is ``top``.
+
+    Parameters
+    ----------
+    most
+        Candidates looked at, the best scores first; at least ``2 * k`` are. Time grows
+        with their square, memory with their number.
+    """
+
+    required = frozenset({"features"})
+    needs = required | {"anchors"}
+
+    def __init__(self, most: int = 2048) -> None:
+        self.most = most
+
+    @override
+    def choose(self, shortlist: Shortlist, k: int, rng: np.random.Generator) -> Rows:
+        # Best first, so that ties go to the better score.
+        rows = shortlist.best_first()[: max(self.most, 2 * k)]
+        x = directions(shortlist.features[rows])
+        return rows[facilities(x, shortlist.anchors, k)]
+
+
+def facilities(x: Doubles, anchors: Reals | None, k: int) -> Rows:
+    """Choose ``k`` rows that greedily cover all.
+
+    Parameters
+    ----------
+    x
+        (n, d) rows of length 1, or 0.
+    anchors
+        (l, d) float, what covers already; None = nothing.
+
+    Returns
+    -------
+    NDArray
+        (k,) different rows in the order of choosing; ties go to the lowest.
+    """
+    cover = np.zeros(len(x))
+    if anchors is not None:
+        for part in blocks(len(anchors), len(x)):
+            closest = (directions(anchors[part]) @ x.T).max(axis=0)
+            np.maximum(cover, closest, out=cover)
+
+    def look(rows: Rows) -> Doubles:
+        gains = np.empty(len(rows))
+        for part in blocks(len(rows), len(x)):
+            more = x[rows[part]] @ x.T
+            more -= cover
+            gains[part] = np.maximum(more, 0.0, out=more).sum(axis=1)
+        return gains.round(_DIGITS)
+
+    def take(row: int) -> None:
+        np.maximum(cover, x @ x[row], out=cover)
+
+    return lazy_greedy(look(np.arange(len(x))), k, look, take)
 
 
 class BatchBald(CheckedBatcher):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fedask.client.learning.selection.near_duplicates import near_pairs
+from fedask.client.learning.batchers.deduplication import near_pairs
 from fedask.common.ids import Uid
 
 A, B, C, D = (letter * 32 for letter in "abcd")

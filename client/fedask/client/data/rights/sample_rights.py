@@ -108,7 +108,8 @@ class SampleRights(Permits):
         """Give equal samples their common rights, until the first of them ends."""
         if not len(uids) or (np.ptp(self._rights) == 0 and np.ptp(self._until) == 0):
             return
-        sample_of = _numbered(uids)
+        # As bytes: a million sort in half a second, as texts in ten.
+        sample_of = np.unique(uids.astype("S"), return_inverse=True)[1]
         rights = np.full(sample_of.max() + 1, int(ASK), dtype=np.uint8)
         until = np.full(len(rights), FOREVER, dtype=np.int64)
         np.bitwise_and.at(rights, sample_of, self._rights)
@@ -220,23 +221,3 @@ def _to_time(seconds: int) -> datetime:
     if seconds >= _LAST.timestamp():
         return _LAST
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _numbered(uids: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return a number for each uid, equal for equal uids: (n,) int64 below n.
-
-    Sorts hashes, not texts: of a million samples that is a second instead of ten.
-    """
-    letters = np.ascontiguousarray(uids).view(np.uint32).reshape(len(uids), -1)
-    hashes = np.zeros(len(uids), dtype=np.uint64)
-    for column in letters.T:
-        hashes = (hashes ^ column) * np.uint64(0x9E3779B97F4A7C15)
-        hashes ^= hashes >> np.uint64(32)
-    order = np.argsort(hashes, kind="stable")
-    near = hashes[order[1:]] == hashes[order[:-1]]
-    if (uids[order[1:][near]] != uids[order[:-1][near]]).any():  # once in 10^7 pools
-        exact: NDArray[np.int64] = np.unique(uids, return_inverse=True)[1]
-        return exact
-    numbers = np.zeros(len(uids), dtype=np.int64)
-    numbers[order[1:]] = np.cumsum(~near)
-    return numbers

@@ -9,7 +9,7 @@ from tests.support.client.places import INDEX_KEY, LONG_AGO_NS, NOW, look
 
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.indexed_source import QUIET
-from fedask.client.data.sources.watch import SourceWatch
+from fedask.client.data.sources.source_watch import SourceWatch
 from fedask.client.records.pool import Pool
 from fedask.common.errors import DataError
 
