@@ -146,8 +146,9 @@ class Coordinator:
         if folder is None or not run.resume:
             return
         if self._scenario.fleet.store != "sqlite":
-            msg = "run.resume needs fleet.store = 'sqlite': memory forgets the labels"
-            raise ConfigError(msg)
+            raise ConfigError(
+                "run.resume needs fleet.store = 'sqlite': memory forgets the labels"
+            )
         checkpoint = folder.load()
         if checkpoint is None:
             return
@@ -231,9 +232,10 @@ class Coordinator:
         if before is None:
             return None
         if before.shape != predicted.shape:
-            msg = f"run.evaluate returned {predicted.shape} predictions after "
-            msg += f"{before.shape}: they must be of a fixed set"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"run.evaluate returned {predicted.shape} predictions after "
+                f"{before.shape}: they must be of a fixed set"
+            )
         return cohen_kappa(before, predicted)
 
     @property
@@ -292,9 +294,10 @@ def _accuracy(row: Mapping[str, Any]) -> float | None:
         return None
     accuracy = float(row["accuracy"])
     if not 0.0 <= accuracy <= 1.0:  # NaN fails it too
-        msg = f"run.evaluate returned accuracy = {accuracy:g}: it must be a share of "
-        msg += "the samples, from 0 to 1"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"run.evaluate returned accuracy = {accuracy:g}: it must be a share of "
+            "the samples, from 0 to 1"
+        )
     return accuracy
 
 

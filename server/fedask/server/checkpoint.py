@@ -72,8 +72,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as err:
-            msg = f"cannot make the folder {path}: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(f"cannot make the folder {path}: {err}") from err
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line to the history, which progress displays read."""
@@ -81,8 +80,7 @@ class RunFolder:
             with (self._path / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as err:
-            msg = f"cannot write {self._path / HISTORY}: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(f"cannot write {self._path / HISTORY}: {err}") from err
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint."""
@@ -119,11 +117,9 @@ class RunFolder:
             stored = _read_npz(path)
             meta = json.loads(stored.pop("meta").tobytes())
             if meta.pop("names") != sorted(stored):
-                msg = "its arrays are not those that were written"
-                raise ValueError(msg)
+                raise ValueError("its arrays are not those that were written")
         except _DAMAGE as err:
-            msg = f"the checkpoint {path} is damaged: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(f"the checkpoint {path} is damaged: {err}") from err
         self._check(meta)
         rows = list(meta["rows"])
         lines = "".join(json.dumps(row) + "\n" for row in rows)
@@ -138,8 +134,9 @@ class RunFolder:
 
     def _check(self, meta: Mapping[str, Any]) -> None:
         if meta["schema"] != SCHEMA:
-            msg = f"checkpoint of schema {meta['schema']}, this fedask knows {SCHEMA}"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"checkpoint of schema {meta['schema']}, this fedask knows {SCHEMA}"
+            )
         before = meta["scenario"]
         changed = sorted(
             key
@@ -147,8 +144,9 @@ class RunFolder:
             if before.get(key) != self._fingerprint.get(key)
         )
         if changed:
-            msg = f"cannot resume with other settings: {', '.join(changed[:5])} changed"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"cannot resume with other settings: {', '.join(changed[:5])} changed"
+            )
 
     def finish(self, arrays: Arrays, server: Mapping[str, Any]) -> None:
         """Write the final model and the server's account of the run."""
@@ -215,8 +213,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         wrong = archive.testzip()
     if wrong is not None:
-        msg = f"the checksum of {wrong!r} is wrong"
-        raise ValueError(msg)
+        raise ValueError(f"the checksum of {wrong!r} is wrong")
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
@@ -242,5 +239,4 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as err:
-        msg = f"cannot write {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot write {path}: {err}") from err

@@ -55,23 +55,24 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
     elif config.name in known and config.name not in {"Strategy", "Result"}:
         kind = known[config.name]
     else:
-        msg = f"unknown strategy {config.name!r}" + nearest(config.name, known)
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"unknown strategy {config.name!r}" + nearest(config.name, known)
+        )
     # QFedAvg looks for the loss under a name of its own.
     options: dict[str, Any] = {"fraction_evaluate": 0.0, "train_loss_key": "train-loss"}
     valid = inspect.signature(kind).parameters
     for key in config.options:
         if key not in valid:
-            msg = f"{config.name} has no option {key!r}" + nearest(key, valid)
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{config.name} has no option {key!r}" + nearest(key, valid)
+            )
     try:
         if devices:
             options |= _fleet_options(devices, config.options)
         options = {key: value for key, value in options.items() if key in valid}
         return cast("Strategy", kind(**{**options, **config.options}))
     except (TypeError, ValueError) as err:
-        msg = f"strategy {config.name}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"strategy {config.name}: {err}") from err
 
 
 def _fleet_options(devices: int, given: Mapping[str, Any]) -> dict[str, int]:
@@ -200,8 +201,7 @@ def _model(content: RecordDict) -> ArrayRecord | None:
         if isinstance(record, ArrayRecord) and name != GRID
     ]
     if len(records) > 1:
-        msg = f"the reply has {len(records)} models, must have one"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"the reply has {len(records)} models, must have one")
     return records[0] if records else None
 
 
@@ -219,8 +219,9 @@ def _read_metrics(
         if isinstance(record, ConfigRecord) and name != REPORT
     ]
     if len(records) != 1 or extra:
-        msg = f"the reply has {len(records)} metric records and {extra[:3]!r:.200}"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"the reply has {len(records)} metric records and {extra[:3]!r:.200}"
+        )
     metrics = dict(records[0].items())
     weight = metrics.pop("num-examples", None)
     if isinstance(weight, float) and weight.is_integer():
@@ -233,16 +234,18 @@ def _read_metrics(
         raise ProtocolError(msg)
     loss = metrics.pop("train-loss", None)
     if metrics or not isinstance(loss, (int, float)) or not np.isfinite(loss):
-        msg = f"metrics must be num-examples and a finite train-loss, not {loss!r:.40}"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"metrics must be num-examples and a finite train-loss, not {loss!r:.40}"
+        )
     return weight, float(loss)
 
 
 def _check_no_update(weight: int, model: ArrayRecord | None) -> None:
     """Refuse a weight without a model, and a model without a weight."""
     if (weight == 0) != (model is None):
-        msg = "the reply has num-examples without a model, or a model without them"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            "the reply has num-examples without a model, or a model without them"
+        )
 
 
 def _message(

@@ -173,8 +173,9 @@ class Replies:
         for reason, count in reasons.most_common(_REASONS_LOGGED):
             logger.warning("round %d: refused %d replies: %s", number, count, reason)
         if number == 1 and not self._seen and 0 < self._failed == reasons.total():
-            msg = f"no device could begin: {reasons.most_common(1)[0][0]}"
-            raise UnavailableError(msg)
+            raise UnavailableError(
+                f"no device could begin: {reasons.most_common(1)[0][0]}"
+            )
 
     def _book(self, report: Report, node: int) -> None:
         """Book a report that passed every check."""
@@ -193,15 +194,16 @@ class Replies:
     def _check(self, report: Report) -> None:
         """Refuse a second report, totals that shrink, or a grid too full."""
         if report.device in self._seen:
-            msg = f"device {report.device} replied twice"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"device {report.device} replied twice")
         before = self._progress.ledger.totals.get(report.device)
         now = (report.asked, report.answered, report.skipped, report.expired)
         if before is not None and any(n < b for n, b in zip(now, before, strict=True)):
-            msg = f"device {report.device} reports less than before: {before} to {now}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"device {report.device} reports less than before: {before} to {now}"
+            )
         if report.grid is not None and int(report.grid.sum()) > self._reader.most:
-            msg = f"device {report.device} counts more scores than its capacity"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"device {report.device} counts more scores than its capacity"
+            )
         if report.sums is not None:
             check_sums(report.sums)

@@ -159,10 +159,12 @@ class Uncertainty:
 
     def __init__(self, scenario: Scenario, policy: Policy) -> None:
         if not counts_uncertainty(scenario.ask, policy):
-            msg = "stop.when names 'uncertainty', but no scores of a model are summed "
-            msg += f"under ask.policy = {scenario.ask.policy!r} with ask.scorer = "
-            msg += f"{scenario.ask.scorer!r}: use global-cut with a scorer that is not "
-            raise ConfigError(msg + "random")
+            raise ConfigError(
+                "stop.when names 'uncertainty', but no scores of a model are summed "
+                f"under ask.policy = {scenario.ask.policy!r} with ask.scorer = "
+                f"{scenario.ask.scorer!r}: use global-cut with a scorer that is not "
+                "random"
+            )
         self._threshold = scenario.stop.uncertainty
 
     def reason(self, cycles: Sequence[Row]) -> str:
@@ -255,14 +257,17 @@ def _slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
 
 def _require_evaluation(name: str, scenario: Scenario) -> None:
     if not scenario.run.evaluate:
-        msg = f"stop.when names {name!r}, which needs run.evaluate: a server without "
-        raise ConfigError(msg + "held-out data cannot tell")
+        raise ConfigError(
+            f"stop.when names {name!r}, which needs run.evaluate: a server without "
+            "held-out data cannot tell"
+        )
 
 
 def _column(name: str, cycles: Sequence[Row], key: str) -> list[Any]:
     """Return one value per cycle."""
     if key not in cycles[-1]:
         returned = "predictions" if key == "kappa" else key
-        msg = f"stop.when names {name!r}, but run.evaluate returns no {returned!r}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"stop.when names {name!r}, but run.evaluate returns no {returned!r}"
+        )
     return [row[key] for row in cycles]

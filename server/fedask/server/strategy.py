@@ -169,8 +169,7 @@ class AskStrategy(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         if self._spec is None:
-            msg = "aggregate_train before configure_train"
-            raise ProtocolError(msg)
+            raise ProtocolError("aggregate_train before configure_train")
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
         gathered = gather_for(self.inner, self._spec, self._weights(cycle))

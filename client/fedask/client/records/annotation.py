@@ -176,11 +176,12 @@ class AgreementRule:
         else:
             size = 0
         if not 1 <= size <= MAX_OPINIONS or size % 2 == 0:
-            msg = f"rule {text!r} must be one, two or majority:N, N odd, at most "
-            raise ConfigError(msg + str(MAX_OPINIONS))
+            raise ConfigError(
+                f"rule {text!r} must be one, two or majority:N, N odd, at most "
+                + str(MAX_OPINIONS)
+            )
         if unsure < 1:
-            msg = f"unsure = {unsure}: must be at least 1"
-            raise ConfigError(msg)
+            raise ConfigError(f"unsure = {unsure}: must be at least 1")
         return cls(size // 2 + 1, size, unsure)
 
     def settle(

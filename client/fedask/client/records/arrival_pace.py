@@ -124,5 +124,6 @@ class Pace:
             state = ControllerState(**{**state, "recent": tuple(state["recent"])})
             return cls(**{**fields, "state": state, "last": tuple(fields["last"])})
         except (ValueError, TypeError, KeyError) as err:
-            msg = f"the store's pace of arrivals cannot be read: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"the store's pace of arrivals cannot be read: {err}"
+            ) from err

@@ -69,8 +69,9 @@ class Audit:
             If the file has a log and this is none.
         """
         if db.execute("SELECT EXISTS (SELECT 1 FROM audit)").fetchone()[0]:
-            msg = "this store keeps an audit log: it cannot be changed without its key"
-            raise StoreError(msg)
+            raise StoreError(
+                "this store keeps an audit log: it cannot be changed without its key"
+            )
 
     def settle(self, *, committed: bool) -> None:
         """Keep, or forget, the entries of the transaction that has ended."""

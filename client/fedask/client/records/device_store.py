@@ -141,8 +141,9 @@ def check_pace(kept: bytes, before: bytes) -> None:
         Saying what to do.
     """
     if kept != before:
-        msg = "another process took in samples at the same time: give this batch again"
-        raise StoreError(msg)
+        raise StoreError(
+            "another process took in samples at the same time: give this batch again"
+        )
 
 
 class ClassStore(Protocol):
@@ -174,11 +175,12 @@ def check_classes(kept: Sequence[str], wanted: Sequence[str]) -> None:
         Saying what to do.
     """
     if list(wanted[: len(kept)]) != list(kept):
-        msg = f"the labels in the store are of the classes {', '.join(kept)}; the app "
-        msg += f"has {', '.join(wanted)}: leave the names of a fleet's classes as they "
-        msg += "are and in their places, with new ones at the end; another task needs "
-        msg += "another store"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the labels in the store are of the classes {', '.join(kept)}; the app "
+            f"has {', '.join(wanted)}: leave the names of a fleet's classes as they "
+            "are and in their places, with new ones at the end; another task needs "
+            "another store"
+        )
 
 
 class DeviceStore(Protocol):

@@ -101,8 +101,7 @@ def check_move(item: Item, to: ItemState) -> None:
         Naming the sample and both states.
     """
     if to not in MOVES[item.state]:
-        msg = f"sample {item.uid} is {item.state}, it cannot become {to}"
-        raise StoreError(msg)
+        raise StoreError(f"sample {item.uid} is {item.state}, it cannot become {to}")
 
 
 def check_plain_move(item: Item, to: ItemState) -> None:
@@ -120,8 +119,9 @@ def check_plain_move(item: Item, to: ItemState) -> None:
     if item.state is ItemState.EXPIRED:
         method = "add"
     if method is not None:
-        msg = f"sample {item.uid} becomes {to} by {method}, not by a plain move"
-        raise StoreError(msg)
+        raise StoreError(
+            f"sample {item.uid} becomes {to} by {method}, not by a plain move"
+        )
 
 
 def totals(items: Iterable[Item]) -> tuple[int, int, int, int]:

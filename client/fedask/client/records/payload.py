@@ -40,8 +40,9 @@ class StoreQuota:
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1:
-            msg = f"the quota of a store must be at least 1 byte, not {self.max_bytes}"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"the quota of a store must be at least 1 byte, not {self.max_bytes}"
+            )
 
 
 class Payload(NamedTuple):
@@ -103,16 +104,15 @@ def check_payload(uid: Uid, suffix: str, content: bytes) -> None:
         Saying why; the content is not quoted.
     """
     if _SUFFIX.fullmatch(suffix) is None:
-        msg = (
+        raise DataError(
             f"payload {uid}: suffix {suffix!r:.20} must be a dot and 1 to 8 of a-z 0-9"
         )
-        raise DataError(msg)
     if len(content) > MAX_PAYLOAD_BYTES:
-        msg = f"payload {uid} has {len(content)} bytes, more than {MAX_PAYLOAD_BYTES}"
-        raise DataError(msg)
+        raise DataError(
+            f"payload {uid} has {len(content)} bytes, more than {MAX_PAYLOAD_BYTES}"
+        )
     if bytes_uid(content) != uid:
-        msg = f"payload {uid}: the content is another one's, or is damaged"
-        raise DataError(msg)
+        raise DataError(f"payload {uid}: the content is another one's, or is damaged")
 
 
 def not_there(uid: Uid) -> DataError:

@@ -105,8 +105,7 @@ class Pool:
         wanted = np.array(uids, dtype=np.str_)
         places, found = self._find(wanted)
         if not found.all():
-            msg = f"sample {wanted[~found][0]} is no longer in the pool"
-            raise DataError(msg)
+            raise DataError(f"sample {wanted[~found][0]} is no longer in the pool")
         return self._rows_at(places)
 
     @property

@@ -66,8 +66,9 @@ def clean(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).strip().casefold()
     if len(text) > MAX_FIELD or any(map(_is_control, text)):
-        msg = f"holds what is no field: at most {MAX_FIELD} printable characters"
-        raise DataError(msg)
+        raise DataError(
+            f"holds what is no field: at most {MAX_FIELD} printable characters"
+        )
     return text
 
 
@@ -103,8 +104,9 @@ def parse_until(text: str) -> int:
     except (ValueError, OverflowError):
         time = None
     if time is None or time.tzinfo is None:
-        msg = "until must be a date (2027-12-31, UTC), a time with its zone, or never"
-        raise DataError(msg)
+        raise DataError(
+            "until must be a date (2027-12-31, UTC), a time with its zone, or never"
+        )
     return max(UNKNOWN + 1, int(time.timestamp()))
 
 

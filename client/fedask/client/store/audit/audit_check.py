@@ -121,8 +121,7 @@ def latest(path: Path, count: int) -> list[AuditEntry]:
         with closing(_open(path)) as db:
             rows = db.execute(_LATEST, (count,)).fetchall()
     except _UNREADABLE as err:
-        msg = f"cannot read the audit log of {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot read the audit log of {path}: {err}") from err
     return [to_entry(row) for row in reversed(rows)]
 
 

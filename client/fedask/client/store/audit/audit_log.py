@@ -104,9 +104,10 @@ class SqliteAudit(Audit):
             self._log_id = self._entropy(LOG_ID_BYTES)
             begin_head(self._path, self._log_id, self._key)
         elif kept is None:
-            msg = f"{self._store} has an audit log, but its head {self._path} is gone: "
-            msg += "put it back; if it is lost, fedask device audit --accept"
-            raise StoreError(msg)
+            raise StoreError(
+                f"{self._store} has an audit log, but its head {self._path} is gone: "
+                "put it back; if it is lost, fedask device audit --accept"
+            )
         else:
             self._check(db, kept, tip)
             self._log_id = kept.log_id
@@ -126,10 +127,11 @@ class SqliteAudit(Audit):
             row = db.execute(_HASH, (head.number,)).fetchone()
             if row is None or not hmac.compare_digest(bytes(row[0]), head.hash):
                 last = 0 if tip is None else tip.number
-                msg = f"{self._store}: the audit log ends at entry {last}, or was "
-                msg += f"changed, but {self._path} knows entry {head.number}: entries "
-                msg += "were removed, or an older copy of the file was put back"
-                raise StoreError(msg)
+                raise StoreError(
+                    f"{self._store}: the audit log ends at entry {last}, or was "
+                    f"changed, but {self._path} knows entry {head.number}: entries "
+                    "were removed, or an older copy of the file was put back"
+                )
         for entry in entries(db, head.number):
             good = hmac.compare_digest(entry.previous, head.hash)
             made = entry_hash(
@@ -138,8 +140,10 @@ class SqliteAudit(Audit):
             good = good and hmac.compare_digest(made, entry.hash)
             mac = self._key.entry_mac(entry.hash)
             if not good or not hmac.compare_digest(mac, entry.mac):
-                msg = f"{self._store}: entry {entry.number} of the audit log was not "
-                raise StoreError(msg + "written by this device")
+                raise StoreError(
+                    f"{self._store}: entry {entry.number} of the audit log was not "
+                    "written by this device"
+                )
             head = Head(number=entry.number, hash=entry.hash)
 
     @override
@@ -154,14 +158,14 @@ class SqliteAudit(Audit):
         **facts: Fact,
     ) -> None:
         if db is None:
-            msg = "the audit log of a file needs its transaction"
-            raise StoreError(msg)
+            raise StoreError("the audit log of a file needs its transaction")
         time = (self._clock.now() if at is None else at).astimezone(UTC).isoformat()
         for body in self._key.bodies(uids, annotator, facts):
             tip = _tip(db) or Head(number=0, hash=genesis(self._log_id))
             if self._tip is not None and tip.number < self._tip.number:
-                msg = f"{self._store}: entries of the audit log were removed"
-                raise StoreError(msg)
+                raise StoreError(
+                    f"{self._store}: entries of the audit log were removed"
+                )
             entry = next_entry(tip, self._key, time, event, body)
             db.execute(_APPEND, _to_row(entry))
             self._tip = Head(number=entry.number, hash=entry.hash)
@@ -171,8 +175,7 @@ class SqliteAudit(Audit):
     def _key(self) -> AuditKey:
         """The key that entries are written with."""
         if self._given is None:
-            msg = f"the audit log of {self._store} is not open"
-            raise StoreError(msg)
+            raise StoreError(f"the audit log of {self._store} is not open")
         return self._given
 
     @override
@@ -270,8 +273,7 @@ def to_entry(row: Sequence[Any]) -> AuditEntry:
         all(isinstance(text, str) for text in texts)
         and all(isinstance(blob, bytes) for blob in blobs)
     ):
-        msg = f"entry {number!r:.40} of the audit log is none"
-        raise StoreError(msg)
+        raise StoreError(f"entry {number!r:.40} of the audit log is none")
     return AuditEntry(
         number=number,
         at=at,

@@ -90,8 +90,7 @@ class Head:
         """
         found = re.fullmatch(r"([0-9]{1,18}):([0-9a-f]{64})", text.strip())
         if found is None:
-            msg = f"{text!r:.100} is no head: NUMBER:64 hexadecimal digits"
-            raise ConfigError(msg)
+            raise ConfigError(f"{text!r:.100} is no head: NUMBER:64 hexadecimal digits")
         return cls(number=int(found[1]), hash=bytes.fromhex(found[2]))
 
 
@@ -112,8 +111,7 @@ class AuditKey:
 
     def __init__(self, key: bytes) -> None:
         if len(key) < MIN_KEY_BYTES:
-            msg = f"an audit key must have at least {MIN_KEY_BYTES} bytes"
-            raise ConfigError(msg)
+            raise ConfigError(f"an audit key must have at least {MIN_KEY_BYTES} bytes")
         self._entries = _derived(key, "entries")
         self._heads = _derived(key, "heads")
         self._names = _derived(key, "names")
@@ -172,8 +170,9 @@ def _check_fact(name: str, fact: Fact) -> None:
     else:
         good = good and type(fact) is int and abs(fact) < _MAX_INT
     if not good:
-        msg = f"the audit log holds numbers and short words, not this {name!r:.40}"
-        raise StoreError(msg)
+        raise StoreError(
+            f"the audit log holds numbers and short words, not this {name!r:.40}"
+        )
 
 
 def genesis(log_id: bytes) -> bytes:

@@ -70,14 +70,16 @@ def read_head(path: Path, key: AuditKey) -> KeptHead | None:
     except FileNotFoundError:
         return None
     except OSError as err:
-        msg = f"cannot read the head of the audit log {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(
+            f"cannot read the head of the audit log {path}: {err}"
+        ) from err
     slots = (raw[:_SLOT_BYTES], raw[_SLOT_BYTES:])
     found = [kept for slot in slots if (kept := _unpack(slot, key)) is not None]
     if not found:
-        msg = f"{path} is no head of an audit log of this key: put back the store and "
-        msg += "the key that it belongs to; if they are lost, delete it"
-        raise StoreError(msg)
+        raise StoreError(
+            f"{path} is no head of an audit log of this key: put back the store and "
+            "the key that it belongs to; if they are lost, delete it"
+        )
     return max(found, key=lambda kept: kept.head.number)
 
 
@@ -97,8 +99,9 @@ def begin_head(path: Path, log_id: bytes, key: AuditKey) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as err:
-        msg = f"cannot begin the head of the audit log {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(
+            f"cannot begin the head of the audit log {path}: {err}"
+        ) from err
 
 
 def write_head(path: Path, kept: KeptHead, key: AuditKey) -> None:
@@ -120,8 +123,9 @@ def write_head(path: Path, kept: KeptHead, key: AuditKey) -> None:
                 file.seek(slot * _SLOT_BYTES)
                 file.write(_pack(kept, key).ljust(_SLOT_BYTES, b"\0"))
     except OSError as err:
-        msg = f"cannot write the head of the audit log {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(
+            f"cannot write the head of the audit log {path}: {err}"
+        ) from err
 
 
 def replace_head(path: Path, kept: KeptHead, key: AuditKey) -> None:
@@ -135,8 +139,9 @@ def replace_head(path: Path, kept: KeptHead, key: AuditKey) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as err:
-        msg = f"cannot replace the head of the audit log {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(
+            f"cannot replace the head of the audit log {path}: {err}"
+        ) from err
     begin_head(path, kept.log_id, key)
     write_head(path, kept, key)
 

@@ -78,17 +78,21 @@ class KeyFile(Keyring):
         except FileNotFoundError:
             return None
         except OSError as err:
-            msg = f"cannot read the key {self.place}: {err.strerror}"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"cannot read the key {self.place}: {err.strerror}"
+            ) from err
 
     def _check(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-            msg = f"{self.place} holds no key of fedask: put the right one there"
-            raise StoreError(msg)
+            raise StoreError(
+                f"{self.place} holds no key of fedask: put the right one there"
+            )
         if os.name == "posix" and status.st_mode & _OTHERS:
             mode = stat.S_IMODE(status.st_mode)
-            msg = f"others may read the key {self.place} (mode {mode:04o}): after "
-            raise StoreError(msg + f"chmod 600 {self.place}, change the key")
+            raise StoreError(
+                f"others may read the key {self.place} (mode {mode:04o}): after "
+                f"chmod 600 {self.place}, change the key"
+            )
 
     def _write(self, keys: Sequence[Key], *, first: bool) -> None:
         """Replace the file as a whole, or leave it as it was."""
@@ -109,11 +113,13 @@ class KeyFile(Keyring):
                 with contextlib.suppress(FileNotFoundError):
                     new.unlink()
         except FileExistsError as err:
-            msg = f"another process made the key {self.place} meanwhile: try again"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"another process made the key {self.place} meanwhile: try again"
+            ) from err
         except OSError as err:
-            msg = f"cannot keep the key {self.place}: {err.strerror}"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"cannot keep the key {self.place}: {err.strerror}"
+            ) from err
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +145,10 @@ class Scrypt:
         power = type(self.n) is int and self.n > 0 and self.n & (self.n - 1) == 0
         small = 1 << 10 <= self.n <= 1 << 20 and self.r == 8 and 1 <= self.p <= 16  # noqa: PLR2004  (scrypt's bounds)
         if not power or not small:
-            msg = f"scrypt n = {self.n!r:.20}, r = {self.r!r:.20}, p = {self.p!r:.20}: "
-            msg += "n must be a power of 2 from 1024 to 1048576, r 8, p 1 to 16"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"scrypt n = {self.n!r:.20}, r = {self.r!r:.20}, p = {self.p!r:.20}: "
+                "n must be a power of 2 from 1024 to 1048576, r 8, p 1 to 16"
+            )
 
     def key(self, passphrase: bytes, salt: bytes) -> Key:
         """Return the key that a passphrase stands for."""
@@ -173,8 +180,7 @@ class Passphrase:
 
     def __post_init__(self) -> None:
         if not 8 <= len(self.text) <= 1024:  # noqa: PLR2004  (scrypt's bounds)
-            msg = "the passphrase must have 8 to 1024 bytes"
-            raise ConfigError(msg)
+            raise ConfigError("the passphrase must have 8 to 1024 bytes")
 
     @classmethod
     def read(cls, path: Path) -> "Passphrase":
@@ -182,8 +188,7 @@ class Passphrase:
         reader = KeyFile(path)
         data = reader._content()  # noqa: SLF001  (the same care as with keys)
         if data is None:
-            msg = f"there is no passphrase in {path}"
-            raise StoreError(msg)
+            raise StoreError(f"there is no passphrase in {path}")
         return cls(data.split(b"\n")[0].rstrip(b"\r"))
 
 
@@ -219,13 +224,15 @@ class PassphraseFile(KeyFile):
             fields = json.loads(data)
             scrypt, salt, sealed = _parsed(fields)
         except (ValueError, KeyError, TypeError, ConfigError):
-            msg = f"{self.place} holds no key under a passphrase: put the right one "
-            raise StoreError(msg + "there") from None
+            raise StoreError(
+                f"{self.place} holds no key under a passphrase: put the right one there"
+            ) from None
         try:
             text = unseal(scrypt.key(self._passphrase.text, salt), sealed, _SEALED)
         except SealError:
-            msg = f"the passphrase does not open the key {self.place}, or it was "
-            raise StoreError(msg + "damaged") from None
+            raise StoreError(
+                f"the passphrase does not open the key {self.place}, or it was damaged"
+            ) from None
         return parse_keys(text.decode("ascii", "replace"), self.place)
 
 

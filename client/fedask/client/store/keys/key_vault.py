@@ -82,23 +82,24 @@ class KeyVault:
         rows = [row for row in all_of_them if row[2] is not None]
         self.has_retired = len(rows) < len(all_of_them)
         if not rows:
-            msg = f"the store {self._path} is damaged: it has no root key"
-            raise StoreError(msg)
+            raise StoreError(f"the store {self._path} is damaged: it has no root key")
         keys = {key.id: key for key in self.keyring.read()}
         missing = [device for _, device, _ in rows if device not in keys]
         if missing:
             what = "another key than the one in" if keys else "a key that is not in"
-            msg = f"the store {self._path} is sealed with {what} {self.keyring.place}: "
-            msg += "put the right one there; without it nothing can be read"
-            raise StoreError(msg)
+            raise StoreError(
+                f"the store {self._path} is sealed with {what} {self.keyring.place}: "
+                "put the right one there; without it nothing can be read"
+            )
         try:
             for generation, device, root in rows:
                 self._root = Key(unseal(keys[device], root, _ROOT))
                 self._devices[generation] = keys[device]
         except SealError as err:
-            msg = f"the key in {self.keyring.place} does not open the store "
-            msg += f"{self._path}: one of the two is damaged"
-            raise StoreError(msg) from err
+            raise StoreError(
+                f"the key in {self.keyring.place} does not open the store "
+                f"{self._path}: one of the two is damaged"
+            ) from err
 
     def generations(self) -> int:
         """Return how many device keys wrap something: two while keys are changed."""
@@ -138,8 +139,7 @@ class KeyVault:
     def _secret(self) -> bytes:
         """Return the root's secret."""
         if self._root is None:
-            msg = f"the store {self._path} is not open"
-            raise StoreError(msg)
+            raise StoreError(f"the store {self._path} is not open")
         return self._root.secret
 
     def name(self, *parts: str) -> bytes:

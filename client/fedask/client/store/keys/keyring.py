@@ -72,8 +72,7 @@ def parse_keys(text: str, place: str) -> tuple[Key, ...]:
     except (ValueError, SealError):
         keys = ()
     if not 0 < len(keys) <= MAX_KEYS:
-        msg = f"{place} holds no key of fedask: put the right one there"
-        raise StoreError(msg)
+        raise StoreError(f"{place} holds no key of fedask: put the right one there")
     return keys
 
 
@@ -87,8 +86,9 @@ def without(keys: Sequence[Key], key_id: bytes, place: str) -> tuple[Key, ...]:
     """
     kept = tuple(key for key in keys if key.id != key_id)
     if keys and not kept:
-        msg = f"the only key in {place} cannot be destroyed: the store would be lost"
-        raise StoreError(msg)
+        raise StoreError(
+            f"the only key in {place} cannot be destroyed: the store would be lost"
+        )
     return kept
 
 
@@ -112,14 +112,16 @@ class FixedKeyring(Keyring):
     @override
     def add(self, key: Key) -> None:
         if self.read():
-            msg = f"the key in {self.place} is shared by several stores: it stays"
-            raise StoreError(msg)
+            raise StoreError(
+                f"the key in {self.place} is shared by several stores: it stays"
+            )
         self._inner.add(key)
 
     @override
     def drop(self, key_id: bytes) -> None:
-        msg = f"the key in {self.place} is shared by several stores: it stays"
-        raise StoreError(msg)
+        raise StoreError(
+            f"the key in {self.place} is shared by several stores: it stays"
+        )
 
 
 class Backend(Protocol):
@@ -178,8 +180,10 @@ class SystemKeyring(Keyring):
             raise self._refused(err) from None
         # There is a backend that takes everything and keeps nothing.
         if [key.id for key in self.read()] != [key.id for key in keys]:
-            msg = f"{self.place} did not keep the key: choose another backend, or a "
-            raise StoreError(msg + "key file")
+            raise StoreError(
+                f"{self.place} did not keep the key: choose another backend, or a "
+                "key file"
+            )
 
     def _refused(self, err: Exception) -> StoreError:
         # Its text may hold anything; the name of its type tells enough.
@@ -191,8 +195,9 @@ def _system() -> Backend:
     try:
         module = importlib.import_module("keyring")
     except ImportError as err:
-        msg = "the system keyring needs the package keyring: "
-        msg += "pip install 'fedask[keyring]', or use a key file"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            "the system keyring needs the package keyring: "
+            "pip install 'fedask[keyring]', or use a key file"
+        ) from err
     backend: Backend = module.get_keyring()
     return backend

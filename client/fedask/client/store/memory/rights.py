@@ -72,8 +72,9 @@ class MemoryRights(RightsStore):
         ends = self._permits.until(uids)
         for uid, end in zip(uids, ends, strict=True):
             if end is None:
-                msg = f"sample {uid} may not be asked: it has no right to be"
-                raise PrivacyError(msg)
+                raise PrivacyError(
+                    f"sample {uid} may not be asked: it has no right to be"
+                )
         items = self._tables.items
         again = items.keys() - {
             uid for uid, item in items.items() if item.state is ItemState.EXPIRED

@@ -71,8 +71,7 @@ class MemoryTables:
             If it is not there.
         """
         if uid not in self.items:
-            msg = f"sample {uid} is not in the queue"
-            raise UnknownSampleError(msg)
+            raise UnknownSampleError(f"sample {uid} is not in the queue")
         return self.items[uid]
 
     def record(

@@ -35,8 +35,7 @@ def claimed(path: Path) -> Iterator[bool]:
         with made_private(path):
             db = sqlite3.connect(path, timeout=0, isolation_level=None)
     except (sqlite3.Error, OSError) as err:
-        msg = f"cannot make {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot make {path}: {err}") from err
     with closing(db):
         yield _begun(db, path)
 
@@ -47,6 +46,5 @@ def _begun(db: sqlite3.Connection, path: Path) -> bool:
     except sqlite3.Error as err:
         if (err.sqlite_errorcode or 0) & 0xFF in _TAKEN:
             return False
-        msg = f"cannot use {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot use {path}: {err}") from err
     return True

@@ -67,8 +67,7 @@ class Connection:
                 self.db.close()
                 raise
         except sqlite3.Error as err:
-            msg = f"cannot open the store {path}: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(f"cannot open the store {path}: {err}") from err
 
     def close(self) -> None:
         """Release the file."""
@@ -78,8 +77,9 @@ class Connection:
         self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         version = schema.version_of(self.db)
         if version > schema.SCHEMA_VERSION:
-            msg = f"{self._path} was written by a newer fedask (schema {version})"
-            raise StoreError(msg)
+            raise StoreError(
+                f"{self._path} was written by a newer fedask (schema {version})"
+            )
         if version:
             self.key_vault.open()  # before anything is written
         self._use_wal()
@@ -177,8 +177,7 @@ class Connection:
         try:
             yield self.db
         except sqlite3.Error as err:
-            msg = f"store {self._path}: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(f"store {self._path}: {err}") from err
 
 
 def audit_key(path: Path, keyring: Keyring) -> bytes:
@@ -198,5 +197,6 @@ def audit_key(path: Path, keyring: Keyring) -> bytes:
             key_vault.open()
             return key_vault.key_for(AUDIT).secret
     except sqlite3.Error as err:
-        msg = f"cannot read the key of the audit log in {path}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(
+            f"cannot read the key of the audit log in {path}: {err}"
+        ) from err

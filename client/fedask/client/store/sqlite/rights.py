@@ -86,16 +86,18 @@ class SqliteRights(RightsStore):
         """
         permits, policy = self._permits, note(self._connection.db, POLICY).decode()
         if policy != ("" if permits is None else permits.digest):
-            msg = "this device's policy of rights is another one by now, or is not "
-            msg += "known here: open the device again, with its policy"
-            raise StoreError(msg)
+            raise StoreError(
+                "this device's policy of rights is another one by now, or is not "
+                "known here: open the device again, with its policy"
+            )
         if permits is None or not policy:
             return [None] * len(uids)
         found: list[str | None] = []
         for uid, end in zip(uids, permits.until(uids), strict=True):
             if end is None:
-                msg = f"sample {uid} may not be asked: it has no right to be"
-                raise PrivacyError(msg)
+                raise PrivacyError(
+                    f"sample {uid} may not be asked: it has no right to be"
+                )
             found.append(schema.to_text(end))
         return found
 
@@ -145,6 +147,5 @@ def _names(blob: bytes) -> Iterator[bytes]:
 
 def _name(uid: str) -> bytes:
     if not is_uid(uid):
-        msg = "a retention needs uids of 32 hexadecimal digits"
-        raise DataError(msg)
+        raise DataError("a retention needs uids of 32 hexadecimal digits")
     return bytes.fromhex(uid)

@@ -89,8 +89,7 @@ class SqliteSampleTransaction(SampleTransaction):
     def read(self, uid: Uid) -> SampleRecord:
         row = self._db.execute(_ITEM, (uid,)).fetchone()
         if row is None:
-            msg = f"sample {uid} is not in the queue"
-            raise UnknownSampleError(msg)
+            raise UnknownSampleError(f"sample {uid} is not in the queue")
         leases = [self._cipher.lease(uid, r) for r in self._db.execute(_LEASES, (uid,))]
         sample = SampleRecord(
             item=self._cipher.item(row),
