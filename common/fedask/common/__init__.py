@@ -20,5 +20,4 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version  # noqa: PLC0415  (reads files)
 
         return version("fedask")
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

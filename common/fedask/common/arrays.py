@@ -30,9 +30,9 @@ def check_values(arrays: Arrays) -> None:
     """
     for name, values in arrays.items():
         if not _is_sane(values):
-            msg = f"array {name!r:.80} holds NaN, infinity or values beyond "
-            msg += f"{MAX_VALUE:g}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"array {name!r:.80} holds NaN, infinity or values beyond {MAX_VALUE:g}"
+            )
 
 
 def are_sane(arrays: Arrays) -> bool:

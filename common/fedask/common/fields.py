@@ -41,19 +41,18 @@ class Fields:
         # Not content.config_records: Flower builds that table anew on every access.
         record = content.get(name)
         if not isinstance(record, ConfigRecord):
-            msg = f"the message has no {name} record"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"the message has no {name} record")
         self._left: dict[str, Any] = dict(record.items())
         self._name = name
         version = self._left.pop("v", None)
         if type(version) is not int or version != SCHEMA:
-            msg = f"{name} has schema version {version!r:.20}, this side knows {SCHEMA}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{name} has schema version {version!r:.20}, this side knows {SCHEMA}"
+            )
         # What is empty is left out; and Flower cannot count the bytes of "".
         empty = [k for k, v in self._left.items() if v in ("", b"")]
         if empty:
-            msg = f"{name}: {empty[0]!r:.40} is empty"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"{name}: {empty[0]!r:.40} is empty")
 
     def has(self, key: str) -> bool:
         """Tell whether a field is there."""
@@ -63,8 +62,9 @@ class Fields:
         """Take a field of exactly this type; without a default it must be there."""
         value = self._left.pop(key, default)
         if type(value) is not kind:
-            msg = f"{self._name}: {key} must be {kind.__name__}, not {value!r:.40}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{self._name}: {key} must be {kind.__name__}, not {value!r:.40}"
+            )
         return value
 
     def take_array(self, key: str, dtype: str, most: int) -> tuple[int, ...]:
@@ -72,19 +72,20 @@ class Fields:
         value = self._left.pop(key, b"")
         size = np.dtype(dtype).itemsize
         if not isinstance(value, bytes) or len(value) > most * size:
-            msg = f"{self._name}: {key} must be at most {most * size} bytes"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{self._name}: {key} must be at most {most * size} bytes"
+            )
         if len(value) % size:
-            msg = f"{self._name}: {key} has {len(value)} bytes, no multiple of {size}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"{self._name}: {key} has {len(value)} bytes, no multiple of {size}"
+            )
         return tuple(np.frombuffer(value, dtype=dtype).tolist())
 
     def done(self) -> None:
         """Refuse what nobody took."""
         if self._left:
             unknown = sorted(self._left)[:5]
-            msg = f"{self._name}: unknown fields {unknown!r:.200}"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"{self._name}: unknown fields {unknown!r:.200}")
 
 
 def check_range(what: str, value: float, low: float, high: float) -> None:
@@ -96,5 +97,4 @@ def check_range(what: str, value: float, low: float, high: float) -> None:
         Naming it.
     """
     if not low <= value <= high:  # NaN and infinity fail it too
-        msg = f"{what} is {value!r:.40}, must be {low} to {high}"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"{what} is {value!r:.40}, must be {low} to {high}")

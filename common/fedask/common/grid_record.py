@@ -58,8 +58,9 @@ def read_grid(
     allowed = ("counts",) if sums_shape is None else ("counts", "sums")
     names = tuple(record.keys()) if isinstance(record, ArrayRecord) else ()
     if not isinstance(record, ArrayRecord) or names not in {("counts",), allowed}:
-        msg = f"{GRID} must be an ArrayRecord that holds {' and '.join(allowed)} alone"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"{GRID} must be an ArrayRecord that holds {' and '.join(allowed)} alone"
+        )
     wide = _read_counts(record["counts"], shape, {"uint8", "uint16", "uint32"}, GRID)
     check_range(f"{GRID} sum", int(wide.sum()), 0, MAX_COUNT)
     return wide
@@ -86,13 +87,13 @@ def _read_counts(
     widest = max(np.dtype(name).itemsize for name in types)
     cap = shape[0] * shape[1] * widest + 1024
     if array.dtype not in types or len(array.data) > cap:
-        msg = f"{what} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
-        msg += f"{' or '.join(sorted(types))} and at most {cap} bytes"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"{what} is {array.dtype!r:.20} of {len(array.data)} bytes, must be "
+            f"{' or '.join(sorted(types))} and at most {cap} bytes"
+        )
     counts = read_npy(array, what)
     if counts.shape != shape or counts.dtype.name != array.dtype:
-        msg = f"{what} has shape {counts.shape}, must be {shape}"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"{what} has shape {counts.shape}, must be {shape}")
     wide: IntArray = counts.astype(np.int64)
     return wide
 

@@ -162,15 +162,14 @@ def from_wire(data: bytes, count: int) -> Centres | None:
     if not data:
         return None
     if len(data) != count * DIMENSIONS * 2:
-        msg = f"ask: centres have {len(data)} bytes, must have {count * DIMENSIONS * 2}"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"ask: centres have {len(data)} bytes, must have {count * DIMENSIONS * 2}"
+        )
     centres = np.frombuffer(data, dtype="<f2").reshape(count, DIMENSIONS)
     if not (np.isfinite(centres).all() and (np.abs(centres) <= 1.0).all()):
-        msg = "ask: centres hold a number that is not in [-1, 1]"
-        raise ProtocolError(msg)
+        raise ProtocolError("ask: centres hold a number that is not in [-1, 1]")
     if not centres.any():
-        msg = "ask: no centre is known; leave the field out"
-        raise ProtocolError(msg)
+        raise ProtocolError("ask: no centre is known; leave the field out")
     return centres.astype(np.float16)
 
 
@@ -189,9 +188,11 @@ def check_sums(total: IntArray) -> None:
     """
     counts = total[:, -1]
     if (counts < 0).any() or int(counts.sum()) > MOST_TALLIED:
-        msg = f"report: groups count {int(counts.sum())} samples, must be 0 to "
-        msg += f"{MOST_TALLIED}"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"report: groups count {int(counts.sum())} samples, must be 0 to "
+            f"{MOST_TALLIED}"
+        )
     if (np.abs(total[:, :-1]) > counts[:, None] * LARGEST).any():
-        msg = "report: the sum of a group is larger than its samples can make it"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            "report: the sum of a group is larger than its samples can make it"
+        )

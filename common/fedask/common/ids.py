@@ -63,8 +63,7 @@ def parse_device_id(text: object) -> DeviceId:
         If it is not 1 to 63 letters, digits, dots, underscores or hyphens.
     """
     if not isinstance(text, str) or _DEVICE_ID.fullmatch(text) is None:
-        msg = f"device id {text!r:.80} must be 1-63 of A-Z a-z 0-9 . _ -"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"device id {text!r:.80} must be 1-63 of A-Z a-z 0-9 . _ -")
     return DeviceId(text)
 
 
@@ -77,8 +76,9 @@ def parse_annotator(text: object) -> Annotator:
         If it is not 1 to 63 letters, digits, dots, underscores, hyphens or at signs.
     """
     if not isinstance(text, str) or _ANNOTATOR.fullmatch(text) is None:
-        msg = f"annotator {text!r:.80} must be 1-63 of A-Z a-z 0-9 . _ - @"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"annotator {text!r:.80} must be 1-63 of A-Z a-z 0-9 . _ - @"
+        )
     return Annotator(text)
 
 
@@ -91,8 +91,7 @@ def parse_model_version(text: object) -> ModelVersion:
         If it is not 16 hexadecimal digits.
     """
     if not isinstance(text, str) or _MODEL_VERSION.fullmatch(text) is None:
-        msg = f"model version {text!r:.80} must be 16 hexadecimal digits"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"model version {text!r:.80} must be 16 hexadecimal digits")
     return ModelVersion(text)
 
 

@@ -39,8 +39,9 @@ def cnn(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     (Hsieh et al., ICML 2020), and they carry raw statistics off the device.
     """
     if len(input_shape) not in {_PLAIN, _CHANNELS}:
-        msg = f"model 'cnn' takes images, (h, w) or (channels, h, w), not {input_shape}"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"model 'cnn' takes images, (h, w) or (channels, h, w), not {input_shape}"
+        )
     channels = input_shape[0] if len(input_shape) == _CHANNELS else 1
     front: list[nn.Module] = []
     if len(input_shape) == _PLAIN:
@@ -90,8 +91,7 @@ class FeatureTap:
         self._forward(example[:1], hooks)
         self.layers: Sequence[str] = tuple(dict.fromkeys(ran))
         if not self.layers:
-            msg = "the model runs no layer: its features cannot be read"
-            raise ConfigError(msg)
+            raise ConfigError("the model runs no layer: its features cannot be read")
 
     @property
     def penultimate(self) -> str:
@@ -128,8 +128,9 @@ class FeatureTap:
         """
         name = layer if layer is not None else self.penultimate
         if name not in self.layers:
-            msg = f"no layer {name!r} in the model" + nearest(name, self.layers)
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"no layer {name!r} in the model" + nearest(name, self.layers)
+            )
         seen: list[torch.Tensor] = []
         module = self._modules[name]
         hook: Any
@@ -177,12 +178,13 @@ def check_logits(logits: object, num_samples: int, num_classes: int) -> None:
         If the output is no tensor ``(num_samples, num_classes)``.
     """
     if not isinstance(logits, torch.Tensor):
-        msg = f"the model gives {type(logits).__name__}, must give a tensor of logits "
-        raise ConfigError(msg + f"({num_samples}, {num_classes})")
+        raise ConfigError(
+            f"the model gives {type(logits).__name__}, must give a tensor of logits "
+            f"({num_samples}, {num_classes})"
+        )
     if tuple(logits.shape) != (num_samples, num_classes):
-        msg = (
+        raise ConfigError(
             f"the model gives {tuple(logits.shape)} for {num_samples} samples, but the "
             f"task has {num_classes} classes: it must give ({num_samples}, "
             f"{num_classes})"
         )
-        raise ConfigError(msg)

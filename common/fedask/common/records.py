@@ -93,8 +93,9 @@ class Ask:
         if self.accuracy is not None:
             check_range("ask accuracy", self.accuracy, 0.0, 1.0)
         if self.warms_up and (self.score or self.cut is not None):
-            msg = "ask: a round of warm-up (cycle 0) must not score or ask"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                "ask: a round of warm-up (cycle 0) must not score or ask"
+            )
 
     @property
     def warms_up(self) -> bool:
@@ -201,11 +202,9 @@ class Report:
         check_range("report class counts", max(self.class_counts), 0, MAX_COUNT)
         check_range("report class counts", min(self.class_counts), 0, MAX_COUNT)
         if self.refused and self.refused not in REASONS:
-            msg = f"report: unknown reason {self.refused!r:.40}"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"report: unknown reason {self.refused!r:.40}")
         if self.answered + self.skipped + self.expired > self.asked:
-            msg = "report: more answered, skipped and expired than asked"
-            raise ProtocolError(msg)
+            raise ProtocolError("report: more answered, skipped and expired than asked")
 
     @property
     def labelled(self) -> int:
@@ -252,16 +251,16 @@ class Report:
             missing, unknown, of the wrong type, shape or size, or out of range.
         """
         if ASK in content:
-            msg = f"a reply must not hold {ASK}"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"a reply must not hold {ASK}")
         fields = Fields(content, REPORT)
         device = parse_device_id(fields.take("device", str))
         refused = fields.take("refused", str, "")
         counts = fields.take_array("counts", "<u4", 5 + num_classes)
         fields.done()
         if len(counts) != 5 + num_classes:
-            msg = f"report has {len(counts) - 5} classes, not {num_classes}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"report has {len(counts) - 5} classes, not {num_classes}"
+            )
         return cls(
             device=device,
             cut_cycle=counts[0],

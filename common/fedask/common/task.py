@@ -89,14 +89,13 @@ class Task:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         if len(self.classes) <= 1:
-            msg = f"a task needs at least two classes, not {list(self.classes)}"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"a task needs at least two classes, not {list(self.classes)}"
+            )
         if len(set(self.classes)) != len(self.classes):
-            msg = f"class names repeat: {list(self.classes)}"
-            raise ConfigError(msg)
+            raise ConfigError(f"class names repeat: {list(self.classes)}")
         if any(side < 1 for side in self.input_shape):
-            msg = f"input_shape {self.input_shape} must be positive"
-            raise ConfigError(msg)
+            raise ConfigError(f"input_shape {self.input_shape} must be positive")
 
     @property
     def num_classes(self) -> int:
@@ -117,8 +116,9 @@ class Task:
             torch.manual_seed(seed)
             model = self._make()
         if not isinstance(model, torch.nn.Module):
-            msg = f"model {self.model!r} gave {type(model).__name__}, not nn.Module"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"model {self.model!r} gave {type(model).__name__}, not nn.Module"
+            )
         return model
 
     def _make(self) -> object:
@@ -128,8 +128,7 @@ class Task:
             return load_attr(self.model)()
         factory = resolve("model", self.model, MODELS)
         if not self.input_shape:
-            msg = f"model {self.model!r} needs the task's input_shape"
-            raise ConfigError(msg)
+            raise ConfigError(f"model {self.model!r} needs the task's input_shape")
         return factory(self.input_shape, self.num_classes)
 
     def to_inputs(self, raw: NDArray[Any]) -> "torch.Tensor":
@@ -146,8 +145,9 @@ class Task:
             return self.transform(raw.copy())
         if raw.dtype.kind not in "biuf":
             what = "texts" if raw.dtype.kind == "U" else f"of type {raw.dtype}"
-            msg = f"the samples are {what:.200}: the task needs a transform= for them"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"the samples are {what:.200}: the task needs a transform= for them"
+            )
         import torch  # noqa: PLC0415  (imports torch)
 
         # A copy: sources may be memory-mapped and read-only, torch wants neither. Into
@@ -171,10 +171,14 @@ def _check_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     if given == wanted:
         return
     if math.prod(given) != math.prod(wanted):
-        msg = f"samples of shape {given} do not fit the task's input_shape {wanted}: "
-        raise ConfigError(msg + "correct it, or give the task a transform=")
+        raise ConfigError(
+            f"samples of shape {given} do not fit the task's input_shape {wanted}: "
+            "correct it, or give the task a transform="
+        )
     long, other = ([side for side in shape if side > 1] for shape in (given, wanted))
     if long != other and sorted(long) == sorted(other):
-        msg = f"samples of shape {given} have the axes of input_shape {wanted} in "
-        msg += "another order: move them in the data, or in a transform= "
-        raise ConfigError(msg + "(torch.movedim)")
+        raise ConfigError(
+            f"samples of shape {given} have the axes of input_shape {wanted} in "
+            "another order: move them in the data, or in a transform= "
+            "(torch.movedim)"
+        )

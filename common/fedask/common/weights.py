@@ -129,8 +129,9 @@ class ArraySpec:
         """Do what ``read`` does, but leave the values to a ``WeightedSum`` to check."""
         if record.keys() != self.shapes.keys():
             differing = sorted(set(record.keys()) ^ set(self.shapes))[:5]
-            msg = f"arrays do not match the model: {differing!r:.200} differ"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"arrays do not match the model: {differing!r:.200} differ"
+            )
         return {
             name: _decode(name, record[name], shape, dtype)
             for name, (shape, dtype) in self.shapes.items()
@@ -144,20 +145,21 @@ def _decode(
         return array.numpy()  # what it declares was read off the array itself
     declared = (tuple(array.shape), array.dtype, array.stype)
     if declared != (shape, dtype, "numpy.ndarray"):
-        msg = (
+        raise ProtocolError(
             f"array {name!r:.80} is declared {declared[:2]}, must be {(shape, dtype)} "
             "as .npy"
         )
-        raise ProtocolError(msg)
     if not isinstance(array, MemoryArray):
         expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if len(array.data) > expected + _NPY_HEADER_BYTES:
-            msg = f"array {name!r:.80} has {len(array.data)} bytes, must be {expected}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"array {name!r:.80} has {len(array.data)} bytes, must be {expected}"
+            )
     values = read_npy(array, f"array {name!r:.80}")
     if values.shape != shape or _dtype_name(values.dtype) != dtype:
-        msg = f"array {name!r:.80} decodes to {values.shape} {values.dtype}"
-        raise ProtocolError(msg)
+        raise ProtocolError(
+            f"array {name!r:.80} decodes to {values.shape} {values.dtype}"
+        )
     return values
 
 
@@ -176,13 +178,11 @@ def read_npy(array: Array, what: str) -> NDArray[Any]:
     """
     # np.load also opens zip archives; those never are an array.
     if not isinstance(array, MemoryArray) and not array.data.startswith(_NPY_MAGIC):
-        msg = f"{what} is not in .npy form"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"{what} is not in .npy form")
     try:
         return array.numpy()
     except Exception as err:  # numpy evaluates the header: anything may come
-        msg = f"{what} does not decode"
-        raise ProtocolError(msg) from err
+        raise ProtocolError(f"{what} does not decode") from err
 
 
 class WeightedSum:
@@ -230,8 +230,9 @@ class WeightedSum:
             check_values(arrays)
             largest = max(float(scaled.max()), -float(scaled.min()))
         if not self._bound + weight * largest < _MAX_SUM:
-            msg = f"sum of updates out of range: weight {weight}, value {largest:g}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"sum of updates out of range: weight {weight}, value {largest:g}"
+            )
         self._bound += weight * largest
         self.weight += weight
         scaled *= weight * _SCALE
@@ -248,8 +249,7 @@ class WeightedSum:
             If nothing with a positive weight was added.
         """
         if self.weight <= 0:  # numpy would divide and give NaN
-            msg = "a mean needs an update of positive weight"
-            raise ZeroDivisionError(msg)
+            raise ZeroDivisionError("a mean needs an update of positive weight")
         flat = self._sum / (self.weight * _SCALE)
         mean, start = {}, 0
         for name, (shape, dtype) in self._spec.shapes.items():

@@ -77,8 +77,9 @@ class GlobalCut:
             If the cut is for another number of groups.
         """
         if len(cut.theta) != self._groups:
-            msg = f"the cut has {len(cut.theta)} groups, must have {self._groups}"
-            raise ProtocolError(msg)
+            raise ProtocolError(
+                f"the cut has {len(cut.theta)} groups, must have {self._groups}"
+            )
         accepted = np.zeros(len(scored), dtype=np.bool_)
         best = self._grouped(scored)
         theta = np.asarray(cut.theta, dtype=np.int64)[best.groups]

@@ -72,8 +72,7 @@ class Tail:
             If the cut has another number of thresholds than one.
         """
         if len(cut.theta) != 1:
-            msg = f"the cut has {len(cut.theta)} thresholds, must have 1"
-            raise ProtocolError(msg)
+            raise ProtocolError(f"the cut has {len(cut.theta)} thresholds, must have 1")
         over = self._over(scored, cut.theta[0])
         share = min(over, int(cut.rho * over) + int(draws_ticket(cut, device)))
         accepted = np.zeros(len(scored), dtype=np.bool_)

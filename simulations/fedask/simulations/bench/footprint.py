@@ -63,8 +63,7 @@ def measure() -> list[Footprint]:
         If memory cannot be read here (Linux only).
     """
     if sys.platform != "linux":
-        msg = "the memory of a process is read from /proc: Linux only"
-        raise UnavailableError(msg)
+        raise UnavailableError("the memory of a process is read from /proc: Linux only")
     runs: dict[str, list[tuple[float, int]]] = {name: [] for name in _PROCESSES}
     for _ in range(_REPEATS):
         for name, modules in _PROCESSES.items():

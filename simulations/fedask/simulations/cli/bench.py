@@ -150,7 +150,8 @@ def _read_sizes(text: str) -> list[int]:
     sizes = []
     for part in text.split(","):
         if not part.strip().isdigit() or not 2 <= int(part) <= 10_000:  # noqa: PLR2004  (told beside)
-            msg = f"--sizes {text!r}: {part.strip()!r} is no number from 2 to 10000"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"--sizes {text!r}: {part.strip()!r} is no number from 2 to 10000"
+            )
         sizes.append(int(part))
     return sizes

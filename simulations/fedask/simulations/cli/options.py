@@ -64,25 +64,25 @@ def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
         look like something that fedask wrote.
     """
     if overwrite and resume:
-        msg = "--overwrite and --resume exclude each other"
-        raise ConfigError(msg)
+        raise ConfigError("--overwrite and --resume exclude each other")
     if not out.exists():
         return
     if not out.is_dir():
-        msg = f"{out} is a file: choose a folder with --out"
-        raise ConfigError(msg)
+        raise ConfigError(f"{out} is a file: choose a folder with --out")
     if resume:
         return
     if not overwrite:
-        msg = f"the folder {out} exists: choose another --out, add --resume to "
-        msg += "continue an interrupted run, or --overwrite to replace it"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the folder {out} exists: choose another --out, add --resume to "
+            "continue an interrupted run, or --overwrite to replace it"
+        )
     ours = ["result.json", "summary.json", "history.jsonl", "checkpoint.npz"]
     ours += ["runs", "arms.json"]
     ours += ["devices/fleet.key"]  # all there is of a run whose first round failed
     if any(out.iterdir()) and not any((out / name).exists() for name in ours):
-        msg = f"the folder {out} holds something else than a fedask run: not replaced"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the folder {out} holds something else than a fedask run: not replaced"
+        )
 
 
 def clear(out: Path, *, overwrite: bool, resume: bool) -> None:

@@ -50,12 +50,16 @@ class Arm:
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.isprintable() or set(_MARKS) & {*self.name}:
-            msg = f"an arm's name must be printable, without any of {_MARKS}, not "
-            raise ConfigError(msg + repr(self.name))
+            raise ConfigError(
+                f"an arm's name must be printable, without any of {_MARKS}, not "
+                + repr(self.name)
+            )
         for key in self.settings:
             if key in {"seed", "name"} or key.startswith("run."):
-                msg = f"arm {self.name!r} cannot set {key}: the comparison does, alike "
-                raise ConfigError(msg + "for every arm")
+                raise ConfigError(
+                    f"arm {self.name!r} cannot set {key}: the comparison does, alike "
+                    "for every arm"
+                )
 
     @property
     def folder(self) -> str:
@@ -81,8 +85,7 @@ class Arm:
         try:
             return scenario.with_values(self.settings)
         except ConfigError as err:
-            msg = f"arm {self.name!r}: {err}"
-            raise ConfigError(msg) from err
+            raise ConfigError(f"arm {self.name!r}: {err}") from err
 
 
 def cross(
@@ -137,20 +140,16 @@ def read_arm(text: str) -> Arm:
     """
     name, colon, rest = (part.strip() for part in text.partition(":"))
     if not colon:
-        msg = f"--arm {text!r} must be written NAME:key=value,key=value"
-        raise ConfigError(msg)
+        raise ConfigError(f"--arm {text!r} must be written NAME:key=value,key=value")
     if len(name) > _LONGEST:
-        msg = f"--arm {text!r}: a name has at most {_LONGEST} letters"
-        raise ConfigError(msg)
+        raise ConfigError(f"--arm {text!r}: a name has at most {_LONGEST} letters")
     settings: dict[str, Scalar] = {}
     for part in filter(None, (part.strip() for part in rest.split(","))):
         if "=" not in part:
-            msg = f"--arm {text!r}: {part!r} must be written key=value"
-            raise ConfigError(msg)
+            raise ConfigError(f"--arm {text!r}: {part!r} must be written key=value")
         key, value = parse_setting(part)
         if key in settings:
-            msg = f"--arm {text!r} sets {key} twice"
-            raise ConfigError(msg)
+            raise ConfigError(f"--arm {text!r} sets {key} twice")
         settings[key] = value
     return Arm(name=name, settings=settings)
 
@@ -165,12 +164,10 @@ def read_names(option: str, text: str) -> list[str]:
     """
     names = [" ".join(name.split()) for name in text.split(",") if name.strip()]
     if not names:
-        msg = f"{option} {text!r} names nothing"
-        raise ConfigError(msg)
+        raise ConfigError(f"{option} {text!r} names nothing")
     for name in names:
         if names.count(name) > 1:
-            msg = f"{option} {text!r} names {name!r} twice"
-            raise ConfigError(msg)
+            raise ConfigError(f"{option} {text!r} names {name!r} twice")
     return names
 
 
@@ -185,11 +182,14 @@ def check_arms(arms: Sequence[Arm], scenario: Scenario) -> None:
     scenes = [_decisive(arm.applied(scenario)) for arm in arms]
     for (one, scene), (other, same) in combinations(zip(arms, scenes, strict=True), 2):
         if one.name == other.name or one.folder == other.folder:
-            msg = f"two arms are named {one.name!r}: give one of them another name"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"two arms are named {one.name!r}: give one of them another name"
+            )
         if scene == same:
-            msg = f"the arms {one.name!r} and {other.name!r} are the same: they would "
-            raise ConfigError(msg + "ask the same samples and train the same model")
+            raise ConfigError(
+                f"the arms {one.name!r} and {other.name!r} are the same: they would "
+                "ask the same samples and train the same model"
+            )
 
 
 def pick_reference(name: str | None, arms: Sequence[Arm]) -> str:
@@ -204,8 +204,9 @@ def pick_reference(name: str | None, arms: Sequence[Arm]) -> str:
     if name is None:
         return REFERENCE if REFERENCE in names else names[0]
     if name not in names:
-        msg = f"--reference {name!r} is none of the arms" + nearest(name, names)
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"--reference {name!r} is none of the arms" + nearest(name, names)
+        )
     return name
 
 

@@ -92,12 +92,13 @@ def check_jobs(program: Program, jobs: Sequence[Job]) -> None:
                 check_scenario(scenario, task)
                 first[job.arm.name] = task.classes
         except FedaskError as err:
-            msg = f"arm {job.arm.name!r}: {err}"
-            raise type(err)(msg) from err
+            raise type(err)(f"arm {job.arm.name!r}: {err}") from err
         classes = first[jobs[0].arm.name]
         if first[job.arm.name] != classes:
-            msg = f"the arms {jobs[0].arm.name!r} and {job.arm.name!r} have different "
-            raise ConfigError(msg + "classes: their accuracies cannot be compared")
+            raise ConfigError(
+                f"the arms {jobs[0].arm.name!r} and {job.arm.name!r} have different "
+                "classes: their accuracies cannot be compared"
+            )
 
 
 def _scenario_of(program: Program, job: Job) -> Scenario:
@@ -129,14 +130,15 @@ def keep_arms(program: Program, arms: Sequence[Arm], out: Path) -> None:
             key for key in {*was, *settings} if was.get(key) != settings.get(key)
         )
         if changed:
-            msg = f"cannot resume in {out}: the arm {arm.name!r} had other settings "
-            msg += f"there ({', '.join(changed[:5])}); choose another --out, or "
-            raise ConfigError(msg + "--overwrite to begin anew")
+            raise ConfigError(
+                f"cannot resume in {out}: the arm {arm.name!r} had other settings "
+                f"there ({', '.join(changed[:5])}); choose another --out, or "
+                "--overwrite to begin anew"
+            )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        msg = f"cannot make the folder {out}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot make the folder {out}: {err}") from err
     replace_file(path, (json.dumps(kept, indent=1) + "\n").encode())
 
 
@@ -149,8 +151,9 @@ def _read_arms(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as err:
-        msg = f"{path} is damaged ({err}): choose another --out, or --overwrite"
-        raise StoreError(msg) from err
+        raise StoreError(
+            f"{path} is damaged ({err}): choose another --out, or --overwrite"
+        ) from err
     return kept
 
 

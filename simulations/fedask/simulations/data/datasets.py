@@ -73,11 +73,10 @@ class Dataset:
             object.__setattr__(self, f"{part}_x", _read_only(x))
             object.__setattr__(self, f"{part}_y", _read_only(y.astype(np.int64)))
         if self.train_x.shape[1:] != self.test_x.shape[1:]:
-            msg = (
+            raise DataError(
                 f"{self.name}: training samples have shape {self.train_x.shape[1:]}, "
                 f"test samples {self.test_x.shape[1:]}"
             )
-            raise DataError(msg)
 
 
 def load_dataset(config: DataConfig, seed: int) -> Dataset:
@@ -123,8 +122,7 @@ def _located(config: DataConfig) -> DataConfig:
     try:
         return replace(config, folder=str(Path(folder).expanduser().resolve()))
     except (OSError, RuntimeError, ValueError) as err:
-        msg = f"data.folder = {folder!r} is no path: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"data.folder = {folder!r} is no path: {err}") from err
 
 
 @lru_cache(maxsize=4)
@@ -151,19 +149,19 @@ def _whole(config: DataConfig) -> Dataset:
 def _from_user(config: DataConfig, read: object) -> Dataset:
     """Call a user's own function and take one of the three things it may return."""
     if not callable(read):
-        msg = f"data source {config.source!r} must be a function without arguments"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"data source {config.source!r} must be a function without arguments"
+        )
     match read():
         case Dataset() as dataset:
             return dataset
         case ((_, _) | (_, _, _, _)) as parts:
             return joined(config.source, list(parts), None, config.test_share)
         case other:
-            msg = (
+            raise DataError(
                 f"data source {config.source!r} returned {type(other).__name__}, not a "
                 "Dataset, (x, y) or (x_train, y_train, x_test, y_test)"
             )
-            raise DataError(msg)
 
 
 def joined(
@@ -191,8 +189,7 @@ def joined(
     try:
         arrays = [np.asarray(part) for part in parts]
     except ValueError as err:
-        msg = f"{name}: samples and labels must be arrays: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"{name}: samples and labels must be arrays: {err}") from err
     pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
     wheres = [name] if len(pairs) == 1 else [f"{name}: train", f"{name}: test"]
     limit = _MAX_CLASSES if classes is None else len(classes)
@@ -219,27 +216,25 @@ def _split(x: NDArray[Any], y: NDArray[Any], test_share: float) -> list[_Pair]:
 def _check(where: str, x: NDArray[Any], y: NDArray[Any], num_classes: int) -> None:
     """Refuse samples and labels that do not fit each other or the classes."""
     if x.ndim == 0 or y.ndim != 1 or len(x) != len(y) or len(y) == 0:
-        msg = (
+        raise DataError(
             f"{where} has samples of shape {x.shape} for labels of shape {y.shape}; "
             "it needs one label for each of one or more samples"
         )
-        raise DataError(msg)
     if y.dtype.kind not in "iu" or x.dtype.kind == "O":
-        msg = (
+        raise DataError(
             f"{where} has samples of type {x.dtype} and labels of type {y.dtype}; "
             "labels must be integers, samples anything but objects"
         )
-        raise DataError(msg)
     if (outside := (y < 0) | (y >= num_classes)).any():
         row = int(outside.argmax())
-        msg = f"{where} row {row} has label {y[row]}, not one of {num_classes} classes"
-        raise DataError(msg)
+        raise DataError(
+            f"{where} row {row} has label {y[row]}, not one of {num_classes} classes"
+        )
     if x.dtype.kind in "fc" and not (finite := np.isfinite(x)).all():
         row = int(finite.reshape(len(x), -1).all(axis=1).argmin())
-        msg = (
+        raise DataError(
             f"{where} row {row} holds NaN or infinity: fill it in, or leave the row out"
         )
-        raise DataError(msg)
 
 
 def _stratified(

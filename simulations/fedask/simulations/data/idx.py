@@ -50,16 +50,15 @@ def decode_idx(raw: bytes, name: str, axes: int) -> NDArray[np.uint8]:
             shape = _idx_shape(stream.read(4 + 4 * axes), name, axes)
             size = math.prod(shape)
             if size > most:
-                msg = f"{name} declares {size} bytes, more than it can hold ({most})"
-                raise DataError(msg)
+                raise DataError(
+                    f"{name} declares {size} bytes, more than it can hold ({most})"
+                )
             body = stream.read(size + 1)
     except (OSError, EOFError, zlib.error) as err:
-        msg = f"cannot unpack {name}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot unpack {name}: {err}") from err
     if len(body) != size:
         have = "more" if len(body) > size else str(len(body))
-        msg = f"{name} declares {size} bytes {shape} but holds {have}"
-        raise DataError(msg)
+        raise DataError(f"{name} declares {size} bytes {shape} but holds {have}")
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
 
 
@@ -67,9 +66,8 @@ def _idx_shape(header: bytes, name: str, axes: int) -> tuple[int, ...]:
     """Check the magic number and return the sizes after it."""
     magic = bytes([0, 0, _IDX_UBYTE, axes])
     if header[:4] != magic or len(header) != 4 + 4 * axes:
-        msg = (
+        raise DataError(
             f"{name} is no idx file of bytes with {axes} axes: it begins with "
             f"{header[:4].hex() or 'nothing'}, not {magic.hex()} and {axes} sizes"
         )
-        raise DataError(msg)
     return tuple(np.frombuffer(header, dtype=">u4", offset=4).tolist())

@@ -77,8 +77,7 @@ def digits(config: DataConfig) -> Dataset:
         _verify(Path(name), raw, {name: _DIGITS_SHA256})
         text = gzip.decompress(raw).decode("ascii")
     except OSError as err:
-        msg = f"cannot read the digits from {file}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read the digits from {file}: {err}") from err
     table = np.loadtxt(text.splitlines(), dtype=np.int64, delimiter=",")
     x = table[:, :-1].reshape(-1, 8, 8).astype(np.float32) / np.float32(16.0)
     return joined("digits", [x, table[:, -1]], numbered(10), config.test_share)
@@ -103,11 +102,10 @@ def _existing_folder(config: DataConfig, origin: str) -> Path:
     folder = Path(config.folder)
     if not config.folder or not folder.is_dir():
         where = f"at {folder}" if config.folder else "(FEDASK_DATA is not set)"
-        msg = (
+        raise DataError(
             f"no folder of {config.source} {where}: let data.folder name it, or "
             f"FEDASK_DATA the folder that holds {config.source!r}{origin}"
         )
-        raise DataError(msg)
     return folder
 
 
@@ -127,17 +125,16 @@ def _read_idx(folder: Path, sums: Mapping[str, str] | None) -> list[NDArray[np.u
 def npz(config: DataConfig) -> Dataset:
     """Read ``x``, ``y`` and perhaps ``x_test``, ``y_test``, ``classes`` of a file."""
     if not config.folder:
-        msg = "data.folder must name the .npz file"
-        raise ConfigError(msg)
+        raise ConfigError("data.folder must name the .npz file")
     arrays = _read_npz(Path(config.folder))
     names = _NPZ_NAMES[: 4 if "x_test" in arrays or "y_test" in arrays else 2]
     if missing := [name for name in names if name not in arrays]:
-        msg = f"{config.folder} lacks {' and '.join(missing)}"
-        raise DataError(msg)
+        raise DataError(f"{config.folder} lacks {' and '.join(missing)}")
     classes = arrays.get("classes")
     if classes is not None and (classes.dtype.kind != "U" or classes.ndim != 1):
-        msg = f"{config.folder}: classes must be a row of text, not {classes.dtype}"
-        raise DataError(msg)
+        raise DataError(
+            f"{config.folder}: classes must be a row of text, not {classes.dtype}"
+        )
     named = None if classes is None else tuple(classes.tolist())
     parts = [arrays[name] for name in names]
     return joined(Path(config.folder).name, parts, named, config.test_share)
@@ -150,28 +147,24 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             known = (*_NPZ_NAMES, "classes")
             return {name: np.asarray(npz[name]) for name in known if name in npz}
     except _NPZ_FAULTS as err:
-        msg = f"cannot read arrays from {path}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read arrays from {path}: {err}") from err
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as err:
-        msg = f"cannot read {path}: {err}"
-        raise DataError(msg) from err
+        raise DataError(f"cannot read {path}: {err}") from err
 
 
 def _verify(path: Path, raw: bytes, sums: Mapping[str, str]) -> None:
     """Compare a file's SHA-256 with the one expected under its name."""
     expected = sums.get(path.name)
     if expected is None:
-        msg = f"no SHA-256 is known for {path}"
-        raise DataError(msg)
+        raise DataError(f"no SHA-256 is known for {path}")
     found = hashlib.sha256(raw).hexdigest()
     if found != expected:
-        msg = f"{path} has SHA-256 {found}, expected {expected}"
-        raise DataError(msg)
+        raise DataError(f"{path} has SHA-256 {found}, expected {expected}")
 
 
 def _read_sums(path: Path) -> dict[str, str] | None:

@@ -100,9 +100,10 @@ def open_device(
             fleet[index] = _make_device(task, scenario, index)
         return nullcontext(fleet[index])
     if scenario.fleet.store == "memory":
-        msg = "fleet.store = 'memory' forgets between messages on this runtime: use "
-        msg += "fleet.store = 'sqlite', or --runtime inline"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "fleet.store = 'memory' forgets between messages on this runtime: use "
+            "fleet.store = 'sqlite', or --runtime inline"
+        )
     return _opened(_make_device(task, scenario, index))
 
 
@@ -119,8 +120,9 @@ def _index(scenario: Scenario, context: Context) -> int:
     node = context.node_config
     nodes = int(node.get("num-partitions", scenario.fleet.devices))
     if nodes != scenario.fleet.devices:
-        msg = f"fleet.devices = {scenario.fleet.devices}, but {nodes} nodes are there"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"fleet.devices = {scenario.fleet.devices}, but {nodes} nodes are there"
+        )
     return int(node["partition-id"])
 
 
@@ -134,9 +136,10 @@ def _make_device(task: Task, scenario: Scenario, index: int) -> Device:
     """
     shares = shares_of(scenario)
     if len(shares.data.classes) != task.num_classes:
-        msg = f"the data have {len(shares.data.classes)} classes, the task has "
-        msg += str(task.num_classes)
-        raise DataError(msg)
+        raise DataError(
+            f"the data have {len(shares.data.classes)} classes, the task has "
+            + str(task.num_classes)
+        )
     rows = shares.rows[index]
     pool = Pool(ArraySource(shares.data.train_x, rows, shares.uids))
 
@@ -161,8 +164,9 @@ def _store(scenario: Scenario, index: int) -> DeviceStore:
     if scenario.fleet.store == "memory":
         return MemoryStore()
     if not scenario.run.out:
-        msg = "fleet.store = 'sqlite' needs run.out, the folder for the files"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "fleet.store = 'sqlite' needs run.out, the folder for the files"
+        )
     folder = Path(scenario.run.out) / "devices"
     folder.mkdir(parents=True, exist_ok=True)
     # One key for the fleet: a key of its own would cost each device a write more.

@@ -53,14 +53,15 @@ def partition(labels: IntArray, config: FleetConfig, seed: int) -> tuple[IntArra
     """
     deal = PARTITIONS.get(config.partition)
     if deal is None:
-        msg = f"unknown partition {config.partition!r}"
-        raise ConfigError(msg + nearest(config.partition, PARTITIONS))
+        raise ConfigError(
+            f"unknown partition {config.partition!r}"
+            + nearest(config.partition, PARTITIONS)
+        )
     if len(labels) < config.devices:
-        msg = (
+        raise DataError(
             "a device without data cannot take part: "
             f"{config.devices} devices for {len(labels)} samples"
         )
-        raise DataError(msg)
     rng = np.random.default_rng(stable_seed("partition", seed))
     owners = _fill_empty(deal(labels, config, rng), config.devices)
     sizes = np.bincount(owners, minlength=config.devices)
@@ -113,8 +114,9 @@ def dirichlet(
         rows = rng.permutation(one_class)
         upper = np.cumsum(rng.dirichlet(np.full(config.devices, config.alpha)))
         if not upper[-1] > 0.0:  # 0 or NaN: the gamma draws behind it overflowed
-            msg = f"fleet.alpha = {config.alpha!r} is too large; use partition 'iid'"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"fleet.alpha = {config.alpha!r} is too large; use partition 'iid'"
+            )
         places = (np.arange(len(rows)) + 0.5) / len(rows) * upper[-1]
         owners[rows] = np.searchsorted(upper, places, side="right")
     return owners

@@ -34,12 +34,14 @@ def _task(scenario: Scenario) -> Task:
     config = scenario.task
     if config.name != "auto":
         if ":" not in config.name:
-            msg = f"task.name = {config.name!r} must be 'auto' or package.module:attr"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"task.name = {config.name!r} must be 'auto' or package.module:attr"
+            )
         task = load_attr(config.name)
         if not isinstance(task, Task):
-            msg = f"{config.name!r} is a {type(task).__name__}, not a fedask Task"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{config.name!r} is a {type(task).__name__}, not a fedask Task"
+            )
         return task
     data = load_dataset(scenario.data, scenario.seed)
     shape = data.train_x.shape[1:]

@@ -133,14 +133,16 @@ def write_app(folder: Path) -> str:
     """
     name = folder.resolve().name
     if _NAME.fullmatch(name) is None:
-        msg = (
+        raise ConfigError(
             f"{name!r} cannot name an app: use 2 to 32 lower-case letters, digits and "
+            "hyphens, a letter first, such as my-app"
         )
-        raise ConfigError(msg + "hyphens, a letter first, such as my-app")
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or find_spec(package) is not None:
-        msg = f"{name!r} cannot name an app: Python has a word or a module {package!r} "
-        raise ConfigError(msg + "already; take another, such as my-app")
+        raise ConfigError(
+            f"{name!r} cannot name an app: Python has a word or a module {package!r} "
+            "already; take another, such as my-app"
+        )
     values = {
         "name": name,
         "package": package,
@@ -157,11 +159,9 @@ def write_app(folder: Path) -> str:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        msg = f"{folder} exists already: choose another name"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{folder} exists already: choose another name") from None
     except OSError as err:
-        msg = f"cannot make {folder}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot make {folder}: {err}") from err
     for path, text in files.items():
         target = folder / path
         target.parent.mkdir(exist_ok=True)

@@ -51,8 +51,10 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
     resolve("people", scenario.fleet.people, PEOPLE)
     shares = shares_of(scenario)
     if len(shares.data.classes) != task.num_classes:
-        msg = f"the data have {len(shares.data.classes)} classes, the task has "
-        raise ConfigError(msg + str(task.num_classes))
+        raise ConfigError(
+            f"the data have {len(shares.data.classes)} classes, the task has "
+            + str(task.num_classes)
+        )
     some = shares.data.train_x[:2]
     _check_model(task, scenario, some)
     functions = {name: load_attr(name) for name in scenario.weak.names}
@@ -82,12 +84,14 @@ def _check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
         raise
     except Exception as err:  # whatever a user's own may raise
         shape = " x ".join(str(side) for side in some.shape[1:]) or "one value"
-        msg = f"the task fails on {len(some)} samples ({shape}, {some.dtype}): "
-        msg += f"{type(err).__name__}: {err} (see its model, transform= and loss=)"
-        raise ConfigError(msg) from err
+        raise ConfigError(
+            f"the task fails on {len(some)} samples ({shape}, {some.dtype}): "
+            f"{type(err).__name__}: {err} (see its model, transform= and loss=)"
+        ) from err
     if not usable:
-        msg = f"the loss of {len(some)} samples gives NaN or infinity in training"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"the loss of {len(some)} samples gives NaN or infinity in training"
+        )
 
 
 def _check_nodes(inner: Strategy, devices: int) -> None:
@@ -102,9 +106,10 @@ def _check_nodes(inner: Strategy, devices: int) -> None:
     for key, limit in {**most, "min_available_nodes": devices}.items():
         value = getattr(inner, key, 0)
         if not isinstance(value, (int, float)) or not value <= limit:
-            msg = f"strategy.options.{key} = {value!r}: must be at most {limit}"
-            msg += f", the fleet has {devices} devices" if limit == devices else ""
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"strategy.options.{key} = {value!r}: must be at most {limit}"
+                + (f", the fleet has {devices} devices" if limit == devices else "")
+            )
 
 
 def check_choice(scenario: Scenario, num_classes: int) -> None:
@@ -140,22 +145,27 @@ def _check_budget(scenario: Scenario, sizes: np.ndarray) -> None:
     ask = scenario.ask
     total = int(sizes.sum())
     if ask.quota > total:
-        msg = f"ask.quota = {ask.quota}: the whole fleet has only {total} samples"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"ask.quota = {ask.quota}: the whole fleet has only {total} samples"
+        )
     capacity = int(np.minimum(sizes, ask.capacity).sum())
     if ask.quota > capacity:
-        msg = f"ask.quota = {ask.quota}: the fleet's people give at most {capacity} "
-        msg += f"labels a cycle (ask.capacity = {ask.capacity} per device)"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"ask.quota = {ask.quota}: the fleet's people give at most {capacity} "
+            f"labels a cycle (ask.capacity = {ask.capacity} per device)"
+        )
     each, budget = scenario.first_labels, scenario.stop.budget
     first = each * len(sizes)
     wanted = first + ask.quota * (ask.cycles - 1)
     if budget is not None:
         if first > budget:
-            msg = f"stop.when names 'budget' with {budget} labels: the first cycle "
-            msg += f"alone asks {first} ({each} of each device: ask.initial)"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"stop.when names 'budget' with {budget} labels: the first cycle "
+                f"alone asks {first} ({each} of each device: ask.initial)"
+            )
         wanted = min(wanted, budget)
     if wanted > total:
-        msg = f"{ask.cycles} cycles ask for {wanted} labels, the whole fleet has only "
-        raise ConfigError(msg + f"{total} samples")
+        raise ConfigError(
+            f"{ask.cycles} cycles ask for {wanted} labels, the whole fleet has only "
+            f"{total} samples"
+        )

@@ -54,8 +54,10 @@ class Program:
         parts = table["tool"]["flwr"]["app"].get("components", {})
         missing = {"clientapp", "serverapp"} - set(parts)
         if missing:
-            msg = f"{folder}/pyproject.toml: [tool.flwr.app.components] lacks "
-            raise ConfigError(msg + ", ".join(sorted(missing)))
+            raise ConfigError(
+                f"{folder}/pyproject.toml: [tool.flwr.app.components] lacks "
+                + ", ".join(sorted(missing))
+            )
         return Apps(
             load_attr(parts["clientapp"]), load_attr(parts["serverapp"]), folder
         )
@@ -91,8 +93,10 @@ def _find(name: str) -> Path:
     built_in = _built_in_scenarios()
     if name in built_in:
         return built_in[name]
-    msg = f"no scenario file or folder {name!r}, and no built-in scenario of that name"
-    raise ConfigError(msg + nearest(name, built_in))
+    raise ConfigError(
+        f"no scenario file or folder {name!r}, and no built-in scenario of that name"
+        + nearest(name, built_in)
+    )
 
 
 def _built_in_scenarios() -> dict[str, Path]:

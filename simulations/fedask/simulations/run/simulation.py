@@ -111,16 +111,14 @@ def _prepare_folder(out: Path, *, resume: bool) -> None:
         If it exists already and the run does not resume.
     """
     if out.exists() and not resume:
-        msg = (
+        raise ConfigError(
             f"the folder {out} exists: choose another --out, add --resume to continue "
+            "an interrupted run, or --overwrite to replace it"
         )
-        msg += "an interrupted run, or --overwrite to replace it"
-        raise ConfigError(msg)
     try:
         out.mkdir(parents=True, exist_ok=resume)
     except OSError as err:
-        msg = f"cannot make the folder {out}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot make the folder {out}: {err}") from err
 
 
 def digest(asked: Asked) -> str:

@@ -77,11 +77,11 @@ def _read_project(folder: Path) -> dict[str, Any]:
     try:
         project = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-        msg = f"cannot read {path}: {err}"
-        raise ConfigError(msg) from err
+        raise ConfigError(f"cannot read {path}: {err}") from err
     if "app" not in project.get("tool", {}).get("flwr", {}):
-        msg = f"{path} has no [tool.flwr.app]: {folder} is not a Flower App"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{path} has no [tool.flwr.app]: {folder} is not a Flower App"
+        )
     return project
 
 

@@ -111,8 +111,7 @@ class ConfiguredServer(ServerApp):
 
         def pull_checked(message_ids: Iterable[str]) -> Iterable[Message]:
             if self.stop.is_set():
-                msg = "the run was interrupted"
-                raise UnavailableError(msg)
+                raise UnavailableError("the run was interrupted")
             replies = list(pull(message_ids))
             for reply in replies:
                 _check_worker(reply)
@@ -140,5 +139,4 @@ def _check_worker(reply: Message) -> None:
         return
     reason = str(reply.error.reason)
     if reason.startswith("<class "):  # the app's own begin with the name of an error
-        msg = f"a worker of Ray failed: {reason}"
-        raise UnavailableError(msg)
+        raise UnavailableError(f"a worker of Ray failed: {reason}")

@@ -76,8 +76,9 @@ class Fleet:
         environment = {**self.environment, **(own or {}), **mark(self.out)}
         program = shutil.which(command[0], path=environment.get("PATH"))
         if program is None:
-            msg = f"cannot start {command[0]}: there is no such program"
-            raise UnavailableError(msg)
+            raise UnavailableError(
+                f"cannot start {command[0]}: there is no such program"
+            )
         with self._open(name) as log:
             try:
                 process = subprocess.Popen(  # noqa: S603  (our own arguments)
@@ -89,8 +90,7 @@ class Fleet:
                     start_new_session=True,
                 )
             except OSError as err:
-                msg = f"cannot start {command[0]}: {err}"
-                raise UnavailableError(msg) from err
+                raise UnavailableError(f"cannot start {command[0]}: {err}") from err
         self._started[name] = process
         return process
 
@@ -98,8 +98,7 @@ class Fleet:
         try:
             return self.path(name).open("wb")
         except OSError as err:
-            msg = f"cannot write the log {self.path(name)}: {err}"
-            raise StoreError(msg) from err
+            raise StoreError(f"cannot write the log {self.path(name)}: {err}") from err
 
     def path(self, name: str) -> Path:
         """Return the log file of a process."""
@@ -160,8 +159,9 @@ def end(out: Path, grace_s: float = GRACE_S) -> None:
         return not pids
 
     if not wait_until(gone, grace_s):
-        msg = f"processes {sorted(running(out))} of the run in {out} cannot be stopped"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            f"processes {sorted(running(out))} of the run in {out} cannot be stopped"
+        )
 
 
 def wait_until(done: Callable[[], bool], timeout_s: float) -> bool:

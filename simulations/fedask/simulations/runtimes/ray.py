@@ -73,13 +73,13 @@ def run(apps: Apps, scenario: Scenario) -> Asked:
 def _check(scenario: Scenario) -> None:
     """Refuse what cannot work, before anything is started."""
     if scenario.fleet.store == "memory":
-        msg = "fleet.store = 'memory' works on the inline runtime alone: Ray hands a "
-        msg += "device to another process with every message. Use fleet.store = "
-        msg += "'sqlite', or --runtime inline"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "fleet.store = 'memory' works on the inline runtime alone: Ray hands a "
+            "device to another process with every message. Use fleet.store = "
+            "'sqlite', or --runtime inline"
+        )
     if importlib.util.find_spec("ray") is None:
-        msg = "the ray runtime needs Ray: pip install 'fedask[simulation]'"
-        raise ConfigError(msg)
+        raise ConfigError("the ray runtime needs Ray: pip install 'fedask[simulation]'")
 
 
 def _values(folder: Path | None, out: Path) -> dict[str, str]:
@@ -112,8 +112,9 @@ def _ray(out: Path, devices: int) -> Iterator[None]:
     import ray  # noqa: PLC0415  (an extra; reads the environment)
 
     if ray.is_initialized():
-        msg = "Ray is already running in this process: call ray.shutdown() first"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "Ray is already running in this process: call ray.shutdown() first"
+        )
     try:
         with _on_loopback():
             _start(min(os.cpu_count() or 1, devices))
@@ -155,14 +156,14 @@ def _start(cpus: int) -> None:
     except SystemExit:  # Ray takes SIGTERM for itself as soon as it starts
         raise SystemExit(128 + signal.SIGTERM) from None
     except Exception as err:
-        msg = f"Ray did not start: {err}"
-        raise UnavailableError(msg) from err
+        raise UnavailableError(f"Ray did not start: {err}") from err
     address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     if address != _LOOPBACK:
         # Whoever reaches Ray's ports can run code: nobody outside this machine may.
-        msg = f"Ray listens on {address} instead of {_LOOPBACK}: refused; use "
-        msg += "--runtime inline or superlink"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"Ray listens on {address} instead of {_LOOPBACK}: refused; use "
+            "--runtime inline or superlink"
+        )
 
 
 def _simulate(server: ConfiguredServer, client: ClientApp, devices: int) -> None:
@@ -186,11 +187,13 @@ def _simulate(server: ConfiguredServer, client: ClientApp, devices: int) -> None
     if server.error is not None:
         raise server.error
     if failure is not None:
-        msg = f"Flower's simulation engine stopped: {failure}"
-        raise UnavailableError(msg) from failure
+        raise UnavailableError(
+            f"Flower's simulation engine stopped: {failure}"
+        ) from failure
     if not server.finished:
-        msg = "Flower's simulation engine stopped before the ServerApp was done"
-        raise FedaskError(msg)
+        raise FedaskError(
+            "Flower's simulation engine stopped before the ServerApp was done"
+        )
 
 
 class _Mute(logging.Filter):

@@ -93,8 +93,7 @@ def run(apps: Apps, scenario: Scenario, limits: StartLimits | None = None) -> As
     try:
         logs.mkdir(exist_ok=True)
     except OSError as err:
-        msg = f"cannot make the folder {logs}: {err}"
-        raise StoreError(msg) from err
+        raise StoreError(f"cannot make the folder {logs}: {err}") from err
     with ExitStack() as stack:
         stack.enter_context(interruptible())
         temporary = tempfile.TemporaryDirectory(prefix="fedask-")
@@ -109,9 +108,10 @@ def run(apps: Apps, scenario: Scenario, limits: StartLimits | None = None) -> As
 
 def _check(scenario: Scenario) -> None:
     if scenario.fleet.store == "memory":
-        msg = "fleet.store = 'memory' works on the inline runtime alone: a SuperNode "
-        msg += "starts a process per message. Use fleet.store = 'sqlite'"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "fleet.store = 'memory' works on the inline runtime alone: a SuperNode "
+            "starts a process per message. Use fleet.store = 'sqlite'"
+        )
     for program in ("flower-superlink", "flower-supernode", "flwr"):
         _program(program)
 
@@ -120,8 +120,9 @@ def _program(name: str) -> str:
     """Find a program of Flower beside this Python, or on the path."""
     found = shutil.which(name, path=_search_path())
     if found is None:
-        msg = f"{name} is not installed: pip install fedask into this environment"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{name} is not installed: pip install fedask into this environment"
+        )
     return found
 
 
@@ -191,8 +192,9 @@ def _await(
     if ended is not None:
         raise UnavailableError(_with_log(fleet, f"{ended} ended at once", ended))
     if not ready():
-        msg = f"{what} did not start within {timeout_s:g} s: see {fleet.logs}"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            f"{what} did not start within {timeout_s:g} s: see {fleet.logs}"
+        )
 
 
 def _submit(fleet: Fleet, bundle: Path, limits: StartLimits) -> None:
@@ -215,9 +217,10 @@ def _submit(fleet: Fleet, bundle: Path, limits: StartLimits) -> None:
         return status.startswith(_FINISHED)
 
     if not wait_until(finished, limits.end_timeout_s):
-        msg = f"the log ended, but the run is {status!r} after another "
-        msg += f"{limits.end_timeout_s:g} s: see {fleet.logs}"
-        raise UnavailableError(msg)
+        raise UnavailableError(
+            f"the log ended, but the run is {status!r} after another "
+            f"{limits.end_timeout_s:g} s: see {fleet.logs}"
+        )
     if status != _COMPLETED:
         raise _failure(fleet, status)
 
@@ -235,8 +238,9 @@ def _status(fleet: Fleet) -> str:
         )
         return str(json.loads(listed.stdout)["runs"][0]["status"])
     except (OSError, subprocess.SubprocessError, ValueError, LookupError) as err:
-        msg = f"cannot ask the SuperLink how the run ended: {err}"
-        raise UnavailableError(msg) from err
+        raise UnavailableError(
+            f"cannot ask the SuperLink how the run ended: {err}"
+        ) from err
 
 
 def _failure(fleet: Fleet, status: str) -> FedaskError:

@@ -142,8 +142,7 @@ def check_kind(kind: str) -> None:
         With the nearest kind that there is.
     """
     if kind not in SOURCES and ":" not in kind:
-        msg = f"unknown kind of data {kind!r}" + nearest(kind, SOURCES)
-        raise DataError(msg)
+        raise DataError(f"unknown kind of data {kind!r}" + nearest(kind, SOURCES))
 
 
 def make_reader(
@@ -187,8 +186,9 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
     else:
         suffixes[suffix_of(root.name)] = 1
         if not root.exists():
-            msg = f"cannot read samples from {root}: there is no such file or folder"
-            raise DataError(msg)
+            raise DataError(
+                f"cannot read samples from {root}: there is no such file or folder"
+            )
     singles = {**_SINGLE, ".npy": "images" if root.is_dir() else "array"}
     for table in (singles, {**_MANY, ".toml": JOINED}):
         kinds = {table[suffix] for suffix in suffixes if suffix in table}
@@ -197,7 +197,11 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
         if len(kinds) == 1:
             return kinds.pop()
         if kinds:
-            msg = f"{root} holds data of several kinds: say kind= one of "
-            raise DataError(msg + ", ".join(sorted(kinds)))
-    msg = f"cannot tell the kind of data in {root}: say kind= one of "
-    raise DataError(msg + ", ".join(sorted(SOURCES)))
+            raise DataError(
+                f"{root} holds data of several kinds: say kind= one of "
+                + ", ".join(sorted(kinds))
+            )
+    raise DataError(
+        f"cannot tell the kind of data in {root}: say kind= one of "
+        + ", ".join(sorted(SOURCES))
+    )

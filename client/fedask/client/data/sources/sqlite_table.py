@@ -51,8 +51,10 @@ class TableReader(FormatReader):
 
     def __post_init__(self) -> None:
         if not self.query.lstrip().upper().startswith(("SELECT", "WITH")):
-            msg = "a table needs query='SELECT key, column, ... FROM ...', not "
-            raise ConfigError(msg + f"{self.query!r:.80}")
+            raise ConfigError(
+                "a table needs query='SELECT key, column, ... FROM ...', not "  # noqa: S608  (a message)
+                f"{self.query!r:.80}"
+            )
 
     @override
     def stamp(self, file: File) -> tuple[int, int]:
