@@ -194,6 +194,7 @@ def test_every_case_has_a_choice_of_fedask_and_a_peer() -> None:
     assert distributions <= set(PEERS)
 
 
+@pytest.mark.slow
 def test_a_peer_that_does_not_install_is_listed_and_not_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

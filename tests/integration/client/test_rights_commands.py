@@ -70,6 +70,19 @@ def made(folder: Path) -> None:
         site.store.queue.add(1, [UIDS[3]])
 
 
+def test_what_is_forgotten_is_in_the_index_of_the_data_no_more(folder: Path) -> None:
+    made(folder)
+    traces = [bytes.fromhex(UIDS[row]) for row in (3, 5)]
+
+    def found() -> list[bool]:
+        content = b"".join(p.read_bytes() for p in folder.glob("device.db.index*"))
+        return [trace in content for trace in traces]
+
+    assert found() == [True, True]
+    assert run("forget", UIDS[3], "--site", folder).startswith("0 ")
+    assert found() == [False, True]
+
+
 def test_the_last_entries_are_listed_and_a_good_log_is_good(folder: Path) -> None:
     made(folder)
 

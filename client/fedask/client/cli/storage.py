@@ -86,6 +86,8 @@ def forget_command(
         wanted = [Uid(uid) for uid in named]
         if expired:
             wanted = opened.held.expired()
+        # First what is made anew if this is interrupted, then what never comes back.
+        opened.index.erase(wanted)
         erased = opened.store.erasure.forget(wanted)
     if json:
         by_uid = {uid: list(cycles) for uid, cycles in erased.cycles.items()}
