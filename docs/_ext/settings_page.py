@@ -160,7 +160,7 @@ def rule_of(cls: type[Any], name: str, hint: object) -> str:
             cls(**{name: value})
         except FedaskError as err:
             rule = _rule(str(err), name, value)
-            if rule not in {"", "is out of range", *rules} and "(valid" not in rule:
+            if rule not in {"", *rules} and "(valid" not in rule:
                 rules.append(rule)
         except TypeError:  # a field without a default is missing
             return ""

@@ -80,7 +80,7 @@ def test_a_folder_without_a_device_says_what_to_do(tmp_path: Path) -> None:
         ("[desk]\nclasses = 3", "unknown key 'desk.classes'"),
         ("[desk]\nunsure = 0", "desk: unsure = 0"),
         ("[desk]\nlease_s = 'long'", "desk.lease_s = 'long' must be of type float"),
-        ("[desk]\ncontrols = 1.5", "desk.controls = 1.5: is out of range"),
+        ("[desk]\ncontrols = 1.5", r"desk.controls = 1.5: must lie in \[0, 1\)"),
         ("[desk]\nunsure = true", "desk.unsure = True must be of type int"),
         ("[own]\nanswers = 4", "unknown key 'own'"),
         ("[local_model]\nanswer = 4", "did you mean 'local_model.answers'"),

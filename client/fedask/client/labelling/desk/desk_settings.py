@@ -40,9 +40,14 @@ class DeskSettings:
 
     def __post_init__(self) -> None:
         AgreementRule.parse(self.rule, self.unsure)
-        for name, ok in (
-            ("classes", self.classes >= 1),
-            ("lease_s", 0.0 < self.lease_s <= timedelta(days=365).total_seconds()),
-            ("controls", 0.0 <= self.controls < 1.0),
+        year_s = timedelta(days=365).total_seconds()
+        for name, ok, rule in (
+            ("classes", self.classes >= 1, "must be at least 1"),
+            (
+                "lease_s",
+                0.0 < self.lease_s <= year_s,
+                "must be above 0, at most a year",
+            ),
+            ("controls", 0.0 <= self.controls < 1.0, "must lie in [0, 1)"),
         ):
-            require(ok, name, getattr(self, name), "is out of range")
+            require(ok, name, getattr(self, name), rule)

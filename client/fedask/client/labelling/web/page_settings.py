@@ -78,15 +78,15 @@ class PageSettings:
             ok = is_address(name) or _HOST_NAME.fullmatch(name) is not None
             key = "host" if name == self.host else "names"
             require(ok, key, name, "is no host name or address")
-        for name, ok in (
-            ("classes", len(self.classes) >= 1),
-            ("port", 0 <= self.port < 1 << 16),
-            ("ahead", 1 <= self.ahead <= MAX_AHEAD),
-            ("idle_s", self.idle_s > 0),
-            ("shift_s", self.shift_s > 0),
-            ("max_body_bytes", self.max_body_bytes >= 1 << 10),
+        for name, ok, rule in (
+            ("classes", len(self.classes) >= 1, "must name one class or more"),
+            ("port", 0 <= self.port < 1 << 16, "must be 0 to 65535"),
+            ("ahead", 1 <= self.ahead <= MAX_AHEAD, f"must be 1 to {MAX_AHEAD}"),
+            ("idle_s", self.idle_s > 0, "must be more than 0"),
+            ("shift_s", self.shift_s > 0, "must be more than 0"),
+            ("max_body_bytes", self.max_body_bytes >= 1 << 10, "must be 1024 or more"),
         ):
-            require(ok, name, getattr(self, name), "is out of range")
+            require(ok, name, getattr(self, name), rule)
 
     def _check_access(self) -> None:
         """Refuse to be open to others without TLS and logins."""
