@@ -39,7 +39,7 @@ test-one: $(VENV)/.dev
 
 # A process per core; what starts SuperLinks and Ray has several, so two files at a time.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower" --hypothesis-profile=ci
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m flower
 	$(BIN)/python -m pytest -q --doctest-modules client common server simulations
 

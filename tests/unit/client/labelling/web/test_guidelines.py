@@ -119,6 +119,7 @@ def test_what_is_not_taken_stays_as_it_is_written(text: str) -> None:
     assert Elements(guidelines_html(text)).text.strip() == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", SLOW, ids=[text[:6] for text in SLOW])
 def test_no_text_of_the_largest_size_keeps_the_page_from_starting(text: str) -> None:
     # Under the time limit of a test; the slowest takes some three seconds.
