@@ -30,7 +30,7 @@ demo: $(VENV)/.simulation
 
 # Within a minute on two cores: units, and properties on few examples.
 FAST := -m "not slow and not flower" --hypothesis-profile=fast
-fast: $(VENV)/.dev
+fast: $(VENV)/.docs
 	$(BIN)/python -m pytest -q -n auto --dist worksteal $(FAST) tests/unit tests/property
 
 # make test-one T=tests/unit/common, or T="tests/unit -k grid"
@@ -38,7 +38,7 @@ test-one: $(VENV)/.dev
 	$(BIN)/python -m pytest $(T)
 
 # A process per core; what starts SuperLinks and Ray has several, so two files at a time.
-test: $(VENV)/.dev
+test: $(VENV)/.docs
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower" --hypothesis-profile=ci
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m flower
 	$(BIN)/python -m pytest -q --doctest-modules client common server simulations
