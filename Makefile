@@ -34,7 +34,7 @@ fast: $(VENV)/.docs
 	$(BIN)/python -m pytest -q -n auto --dist worksteal $(FAST) tests/unit tests/property
 
 # make test-one T=tests/unit/common, or T="tests/unit -k grid"
-test-one: $(VENV)/.dev
+test-one: $(VENV)/.docs
 	$(BIN)/python -m pytest $(T)
 
 # A process per core; what starts SuperLinks and Ray has several, so two files at a time.
