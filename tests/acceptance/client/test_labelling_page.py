@@ -38,7 +38,7 @@ class _Knows(Gains, Guesses):
 
     @override
     def guess(self, uid: Uid) -> Guess:
-        return Guess(label=2, own=True)
+        return Guess(label=2, local=True)
 
 
 HINTS = Hints(gains=_Knows(), guesses=_Knows())
@@ -273,9 +273,9 @@ def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
         nurse.tab.press("g")
         nurse.tab.wait("document.querySelector('.guess')?.dataset.label === '2'")
         told = nurse.tab.run("document.querySelector('.guess em').innerText")
-        assert told.lower() == "own model\u2019s guess"
+        assert told.lower() == "local model\u2019s guess"
         said = nurse.tab.run("document.querySelector('#announcement').innerText")
-        assert said == "The own model\u2019s guess: blue"
+        assert said == "The local model\u2019s guess: blue"
         nurse.answer("1")
         nurse.ready()
         assert nurse.tab.run("document.querySelectorAll('.guess').length") == 0
