@@ -18,6 +18,7 @@ Annotator = NewType("Annotator", str)  # who labels, as the site calls them
 DeviceId = NewType("DeviceId", str)  # pseudonym of a device, chosen by its owner
 ModelVersion = NewType("ModelVersion", str)  # 16 hex digits: BLAKE2b-64 of all arrays
 PartDigest = NewType("PartDigest", str)  # 64 hex digits: BLAKE2b-256 of one array
+ManifestHash = NewType("ManifestHash", str)  # 32 hex digits: BLAKE2b-128 of its bytes
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
