@@ -29,7 +29,7 @@ def _levels() -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector what was imported and collected: a million lasting objects."""
+    """Spare the garbage collector what lasts: some million imported objects."""
     gc.collect()
     gc.freeze()
 
