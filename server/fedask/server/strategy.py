@@ -154,6 +154,7 @@ class AskStrategy(Strategy):
                     plain,
                     cut=cut if needs_cut else None,
                     accuracy=accuracy if is_told else None,
+                    run=self.progress.run if is_told else "",
                 ).records
             inner_content = message.content
             key = (id(inner_content), needs_cut, is_told)

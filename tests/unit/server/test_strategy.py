@@ -92,6 +92,8 @@ def test_the_accuracy_goes_with_the_first_message_of_a_cycle_that_reaches_a_node
 
     accuracies, sent = told(bench)
     assert set(accuracies.values()) == {0.75}
+    named = {ask_of(message).run for message in sent.values()}
+    assert named == {bench.strategy.progress.run}
     bench.take([_scored(n, m) for n, m in sent.items() if n != LATE])
     accuracies, sent = told(bench)
     assert accuracies == {n: 0.75 if n == LATE else None for n in accuracies}
@@ -107,7 +109,7 @@ def test_an_accuracy_is_a_few_bytes_and_no_message() -> None:
         bench.send()
         counts.append(bench.strategy.progress.wire)
     assert counts[0].messages == counts[1].messages == 4
-    assert counts[1].ask_bytes - counts[0].ask_bytes == 4 * 36
+    assert counts[1].ask_bytes - counts[0].ask_bytes == 4 * 55
 
 
 def test_a_policy_that_follows_its_cut_sends_it_again_where_scores_are_asked() -> None:
