@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,10 @@ settings.register_profile("ci", derandomize=True, max_examples=60)
 settings.register_profile("fast", derandomize=True, max_examples=15)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# A process of tests per core: more threads of torch and BLAS would only wait for each
+# other, and digits would depend on the machine. Programs that tests start take it over.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 logging.getLogger("flwr").setLevel(logging.ERROR)
 
@@ -37,6 +42,12 @@ def terminal_signals() -> Iterator[None]:
     yield
     for number, how in before.items():
         signal.signal(number, how)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lasts: some million imported objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(

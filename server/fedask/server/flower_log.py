@@ -1,7 +1,7 @@
 """Flower's log, told true: how many devices answered a round, and how.
 
-Called by ``AskStrategy``. Flower's strategies count the messages that they are given.
-They are given what passed our checks, often one exact mean for the whole fleet, so their
+Called by ``AskStrategy``. A strategy of Flower counts the messages that it is given. It
+is given what passed our checks, often one exact mean for the whole fleet, so its
 "Received 1 results and 0 failures" reads like an outage, and never names a failure.
 """
 
