@@ -17,6 +17,7 @@ Uid = NewType("Uid", str)  # 32 hex digits: BLAKE2b-128 of a sample's content
 Annotator = NewType("Annotator", str)  # who labels, as the site calls them
 DeviceId = NewType("DeviceId", str)  # pseudonym of a device, chosen by its owner
 ModelVersion = NewType("ModelVersion", str)  # 16 hex digits: BLAKE2b-64 of all arrays
+ManifestHash = NewType("ManifestHash", str)  # 32 hex digits: BLAKE2b-128 of its bytes
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
