@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Compiled once: a test run starts some 60 interpreters, each of which would compile anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo fast test test-one check layers docs proto bench wheel wheels clean
 
 # Installed once per change of pyproject.toml; the stamps say which extras are there.
@@ -97,3 +100,4 @@ wheels: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) .venv-build runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find client common server simulations docs tests -name __pycache__ -prune -exec rm -rf {} +
