@@ -145,7 +145,10 @@ class Coordinator:
 
     def _resume(self) -> None:
         folder, run = self._folder, self._scenario.run
-        if folder is None or not run.resume:
+        if folder is None:
+            return
+        if not run.resume:
+            folder.begin()
             return
         if self._scenario.fleet.store != "sqlite":
             raise ConfigError(

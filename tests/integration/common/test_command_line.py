@@ -1,19 +1,23 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.simulations.program import COMMAND, fedask
+from tests.support.simulations.program import COMMAND, environment, fedask
 
 PROGRAM = """
 import atexit, sys
 atexit.register(lambda: print("modules:", *sys.modules))
 from fedask.common.command_line import main
+sys.argv[0] = "fedask"  # what the shell's completion is called by
 main()
 """
 
 
-def modules_of(*arguments: str | Path, cwd: Path | None = None) -> set[str]:
+def modules_of(
+    *arguments: str | Path, extra: Mapping[str, str] | None = None
+) -> set[str]:
     """Run the program to its end and return what it has imported."""
     done = subprocess.run(  # noqa: S603  (our own text)
         [sys.executable, "-c", PROGRAM, *map(str, arguments)],
@@ -21,7 +25,7 @@ def modules_of(*arguments: str | Path, cwd: Path | None = None) -> set[str]:
         text=True,
         check=True,
         timeout=50,
-        cwd=cwd,
+        env=environment(extra),
     )
     return set(done.stdout.rpartition("modules:")[2].split())
 
@@ -38,6 +42,15 @@ def test_the_list_of_a_device_s_commands_imports_none_of_them() -> None:
     found = modules_of("device", "--help")
 
     assert not {"torch", "flwr", "numpy", "rich", "fedask.simulations"} & found
+
+
+def test_what_the_shell_completes_imports_no_command() -> None:
+    asked = {"_FEDASK_COMPLETE": "complete_bash", "COMP_WORDS": "fedask device "}
+
+    found = modules_of(extra={**asked, "COMP_CWORD": "2"})
+
+    assert "fedask.client.cli.group" in found
+    assert not {"numpy", "fedask.client.cli.console", "fedask.simulations"} & found
 
 
 def test_a_device_s_status_needs_neither_a_model_nor_simulations_nor_flower(

@@ -22,7 +22,7 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
     Example: fedask device status --site ward-3
     """
     with DeviceFolder.open(folder) as opened:
-        found = status_of(opened)
+        found, now = status_of(opened), opened.clock.now()
     if json:
         print_json(found)
         return
@@ -32,7 +32,7 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
     rows += [(f"annotations of {who}", str(n)) for who, n in found["people"].items()]
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
-    rows += _accuracy_rows(found["accuracy"])
+    rows += _accuracy_rows(found["accuracy"], now)
     rows.append(("local model", _model_summary(found["local_model"])))
     print_table(f"device {found['device']}", ("what", "how much"), rows)
     if found["problem"]:
@@ -88,7 +88,9 @@ def _accuracy(folder: DeviceFolder) -> dict[str, Any] | None:
     return figures
 
 
-def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _accuracy_rows(
+    accuracy: dict[str, Any] | None, now: datetime
+) -> list[tuple[str, str]]:
     """Return the lines for people; days are those of the device's clock."""
     if accuracy is None:
         return [("accuracy", "not told by the server")]
@@ -96,10 +98,17 @@ def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
     rows = [("accuracy", share)]
     change = accuracy["change"]
     if change is not None:
-        since = f"since {_day(change['since'])}"
         what = f"{change['points']:+.1f} points, {change['answers']} answers of this "
-        rows.append((since, what + "device trained on"))
+        rows.append((_since(change["since"], now), what + "device trained on"))
     return rows
+
+
+def _since(text: str, now: datetime) -> str:
+    """Return since when, by the days of this machine."""
+    at = datetime.fromisoformat(text).astimezone()
+    if at.date() == now.astimezone().date():
+        return f"since {at:%H:%M} today"
+    return f"since {at.date().isoformat()}"
 
 
 def _day(text: str) -> str:

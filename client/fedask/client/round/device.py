@@ -197,6 +197,7 @@ class Device:
         )
         self.store.milestones.put(
             Milestone(
+                run=ask.run,
                 cycle=ask.cycle - 1,
                 accuracy=ask.accuracy,
                 at=self._clock.now(),

@@ -195,7 +195,7 @@ def _arrivals(folder: DeviceFolder) -> Finding:
 
 
 def _local_model(folder: DeviceFolder) -> Finding:
-    """Whether the device trains a model of its own."""
+    """Whether the device trains a local model."""
     wanted = folder.settings.local_model
     if wanted.on:
         return good(f"trained after {wanted.answers} new answers, by run-once or watch")
