@@ -1,6 +1,7 @@
 import gc
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,21 @@ def _levels() -> Iterator[None]:
     yield
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def terminal_signals() -> Iterator[None]:
+    """Handle signals as at a terminal, here and in programs that the test starts.
+
+    A shell has a background job ignore Ctrl-C, and ``nohup`` the end of the terminal;
+    what is ignored is handed down, and such tests would wait for ever.
+    """
+    usual = dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    usual[signal.SIGINT] = signal.default_int_handler  # type: ignore[assignment]
+    before = {number: signal.signal(number, how) for number, how in usual.items()}
+    yield
+    for number, how in before.items():
+        signal.signal(number, how)
 
 
 def pytest_collection_finish() -> None:

@@ -108,6 +108,8 @@ class Replies:
         Devices whose grids are in it.
     refused
         (device, reason) of what was dropped.
+    taken
+        How many replies fit, with an update or without.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Replies:
             self.sums = np.zeros(reader.sums_shape, dtype=np.int64)
         self.scored: list[DeviceId] = []
         self.refused: list[tuple[str, str]] = []
+        self.taken = 0
         self._reader = reader
         self._progress = progress
         self._gathered = gathered
@@ -159,6 +162,7 @@ class Replies:
         except ProtocolError as err:
             self.refused.append((device, str(err)))
             return
+        self.taken += 1
         self._progress.wire.count_reply(size, model_bytes if trained else 0)
 
     def tell(self, number: int) -> None:

@@ -36,6 +36,7 @@ from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.weights import ArraySpec
 from fedask.server.checkpoint import inner_state
+from fedask.server.flower_log import own_counts
 from fedask.server.inner_strategy import Weigh, gather_for
 from fedask.server.ordered_grid import OrderedGrid
 from fedask.server.progress import RunProgress
@@ -177,7 +178,8 @@ class AskStrategy(Strategy):
         current = Replies(
             self._reader, self.progress, gathered, scoring=bool(self._scoring)
         )
-        for reply in replies:
+        everyone = list(replies)
+        for reply in everyone:
             current.take(reply, self._model_bytes)
         current.tell(number)
         if cycle == 1:  # a device that comes late asks its first questions then
@@ -189,7 +191,9 @@ class AskStrategy(Strategy):
             self._move_centres(current)
         self.progress.rounds = number
         self.progress.refused += [(number, *entry) for entry in current.refused]
-        arrays, metrics = gathered.aggregate(self.inner, number)
+        failures = len(everyone) - current.taken
+        with own_counts("aggregate_train", current.taken, failures):
+            arrays, metrics = gathered.aggregate(self.inner, number)
         if arrays is None and self._restarts(step):
             arrays = self._initial  # Flower would go on with the model of last cycle
         return arrays, metrics
@@ -297,11 +301,14 @@ class AskStrategy(Strategy):
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        answers = [r for r in replies if not r.has_error()]
-        answers = [r for r in answers if _weight(r) > 0]
-        if not answers:
-            return None
-        return self.inner.aggregate_evaluate(self.progress.rounds, answers)
+        everyone = list(replies)
+        answers = [reply for reply in everyone if not reply.has_error()]
+        labelled = [reply for reply in answers if _weight(reply) > 0]
+        failures = len(everyone) - len(answers)
+        with own_counts("aggregate_evaluate", len(answers), failures):
+            if not labelled:
+                return None
+            return self.inner.aggregate_evaluate(self.progress.rounds, labelled)
 
 
 @contextmanager

@@ -182,6 +182,7 @@ def test_arm_with_other_settings_is_not_resumed(crossed: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("terminal_signals")
 def test_ctrl_c_reports_on_what_is_finished_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["compare", "digits", "--seeds", "2", "--workers", "1"]

@@ -31,6 +31,7 @@ START_TIMEOUT_S = 120.0
         ("superlink", signal.SIGTERM, 143),
     ],
 )
+@pytest.mark.usefixtures("terminal_signals")
 def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
     runtime: str, number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
@@ -63,6 +64,7 @@ def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("terminal_signals")
 def test_ray_that_is_interrupted_in_its_start_is_gone(tmp_path: Path) -> None:
     token, out = uuid4().hex, tmp_path / "out"
     with subprocess.Popen(  # noqa: S603  (our own program)
@@ -83,6 +85,7 @@ def test_ray_that_is_interrupted_in_its_start_is_gone(tmp_path: Path) -> None:
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("terminal_signals")
 def test_interrupted_comparison_starts_no_other_run(tmp_path: Path) -> None:
     token, out = uuid4().hex, tmp_path / "out"
     arguments = ["compare", *TINY[1:], "--seeds", "1", "--runtime", "ray"]

@@ -117,6 +117,7 @@ def test_resume_refuses_other_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("terminal_signals")
 def test_ctrl_c_keeps_what_can_be_resumed(tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = [*COMMAND, "simulate", "digits", "--out", str(out)]
