@@ -4,8 +4,6 @@ Used by the device for the model of a message and for what its own training gave
 the server for updates: what one side sends the other takes. Knows numpy alone.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,73 +33,64 @@ def check_model(manifest: Manifest, arrays: Arrays) -> None:
         may hold anything.
     """
     for entry in manifest.entries:
-        limit = _limit(entry)
-        if limit and not _within(arrays[entry.name], limit):
-            raise ProtocolError(_beyond(entry))
+        if not _within(entry, arrays[entry.name]):
+            raise ProtocolError(fault_of(entry))
 
 
-def check_move(entry: ArrayEntry, before: NDArray[np.generic], now: Arrays) -> None:
-    """Refuse what one device's training cannot have made of a statistic or counter.
-
-    Raises
-    ------
-    ProtocolError
-        Naming the array.
-    """
-    values, limit = now[entry.name], _limit(entry)
-    if limit and not _within(values, limit):
-        raise ProtocolError(_beyond(entry))
-    moved = np.abs(values.astype(np.float64) - before.astype(np.float64))
-    if entry.kind is ArrayKind.COUNTER and not (moved <= MAX_MOVE).all():
-        raise ProtocolError(
-            f"counter {entry.name!r:.80} moved by more than {MAX_MOVE} in one round"
-        )
-
-
-def faults(manifest: Manifest, before: Arrays, now: Arrays) -> Iterator[str]:
-    """Say what is wrong with the result of a training, array by array.
+def first_unfit(manifest: Manifest, before: Arrays, now: Arrays) -> str:
+    """Return the name of the first array that a training made unfit to send; or "".
 
     Parameters
     ----------
     before, now
-        The model that a training began from, and ended with.
+        The model that the training began from, and ended with.
     """
     for entry in manifest.entries:
-        name = entry.name
-        if entry.kind is ArrayKind.PARAMETER:
-            if not _within(now[name], MAX_VALUE):
-                yield _beyond(entry)
-        elif entry.kind is ArrayKind.CONSTANT:
-            if not _equal(before[name], now[name]):
-                yield (
-                    f"training changed {name!r:.80}, which is a constant: make it a "
-                    "buffer that begins with numbers, or let it require grad"
-                )
-        else:
-            try:
-                check_move(entry, before[name], now)
-            except ProtocolError as err:
-                yield str(err)
+        if not is_fit(entry, before[entry.name], now[entry.name]):
+            return entry.name
+    return ""
 
 
-def _limit(entry: ArrayEntry) -> float | None:
-    """Return the largest magnitude; None if anything goes."""
-    limits = {ArrayKind.PARAMETER: MAX_VALUE, ArrayKind.STATISTIC: MAX_STATISTIC}
-    return limits.get(entry.kind)
+def is_fit(
+    entry: ArrayEntry, before: NDArray[np.generic], now: NDArray[np.generic]
+) -> bool:
+    """Tell whether one array can be what one training made of another.
+
+    Its values must be those that ``check_model`` takes; a counter must not have moved
+    by more than 2**31, and a constant not at all.
+    """
+    if entry.kind is ArrayKind.CONSTANT:
+        return _equal(before, now)
+    if entry.kind is ArrayKind.COUNTER:
+        moved = np.abs(now.astype(np.float64) - before.astype(np.float64))
+        return bool((moved <= MAX_MOVE).all())
+    return _within(entry, now)
 
 
-def _within(values: NDArray[np.generic], limit: float) -> bool:
-    if not values.size:
-        return True
-    # NaN fails the comparison, too.
-    return max(float(values.max()), -float(values.min())) <= limit
-
-
-def _beyond(entry: ArrayEntry) -> str:
+def fault_of(entry: ArrayEntry) -> str:
+    """Say what is wrong with an array that does not fit."""
+    if entry.kind is ArrayKind.CONSTANT:
+        return (
+            f"training changed {entry.name!r:.80}, which is a constant: make it a "
+            "buffer that begins with numbers, or let it require grad"
+        )
+    if entry.kind is ArrayKind.COUNTER:
+        return f"counter {entry.name!r:.80} moved by more than {MAX_MOVE} in a round"
     return (
         f"{entry.kind} {entry.name!r:.80} holds NaN, infinity or values beyond "
-        f"{_limit(entry):g}"
+        f"{_LIMITS[entry.kind]:g}"
     )
+
+
+_LIMITS = {ArrayKind.PARAMETER: MAX_VALUE, ArrayKind.STATISTIC: MAX_STATISTIC}
+
+
+def _within(entry: ArrayEntry, values: NDArray[np.generic]) -> bool:
+    if entry.kind not in _LIMITS or not values.size:
+        return True
+    # NaN fails the comparison, too.
+    largest = max(float(values.max()), -float(values.min()))
+    return largest <= _LIMITS[entry.kind]
 
 
 def _equal(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:

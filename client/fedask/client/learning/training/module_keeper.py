@@ -49,7 +49,7 @@ class _Table:
         if isinstance(then, dict):
             return any(now.get(key, then) is not value for key, value in then.items())
         if isinstance(then, set):
-            return now != then
+            return bool(now != then)
         return any(one is not other for one, other in zip(now, then, strict=True))
 
     def put_back(self) -> None:
@@ -199,9 +199,10 @@ class ModuleKeeper:
         """
         return self._arrays.read()
 
-    def copies(self) -> dict[str, NDArray[Any]]:
-        """Return copies of the arrays as they are now."""
-        return {name: array.copy() for name, array in self._arrays.read().items()}
+    def copies(self, *kinds: ArrayKind) -> dict[str, NDArray[Any]]:
+        """Return copies of the arrays of some kinds, as they are now; default: all."""
+        arrays, names = self._arrays.read(), self.manifest.names(*(kinds or ArrayKind))
+        return {name: arrays[name].copy() for name in names}
 
     def parameters(self) -> list[torch.Tensor]:
         """Return what is trained, as it is now: ``forward`` may replace a parameter."""
