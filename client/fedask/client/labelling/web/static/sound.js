@@ -1,5 +1,6 @@
 // A sound as its waveform, with a button and a place to listen from.
 
+import { get } from "./api.js";
 import { make, svg } from "./element.js";
 
 const BARS = 600;
@@ -40,11 +41,12 @@ function outline(frames) {
   return `M${tops.concat(bottoms).join("L")}Z`;
 }
 
-export function sound({ url, frames, seconds }, name) {
-  const audio = new Audio(url);
+export function sound(data, name, part) {
+  let { seconds } = data;
+  const audio = new Audio(data.url);
   const head = svg("line", { x1: 0, x2: 0, y1: 0, y2: 200 });
-  const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" },
-    svg("path", { d: outline(frames) }), head);
+  const line = svg("path", { d: outline(data.frames) });
+  const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" }, line, head);
   drawn.setAttribute("aria-label", `${name}, ${seconds.toFixed(1)} seconds`);
   const wave = make("div", "wave", drawn);
   const icon = svg("path", { d: PLAY });
@@ -82,6 +84,30 @@ export function sound({ url, frames, seconds }, name) {
     seek(event);
   });
   wave.addEventListener("pointermove", (event) => event.buttons && seek(event));
+  // A long one comes with its beginning; all of it on demand.
+  const fetchAll = async (event) => {
+    const ask = event.currentTarget;
+    ask.disabled = true;
+    try {
+      const whole = wavOf(await get(`${part.path}/full`, "arrayBuffer"));
+      if (part.isGone) return URL.revokeObjectURL(whole.url);
+      URL.revokeObjectURL(part.data.url);
+      Object.assign(part, { data: whole, reduced: false, seconds: 0 });
+      audio.src = whole.url;
+      seconds = whole.seconds;
+      line.setAttribute("d", outline(whole.frames));
+      ask.remove();
+      state();
+    } catch {
+      ask.disabled = false;
+    }
+  };
+  if (part.reduced) {
+    const ask = make("button", "second", `All ${part.seconds.toFixed(1)} seconds`);
+    ask.type = "button";
+    ask.addEventListener("click", fetchAll);
+    element.lastChild.append(ask);
+  }
   state();
   return { element, play, stop: () => audio.pause() };
 }
