@@ -5,6 +5,7 @@ all processes of a device keep to the same policy. What was erased is in no pool
 its file may still be there. Judged at ``now``: whoever looks again holds again.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import DataSource, Pool
 from fedask.client.records.rights import Permits
 from fedask.common.ids import Uid
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,15 @@ class Holdings:
 
     def apply(self) -> list[Uid]:
         """Tell the store what is permitted; returns the questions that expire by it."""
+        if self._rights is not None and _log.isEnabledFor(logging.INFO):
+            counts = self.summary()
+            _log.info(
+                "rights: %d samples, %d may be asked, %d trained on, %d past their time",
+                counts.samples,
+                counts.asked,
+                counts.trained,
+                counts.past,
+            )
         return self._store.rights.apply(self.permits, self._now)
 
     def source(self, rights: Right) -> DataSource:
