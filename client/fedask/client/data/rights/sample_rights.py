@@ -20,6 +20,7 @@ from typing_extensions import override
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPolicy
 from fedask.client.data.rights.sidecar import StatedProvenance, stated_provenance
+from fedask.client.records.original import Originals
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import FOREVER, UNKNOWN
 from fedask.client.records.rights import Permits, RightsStore
@@ -167,6 +168,12 @@ class PermittedSource(DataSource):
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         self._check()
         return self._source.load(rows if self._rows is None else self._rows[rows])
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        self._check()
+        inner = row if self._rows is None else int(self._rows[row])
+        return self._source.originals(inner, side)
 
     @override
     def broken(self) -> list[Broken]:
