@@ -92,7 +92,8 @@ class Holdings:
         if self._rights is not None and _log.isEnabledFor(logging.INFO):
             counts = self.summary()
             _log.info(
-                "rights: %d samples, %d may be asked, %d trained on, %d past their time",
+                "rights: %d samples, %d may be asked, %d trained on, %d past their "
+                "time",
                 counts.samples,
                 counts.asked,
                 counts.trained,
