@@ -27,6 +27,8 @@ const MEDIA = {
   "application/json": { word: "Readings", fetch: (path) => get(path), show: series },
 };
 
+MEDIA["image/jpeg"] = MEDIA["image/png"];
+
 export async function load(part, path) {
   const medium = MEDIA[part.medium];
   if (!medium) throw new TypeError(part.medium);

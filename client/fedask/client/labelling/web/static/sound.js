@@ -6,16 +6,17 @@ const BARS = 600;
 const PLAY = "M7 4.500v15l13-7.500z";
 const PAUSE = "M6 4.500h4.500v15H6zM13.500 4.500H18v15h-4.500z";
 
-// The device writes 16-bit PCM with one channel; its data chunk is the last.
+// The device writes 16-bit PCM; its data chunk is the last.
 export function wavOf(buffer) {
   const view = new DataView(buffer);
   const name = (at) => String.fromCharCode(...new Uint8Array(buffer, at, 4));
+  const channels = view.getUint16(22, true);
   const rate = view.getUint32(24, true);
   let at = 12;
   while (name(at) !== "data") at += 8 + view.getUint32(at + 4, true);
   const frames = new Int16Array(buffer.slice(at + 8));
   const url = URL.createObjectURL(new Blob([buffer], { type: "audio/wav" }));
-  return { url, frames, seconds: frames.length / rate };
+  return { url, frames, seconds: frames.length / channels / rate };
 }
 
 // The least and the largest of each piece: nothing loud falls between two bars.
