@@ -119,7 +119,9 @@ class Coordinator:
             self._evaluate = resolve("evaluation", scenario.run.evaluate, table)
         self._folder: RunFolder | None = None
         if scenario.run.out:
-            self._folder = RunFolder(Path(scenario.run.out), fingerprint(scenario))
+            self._folder = RunFolder(
+                Path(scenario.run.out).expanduser(), fingerprint(scenario)
+            )
 
     def run(self, grid: Grid) -> None:
         """Run to the last cycle, or until a stopping criterion holds.

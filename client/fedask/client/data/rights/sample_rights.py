@@ -10,7 +10,6 @@ Judged once, at ``now``: a process that keeps a pool for long must open it anew.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,27 +27,6 @@ from fedask.client.records.rights import Permits, RightsStore
 from fedask.common.ids import Uid
 
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)  # what stands for no end
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RightsSummary:
-    """How many samples may be used: what an operator is told.
-
-    Parameters
-    ----------
-    asked, trained
-        Those that may be asked, and trained on.
-    past
-        Those whose time is over: to be erased.
-    idle
-        Rows of provenance that are about none of them.
-    """
-
-    samples: int
-    asked: int
-    trained: int
-    past: int
-    idle: int = 0
 
 
 class SampleRights(Permits):
@@ -150,15 +128,10 @@ class SampleRights(Permits):
         past = self._source.uids()[self._until <= now.timestamp()]
         return [Uid(uid) for uid in np.unique(past).tolist()]
 
-    def summary(self) -> RightsSummary:
-        """Count samples; equal ones count each."""
-        return RightsSummary(
-            samples=len(self._rights),
-            asked=int(self._has(ASK).sum()),
-            trained=int(self._has(Right.TRAIN).sum()),
-            past=int(self._past.sum()),
-            idle=self._idle,
-        )
+    @property
+    def idle(self) -> int:
+        """How many rows of provenance are about none of the samples."""
+        return self._idle
 
 
 class PermittedSource(DataSource):
