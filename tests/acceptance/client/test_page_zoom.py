@@ -21,7 +21,7 @@ IMAGE = "document.querySelector('.picture img')"
 SCALE = f"Number({IMAGE}.style.transform.match(/scale\\(([0-9.]+)/)[1])"
 FULL = "document.querySelector('.picture').dataset.full === 'yes'"
 CLIPPED = """[...document.querySelectorAll('button')].filter((e) => e.checkVisibility())
-  .filter((e) => e.getBoundingClientRect().left < 0 || e.getBoundingClientRect().right > innerWidth)
+  .filter((e) => e.offsetLeft < 0 || e.getBoundingClientRect().right > innerWidth)
   .map((e) => e.outerHTML)"""
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
