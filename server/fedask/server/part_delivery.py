@@ -12,7 +12,7 @@ from flwr.app import Message, RecordDict
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import PartDigest
 from fedask.common.manifest import Manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.part_record import PartRecords, read_lacking, write_parts
 
 _KEPT = 64  # sets of parts whose records the messages of a round share
@@ -31,7 +31,7 @@ class PartDelivery:
         Name of an array to its part.
     """
 
-    def __init__(self, manifest: Manifest, parts: Mapping[str, Part]) -> None:
+    def __init__(self, manifest: Manifest, parts: Mapping[str, ModelPart]) -> None:
         self._manifest = manifest
         self._parts = dict(parts)
         self._digests = frozenset(part.digest for part in parts.values())
