@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from fedask.client.cli.console import stderr
-from fedask.client.data.sources.source import SEALED, check_kind, kind_of
+from fedask.client.data.sources.proposal import proposed
+from fedask.client.data.sources.source import SEALED, check_kind
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import FILE
 from fedask.common.errors import ConfigError, DataError, StoreError
@@ -25,7 +26,7 @@ rights = {rights}  # policy of what may be done with samples; "open": everything
 
 [data]
 data = {data}
-kind = {kind}
+{options}
 
 [desk]
 rule = "one"  # one, two (that agree), majority:N
@@ -84,9 +85,10 @@ def init_command(
             "may be scored, shown to people and trained on without end"
         )
     name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
-    found = kind or kind_of(data, {})
-    check_kind(found)
-    if found != SEALED and not data.exists():
+    if kind:
+        check_kind(kind)
+    options = proposed(data, kind or "")
+    if options["kind"] != SEALED and not data.exists():
         raise DataError(
             f"cannot read samples from {data}: there is no such file or folder"
         )
@@ -98,7 +100,7 @@ def init_command(
             rights if rights == "open" else _from(folder, Path(rights)),
         ),
         data=_quoted(_from(folder, data)),
-        kind=_quoted(found),
+        options="\n".join(f"{key} = {_quoted(v)}" for key, v in options.items()),
     )
     made = not folder.exists()
     try:
@@ -116,7 +118,8 @@ def init_command(
     with DeviceFolder.open(folder, "init") as made_now:
         _ = made_now.store
     console = stderr()
-    console.print(f"made {folder}: device {name}, data of kind {found}", markup=False)
+    told = ", ".join(f"{key} {value}" for key, value in options.items())
+    console.print(f"made {folder}: device {name}, data of {told}", markup=False)
     console.print(f"Look at {folder / FILE}, then:", markup=False)
     console.print(f"  fedask device doctor --site {folder}", markup=False)
     console.print(f"  fedask device serve --site {folder}", markup=False)

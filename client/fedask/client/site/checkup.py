@@ -107,7 +107,8 @@ def _data(folder: DeviceFolder) -> Finding:
     source = folder.open_data()
     _ = folder.exhibit  # that there is a way to show it
     count, broken = len(source.uids()), source.broken()
-    text = f"{count} samples in {folder.settings.data['data']}"
+    found = f"{count} samples in {folder.settings.data['data']}"
+    text = "; ".join([found, *source.notes()])
     if broken:
         text += f"; {len(broken)} set aside: {_reasons(broken)}"
         return doubtful(text, _data_advice(folder, broken))

@@ -24,7 +24,9 @@ from fedask.client.data.sources.reader import (
     FileContents,
     FileReader,
     FoundSample,
+    Raw,
     check_finite,
+    for_model,
     stack,
 )
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
@@ -149,7 +151,11 @@ class SealedSource(DataSource):
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         if not len(rows):
             return self.load(np.zeros(1, dtype=np.int64))[:0]
-        return stack([self._sample(self._payloads[row]) for row in rows.tolist()])
+        return stack([for_model(sample) for sample in self.whole(rows)])
+
+    def whole(self, rows: NDArray[np.int64]) -> list[Raw]:
+        """Return raw samples as people see them: texts to their end."""
+        return [self._sample(self._payloads[row]) for row in rows.tolist()]
 
     def _sample(self, payload: Payload) -> NDArray[Any] | str:
         try:
