@@ -11,9 +11,9 @@ record               kind          holds
 ``fedask.ask``       ConfigRecord  ``v``, ``cycle``, ``step``; ``score``; ``centres``,
                                    see ``groups``; ``cut.*``, of which ``cut.theta``
                                    is (g,) little-endian uint16
-``fedask.accuracy``  ConfigRecord  ``v``; ``last``: ``Ask.accuracy``. Beside the ask,
-                                   not in it: a device that does not know it passes
-                                   over it, as over the inner strategy's own records
+``fedask.accuracy``  ConfigRecord  ``v``; ``last``: ``Ask.accuracy``; ``run``. Beside
+                                   the ask, not in it: a device that does not know it
+                                   passes over it, as over the inner strategy's own
 ``fedask.report``    ConfigRecord  ``v``, ``device``, ``refused``; ``counts``: (5 + c,)
                                    little-endian uint32: last cut, asked, answered,
                                    skipped, expired, then labels per class
@@ -21,8 +21,11 @@ record               kind          holds
                                    ``sums``, see ``groups``: (g, 17) of the narrowest
                                    signed one
 ===================  ============  ================================================
+
+Those of the model's parts are in ``part_record``.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,12 +48,16 @@ __all__ = ["Ask", "Cut", "Report"]
 ASK = "fedask.ask"
 ACCURACY = "fedask.accuracy"
 REPORT = "fedask.report"
+_RUN = re.compile(r"[0-9a-f]{16}")
 # Why a device did not do all it was asked; what the server's account says of it.
 OTHER_MODEL, OTHER_GROUPS, DIVERGED = "model-version", "groups", "diverged"
+LACKS_PARTS = "parts"
 REASONS = {
     OTHER_MODEL: "cut refused: the device's scores are of another model",
     OTHER_GROUPS: "cut refused: its groups are not those of the policy",
     DIVERGED: "no update: training diverged; lower train.lr",
+    LACKS_PARTS: "no update: it lacks parts of the model, which come with its next "
+    "message",
 }
 
 
@@ -78,6 +85,10 @@ class Ask:
         model in this message where a cycle begins with it (without ``train.restart``),
         and up to a cycle's rounds older for a device that missed the beginning. For
         people to see: nothing that a device does depends on it.
+    run
+        Names the run that the accuracy is of, through all its restarts: 16 hexadecimal
+        digits, or "" from a server that names none. Accuracies of two runs say nothing
+        of each other.
     """
 
     cycle: int
@@ -86,12 +97,15 @@ class Ask:
     cut: Cut | None = None
     centres: bytes = b""
     accuracy: float | None = None
+    run: str = ""
 
     def __post_init__(self) -> None:
         check_range("ask cycle", self.cycle, 0, MAX_COUNT)
         check_range("ask step", self.step, 0, MAX_COUNT)
         if self.accuracy is not None:
             check_range("ask accuracy", self.accuracy, 0.0, 1.0)
+        if self.run and not _RUN.fullmatch(self.run):
+            raise ProtocolError("ask accuracy: its run is no 16 hexadecimal digits")
         if self.warms_up and (self.score or self.cut is not None):
             raise ProtocolError(
                 "ask: a round of warm-up (cycle 0) must not score or ask"
@@ -115,7 +129,10 @@ class Ask:
                 record[f"cut.{name}"] = value
         records = {ASK: record}
         if self.accuracy is not None:
-            records[ACCURACY] = ConfigRecord({"v": SCHEMA, "last": self.accuracy})
+            told = ConfigRecord({"v": SCHEMA, "last": self.accuracy})
+            if self.run:
+                told["run"] = self.run
+            records[ACCURACY] = told
         return records
 
     @classmethod
@@ -150,13 +167,15 @@ class Ask:
         fields.done()
         if score:
             parse_model_version(score)
+        accuracy, run = _read_accuracy(content)
         return cls(
             cycle=cycle,
             step=step,
             score=score,
             cut=cut,
             centres=centres,
-            accuracy=_read_accuracy(content),
+            accuracy=accuracy,
+            run=run,
         )
 
 
@@ -275,13 +294,14 @@ class Report:
         )
 
 
-def _read_accuracy(content: RecordDict) -> float | None:
+def _read_accuracy(content: RecordDict) -> tuple[float | None, str]:
+    """Return the accuracy of the last cycle, and the run that it is of."""
     if ACCURACY not in content:
-        return None
+        return None, ""
     fields = Fields(content, ACCURACY)
-    accuracy = fields.take("last", float)
+    accuracy, run = fields.take("last", float), fields.take("run", str, "")
     fields.done()
-    return accuracy
+    return accuracy, run
 
 
 def wire_bytes(content: RecordDict) -> int:

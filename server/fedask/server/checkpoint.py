@@ -74,6 +74,13 @@ class RunFolder:
         except OSError as err:
             raise StoreError(f"cannot make the folder {path}: {err}") from err
 
+    def begin(self) -> None:
+        """Begin the history anew: rows of an earlier run are not this one's past."""
+        try:
+            (self._path / HISTORY).unlink(missing_ok=True)
+        except OSError as err:
+            raise StoreError(f"cannot delete {self._path / HISTORY}: {err}") from err
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line to the history, which progress displays read."""
         try:
@@ -111,7 +118,7 @@ class RunFolder:
         """
         path = self._path / CHECKPOINT
         if not path.exists():
-            (self._path / HISTORY).unlink(missing_ok=True)
+            self.begin()
             return None
         try:
             stored = _read_npz(path)

@@ -4,6 +4,7 @@ Written by the strategy, saved and restored by ``checkpoint``.
 """
 
 import dataclasses
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -105,6 +106,8 @@ class RunProgress:
         Of the groups, in the form of ``groups.to_wire``; b"" = none yet.
     accuracy
         Of the model that the last cycle ended with, in [0, 1]; None if not measured.
+    run
+        Names the run, the same when it is resumed: 16 hexadecimal digits.
     refused
         (round, device, reason) of everything dropped.
     """
@@ -116,6 +119,7 @@ class RunProgress:
     classes: dict[DeviceId, tuple[int, ...]] = field(default_factory=dict)
     centres: bytes = b""
     accuracy: float | None = None
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
     refused: list[tuple[int, str, str]] = field(default_factory=list)
     wire: _Wire = field(default_factory=_Wire)
 
@@ -142,6 +146,7 @@ class RunProgress:
             "applied": [list(entry) for entry in self.applied.items()],
             "centres": self.centres.hex(),
             "accuracy": self.accuracy,
+            "run": self.run,
             "refused": [list(entry) for entry in self.refused],
             "wire": self.wire.to_state(),
         }
@@ -158,6 +163,7 @@ class RunProgress:
             applied={int(node): int(cycle) for node, cycle in state["applied"]},
             centres=bytes.fromhex(state["centres"]),
             accuracy=state.get("accuracy"),  # older checkpoints have none
+            run=state.get("run", ""),  # nor a name
             refused=[(int(n), str(d), str(r)) for n, d, r in state["refused"]],
             wire=_Wire(**state["wire"]),
         )

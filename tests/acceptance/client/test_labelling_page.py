@@ -38,7 +38,7 @@ class _Knows(Gains, Guesses):
 
     @override
     def guess(self, uid: Uid) -> Guess:
-        return Guess(label=2, own=True)
+        return Guess(label=2, local=True)
 
 
 HINTS = Hints(gains=_Knows(), guesses=_Knows())
@@ -273,9 +273,9 @@ def test_the_guess_of_the_model_is_hidden_until_somebody_asks(
         nurse.tab.press("g")
         nurse.tab.wait("document.querySelector('.guess')?.dataset.label === '2'")
         told = nurse.tab.run("document.querySelector('.guess em').innerText")
-        assert told.lower() == "own model\u2019s guess"
+        assert told.lower() == "local model\u2019s guess"
         said = nurse.tab.run("document.querySelector('#announcement').innerText")
-        assert said == "The own model\u2019s guess: blue"
+        assert said == "The local model\u2019s guess: blue"
         nurse.answer("1")
         nurse.ready()
         assert nurse.tab.run("document.querySelectorAll('.guess').length") == 0
@@ -309,6 +309,35 @@ def test_a_gain_in_the_store_is_told_and_the_next_one_after_an_answer(
             nurse.answer("1")
             nurse.tab.wait("document.querySelector('#gain').hidden")
             nurse.check()
+
+
+def test_since_when_the_model_is_better_is_told_by_the_calendar(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with Site(tmp_path, TEXTS, CLASSES, hints=HINTS).running() as site:
+        nurse = Person(browser, site)
+        nurse.tab.wait("!document.querySelector('#gain').hidden")
+        said = {}
+        for since, now in (
+            ("2026-11-30T00:10", "2026-11-30T23:50"),
+            ("2026-11-29T23:50", "2026-11-30T00:10"),
+            ("2026-11-24T23:50", "2026-11-30T00:10"),
+            ("2026-11-23T23:50", "2026-11-30T00:10"),
+            ("2026-12-03T12:00", "2026-11-30T12:00"),  # its clock is ahead
+        ):
+            said[since] = nurse.tab.run(
+                "import('/static/progress.js').then(({ gained }) => gained("
+                f"{{measure: 'accuracy', points: 27.5, since: '{since}'}}, "
+                f"new Date('{now}'), 'long'))"
+            )
+        assert list(said.values()) == [
+            "Accuracy +27.5 points today",
+            "Accuracy +27.5 points since Sunday",
+            "Accuracy +27.5 points since Tuesday",
+            "Accuracy +27.5 points since November 23",
+            "Accuracy +27.5 points today",
+        ]
+        nurse.check()
 
 
 def test_nothing_that_a_sample_or_a_class_holds_is_run(

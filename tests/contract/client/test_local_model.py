@@ -1,4 +1,4 @@
-"""The record of the own model, and the model itself, on both stores."""
+"""The record of the local model, and the model itself, on both stores."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ RECORD = LocalModelRecord(
 
 
 def kept(store: Store) -> list[float]:
-    """Return what tells the kept own models apart."""
+    """Return what tells the kept local models apart."""
     return [float(arrays["weight"].sum()) for arrays in store.models.all(LOCAL_MODEL)]
 
 

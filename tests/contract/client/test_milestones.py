@@ -9,9 +9,14 @@ from fedask.client.records.milestone import Milestone, with_milestone
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def milestone(cycle: int, accuracy: float = 1 / 3, trained: int = 0) -> Milestone:
+RUN = "0123456789abcdef"
+
+
+def milestone(
+    cycle: int, accuracy: float = 1 / 3, trained: int = 0, run: str = RUN
+) -> Milestone:
     at = NOON + timedelta(hours=5 * cycle)
-    return Milestone(cycle=cycle, accuracy=accuracy, at=at, trained=trained)
+    return Milestone(run=run, cycle=cycle, accuracy=accuracy, at=at, trained=trained)
 
 
 def test_before_the_first_there_is_none(store: Store) -> None:
@@ -32,6 +37,14 @@ def test_the_same_told_again_changes_nothing(store: Store) -> None:
     store.milestones.put(milestone(7, trained=3))
 
     assert store.milestones.all() == [milestone(7)]
+
+
+def test_another_run_begins_anew(store: Store) -> None:
+    store.milestones.put(milestone(7))
+
+    store.milestones.put(milestone(8, run="f" * 16))
+
+    assert store.milestones.all() == [milestone(8, run="f" * 16)]
 
 
 def test_old_ones_are_thinned(store: Store) -> None:

@@ -79,7 +79,7 @@ def test_a_real_device_asks_answers_and_trains(
 
 
 @pytest.mark.parametrize(("answers", "kept"), [(10, 1), (0, 0)])
-def test_it_keeps_the_global_model_for_an_own_one_if_the_owner_wants(
+def test_it_keeps_the_global_model_for_a_local_one_if_the_owner_wants(
     settings: dict[str, Any], answers: int, kept: int, tmp_path: Path
 ) -> None:
     settings["local_model"] = {"answers": answers}

@@ -20,7 +20,7 @@ from tests.support.server.runs import DEVICES, small
 from typer.testing import CliRunner
 
 from fedask.client.app import client_app
-from fedask.client.cli.status import status_of
+from fedask.client.cli.status import _since, status_of
 from fedask.client.data.sources.array_source import ArraySource
 from fedask.client.labelling.web.hints import StoreGains
 from fedask.client.records.label_queue import ItemState
@@ -209,6 +209,27 @@ def test_a_deployed_device_keeps_what_it_is_told_and_status_says_so(
     }
 
 
+def test_nothing_is_said_of_a_run_by_what_another_reached(tmp_path: Path) -> None:
+    first, second = "0" * 16, "1" * 16
+    ward = Ward(tmp_path)
+    ward.arrive(4, FIRST)
+    for cycle in (2, 3, 4):
+        ward.round(cycle, 0, accuracy=0.6, run=first)
+    ward.round(5, 0, accuracy=0.875, run=second)
+
+    assert json.loads(status(tmp_path, "--json"))["accuracy"]["change"] is None
+    assert "since" not in status(tmp_path)
+
+
+def test_since_when_is_told_by_the_calendar() -> None:
+    here = datetime(2026, 3, 2, 14).astimezone()
+
+    assert _since(here.replace(hour=0, minute=1).isoformat(), here) == (
+        "since 00:01 today"
+    )
+    assert _since((here - DAY).isoformat(), here) == "since 2026-03-01"
+
+
 def status(folder: Path, *options: str) -> str:
     arguments = ["device", "status", "--site", str(folder), *options]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "100"})
@@ -230,10 +251,11 @@ def test_status_in_words(tmp_path: Path) -> None:
     ward.arrive(4, FIRST)
     ward.round(2, 0, accuracy=0.5)
     ward.round(3, 0, accuracy=0.625)
-    day = datetime.now().astimezone().date().isoformat()
+    with ward.process(FIRST) as site:
+        told = [m.at.astimezone() for m in site.store.milestones.all()]
 
     said = status(tmp_path)
 
-    assert f"62.5 %, told on {day}" in said
-    assert f"since {day}" in said
+    assert f"62.5 %, told on {told[-1]:%Y-%m-%d}" in said
+    assert f"since {told[0]:%H:%M} today" in said
     assert "+12.5 points, 0 answers of this device trained on" in said

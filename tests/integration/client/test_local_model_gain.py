@@ -1,7 +1,7 @@
-"""Whether the own model knows its device better than the global one: on digits.
+"""Whether the local model knows its device better than the global one: on digits.
 
 Ten devices answer a few samples each and train a global model on them for three cycles.
-Then the server is gone, people go on to answer, and every device trains its own model.
+Then the server is gone, people answer on, and every device trains its local model.
 Both are measured on the samples of the device that nobody was asked about.
 """
 
@@ -82,7 +82,7 @@ class Fleet:
         return model
 
     def accuracies(self, answers: int) -> Iterator[tuple[float, float]]:
-        """Yield those of the global and of the own model, for each device."""
+        """Yield those of the global and of the local model, for each device."""
         for number, (x, y) in enumerate(self.devices):
             asked = FIRST + answers
             if len(x) < asked + FEWEST:

@@ -1,4 +1,4 @@
-"""A device in a folder trains its own model, between rounds or without a server."""
+"""A device in a folder trains its local model, between rounds or without a server."""
 
 import json
 import threading

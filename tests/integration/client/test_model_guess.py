@@ -47,10 +47,12 @@ def test_every_sample_of_the_data_gets_the_model_s_guess(ward: Ward) -> None:
     with ward.process(FIRST) as site:
         for uid in ward.truth:
             expected = int(learner.predict(site.pool.load([uid]))[0].argmax())
-            assert asked.guess(uid) == Guess(label=expected, own=False)
+            assert asked.guess(uid) == Guess(label=expected, local=False)
 
 
-def test_the_own_model_is_asked_while_no_newer_global_one_is_there(ward: Ward) -> None:
+def test_the_local_model_is_asked_while_no_newer_global_one_is_there(
+    ward: Ward,
+) -> None:
     ward.round(1, 0, first_cut(take=CAPACITY))
     ward.people(FIRST, CAPACITY)
     ward.round(1, 1, score=True)
@@ -62,15 +64,15 @@ def test_the_own_model_is_asked_while_no_newer_global_one_is_there(ward: Ward) -
         )
         for label in (0, 1):
             site.store.local_model.put(record, always(label, shared))
-            assert asked.guess(uid) == Guess(label=label, own=True)
+            assert asked.guess(uid) == Guess(label=label, local=True)
 
         site.store.models.put(GLOBAL, always(1, shared), keep=1)
         site.store.local_model.put(record, always(0, shared))
-        assert asked.guess(uid) == Guess(label=1, own=False)
+        assert asked.guess(uid) == Guess(label=1, local=False)
 
         site.store.erasure.forget([uid])
         other = next(each for each in ward.truth if each != uid)
-        assert asked.guess(other) == Guess(label=1, own=False)
+        assert asked.guess(other) == Guess(label=1, local=False)
 
 
 def test_a_sample_that_is_gone_gets_none(ward: Ward) -> None:

@@ -14,11 +14,11 @@ from fedask.client.site.local_training import LocalTraining, TrainingDecision
 from fedask.client.site.model_guess import ModelGuesses
 
 PER_DAY, DAYS = 12, 30
-ANSWERS = 10  # new ones after which the own model is trained: the default
+ANSWERS = 10  # new ones after which the local model is trained: the default
 
 
-def check_own_model(ward: Ward, trained: list[int]) -> None:
-    """Check on how many answers the own model was trained each time, and its use."""
+def check_local_model(ward: Ward, trained: list[int]) -> None:
+    """Check on how many answers the local model was trained each time, and its use."""
     gains = np.diff([0, *trained])
     assert len(gains) >= 4
     assert min(gains) >= ANSWERS
@@ -26,7 +26,7 @@ def check_own_model(ward: Ward, trained: list[int]) -> None:
     some = next(iter(ward.truth))
     guess = ModelGuesses(ward.process(FIRST)).guess(some)
     assert guess is not None
-    assert guess.own
+    assert guess.local
 
 
 def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_a_month_alone_keeps_to_the_budget_and_catches_up(tmp_path: Path) -> Non
     assert len(alone) == sum(asked)
     assert {item.origin for item in alone} <= {QueryOrigin.SCORE, QueryOrigin.CHANCE}
 
-    check_own_model(ward, trained)
+    check_local_model(ward, trained)
 
-    report = ward.round(2, 1)  # sends nothing of the own model, and counts no less
+    report = ward.round(2, 1)  # sends nothing of the local model, and counts no less
 
     assert report.asked == len(items)
     assert report.answered == answered == sum(report.class_counts)

@@ -140,7 +140,7 @@ def test_three_weeks_without_a_server_lose_nothing(ward: Ward) -> None:
         assert {item.state for item in store.queue.items()} == {ItemState.TRAINED}
 
 
-def test_the_own_model_is_trained_from_the_last_global_one_and_sent_nowhere(
+def test_the_local_model_is_trained_from_the_last_global_one_and_sent_nowhere(
     ward: Ward, store: SqliteStore
 ) -> None:
     world = ward.connected(store)

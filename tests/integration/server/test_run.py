@@ -31,6 +31,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.records import Ask
 from fedask.common.task import Task
 from fedask.server.app import Coordinator, fingerprint, server_app
+from fedask.server.checkpoint import HISTORY
 from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.runtimes.inline import InlineGrid
 from fedask.simulations.runtimes.inline import run as run_inline
@@ -350,6 +351,18 @@ def test_rounds_of_warm_up_stand_in_cycle_zero_and_change_the_encoder_alone(
         if not np.array_equal(array, initial[name])
     }
     assert moved == {"1.weight", "1.bias"}
+
+
+def test_the_history_of_a_run_holds_no_round_of_the_one_before_it(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):
+        apps = Apps(client_app(task_of), server_app(task_of))
+        run_inline(apps, small({"run.out": str(tmp_path)}))
+
+    lines = (tmp_path / HISTORY).read_text().splitlines()
+    rounds = [json.loads(line)["round"] for line in lines]
+    assert rounds == list(range(1, len(rounds) + 1))
 
 
 def test_a_warm_up_of_a_model_without_an_encoder_says_so(tmp_path: Path) -> None:

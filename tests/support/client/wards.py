@@ -110,9 +110,12 @@ class Ward:
         *,
         score: bool = False,
         accuracy: float | None = None,
+        run: str = "",
     ) -> Report:
         """Send one train message; return the report of the reply."""
-        return self.sent(cycle, step, cut, score=score, accuracy=accuracy).report
+        return self.sent(
+            cycle, step, cut, score=score, accuracy=accuracy, run=run
+        ).report
 
     def sent(
         self,
@@ -122,6 +125,7 @@ class Ward:
         *,
         score: bool = False,
         accuracy: float | None = None,
+        run: str = "",
     ) -> RoundOutcome:
         """Send one train message; return all that the reply is made of."""
         task, scenario = self.task, self.scenario
@@ -132,6 +136,7 @@ class Ward:
             cut=cut,
             score=version if score else "",
             accuracy=accuracy,
+            run=run,
         )
         with (
             DeviceFolder.open(self.folder, "round") as opened,

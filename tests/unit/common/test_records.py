@@ -177,6 +177,9 @@ def told(**fields: Any) -> RecordDict:  # noqa: ANN401
         pytest.param(told(), id="missing"),
         pytest.param(told(last=0.9, best=0.95), id="unknown field"),
         pytest.param(told(last=0.9, v=2), id="schema 2"),
+        pytest.param(told(last=0.9, run="a run"), id="a run of other letters"),
+        pytest.param(told(last=0.9, run="a" * 17), id="a run of 17 digits"),
+        pytest.param(told(last=0.9, run=1), id="a run that is a number"),
         pytest.param(
             RecordDict({**ASKED.records, ACCURACY: MetricRecord({"last": 0.9})}),
             id="record of metrics",
@@ -195,6 +198,12 @@ def test_an_accuracy_stands_beside_the_ask_for_those_that_do_not_know_it() -> No
     content = RecordDict(dict(knows.records))
     assert Ask.from_content(content) == knows
     assert wire_bytes(content) - wire_bytes(RecordDict(dict(ASKED.records))) == 36
+
+
+def test_an_accuracy_says_its_run() -> None:
+    knows = replace(ASKED, accuracy=0.875, run="0123456789abcdef")
+
+    assert Ask.from_content(RecordDict(dict(knows.records))) == knows
 
 
 @pytest.mark.parametrize("accuracy", [float("nan"), -0.1, 1.1])

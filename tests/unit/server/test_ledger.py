@@ -150,16 +150,20 @@ def test_progress_survives_a_checkpoint() -> None:
     again = RunProgress.from_state(json.loads(json.dumps(progress.to_state())))
     assert again.to_state() == progress.to_state()
     names = ("rounds", "cut", "ledger", "applied", "classes", "refused", "centres")
-    for name in (*names, "accuracy"):
+    for name in (*names, "accuracy", "run"):
         assert getattr(again, name) == getattr(progress, name)
     assert again.applied == dict.fromkeys(range(FIRST_NODE, FIRST_NODE + 4), 1)
 
 
 def test_a_checkpoint_of_before_accuracies_were_told_can_be_resumed() -> None:
     state = RunProgress().to_state()
-    del state["accuracy"]
+    del state["accuracy"], state["run"]
 
-    assert RunProgress.from_state(state) == RunProgress()
+    assert RunProgress.from_state(state) == RunProgress(run="")
+
+
+def test_every_run_has_a_name_of_its_own() -> None:
+    assert RunProgress().run != RunProgress().run
 
 
 def test_device_that_comes_late_in_the_first_cycle_has_its_questions_bought() -> None:

@@ -22,17 +22,18 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
     Example: fedask device status --site ward-3
     """
     with DeviceFolder.open(folder) as opened:
-        found = status_of(opened)
+        found, now = status_of(opened), opened.clock.now()
     if json:
         print_json(found)
         return
     rows = [("samples in the data", _count(found["samples"]))]
+    rows.append(("samples that may be asked", _count(found["asked"])))
     rows += [(f"queue: {state}", str(n)) for state, n in found["queue"].items()]
     rows += [(f"labels: {name}", str(n)) for name, n in found["labels"].items()]
     rows += [(f"annotations of {who}", str(n)) for who, n in found["people"].items()]
     rows += [("today", str(found["today"])), ("cycle", str(found["cycle"]))]
     rows.append(("model", found["model"] or "none yet"))
-    rows += _accuracy_rows(found["accuracy"])
+    rows += _accuracy_rows(found["accuracy"], now)
     rows.append(("local model", _model_summary(found["local_model"])))
     print_table(f"device {found['device']}", ("what", "how much"), rows)
     if found["problem"]:
@@ -41,15 +42,16 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
 
 def status_of(folder: DeviceFolder) -> dict[str, Any]:
     """Return the figures of a device; a problem with the data does not hide others."""
-    samples, problem = None, ""
+    held, problem = None, ""
     try:
-        samples = len(folder.pool)
+        held = folder.held.summary()
     except DataError as err:
         problem = str(err)
     progress, kept = folder.desk.progress(), folder.store.scores.last()
     return {
         "device": folder.settings.device,
-        "samples": samples,
+        "samples": None if held is None else held.samples,
+        "asked": None if held is None else held.asked,
         "queue": {state.value: progress.states.get(state, 0) for state in ItemState},
         "labels": {
             name: progress.classes.get(index, 0)
@@ -88,7 +90,9 @@ def _accuracy(folder: DeviceFolder) -> dict[str, Any] | None:
     return figures
 
 
-def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _accuracy_rows(
+    accuracy: dict[str, Any] | None, now: datetime
+) -> list[tuple[str, str]]:
     """Return the lines for people; days are those of the device's clock."""
     if accuracy is None:
         return [("accuracy", "not told by the server")]
@@ -96,10 +100,17 @@ def _accuracy_rows(accuracy: dict[str, Any] | None) -> list[tuple[str, str]]:
     rows = [("accuracy", share)]
     change = accuracy["change"]
     if change is not None:
-        since = f"since {_day(change['since'])}"
         what = f"{change['points']:+.1f} points, {change['answers']} answers of this "
-        rows.append((since, what + "device trained on"))
+        rows.append((_since(change["since"], now), what + "device trained on"))
     return rows
+
+
+def _since(text: str, now: datetime) -> str:
+    """Return since when, by the days of this machine."""
+    at = datetime.fromisoformat(text).astimezone()
+    if at.date() == now.astimezone().date():
+        return f"since {at:%H:%M} today"
+    return f"since {at.date().isoformat()}"
 
 
 def _day(text: str) -> str:

@@ -40,7 +40,7 @@ class Erased:
         the first of them on may have learnt from it. Older files did not record them.
     models
         Kinds of models in this device's store, if one of the samples was trained on. A
-        device's own model that was trained on one is erased with it.
+        local model that was trained on one is erased with it.
     clean
         Whether nothing of them is in the store's file any more. False while another
         process reads an older state: sealed remains stay until the store is next opened

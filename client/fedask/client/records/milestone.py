@@ -21,8 +21,10 @@ class Milestone:
 
     Parameters
     ----------
+    run
+        Names the server's run; "" if it told no name.
     cycle
-        Of the server's run.
+        Of that run.
     accuracy
         On the server's held-out data, in [0, 1].
     at
@@ -31,6 +33,7 @@ class Milestone:
         Answers of this device that were in an update by then.
     """
 
+    run: str = ""
     cycle: int
     accuracy: float
     at: datetime
@@ -38,7 +41,7 @@ class Milestone:
 
 
 class MilestoneStore(Protocol):
-    """Keeps the milestones of the last sixty days."""
+    """Keeps the milestones of one run, over the last sixty days."""
 
     def put(self, milestone: Milestone) -> None:
         """Keep the newest milestone; see ``with_milestone`` for what stays of others.
@@ -58,7 +61,10 @@ def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]
     kept
         In the order in which they came.
     new
-        If it is the last of them told again, they stay as they are.
+        If it is the last of them told again, they stay as they are. Where it is of
+        another run, those before it go: models of two runs have nothing in common, and
+        a difference between them is nobody's gain. So do later cycles of the same run,
+        which began again from before them.
 
     Returns
     -------
@@ -67,10 +73,10 @@ def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]
         sixty. Not more than 90, however many rounds there are in however many years.
     """
     last = kept[-1] if kept else None
-    if last and (last.cycle, last.accuracy) == (new.cycle, new.accuracy):
+    if last and _told(last) == _told(new):
         return list(kept)
     # A clock that was ahead when they came has been put right since.
-    past = [replace(each, at=min(each.at, new.at)) for each in kept]
+    past = [replace(each, at=min(each.at, new.at)) for each in _before(new, kept)]
     first_of: dict[tuple[timedelta, int], Milestone] = {}
     for each in past:
         age = new.at - each.at
@@ -79,6 +85,24 @@ def with_milestone(kept: Sequence[Milestone], new: Milestone) -> list[Milestone]
             place = int(each.at.timestamp() // span.total_seconds())
             first_of.setdefault((span, place), each)
     return [*first_of.values(), new]
+
+
+def _told(milestone: Milestone) -> tuple[str, int, float]:
+    """Return what the server said."""
+    return milestone.run, milestone.cycle, milestone.accuracy
+
+
+def _before(new: Milestone, kept: Sequence[Milestone]) -> list[Milestone]:
+    """Return the milestones that the model of a new one comes from."""
+    past: list[Milestone] = []
+    cycle = new.cycle
+    for each in reversed(kept):
+        if each.cycle < cycle and each.run == new.run:
+            past.append(each)
+            cycle = each.cycle
+        elif not new.run:
+            break  # of a server that names no run: there its cycles began again
+    return past[::-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +136,21 @@ def recent_change(milestones: Sequence[Milestone], now: datetime) -> Change | No
     Parameters
     ----------
     milestones
-        In the order in which they came.
+        In the order in which they came; those of other runs than the last are left out.
     now
         Aware.
 
     Returns
     -------
     Change or None
-        From the last milestone that is a week old, or, on a device that is younger,
-        from its first one. None if there are no two to compare, or even the newest is a
-        week old: nothing has changed since.
+        Within one run: from the last milestone that is a week old, or, on a device that
+        is younger, from its first one. None if there are no two to compare, or even the
+        newest is a week old: nothing has changed since.
     """
     if not milestones:
         return None
-    old = [each for each in milestones if now - each.at >= PERIOD]
-    first, last = old[-1] if old else milestones[0], milestones[-1]
+    last = milestones[-1]
+    ours = [*_before(last, milestones[:-1]), last]
+    old = [each for each in ours if now - each.at >= PERIOD]
+    first = old[-1] if old else ours[0]
     return None if first is last else Change(first=first, last=last)

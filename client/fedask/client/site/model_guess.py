@@ -42,10 +42,10 @@ class ModelGuesses(Guesses):
             raw = folder.pool.load([uid])
         except DataError:
             return None  # it is not there any more, or came after the page was opened
-        arrays, own = chosen
+        arrays, is_local = chosen
         learner = folder.run.learner
         learner.load(arrays)
-        return Guess(label=int(learner.predict(raw)[0].argmax()), own=own)
+        return Guess(label=int(learner.predict(raw)[0].argmax()), local=is_local)
 
 
 def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
@@ -53,9 +53,9 @@ def _chosen(store: SqliteStore) -> tuple[Arrays, bool] | None:
     shared = store.models.all(GLOBAL)
     if not shared:
         return None
-    own = (
+    local = (
         store.models.all(LOCAL_MODEL)
         if is_newest(store.local_model.record(), shared[-1])
         else []
     )
-    return (own[-1], True) if own else (shared[-1], False)
+    return (local[-1], True) if local else (shared[-1], False)

@@ -27,7 +27,7 @@ def test_an_answer_that_was_taken_back_makes_nothing_new() -> None:
     assert fresh_answers({A: 0}, RECORD) == {}
 
 
-def test_an_own_model_of_an_older_global_one_is_not_the_newest() -> None:
+def test_a_local_model_of_an_older_global_one_is_not_the_newest() -> None:
     assert is_newest(RECORD, SHARED)
     assert not is_newest(RECORD, {"weight": np.zeros(3, np.float32)})
     assert not is_newest(None, SHARED)

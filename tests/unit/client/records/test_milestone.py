@@ -17,10 +17,15 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def milestone(
-    after: timedelta, accuracy: float = 0.5, trained: int = 0, cycle: int | None = None
+    after: timedelta,
+    accuracy: float = 0.5,
+    trained: int = 0,
+    cycle: int | None = None,
+    run: str = "",
 ) -> Milestone:
     number = round(after / timedelta(minutes=1)) if cycle is None else cycle
-    return Milestone(cycle=number, accuracy=accuracy, at=START + after, trained=trained)
+    at = START + after
+    return Milestone(run=run, cycle=number, accuracy=accuracy, at=at, trained=trained)
 
 
 def kept(*milestones: Milestone) -> list[Milestone]:
@@ -62,15 +67,31 @@ def test_the_same_told_again_changes_nothing() -> None:
     assert kept(first, again) == [first]
 
 
-def test_another_model_of_the_same_cycle_is_another_milestone() -> None:
-    first = milestone(HOUR, 0.5, cycle=1)
-    rerun = milestone(30 * HOUR, 0.6, cycle=1)  # the server began a new run
+@pytest.mark.parametrize("cycle", [1, 7, 9])
+def test_what_another_run_reached_goes_with_it(cycle: int) -> None:
+    old = [milestone(n * HOUR, cycle=n, run="a") for n in range(1, 8)]
+    new = milestone(30 * HOUR, 0.9, cycle=cycle, run="b")
 
-    assert kept(first, rerun) == [first, rerun]
+    assert kept(*old, new) == [new]
+
+
+def test_a_server_that_names_no_run_began_another_where_its_cycles_go_back() -> None:
+    old = [milestone(n * HOUR, cycle=n) for n in range(1, 8)]
+    new = [milestone((30 + n) * HOUR, 0.9, cycle=n) for n in (1, 2)]
+
+    assert kept(*old, *new) == new
+
+
+def test_a_run_that_went_back_to_its_checkpoint_loses_what_it_does_anew() -> None:
+    told = [milestone(n * HOUR, n / 10, cycle=n, run="a") for n in range(1, 6)]
+    anew = milestone(9 * HOUR, 0.6, cycle=4, run="a")
+
+    assert kept(*told, anew) == [*told[:3], anew]
 
 
 def test_a_clock_that_was_ahead_does_not_put_the_past_into_the_future() -> None:
-    early, ahead, now = milestone(HOUR), milestone(400 * DAY), milestone(2 * DAY)
+    early, ahead = milestone(HOUR, cycle=1), milestone(400 * DAY, cycle=2)
+    now = milestone(2 * DAY, cycle=3)
 
     stays = kept(early, ahead, now)
 
@@ -98,6 +119,21 @@ def test_a_younger_device_is_compared_with_its_first_model() -> None:
     assert change.first == days[0]
 
 
+def test_models_of_two_runs_are_never_compared() -> None:
+    # As a store holds them that was written before runs had names.
+    told = [
+        milestone(HOUR, 0.6, cycle=1),
+        milestone(2 * HOUR, 0.7, cycle=2),
+        milestone(3 * HOUR, 0.25, cycle=1),
+    ]
+    later = milestone(4 * HOUR, 0.275, cycle=2)
+
+    assert recent_change(told, START + DAY) is None
+    change = recent_change([*told, later], START + DAY)
+    assert change is not None
+    assert (change.first, change.points) == (told[2], 2.5)
+
+
 @pytest.mark.parametrize(
     ("told", "now"),
     [
@@ -105,6 +141,11 @@ def test_a_younger_device_is_compared_with_its_first_model() -> None:
         pytest.param([milestone(HOUR)], DAY, id="one only"),
         pytest.param(
             [milestone(HOUR), milestone(DAY)], 9 * DAY, id="nothing new for a week"
+        ),
+        pytest.param(
+            [milestone(HOUR, 0.6, run="a"), milestone(2 * HOUR, 0.875, run="b")],
+            3 * HOUR,
+            id="of two runs",
         ),
     ],
 )

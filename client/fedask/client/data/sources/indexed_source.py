@@ -9,6 +9,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,14 +25,15 @@ from fedask.client.data.sources.reader import (
     COLUMNS,
     FileContents,
     FormatReader,
-    Raw,
     for_model,
     stack,
 )
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin
 from fedask.common.errors import DataError
+from fedask.common.ids import Uid
 
 # A file of a watched folder that nobody has touched for so long is whole, though it is
 # seen for the first time; a younger one is left for the next look.
@@ -232,16 +234,6 @@ class IndexedSource(DataSource):
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         if not len(rows):
             return self.load(np.zeros(1, dtype=np.int64))[:0]
-        return stack([for_model(sample) for sample in self.whole(rows)])
-
-    def whole(self, rows: NDArray[np.int64]) -> list[Raw]:
-        """Return raw samples as people see them: texts to their end.
-
-        Raises
-        ------
-        DataError
-            If a sample has changed since it was looked at.
-        """
         samples: list[Any] = [None] * len(rows)
         inner = self._rows[rows]
         files = self._file_of[inner]
@@ -251,25 +243,46 @@ class IndexedSource(DataSource):
             for at, sample in zip(
                 part.tolist(), self._read(file, inner[part], rows[part]), strict=True
             ):
-                samples[at] = sample
-        return samples
+                samples[at] = for_model(sample)
+        return stack(samples)
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        inner = self._rows[row]
+        file = self._files[self._file_of[inner]]
+        with self._unchanged(file):
+            place = self._places[inner]
+            found, original = self._reader.original(file, place, side)
+            _check_same(found, str(self._uids[row]))
+        return {ONLY: original}
 
     def _read(
         self, file: File, inner: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> Iterator[Any]:
         """Yield samples of one file; refuses a sample that has changed."""
-        try:
+        with self._unchanged(file):
             read = self._reader.read(file, self._places[inner])
             for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
-                if found != uid:
-                    raise BrokenSampleError(f"holds another sample than {uid} by now")  # noqa: TRY301  (one way out for all)
+                _check_same(found, uid)
                 yield sample
+
+    @contextmanager
+    def _unchanged(self, file: File) -> Iterator[None]:
+        """Have a file looked at anew the next time if it is not what it was."""
+        try:
+            yield
         except (BrokenSampleError, OSError) as err:
             self._look.index.forget(self._source, file.name)
             raise DataError(
                 f"{self._root}: {file.name} has changed since it was looked at "
                 f"({err}); it is looked at anew the next time"
             ) from err
+
+
+def _check_same(found: Uid, wanted: str) -> None:
+    """Refuse other content than that of which people were asked."""
+    if found != wanted:
+        raise BrokenSampleError(f"holds another sample than {wanted} by now")
 
 
 def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:

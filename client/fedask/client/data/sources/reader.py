@@ -21,6 +21,7 @@ from fedask.client.base.regular_file import (
     read_whole,
     suffix_of,
 )
+from fedask.client.records.original import Original
 from fedask.common.ids import Uid, bytes_uid, content_uid, stable_seed
 
 Raw = NDArray[Any] | str
@@ -172,6 +173,29 @@ class FormatReader(Protocol):
             If there is no such sample any more.
         """
 
+    def original(
+        self,
+        file: File,
+        place: NDArray[np.int64],
+        side: int,  # noqa: ARG002  (the seam's signature)
+    ) -> tuple[Uid, Original]:
+        """Return uid of a sample, and what people see of it.
+
+        Parameters
+        ----------
+        place
+            (2,), as found.
+        side
+            As for ``DataSource.originals``.
+
+        Raises
+        ------
+        BrokenSampleError, OSError
+            If there is no such sample any more.
+        """
+        ((uid, sample),) = self.read(file, place.reshape(1, 2))
+        return uid, _seen(sample)
+
     def note(self, file: File) -> str:  # noqa: ARG002  (the seam's signature)
         """Return what an owner should know of how a file is read, or "".
 
@@ -196,6 +220,12 @@ def _form(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
 def for_model(sample: Raw) -> Raw:
     """Return a sample as a model gets it: of a text no more than ``MAX_CHARACTERS``."""
     return sample[:MAX_CHARACTERS] if isinstance(sample, str) else sample
+
+
+def _seen(sample: Raw) -> Original:
+    """Return what people see of a sample: of a text all, and how much a model reads."""
+    is_cut = isinstance(sample, str) and len(sample) > MAX_CHARACTERS
+    return Original(content=sample, model_reads=MAX_CHARACTERS if is_cut else 0)
 
 
 def key_of(name: object) -> int:
@@ -279,6 +309,16 @@ class FileReader(FormatReader):
         """
         raise NotImplementedError
 
+    def whole(self, data: bytes, suffix: str, side: int) -> Original:  # noqa: ARG002  (the seam's signature)
+        """Return what people see of a sample: by default, what models get.
+
+        Raises
+        ------
+        BrokenSampleError
+            If the bytes stand for none.
+        """
+        return _seen(self.decode(data, suffix))
+
     def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
         """Return the form of a sample that was decoded from ``data``."""
         return form_of(sample)
@@ -294,6 +334,13 @@ class FileReader(FormatReader):
         uid, sample, _ = self._read(file)
         for _ in range(len(places)):
             yield uid, sample
+
+    @override
+    def original(
+        self, file: File, place: NDArray[np.int64], side: int
+    ) -> tuple[Uid, Original]:
+        data = read_whole(file.path, self.max_bytes)
+        return bytes_uid(data), self.whole(data, suffix_of(file.name), side)
 
     def _read(self, file: File) -> tuple[Uid, Raw, bytes]:
         data = read_whole(file.path, self.max_bytes)

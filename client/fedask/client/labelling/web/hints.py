@@ -57,12 +57,12 @@ class Guess:
     ----------
     label
         Class index.
-    own
-        Whether it is the device's own model that says so, not the fleet's.
+    local
+        Whether the local model says so, not the global one.
     """
 
     label: int
-    own: bool = False
+    local: bool = False
 
 
 class Guesses(Protocol):

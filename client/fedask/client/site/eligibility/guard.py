@@ -1,7 +1,7 @@
 """Whether a device may train now, and the guard that stops it when it no longer may.
 
 Called by the ClientApp of a real device before and while it works on a message, and
-when a device trains its own model; never by a simulation, and the server has no say.
+when a device trains its local model; never by a simulation, and the server has no say.
 Knows no sensor: those are in ``sensors``.
 
 Fails closed: what a required sensor cannot tell counts against the device, and so does

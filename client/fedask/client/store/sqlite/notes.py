@@ -36,7 +36,8 @@ class SqliteMilestones(MilestoneStore):
             after = with_milestone(before, milestone)
             if after != before:
                 rows = [
-                    (m.cycle, m.accuracy, m.at.isoformat(), m.trained) for m in after
+                    (m.cycle, m.accuracy, m.at.isoformat(), m.trained, m.run)
+                    for m in after
                 ]
                 put_note(db, MILESTONES, json.dumps(rows).encode())
 
@@ -50,8 +51,9 @@ class SqliteMilestones(MilestoneStore):
                 accuracy=accuracy,
                 at=datetime.fromisoformat(at),
                 trained=trained,
+                run=run[0] if run else "",  # stores of before runs had names
             )
-            for cycle, accuracy, at, trained in rows
+            for cycle, accuracy, at, trained, *run in rows
         ]
 
 

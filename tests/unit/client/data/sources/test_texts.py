@@ -7,9 +7,9 @@ import pytest
 from tests.support.client.places import look
 
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.indexed_source import IndexedSource
 from fedask.client.data.sources.reader import MAX_BROKEN, MAX_CHARACTERS
 from fedask.client.data.sources.rows import MAX_ROW_BYTES
+from fedask.client.records.original import ONLY
 from fedask.common.errors import ConfigError, DataError
 
 
@@ -192,13 +192,15 @@ def test_a_long_text_is_cut_for_the_model_and_whole_for_people(tmp_path: Path) -
 
     table = look({"data": str(tmp_path / "t.csv"), "column": "text"}, Index())
     document = look({"data": str(tmp_path / "a")}, Index())
-    assert isinstance(table, IndexedSource)
 
     # Told apart by what the model does not see, too.
     assert len(set(table.uids().tolist())) == 2
     assert table.uids()[0] == document.uids()[0]
     assert table.load(np.arange(2)).tolist() == [long[:MAX_CHARACTERS]] * 2
-    assert table.whole(np.array([1, 0])) == [long + "b", long + "a"]
+    for source, row, end in ((table, 1, "b"), (table, 0, "a"), (document, 0, "a")):
+        original = source.originals(row, 0)[ONLY]
+        assert original.content == long + end
+        assert original.model_reads == MAX_CHARACTERS
     assert document.load(np.arange(1)).tolist() == [long[:MAX_CHARACTERS]]
 
 

@@ -252,7 +252,7 @@ class Page {
       say("The model has no guess.", false);
       return;
     }
-    const guesser = reply.own ? "own model" : "fleet model";
+    const guesser = reply.local ? "local model" : "global model";
     this.choices.guess(reply.label, guesser);
     say(`The ${guesser}’s guess: ${this.settings.classes[reply.label]}`);
   }

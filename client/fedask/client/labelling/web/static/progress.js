@@ -6,6 +6,22 @@ import { make } from "./element.js";
 const PAUSE_MS = 1500;
 const $ = (id) => document.getElementById(id);
 
+// Days are those of the calendar: what began this morning did not begin "Monday".
+function sinceWhen(then, now, size) {
+  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
+  const days = Math.round((midnight(now) - midnight(then)) / 86400000);
+  if (days <= 0) return "today";
+  const form = days < 7 ? { weekday: size } : { day: "numeric", month: size };
+  return `since ${then.toLocaleDateString("en", form)}`;
+}
+
+// What was gained, in words; brief ones where there is no room.
+export function gained({ measure, points, since }, now, size) {
+  const name = measure.charAt(0).toUpperCase() + measure.slice(1);
+  const much = `+${points} ${points === 1 ? "point" : "points"} ${sinceWhen(new Date(since), now, size)}`;
+  return size === "long" ? `${name} ${much}` : much;
+}
+
 export class Progress {
   constructor(classes) {
     this.classes = classes;
@@ -53,13 +69,6 @@ export class Progress {
     const chip = $("gain");
     chip.hidden = !gain || gain.points <= 0;
     if (chip.hidden) return;
-    const since = new Date(gain.since);
-    const days = (Date.now() - since) / 86400000;
-    const form = (size) => (days < 6.5 ? { weekday: size } : { day: "numeric", month: size });
-    const day = (size) => since.toLocaleDateString("en", form(size));
-    const points = gain.points === 1 ? "point" : "points";
-    const name = gain.measure.charAt(0).toUpperCase() + gain.measure.slice(1);
-    chip.replaceChildren(make("span", "long", `${name} +${gain.points} ${points} since ${day("long")}`),
-      make("span", "brief", `+${gain.points} ${points} since ${day("short")}`));
+    chip.replaceChildren(make("span", "long", gained(gain, new Date(), "long")), make("span", "brief", gained(gain, new Date(), "short")));
   }
 }
