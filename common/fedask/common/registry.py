@@ -30,7 +30,7 @@ def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
     >>> nearest("spam", ["margin", "entropy"])
     ' (valid: entropy, margin)'
     """
-    names = sorted(valid)
+    names = sorted(str(each) for each in valid)  # a StrEnum's repr is no word
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f" (did you mean {prefix + close[0]!r}?)"

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
+from fedask.client.records.erasure import remaining
+from fedask.client.records.pool import Pool
 from fedask.client.site import startup_check
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Finding, doubtful, good, wrong
@@ -106,8 +108,13 @@ def _data(folder: DeviceFolder) -> Finding:
     """Whether the data hold samples that can be asked."""
     source = folder.open_data()
     _ = folder.exhibit  # that there is a way to show it
-    count, broken = len(source.uids()), source.broken()
+    broken, rows = source.broken(), len(source.uids())
+    distinct = Pool(source)
+    count = len(remaining(distinct, folder.store.erasure))
     text = f"{count} samples in {folder.settings.data['data']}"
+    if rows > len(distinct):
+        text += f"; {rows - len(distinct)} more are copies of one of them"
+    text = "; ".join([text, *source.notes()])
     if broken:
         text += f"; {len(broken)} set aside: {_reasons(broken)}"
         return doubtful(text, _data_advice(folder, broken))
