@@ -101,8 +101,9 @@ def folded(x: NDArray[Any]) -> Reals:
     if x.shape[1] <= _MOST_FEATURES:
         return whole
     rng = np.random.default_rng(stable_seed("fold", x.shape[1]))
-    bucket = rng.integers(_MOST_FEATURES, size=x.shape[1])
-    sign = 2.0 * rng.integers(2, size=x.shape[1]) - 1.0
+    width: tuple[int, ...] = x.shape[1:]
+    bucket = rng.integers(_MOST_FEATURES, size=width)
+    sign = rng.choice(np.array([-1.0, 1.0]), size=width)
     order = np.argsort(bucket, kind="stable")
     starts = np.flatnonzero(np.diff(bucket[order], prepend=-1))
     out = np.zeros((len(whole), _MOST_FEATURES))
