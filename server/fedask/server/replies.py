@@ -16,8 +16,15 @@ from fedask.common.grid import IntArray
 from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
 from fedask.common.ids import DeviceId
-from fedask.common.records import REASONS, REPORT, Report, wire_bytes
+from fedask.common.records import (
+    LACKS_PARTS,
+    REASONS,
+    REPORT,
+    Report,
+    wire_bytes,
+)
 from fedask.server.inner_strategy import Gathered
+from fedask.server.part_delivery import PartDelivery
 from fedask.server.progress import RunProgress
 
 _REASONS_LOGGED = 3  # per round
@@ -97,6 +104,8 @@ class Replies:
         Where reports are booked.
     gathered
         Takes the updates.
+    delivery
+        Notes which parts of the model a device lacks.
     scoring
         Whether devices score in this round.
 
@@ -117,6 +126,7 @@ class Replies:
         reader: ReplyReader,
         progress: RunProgress,
         gathered: Gathered,
+        delivery: PartDelivery,
         *,
         scoring: bool,
     ) -> None:
@@ -130,6 +140,7 @@ class Replies:
         self._reader = reader
         self._progress = progress
         self._gathered = gathered
+        self._delivery = delivery
         self._scoring = scoring
         self._seen: set[DeviceId] = set()
         self._failed = 0  # devices whose app raised an error, wrong set-up included
@@ -148,6 +159,7 @@ class Replies:
         node = reply.metadata.src_node_id
         device = f"node {node}"
         if reply.has_error():
+            self._delivery.take_error(reply)
             reason = str(reply.error.reason)[:200]
             self.refused.append((device, reason))
             away = reply.error.code in _AWAY or reason.startswith("UnavailableError")
@@ -158,6 +170,8 @@ class Replies:
             device = report.device
             self._check(report)
             self._book(report, node)
+            idle = report.refused == LACKS_PARTS
+            self._delivery.take(node, reply.content, idle=idle)
             trained = self._gathered.add(reply, report)
         except ProtocolError as err:
             self.refused.append((device, str(err)))

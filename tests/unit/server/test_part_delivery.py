@@ -23,9 +23,12 @@ MANIFEST = Manifest(
 )
 
 
+ARRAYS = {name: part.array for name, part in PARTS_OF.items()}
+
+
 @pytest.fixture
 def delivery() -> PartDelivery:
-    return PartDelivery(MANIFEST, PARTS_OF)
+    return PartDelivery(MANIFEST, ARRAYS)
 
 
 def take(delivery: PartDelivery, *lacking: str, idle: bool = False) -> None:
@@ -129,3 +132,43 @@ def test_a_model_without_parts_is_not_spoken_of() -> None:
     nothing = PartDelivery(Manifest(()), {})
     assert nothing.send(WARD) == {}
     nothing.take(WARD, RecordDict(), idle=False)
+
+
+def test_what_gradients_move_is_no_part_and_all_else_is() -> None:
+    kinds = [
+        (kind, "int64" if kind == ArrayKind.COUNTER else "float32")
+        for kind in ArrayKind
+    ]
+    entries = [
+        ArrayEntry(name=kind, shape=(2,), dtype=dtype, kind=kind)
+        for kind, dtype in kinds
+    ]
+    arrays = {kind: np.zeros(2, dtype) for kind, dtype in kinds}
+
+    delivery = PartDelivery(Manifest(tuple(entries)), arrays)
+
+    assert list(delivery.parts) == ["statistic", "counter", "constant"]
+
+
+def test_an_array_that_moves_is_no_part_any_more(delivery: PartDelivery) -> None:
+    carried(delivery)
+    take(delivery)
+
+    delivery.follow({**ARRAYS, "b": ARRAYS["b"] + 1, "c": ARRAYS["c"].copy()})
+    assert list(delivery.parts) == ["a", "c"]
+    assert carried(delivery) == set()
+    assert carried(delivery, SHIP) == {A, C}
+
+    delivery.follow(ARRAYS)  # nor is it one when it has come back
+    assert list(delivery.parts) == ["a", "c"]
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.0, -0.0), (np.nan, -np.nan)])
+def test_other_bits_are_another_array(was: float, now: float) -> None:
+    entry = ArrayEntry(name="a", shape=(), dtype="float64", kind=ArrayKind.CONSTANT)
+    delivery = PartDelivery(Manifest((entry,)), {"a": np.array(was)})
+
+    delivery.follow({"a": np.array(was)})
+    assert list(delivery.parts) == ["a"]
+    delivery.follow({"a": np.array(now)})
+    assert list(delivery.parts) == []

@@ -36,6 +36,7 @@ from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
+from fedask.common.manifest import MOVING
 from fedask.common.records import DIVERGED, Ask, Report
 
 
@@ -46,7 +47,8 @@ class RoundOutcome:
     Parameters
     ----------
     arrays
-        The trained model; None without a label, or if training diverged.
+        Those of the model that training may change; None without a label, or if
+        training diverged.
     loss
         Of the last training batch; 0 without training.
     weight
@@ -230,6 +232,20 @@ class Device:
             training=Training(cycle=0, uids=plan.uids),
         )
 
+    def skip(self, run: RunContext, refused: str) -> BegunRound:
+        """Begin a round in which nothing can be done but to report why."""
+        items = self.store.queue.items()
+        return BegunRound(
+            items=items,
+            labelled=self._usable(items),
+            counted=None,
+            refused=refused,
+            job=None,
+            weight=0,
+            run=run,
+            training=Training(cycle=0, uids=frozenset()),
+        )
+
     def finish(self, begun: BegunRound, trained: TrainingResult | None) -> RoundOutcome:
         """Store the result of training (None without a label) and report."""
         refused = begun.refused
@@ -243,9 +259,10 @@ class Device:
         report = self._report(begun, refused)
         if trained is None:
             return RoundOutcome(report=report, arrays=None, loss=0.0, weight=0)
+        moving = begun.run.learner.manifest.names(*MOVING)
         return RoundOutcome(
             report=report,
-            arrays=trained.arrays,
+            arrays={name: trained.arrays[name] for name in moving},
             loss=trained.loss,
             weight=begun.weight,
         )
