@@ -16,6 +16,7 @@ from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
+from fedask.common.manifest import Manifest
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import declared, resolve
 from fedask.common.task import Task
@@ -112,6 +113,7 @@ class Coordinator:
         self._evaluate: Evaluate | None = None
         self._predictions: Labels | None = None
         self._arrays: Arrays = {}
+        self._manifest = Manifest(())
         if scenario.run.evaluate:
             table = declared(_EVALUATIONS)
             self._evaluate = resolve("evaluation", scenario.run.evaluate, table)
@@ -124,9 +126,11 @@ class Coordinator:
 
         From the start or from a checkpoint; one that stopped is only written out.
         """
+        from fedask.common.module_arrays import read_arrays, read_manifest  # noqa: PLC0415  (imports torch)
+
         model = self._task.build(self._scenario.seed)
-        initial = {k: t.detach().numpy().copy() for k, t in model.state_dict().items()}
-        self._strategy.begin(to_record(initial))
+        initial, self._manifest = read_arrays(model), read_manifest(model)
+        self._strategy.begin(to_record(initial), self._manifest)
         self._arrays = initial
         self._resume()
         if self._stopped is None:
@@ -139,7 +143,8 @@ class Coordinator:
                     evaluate_fn=self._after_round,
                 )
         if self._folder is not None:
-            self._folder.finish(self._arrays, self.account())
+            named = self._manifest.with_aliases(self._arrays)
+            self._folder.finish(named, self.account())
 
     def _resume(self) -> None:
         folder, run = self._folder, self._scenario.run
@@ -203,7 +208,8 @@ class Coordinator:
     def _close_cycle(self, row: dict[str, Any]) -> None:
         """Add to the row what is known at the end of a cycle, and why the run ends."""
         if self._evaluate is not None:
-            found = dict(self._evaluate(self._task, self._scenario, self._arrays))
+            named = self._manifest.with_aliases(self._arrays)
+            found = dict(self._evaluate(self._task, self._scenario, named))
             predicted = found.pop(_PREDICTIONS, None)
             row |= found
             self._strategy.progress.accuracy = _accuracy(row)
