@@ -152,16 +152,11 @@ class Replies:
         self._seen: set[DeviceId] = set()
         self._failed = 0  # devices whose app raised an error, wrong set-up included
 
-    def take(self, reply: Message, model_bytes: int) -> None:
+    def take(self, reply: Message) -> None:
         """Take one reply, or drop what does not fit and name the device.
 
         A report that fits is booked even if the update beside it is refused: labels
         that people gave are counted whatever became of the training.
-
-        Parameters
-        ----------
-        model_bytes
-            Of an update, to be counted.
         """
         node = reply.metadata.src_node_id
         device = f"node {node}"
@@ -184,7 +179,7 @@ class Replies:
             self.refused.append((device, str(err)))
             return
         self.taken += 1
-        self._progress.wire.count_reply(size, model_bytes if trained else 0)
+        self._progress.wire.count_reply(size, reply.content if trained else None)
 
     def tell(self, number: int) -> None:
         """Log why replies were refused; stop a run that nobody could begin.

@@ -10,6 +10,7 @@ from fedask.common.fields import SCHEMA
 from fedask.common.manifest import ArrayEntry, ArrayKind, Manifest
 from fedask.common.part import Part
 from fedask.common.part_record import LACKING, PART_ARRAYS, PARTS, write_lacking
+from fedask.common.weights import to_record
 from fedask.server.part_delivery import PartDelivery
 
 WARD, SHIP = 7, 8
@@ -23,6 +24,7 @@ MANIFEST = Manifest(
 )
 
 
+CONTENT = RecordDict({"arrays": to_record({})})
 ARRAYS = {name: part.array for name, part in PARTS_OF.items()}
 
 
@@ -37,9 +39,9 @@ def take(delivery: PartDelivery, *lacking: str, idle: bool = False) -> None:
 
 
 def carried(delivery: PartDelivery, node: int = WARD) -> set[str]:
-    records = delivery.send(node)
-    assert PARTS in records
-    return set(records.get(PART_ARRAYS, {}))
+    content = delivery.send(node, CONTENT)
+    assert PARTS in content
+    return set(content.get(PART_ARRAYS, {}))
 
 
 def test_all_go_with_the_first_message_and_none_after_a_reply(
@@ -125,12 +127,12 @@ def test_after_a_message_that_was_found_wrong_all_go_again(
 def test_messages_that_carry_the_same_share_their_records(
     delivery: PartDelivery,
 ) -> None:
-    assert delivery.send(WARD) is delivery.send(SHIP)
+    assert delivery.send(WARD, CONTENT) is delivery.send(SHIP, CONTENT)
 
 
 def test_a_model_without_parts_is_not_spoken_of() -> None:
     nothing = PartDelivery(Manifest(()), {})
-    assert nothing.send(WARD) == {}
+    assert nothing.send(WARD, CONTENT) == CONTENT
     nothing.take(WARD, RecordDict(), idle=False)
 
 
@@ -143,7 +145,7 @@ def test_what_gradients_move_is_no_part_and_all_else_is() -> None:
         ArrayEntry(name=kind, shape=(2,), dtype=dtype, kind=kind)
         for kind, dtype in kinds
     ]
-    arrays = {kind: np.zeros(2, dtype) for kind, dtype in kinds}
+    arrays = {str(kind): np.zeros(2, dtype) for kind, dtype in kinds}
 
     delivery = PartDelivery(Manifest(tuple(entries)), arrays)
 

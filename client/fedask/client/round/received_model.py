@@ -11,6 +11,7 @@ from flwr.app import RecordDict
 
 from fedask.client.records.part_store import PartStore
 from fedask.client.round.message import read_model
+from fedask.common.array_rules import check_model
 from fedask.common.arrays import Arrays
 from fedask.common.errors import ProtocolError, StoreError
 from fedask.common.ids import DeviceId, PartDigest
@@ -84,7 +85,7 @@ def _receive(
         for entry in manifest.entries
         if entry.name not in parts.digests
     }
-    arrays = ArraySpec(by_value).read(read_model(content))
+    arrays = ArraySpec(by_value).decode(read_model(content))
     lacking = _keep(parts, store)
     missing = set()
     for name, digest in parts.digests.items():
@@ -108,7 +109,9 @@ def _receive(
     if missing:
         _log.warning("%d parts of the model are missing: asked for", len(missing))
         return ReceivedModel(None, lacking | missing)
-    return ReceivedModel({e.name: arrays[e.name] for e in manifest.entries}, lacking)
+    whole = {name: arrays[name] for name in manifest.by_name}
+    check_model(manifest, whole)
+    return ReceivedModel(whole, lacking)
 
 
 def _keep(parts: PartList, store: PartStore) -> frozenset[PartDigest]:
