@@ -66,15 +66,22 @@ def main() -> None:
     try:
         app()
     except FedaskError as err:
-        kind = type(err).__name__
-        if "--json" in sys.argv:
-            error = {"kind": kind, "message": str(err)}
-            typer.echo(json.dumps({"error": error}, indent=1))
-        typer.echo(f"fedask: {kind}: {err}", err=True)
+        _say_in_json(err)
+        typer.echo(f"fedask: {type(err).__name__}: {err}", err=True)
         sys.exit(err.exit_code)
     except KeyboardInterrupt:
         typer.echo("fedask: interrupted", err=True)
         sys.exit(INTERRUPTED)
+    except Exception as err:  # a fault of fedask itself: its traceback is wanted
+        _say_in_json(err)
+        raise
+
+
+def _say_in_json(err: Exception) -> None:
+    """Print the error where the result was to stand, if it was asked for as JSON."""
+    if "--json" in sys.argv:
+        error = {"kind": type(err).__name__, "message": str(err)}
+        typer.echo(json.dumps({"error": error}, indent=1))
 
 
 if __name__ == "__main__":

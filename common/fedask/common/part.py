@@ -27,8 +27,8 @@ _LINE = re.compile(rb"([<|])([biufc])(\d{1,2}) (\d{1,19}(?:,\d{1,19}){0,31})? *\
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """One array with the name that its content gives it. Made by ``Part.of``.
+class ModelPart:
+    """One array with the name that its content gives it. Made by ``ModelPart.of``.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ class Part:
     digest: PartDigest
 
     @classmethod
-    def of(cls, array: NDArray[Any]) -> "Part":
+    def of(cls, array: NDArray[Any]) -> "ModelPart":
         """Name an array.
 
         Examples
         --------
-        >>> Part.of(np.zeros(3, np.float32)).digest[:8]
+        >>> ModelPart.of(np.zeros(3, np.float32)).digest[:8]
         '2df45d43'
         """
         digest = hashlib.blake2b(digest_size=32)

@@ -29,7 +29,7 @@ from fedask.common.errors import ProtocolError
 from fedask.common.fields import SCHEMA, Fields
 from fedask.common.ids import PartDigest
 from fedask.common.manifest import ArrayEntry, Manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.weights import ArraySpec, to_record
 
 PARTS = "fedask.parts"
@@ -54,14 +54,14 @@ class PartList:
     """
 
     digests: Mapping[str, PartDigest]
-    sent: Mapping[PartDigest, Part]
+    sent: Mapping[PartDigest, ModelPart]
 
 
 NO_PARTS = PartList({}, {})
 
 
 def write_parts(
-    manifest: Manifest, parts: Mapping[str, Part], sent: Collection[PartDigest]
+    manifest: Manifest, parts: Mapping[str, ModelPart], sent: Collection[PartDigest]
 ) -> PartRecords:
     """Return the records that name parts and carry some of them; none without parts.
 
@@ -125,7 +125,7 @@ def read_parts(content: RecordDict, manifest: Manifest) -> PartList:
 
 def _read_sent(
     content: RecordDict, named: Mapping[PartDigest, ArrayEntry]
-) -> dict[PartDigest, Part]:
+) -> dict[PartDigest, ModelPart]:
     record = content.get(PART_ARRAYS, ArrayRecord())
     if not isinstance(record, ArrayRecord):
         raise ProtocolError(f"{PART_ARRAYS} is no array record")
@@ -134,7 +134,7 @@ def _read_sent(
         raise ProtocolError(f"{PART_ARRAYS} holds parts that {PARTS} does not name")
     shapes = {str(d): (entry.shape, entry.dtype) for d, entry in came.items()}
     arrays = ArraySpec(shapes).decode(record)
-    sent = {digest: Part.of(arrays[digest]) for digest in came}
+    sent = {digest: ModelPart.of(arrays[digest]) for digest in came}
     for digest, part in sent.items():
         if part.digest != digest:
             raise ProtocolError(

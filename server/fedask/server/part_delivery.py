@@ -18,7 +18,7 @@ from fedask.common.arrays import Arrays
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import PartDigest
 from fedask.common.manifest import ArrayKind, Manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.part_record import PartRecords, read_lacking, write_parts
 from fedask.common.weights import to_record
 
@@ -43,7 +43,7 @@ class PartDelivery:
         self._manifest = manifest
         self._model = initial
         self._parts = {
-            entry.name: Part.of(initial[entry.name])
+            entry.name: ModelPart.of(initial[entry.name])
             for entry in manifest.entries
             if entry.kind is not ArrayKind.PARAMETER
         }
@@ -53,7 +53,7 @@ class PartDelivery:
         self._contents: dict[tuple[int, Digests], tuple[RecordDict, RecordDict]] = {}
 
     @property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, ModelPart]:
         """The parts, by the names of their arrays."""
         return self._parts
 

@@ -12,7 +12,7 @@ from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
 
 from fedask.common.array_rules import fault_of
-from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.errors import ProtocolError, kind_of
 from fedask.common.grid import IntArray
 from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
@@ -186,16 +186,16 @@ class Replies:
 
         Raises
         ------
-        UnavailableError
-            If in the first round the app of every device fails.
+        FedaskError
+            If in the first round the app of every device fails: of the kind that most
+            of them fail with.
         """
         reasons = Counter(reason for _, reason in self.refused)
         for reason, count in reasons.most_common(_REASONS_LOGGED):
             logger.warning("round %d: refused %d replies: %s", number, count, reason)
         if number == 1 and not self._seen and 0 < self._failed == reasons.total():
-            raise UnavailableError(
-                f"no device could begin: {reasons.most_common(1)[0][0]}"
-            )
+            reason = reasons.most_common(1)[0][0]
+            raise kind_of(reason)(f"no device could begin: {reason}")
 
     def _book(self, report: Report, node: int) -> None:
         """Book a report that passed every check."""

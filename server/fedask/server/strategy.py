@@ -35,6 +35,7 @@ from fedask.common.manifest import ArrayKind, Manifest
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES
+from fedask.common.user_code import user_code
 from fedask.common.weights import to_record
 from fedask.server.checkpoint import inner_state
 from fedask.server.flower_log import own_counts
@@ -68,6 +69,7 @@ class AskStrategy(Strategy):
 
     def __init__(self, inner: Strategy, scenario: Scenario, num_classes: int) -> None:
         self.inner = inner
+        self._inner_name = f"the strategy {type(inner).__name__}"
         self._begun = dict(vars(inner))
         self.progress = RunProgress()
         self.grid: IntArray | None = None
@@ -129,7 +131,8 @@ class AskStrategy(Strategy):
         )
         self._sent = {name: array.numpy() for name, array in arrays.items()}
         self._delivery.follow(self._sent)
-        with _seeded(stable_seed("sample", self._scenario.seed, number)):
+        seed = stable_seed("sample", self._scenario.seed, number)
+        with _seeded(seed), user_code(self._inner_name, self.inner):
             inner = self.inner.configure_train(
                 number, self._seen(arrays), config, OrderedGrid(grid)
             )
@@ -219,7 +222,8 @@ class AskStrategy(Strategy):
         self.progress.rounds = number
         self.progress.refused += [(number, *entry) for entry in current.refused]
         failures = len(everyone) - current.taken
-        with own_counts("aggregate_train", current.taken, failures):
+        counts = own_counts("aggregate_train", current.taken, failures)
+        with user_code(self._inner_name, self.inner), counts:
             arrays, metrics = gathered.aggregate(self.inner, number)
         if arrays is None and self._restarts(step):
             arrays = self._initial  # Flower would go on with the model of last cycle
@@ -245,18 +249,18 @@ class AskStrategy(Strategy):
         labelled = np.zeros(self._classes, dtype=np.int64)
         for counts in self.progress.classes.values():
             labelled += np.array(counts, dtype=np.int64)
-        return self._policy.plan(
-            FleetSum(
-                cycle=cycle,
-                nonce=self._nonce(cycle),
-                model_version=self._scoring,
-                grid=current.grid,
-                labelled=labelled,
-                devices=tuple(sorted(current.scored)),
-                quota=min(quota, MAX_COUNT),
-                cut=self.progress.cut,
-            )
+        fleet = FleetSum(
+            cycle=cycle,
+            nonce=self._nonce(cycle),
+            model_version=self._scoring,
+            grid=current.grid,
+            labelled=labelled,
+            devices=tuple(sorted(current.scored)),
+            quota=min(quota, MAX_COUNT),
+            cut=self.progress.cut,
         )
+        with user_code("the policy", self._policy):
+            return self._policy.plan(fleet)
 
     def forgo(self) -> None:
         """Take back the cut and the quota of a cycle that will not come.

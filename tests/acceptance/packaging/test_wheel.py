@@ -38,6 +38,13 @@ reveal_type(scenario.ask.quota)
 Task(classes=2)
 fedask.serverr
 """
+# Of our types: those of torch take most of the time, and are read by make check.
+MYPY = """\
+[mypy]
+strict = true
+[mypy-torch.*]
+follow_imports = skip
+"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -153,7 +160,8 @@ def test_a_device_serves_its_page(python: Path, ward: Path) -> None:
 
 def test_a_program_of_ten_lines_sees_our_types(python: Path, ward: Path) -> None:
     (ward / "program.py").write_text(PROGRAM)
-    found = run(python, ward, "-m", "mypy", "--strict", "program.py", code=1)
+    (ward / "mypy.ini").write_text(MYPY)
+    found = run(python, ward, "-m", "mypy", "program.py", code=1)
     lines = found.stdout.splitlines()
     assert 'program.py:10: note: Revealed type is "str"' in lines[0]
     assert 'program.py:11: note: Revealed type is "int"' in lines[1]

@@ -13,7 +13,7 @@ from tests.support.simulations.leftovers import (
     left_over,
     listening,
 )
-from tests.support.simulations.program import COMMAND, environment, fedask
+from tests.support.simulations.program import COMMAND, environment, fedask, started
 
 TINY = ["simulate", "tiny", "--set", "fleet.devices=2", "--set", "ask.quota=4"]
 TINY += ["--set", "ask.cycles=2", "--set", "train.rounds=1", "--json"]
@@ -54,7 +54,7 @@ def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
     assert errors == f"interrupted; continue with --resume (kept in {out})\n"
     assert printed == ""
     assert left_over(token) == []
-    resumed = fedask(*arguments, "--resume", extra=ours, timeout_s=200)
+    resumed = started(*arguments, "--resume", extra=ours, timeout_s=200)
     assert resumed.returncode == 0, resumed.stderr
     assert left_over(token) == []
     whole = fedask(*TINY, "--out", tmp_path / "inline")

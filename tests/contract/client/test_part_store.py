@@ -13,7 +13,7 @@ from fedask.client.store.memory.parts import MemoryParts
 from fedask.client.store.part_folder import PartFolder
 from fedask.common.errors import StoreError
 from fedask.common.ids import DeviceId, PartDigest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 
 WARD, SHIP = DeviceId("ward"), DeviceId("ship")
 Make = Callable[[int], PartStore]
@@ -31,11 +31,11 @@ def array(number: int, size: int = 1000) -> NDArray[Any]:
     return np.full(size, number, dtype=np.float64)  # two blocks of a disk with its line
 
 
-def part(number: int) -> Part:
-    return Part.of(array(number))
+def part(number: int) -> ModelPart:
+    return ModelPart.of(array(number))
 
 
-def kept(store: PartStore, parts: Mapping[int, Part]) -> list[int]:
+def kept(store: PartStore, parts: Mapping[int, ModelPart]) -> list[int]:
     return [
         number for number, each in parts.items() if store.get(each.digest) is not None
     ]
@@ -57,7 +57,7 @@ def test_a_part_comes_back_to_the_bit_and_read_only(
     make: Make, value: NDArray[Any]
 ) -> None:
     store = make(1 << 20)
-    one = Part.of(value.copy())
+    one = ModelPart.of(value.copy())
     store.put([one], [])
 
     found = store.get(one.digest)

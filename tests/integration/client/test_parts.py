@@ -7,7 +7,7 @@ from tests.support.client.world import NAME, TASK, model
 
 from fedask.common.cut import Cut
 from fedask.common.module_arrays import read_manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.part_record import LACKING, read_lacking, write_parts
 from fedask.common.records import LACKS_PARTS, REPORT, Report
 from fedask.common.weights import to_record
@@ -15,7 +15,7 @@ from fedask.common.weights import to_record
 MANIFEST = read_manifest(TASK.build(0))
 ARRAYS = model()
 BIAS, WEIGHT = sorted(ARRAYS, key=lambda name: ARRAYS[name].size)
-PARTS = {WEIGHT: Part.of(ARRAYS[WEIGHT])}
+PARTS = {WEIGHT: ModelPart.of(ARRAYS[WEIGHT])}
 DIGEST = PARTS[WEIGHT].digest
 
 

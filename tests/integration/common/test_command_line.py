@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.simulations.program import COMMAND, environment, fedask
+from tests.support.simulations.program import environment, fedask, started
 
 PROGRAM = """
 import atexit, sys
@@ -91,7 +91,7 @@ def test_anybody_adds_a_command(tmp_path: Path) -> None:
 
     def run(*arguments: str) -> str:
         paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-        return fedask(*arguments, extra={"PYTHONPATH": paths}).stdout
+        return started(*arguments, extra={"PYTHONPATH": paths}).stdout
 
     assert "wave      Wave to somebody." in run("--help")
     assert run("wave", "ann", "--often", "2") == "hello ann !!\n"
@@ -106,17 +106,15 @@ def test_a_command_that_does_not_import_is_an_error_of_configuration(
     (info / "entry_points.txt").write_text("[fedask.commands]\nwave = gone:wave\n")
     paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
 
-    done = fedask("wave", extra={"PYTHONPATH": paths})
+    done = started("wave", extra={"PYTHONPATH": paths})
 
     assert done.returncode == 2
     assert "fedask: ConfigError: cannot import 'gone'" in done.stderr
-    assert fedask("--help", extra={"PYTHONPATH": paths}).returncode == 0
+    assert started("--help", extra={"PYTHONPATH": paths}).returncode == 0
 
 
 def test_an_unknown_command_is_told_with_the_nearest() -> None:
-    done = subprocess.run(  # noqa: S603  (our own program)
-        [*COMMAND, "devise"], capture_output=True, text=True, check=False, timeout=50
-    )
+    done = fedask("devise")
 
     assert done.returncode == 2
     assert "Did you mean 'device'?" in done.stderr

@@ -14,7 +14,7 @@ from tests.support.common.wire import transport
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import PartDigest
 from fedask.common.manifest import DTYPES, ArrayEntry, ArrayKind, Manifest
-from fedask.common.part import Part, from_bytes, pieces
+from fedask.common.part import ModelPart, from_bytes, pieces
 from fedask.common.part_record import (
     LACKING,
     PARTS,
@@ -53,7 +53,7 @@ def manifest(values: list[NDArray[Any]]) -> Manifest:
 @CHECK
 @given(NUMBERS)
 def test_a_part_comes_back_from_its_bytes_to_the_bit(array: NDArray[Any]) -> None:
-    part, content = Part.of(array), encoded(array)
+    part, content = ModelPart.of(array), encoded(array)
 
     again = from_bytes(content, part.digest)
 
@@ -68,7 +68,7 @@ def test_a_part_comes_back_from_its_bytes_to_the_bit(array: NDArray[Any]) -> Non
 def test_any_other_byte_is_another_part(
     array: NDArray[Any], data: st.DataObject
 ) -> None:
-    part, content = Part.of(array), bytearray(encoded(array))
+    part, content = ModelPart.of(array), bytearray(encoded(array))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
 
@@ -82,7 +82,7 @@ def test_a_digest_names_dtype_shape_and_values(
 ) -> None:
     same = encoded(one) == encoded(two)
 
-    assert (Part.of(one).digest == Part.of(two).digest) == same
+    assert (ModelPart.of(one).digest == ModelPart.of(two).digest) == same
     assert same == (
         (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
     )
@@ -112,7 +112,7 @@ def test_parts_come_over_the_wire_as_they_were(
     values: list[NDArray[Any]], data: st.DataObject
 ) -> None:
     model = manifest(values)
-    parts = {f"array.{i}": Part.of(value) for i, value in enumerate(values)}
+    parts = {f"array.{i}": ModelPart.of(value) for i, value in enumerate(values)}
     known = sorted({part.digest for part in parts.values()})
     chosen = data.draw(st.sets(st.sampled_from(known))) if known else set()
 
@@ -122,7 +122,7 @@ def test_parts_come_over_the_wire_as_they_were(
     assert found.digests == {name: part.digest for name, part in parts.items()}
     assert set(found.sent) == chosen
     for digest, part in found.sent.items():
-        assert Part.of(part.array).digest == digest
+        assert ModelPart.of(part.array).digest == digest
 
 
 @CHECK

@@ -8,7 +8,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from fedask.common.errors import ProtocolError
 from fedask.common.manifest import ArrayEntry, ArrayKind, Manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.part_record import (
     NO_PARTS,
     PART_ARRAYS,
@@ -29,7 +29,7 @@ MANIFEST = Manifest(
         ]
     )
 )
-PARTS_OF = {"weight": Part.of(WEIGHT), "mask": Part.of(MASK)}
+PARTS_OF = {"weight": ModelPart.of(WEIGHT), "mask": ModelPart.of(MASK)}
 ALL = {part.digest for part in PARTS_OF.values()}
 
 
@@ -66,7 +66,7 @@ def test_only_the_parts_that_are_sent_are_carried() -> None:
 
 
 def test_equal_arrays_are_one_part() -> None:
-    parts = {"weight": Part.of(WEIGHT), "head": Part.of(WEIGHT.copy())}
+    parts = {"weight": ModelPart.of(WEIGHT), "head": ModelPart.of(WEIGHT.copy())}
 
     found = read_parts(content(write_parts(MANIFEST, parts, ALL)), MANIFEST)
 
@@ -74,7 +74,7 @@ def test_equal_arrays_are_one_part() -> None:
     assert len(found.sent) == 1
 
 
-FOREIGN = Part.of(np.zeros(2)).digest
+FOREIGN = ModelPart.of(np.zeros(2)).digest
 DIGEST = PARTS_OF["weight"].digest
 WRONG: list[tuple[str, Callable[[], RecordDict]]] = [
     ("other arrays than this device's", lambda: fields(manifest="0" * 32)),

@@ -8,13 +8,13 @@ from tests.support.client.messages import pose_as_server
 from fedask.common.errors import ProtocolError
 from fedask.common.fields import SCHEMA
 from fedask.common.manifest import ArrayEntry, ArrayKind, Manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.part_record import LACKING, PART_ARRAYS, PARTS, write_lacking
 from fedask.common.weights import to_record
 from fedask.server.part_delivery import PartDelivery
 
 WARD, SHIP = 7, 8
-PARTS_OF = {name: Part.of(np.full(3, ord(name))) for name in "abc"}
+PARTS_OF = {name: ModelPart.of(np.full(3, ord(name))) for name in "abc"}
 A, B, C = (part.digest for part in PARTS_OF.values())
 MANIFEST = Manifest(
     tuple(
@@ -87,7 +87,7 @@ def test_who_is_idle_for_want_of_what_came_is_refused(
         take(delivery, *lacking, idle=True)
 
 
-@pytest.mark.parametrize("foreign", ["0" * 64, Part.of(np.zeros(1)).digest])
+@pytest.mark.parametrize("foreign", ["0" * 64, ModelPart.of(np.zeros(1)).digest])
 def test_who_asks_for_what_is_no_part_is_refused(
     delivery: PartDelivery, foreign: str
 ) -> None:

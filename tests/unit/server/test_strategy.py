@@ -26,7 +26,7 @@ from tests.support.server.scripted import (
 )
 from typing_extensions import override
 
-from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.errors import DataError, FedaskError, ProtocolError, UnavailableError
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import ASK
 from fedask.common.weights import to_record
@@ -283,9 +283,12 @@ def test_run_that_no_device_could_begin_stops_and_says_why(
         return Message(Error(code, reason), reply_to=sent)
 
     bench = Bench()
-    with pytest.raises(UnavailableError, match="no device could begin") as stopped:
+    with pytest.raises(FedaskError, match="no device could begin") as stopped:
         bench.round(broken)
     assert reason in str(stopped.value)
+    # Who must act is told by the kind, and the kind by the devices.
+    theirs = DataError if reason.startswith("DataError") else UnavailableError
+    assert type(stopped.value) is theirs
     bench = Bench()
     bench.round(lambda n, sent: (honest if n == LATE else broken)(n, sent))
     bench.round(broken)  # later it is theirs to mend, and the run goes on

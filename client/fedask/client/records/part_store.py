@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fedask.common.ids import DeviceId, PartDigest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 
 
 class PartStore(Protocol):
@@ -19,7 +19,7 @@ class PartStore(Protocol):
     def get(self, digest: PartDigest) -> NDArray[Any] | None:
         """Return a part, read-only; None if it is not there, or not what it was."""
 
-    def put(self, parts: Sequence[Part], used: Collection[PartDigest]) -> None:
+    def put(self, parts: Sequence[ModelPart], used: Collection[PartDigest]) -> None:
         """Keep parts; those that were used least recently make room for them.
 
         Parameters

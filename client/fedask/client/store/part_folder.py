@@ -22,7 +22,7 @@ from fedask.client.base.regular_file import BrokenSampleError, read_whole
 from fedask.client.records.part_store import PartStore, too_large
 from fedask.common.errors import StoreError
 from fedask.common.ids import DeviceId, PartDigest, is_part_digest
-from fedask.common.part import Part, from_bytes, pieces
+from fedask.common.part import ModelPart, from_bytes, pieces
 
 PARTS = ".parts"  # after the name of a store's file
 MAX_BYTES = 2 << 30  # two versions of a large encoder
@@ -66,7 +66,7 @@ class PartFolder(PartStore):
         return None
 
     @override
-    def put(self, parts: Sequence[Part], used: Collection[PartDigest]) -> None:
+    def put(self, parts: Sequence[ModelPart], used: Collection[PartDigest]) -> None:
         new = {part.digest: part for part in parts}
         missing = [p for p in new.values() if not self._file(p.digest).is_file()]
         if missing:
@@ -147,7 +147,7 @@ class PartFolder(PartStore):
         return self.path / digest
 
 
-def _size(part: Part) -> int:
+def _size(part: ModelPart) -> int:
     return sum(memoryview(piece).nbytes for piece in pieces(part.array))
 
 

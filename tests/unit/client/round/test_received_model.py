@@ -17,7 +17,7 @@ from fedask.client.store.part_folder import PartFolder
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import DeviceId, PartDigest
 from fedask.common.manifest import ArrayEntry, ArrayKind, Manifest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 from fedask.common.part_record import write_parts
 from fedask.common.weights import to_record
 
@@ -38,13 +38,13 @@ MANIFEST = Manifest(
         for name, array in MODEL.items()
     )
 )
-PARTS = {name: Part.of(MODEL[name]) for name in ("encoder", "mask")}
+PARTS = {name: ModelPart.of(MODEL[name]) for name in ("encoder", "mask")}
 ENCODER, MASK = (part.digest for part in PARTS.values())
 
 
 def message(
     *sent: PartDigest,
-    parts: dict[str, Part] | None = None,
+    parts: dict[str, ModelPart] | None = None,
     **by_value: NDArray[Any],
 ) -> RecordDict:
     """Return a message as it comes over the wire."""
@@ -123,7 +123,7 @@ def test_a_part_that_is_not_what_its_digest_says_is_not_kept(store: PartStore) -
 def test_a_part_in_the_place_of_another_array_is_refused(
     store: PartStore, array: NDArray[Any]
 ) -> None:
-    part = Part.of(array)
+    part = ModelPart.of(array)
     store.put([part], [])
 
     with pytest.raises(ProtocolError, match="'encoder' is named by the digest of"):

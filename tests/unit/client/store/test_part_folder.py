@@ -11,9 +11,9 @@ import pytest
 from fedask.client.store.part_folder import PartFolder
 from fedask.common.errors import StoreError
 from fedask.common.ids import DeviceId, PartDigest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 
-PART = Part.of(np.arange(5000, dtype=np.float32))  # 20,064 bytes: five blocks
+PART = ModelPart.of(np.arange(5000, dtype=np.float32))  # 20,064 bytes: five blocks
 # Writes a part until the disk is full, or the process is killed: in the middle of the
 # content, before it is on the disk, or before it has its name.
 WRITING = """
@@ -21,7 +21,7 @@ import os, pathlib, resource, signal, sys
 import numpy as np
 from fedask.client.store.part_folder import PartFolder
 from fedask.common.errors import StoreError
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 folder, how = PartFolder(pathlib.Path(sys.argv[1])), sys.argv[2]
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -35,7 +35,7 @@ if how in ("content", "full"):
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 try:
-    folder.put([Part.of(np.arange(5000, dtype=np.float32))], [])
+    folder.put([ModelPart.of(np.arange(5000, dtype=np.float32))], [])
 except StoreError as err:
     print("StoreError:", err)
 """
@@ -100,7 +100,7 @@ def lengthen(file: Path) -> None:
 
 
 def put_another(file: Path) -> None:
-    other = Part.of(np.ones(5000, dtype=np.float32))
+    other = ModelPart.of(np.ones(5000, dtype=np.float32))
     PartFolder(file.parent).put([other], [])
     (file.parent / other.digest).replace(file)
 
@@ -148,7 +148,7 @@ def test_small_parts_count_as_the_blocks_they_take(tmp_path: Path) -> None:
     folder = PartFolder(tmp_path / "parts", max_bytes=10 * 4096)
 
     for number in range(50):
-        folder.put([Part.of(np.array(number))], [])
+        folder.put([ModelPart.of(np.array(number))], [])
 
     assert len(list(folder.path.iterdir())) == 10
 

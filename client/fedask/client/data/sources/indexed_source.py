@@ -9,6 +9,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,11 +21,19 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.reader import FileContents, FormatReader, stack
+from fedask.client.data.sources.reader import (
+    COLUMNS,
+    FileContents,
+    FormatReader,
+    for_model,
+    stack,
+)
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin
 from fedask.common.errors import DataError
+from fedask.common.ids import Uid
 
 # A file of a watched folder that nobody has touched for so long is whole, though it is
 # seen for the first time; a younger one is left for the next look.
@@ -102,6 +111,7 @@ class IndexedSource(DataSource):
         self._uids = _hex_uids(total.uids, rows)
         if len(rows) < len(forms):
             self._others = np.setdiff1d(np.arange(len(forms)), rows)
+        self._other_forms = forms[self._others]
         self._rows = rows
         self._report()
 
@@ -140,6 +150,9 @@ class IndexedSource(DataSource):
         except OSError as err:  # perhaps not the file's fault: tried again next time
             self._refused.append(Broken(file.name, f"cannot be read: {err}"))
             return FileContents()
+        contents = contents.with_own_places(file.name)
+        if not contents and not contents.broken:
+            contents.set_aside(Broken(file.name, "holds no sample"))
         index.put(self._source, file.name, stamp, contents)
         return contents
 
@@ -193,11 +206,29 @@ class IndexedSource(DataSource):
     @override
     def broken(self) -> list[Broken]:
         broken = self._refused + self._look.index.broken(self._source)
-        for row in self._others.tolist():
+        named = self._look.index.forms() if len(self._others) else {}
+        for row, form in zip(
+            self._others.tolist(), self._other_forms.tolist(), strict=True
+        ):
             file, place = self._files[self._file_of[row]], int(self._places[row, 0])
             name = f"{file.name} at {place}" if place else file.name
-            broken.append(Broken(name, f"is not {self._form} {OTHER_FORM}"))
+            broken.append(Broken(name, self._other_than_most(named.get(form, ""))))
         return broken
+
+    def _other_than_most(self, form: str) -> str:
+        """Say why a sample of this form is set aside."""
+        kind, _, columns = self._form.partition(COLUMNS)
+        if columns and form.partition(COLUMNS)[0] == kind:
+            return "has other columns than most files have: name them with columns="
+        return f"is not {kind} {OTHER_FORM}"
+
+    @override
+    def notes(self) -> list[str]:
+        try:
+            note = self._reader.note(self._files[0]) if self._files else ""
+        except (BrokenSampleError, OSError):
+            return []  # it is set aside with the reason
+        return [note] if note else []
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -212,25 +243,46 @@ class IndexedSource(DataSource):
             for at, sample in zip(
                 part.tolist(), self._read(file, inner[part], rows[part]), strict=True
             ):
-                samples[at] = sample
+                samples[at] = for_model(sample)
         return stack(samples)
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        inner = self._rows[row]
+        file = self._files[self._file_of[inner]]
+        with self._unchanged(file):
+            place = self._places[inner]
+            found, original = self._reader.original(file, place, side)
+            _check_same(found, str(self._uids[row]))
+        return {ONLY: original}
 
     def _read(
         self, file: File, inner: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> Iterator[Any]:
         """Yield samples of one file; refuses a sample that has changed."""
-        try:
+        with self._unchanged(file):
             read = self._reader.read(file, self._places[inner])
             for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
-                if found != uid:
-                    raise BrokenSampleError(f"holds another sample than {uid} by now")  # noqa: TRY301  (one way out for all)
+                _check_same(found, uid)
                 yield sample
+
+    @contextmanager
+    def _unchanged(self, file: File) -> Iterator[None]:
+        """Have a file looked at anew the next time if it is not what it was."""
+        try:
+            yield
         except (BrokenSampleError, OSError) as err:
             self._look.index.forget(self._source, file.name)
             raise DataError(
                 f"{self._root}: {file.name} has changed since it was looked at "
                 f"({err}); it is looked at anew the next time"
             ) from err
+
+
+def _check_same(found: Uid, wanted: str) -> None:
+    """Refuse other content than that of which people were asked."""
+    if found != wanted:
+        raise BrokenSampleError(f"holds another sample than {wanted} by now")
 
 
 def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:

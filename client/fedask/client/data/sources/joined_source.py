@@ -27,6 +27,7 @@ from typing_extensions import override
 from fedask.client.base.regular_file import Broken, BrokenSampleError, read_whole
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin, TracedSource
 from fedask.common.errors import ConfigError, DataError
@@ -68,7 +69,8 @@ class JoinedSource(DataSource):
         first = next(iter(rows.values()))
         order = np.argsort(first)  # as the first part's rows stand, to read in order
         self._rows = {name: column[order] for name, column in rows.items()}
-        self._left = {name: len(column) - len(common) for name, column in keys.items()}
+        self._twice = {n: len(keys[n]) - len(found) for n, (found, _) in once.items()}
+        self._alone = {n: len(found) - len(common) for n, (found, _) in once.items()}
         if not len(common):
             raise DataError("no sample has all its parts: " + ", ".join(self._parts))
         self._uids = self._named()
@@ -110,14 +112,29 @@ class JoinedSource(DataSource):
         return batch
 
     @override
+    def originals(self, row: int, side: int) -> Originals:
+        return {
+            name: part.originals(int(self._rows[name][row]), side)[ONLY]
+            for name, part in self._parts.items()
+        }
+
+    @override
     def broken(self) -> list[Broken]:
         broken = []
         for name, part in self._parts.items():
             broken += [Broken(f"{name}: {b.name}", b.reason) for b in part.broken()]
-            if left := self._left[name]:
-                reason = "without a partner in each other part, or twice under a name"
-                broken.append(Broken(f"{name}: {left} samples", reason))
+            for count, reason in (
+                (self._alone[name], "without a partner in each other part"),
+                (self._twice[name], "each under a name that another has, too"),
+            ):
+                if count:
+                    broken.append(Broken(f"{name}: {count} samples", reason))
         return broken
+
+    @override
+    def notes(self) -> list[str]:
+        parts = self._parts.items()
+        return [f"{name}: {note}" for name, part in parts for note in part.notes()]
 
 
 def _unique_keys(

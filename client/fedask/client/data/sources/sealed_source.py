@@ -25,9 +25,11 @@ from fedask.client.data.sources.reader import (
     FileReader,
     FoundSample,
     check_finite,
+    for_model,
     stack,
 )
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import Payload, PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import ConfigError, DataError
@@ -153,11 +155,19 @@ class SealedSource(DataSource):
 
     def _sample(self, payload: Payload) -> NDArray[Any] | str:
         try:
-            return self._decode(self._store.content(payload.uid), payload.suffix)
+            content = self._store.content(payload.uid)
+            return for_model(self._decode(content, payload.suffix))
         except BrokenSampleError as err:
-            raise DataError(
-                f"the payload of sample {payload.uid} cannot be decoded: {err}"
-            ) from err
+            raise _undecoded(payload.uid, err) from err
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        payload = self._payloads[row]
+        try:
+            data = self._store.content(payload.uid)
+            return {ONLY: self._reader.whole(data, payload.suffix, side)}
+        except BrokenSampleError as err:
+            raise _undecoded(payload.uid, err) from err
 
     @override
     def broken(self) -> list[Broken]:
@@ -166,3 +176,7 @@ class SealedSource(DataSource):
     @override
     def dropped(self) -> frozenset[Uid]:
         return self._store.dropped()
+
+
+def _undecoded(uid: Uid, err: BrokenSampleError) -> DataError:
+    return DataError(f"the payload of sample {uid} cannot be decoded: {err}")

@@ -12,7 +12,7 @@ from typing_extensions import override
 from fedask.client.records.part_store import PartStore, too_large
 from fedask.common.errors import StoreError
 from fedask.common.ids import DeviceId, PartDigest
-from fedask.common.part import Part
+from fedask.common.part import ModelPart
 
 
 class MemoryParts(PartStore):
@@ -37,7 +37,7 @@ class MemoryParts(PartStore):
         return array
 
     @override
-    def put(self, parts: Sequence[Part], used: Collection[PartDigest]) -> None:
+    def put(self, parts: Sequence[ModelPart], used: Collection[PartDigest]) -> None:
         after = {**self._parts, **{part.digest: part.array for part in parts}}
         stay = {*used, *(part.digest for part in parts)}
         size = sum(array.nbytes for array in after.values())
