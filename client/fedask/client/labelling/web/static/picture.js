@@ -1,6 +1,7 @@
 // An image that can be zoomed: buttons, keys, wheel, pinch, double click; dragged when it is larger.
 
 import { make } from "./element.js";
+import { number, t } from "./words.js";
 
 const MOST = 12;
 const SHARP_BELOW = 200; // pixels: smaller images show their pixels, larger ones are smoothed
@@ -8,11 +9,11 @@ const SHARP_BELOW = 200; // pixels: smaller images show their pixels, larger one
 export function picture({ url, width, height }, name) {
   const image = make("img");
   image.src = url;
-  image.alt = `${name}, ${width} by ${height} pixels`;
+  image.alt = t("{name}, {width} by {height} pixels", { name, width: number(width), height: number(height) });
   image.draggable = false;
   if (Math.max(width, height) < SHARP_BELOW) image.classList.add("pixels");
-  const less = button("−", "Zoom out");
-  const more = button("+", "Zoom in");
+  const less = button("−", t("Zoom out"));
+  const more = button("+", t("Zoom in"));
   const element = make("div", "picture", image, make("div", "zoom", less, more));
   const at = { scale: 1, x: 0, y: 0 };
 

@@ -1,6 +1,7 @@
 // A sound as its waveform, with a button and a place to listen from.
 
 import { make, svg } from "./element.js";
+import { number, t } from "./words.js";
 
 const BARS = 600;
 const PLAY = "M7 4.500v15l13-7.500z";
@@ -39,15 +40,18 @@ function outline(frames) {
   return `M${tops.concat(bottoms).join("L")}Z`;
 }
 
+const tenths = (seconds) => number(seconds, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
 export function sound({ url, frames, seconds }, name) {
   const audio = new Audio(url);
   const head = svg("line", { x1: 0, x2: 0, y1: 0, y2: 200 });
   const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" },
     svg("path", { d: outline(frames) }), head);
-  drawn.setAttribute("aria-label", `${name}, ${seconds.toFixed(1)} seconds`);
+  drawn.setAttribute("aria-label", t("{name}, {seconds} seconds", { name, seconds: tenths(seconds) }));
   const wave = make("div", "wave", drawn);
+  wave.dir = "ltr"; // time runs this way in every language
   const icon = svg("path", { d: PLAY });
-  const word = make("span", "", "Play");
+  const word = make("span", "", t("Play"));
   const key = make("kbd", "", "p");
   key.setAttribute("aria-hidden", "true");
   const button = make("button", "primary", svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, icon), word, key);
@@ -59,12 +63,12 @@ export function sound({ url, frames, seconds }, name) {
     const x = (1000 * audio.currentTime) / seconds;
     head.setAttribute("x1", x);
     head.setAttribute("x2", x);
-    clock.textContent = `${audio.currentTime.toFixed(1)} / ${seconds.toFixed(1)} s`;
+    clock.textContent = t("{now} / {all} s", { now: tenths(audio.currentTime), all: tenths(seconds) });
     if (!audio.paused) requestAnimationFrame(tell);
   };
   const state = () => {
     icon.setAttribute("d", audio.paused ? PLAY : PAUSE);
-    word.textContent = audio.paused ? "Play" : "Pause";
+    word.textContent = audio.paused ? t("Play") : t("Pause");
     element.dataset.playing = String(!audio.paused);
     tell();
   };
