@@ -1,5 +1,7 @@
+import gc
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,10 @@ settings.register_profile("fast", derandomize=True, max_examples=15)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
+# A process of tests per core: more threads of torch and BLAS would only wait for each
+# other, and digits would depend on the machine. Programs that tests start take it over.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 logging.getLogger("flwr").setLevel(logging.ERROR)
 
 
@@ -21,6 +27,27 @@ def _levels() -> Iterator[None]:
     yield
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def terminal_signals() -> Iterator[None]:
+    """Handle signals as at a terminal, here and in programs that the test starts.
+
+    A shell has a background job ignore Ctrl-C, and ``nohup`` the end of the terminal;
+    what is ignored is handed down, and such tests would wait for ever.
+    """
+    usual = dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    usual[signal.SIGINT] = signal.default_int_handler  # type: ignore[assignment]
+    before = {number: signal.signal(number, how) for number, how in usual.items()}
+    yield
+    for number, how in before.items():
+        signal.signal(number, how)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lasts: some million imported objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(

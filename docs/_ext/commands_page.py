@@ -12,6 +12,7 @@ import click
 import typer.main
 
 from fedask.common.command_line import app
+from fedask.common.command_table import LazyCommand
 from names_page import plain
 
 _EXAMPLE = re.compile(r"^Example: (.*)$", re.MULTILINE)
@@ -45,10 +46,11 @@ def walk(
 def _children(command: click.Command) -> dict[str, click.Command]:
     if not isinstance(command, click.Group):
         return {}
-    context = click.Context(command)
-    names = command.list_commands(context)
-    found = {name: command.get_command(context, name) for name in names}
-    return {name: each for name, each in found.items() if each and not each.hidden}
+    return {
+        name: each.load() if isinstance(each, LazyCommand) else each
+        for name, each in command.commands.items()
+        if not each.hidden
+    }
 
 
 def _pages(command: click.Command, path: list[str]) -> Iterator[str]:

@@ -34,6 +34,7 @@ from fedask.common.errors import (
 from fedask.common.registry import declared, load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
+from fedask.common.user_code import user_code
 
 if TYPE_CHECKING:
     from fedask.client.learning.selection.run_context import RunContext
@@ -239,7 +240,8 @@ class _Handler:
             flat = {**self._defaults, **config}
             scenario = _scenario(tuple(sorted(flat.items())), context.run_id)
             given = self._task
-            task = given if isinstance(given, Task) else given(scenario)
+            with user_code("the function that gives the task", given):
+                task = given if isinstance(given, Task) else given(scenario)
             self._prepared = (config, _run_context(task, scenario))
         return self._prepared[1]
 

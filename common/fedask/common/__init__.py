@@ -2,22 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+__all__ = ["Task"]
+
 if TYPE_CHECKING:
     from fedask.common.task import Task
+else:  # hidden, or a type checker would take any misspelt name for an attribute
 
-    __version__: str
+    def __getattr__(name: str) -> object:
+        """Import ``Task``, and with it numpy, when it is asked for."""
+        if name == "Task":
+            from fedask.common.task import Task  # noqa: PLC0415  (imports numpy)
 
-__all__ = ["Task", "__version__"]
-
-
-def __getattr__(name: str) -> object:
-    """Import ``Task``, and with it numpy, or read the version, when it is asked for."""
-    if name == "Task":
-        from fedask.common.task import Task  # noqa: PLC0415  (imports numpy)
-
-        return Task
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415  (reads files)
-
-        return version("fedask")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Task
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,3 +65,13 @@ class UnavailableError(FedaskError):
 
 class SealError(StoreError):
     """What was sealed cannot be opened: its key is another one, or it was changed."""
+
+
+def kind_of(reason: str) -> type[FedaskError]:
+    """Return the kind of error that a reply tells of: ``ConfigError: no such class``.
+
+    ``UnavailableError`` where it names none of ours.
+    """
+    name = reason.partition(":")[0]
+    kinds = {kind.__name__: kind for kind in FedaskError.__subclasses__()}
+    return kinds.get(name, UnavailableError)

@@ -17,11 +17,14 @@ Uid = NewType("Uid", str)  # 32 hex digits: BLAKE2b-128 of a sample's content
 Annotator = NewType("Annotator", str)  # who labels, as the site calls them
 DeviceId = NewType("DeviceId", str)  # pseudonym of a device, chosen by its owner
 ModelVersion = NewType("ModelVersion", str)  # 16 hex digits: BLAKE2b-64 of all arrays
+PartDigest = NewType("PartDigest", str)  # 64 hex digits: BLAKE2b-256 of one array
+ManifestHash = NewType("ManifestHash", str)  # 32 hex digits: BLAKE2b-128 of its bytes
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ANNOTATOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _MODEL_VERSION = re.compile(r"[0-9a-f]{16}")
+_PART_DIGEST = re.compile(r"[0-9a-f]{64}")
 _TWO_53 = float(2**53)
 
 
@@ -93,6 +96,11 @@ def parse_model_version(text: object) -> ModelVersion:
     if not isinstance(text, str) or _MODEL_VERSION.fullmatch(text) is None:
         raise ProtocolError(f"model version {text!r:.80} must be 16 hexadecimal digits")
     return ModelVersion(text)
+
+
+def is_part_digest(text: object) -> TypeGuard[PartDigest]:
+    """Tell whether something from outside has the form of a part's digest."""
+    return isinstance(text, str) and _PART_DIGEST.fullmatch(text) is not None
 
 
 def unit_hash(*parts: str | int) -> float:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from fedask.common.errors import ConfigError
+from fedask.common.inputs import Inputs, count_of, logits_of, rows_of
 from fedask.common.registry import nearest
 
 _PLAIN, _CHANNELS = 2, 3  # axes of an image without and with channels
@@ -77,7 +78,7 @@ class FeatureTap:
         Names of the leaf modules in the order in which they ran.
     """
 
-    def __init__(self, model: nn.Module, example: torch.Tensor) -> None:
+    def __init__(self, model: nn.Module, example: Inputs) -> None:
         self._model = model
         self._modules = dict(model.named_modules())
         ran: list[str] = []
@@ -88,7 +89,7 @@ class FeatureTap:
             )
             for name in leaves
         ]
-        self._forward(example[:1], hooks)
+        self._forward(rows_of(example, slice(1)), hooks)
         self.layers: Sequence[str] = tuple(dict.fromkeys(ran))
         if not self.layers:
             raise ConfigError("the model runs no layer: its features cannot be read")
@@ -102,7 +103,7 @@ class FeatureTap:
         return self.layers[-1]
 
     def read(
-        self, inputs: torch.Tensor, layer: str | None = None, *, output: bool = False
+        self, inputs: Inputs, layer: str | None = None, *, output: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the model once and read one layer.
 
@@ -118,49 +119,57 @@ class FeatureTap:
         Returns
         -------
         tuple
-            logits (n, c) and features (n, d), both float, detached; what the layer saw
-            is flattened per sample.
+            logits (n, c), unchecked, and features (n, d), float, detached; what the
+            layer saw is flattened per sample.
 
         Raises
         ------
         ConfigError
-            If the layer did not run.
+            If the layer did not run, or what it saw is not of so many samples.
         """
         name = layer if layer is not None else self.penultimate
         if name not in self.layers:
             raise ConfigError(
                 f"no layer {name!r} in the model" + nearest(name, self.layers)
             )
-        seen: list[torch.Tensor] = []
-        module = self._modules[name]
-        hook: Any
+        seen: list[object] = []
         if output:
-            hook = module.register_forward_hook(lambda _m, _x, out: seen.append(out))
+            hook: Any = self._modules[name].register_forward_hook(
+                lambda _m, _x, out: seen.append(out)
+            )
         else:
-            hook = module.register_forward_pre_hook(lambda _m, x: seen.append(x[0]))
+            hook = self._hook(name, seen)
         logits = self._forward(inputs, [hook])
-        return logits, seen[-1].detach().flatten(1)
+        return logits, _per_sample(seen[-1], count_of(inputs), name).detach()
 
-    def features(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _hook(self, name: str, seen: list[object]) -> Any:  # noqa: ANN401  (a handle of torch)
+        """Note what a layer takes, by position or by keyword."""
+        return self._modules[name].register_forward_pre_hook(
+            lambda _m, args, named: seen.append(
+                next(iter((*args, *named.values())), None)
+            ),
+            with_kwargs=True,
+        )
+
+    def features(self, inputs: Inputs) -> torch.Tensor:
         """Return the penultimate features (n, d), through which gradients flow.
 
         The model runs in the mode that it is in.
         """
-        seen: list[torch.Tensor] = []
-        module = self._modules[self.penultimate]
-        hook = module.register_forward_pre_hook(lambda _m, x: seen.append(x[0]))
+        seen: list[object] = []
+        hook = self._hook(self.penultimate, seen)
         try:
-            self._model(inputs)
+            logits_of(self._model, inputs)
         finally:
             hook.remove()
-        return seen[-1].flatten(1)
+        return _per_sample(seen[-1], count_of(inputs), self.penultimate)
 
-    def _forward(self, inputs: torch.Tensor, hooks: Sequence[Any]) -> torch.Tensor:
+    def _forward(self, inputs: Inputs, hooks: Sequence[Any]) -> torch.Tensor:
         modes = [(module, module.training) for module in self._model.modules()]
         self._model.eval()
         try:
             with torch.inference_mode():
-                logits: torch.Tensor = self._model(inputs)
+                logits: torch.Tensor = logits_of(self._model, inputs)
         finally:
             for module, training in modes:  # a frozen part stays frozen
                 module.training = training
@@ -169,18 +178,50 @@ class FeatureTap:
         return logits
 
 
+def _per_sample(seen: object, count: int, layer: str) -> torch.Tensor:
+    """Return what a layer saw, (n, d): several rows of one sample one after the other.
+
+    A layer that is applied to a sequence may get it as (n * t, d).
+
+    Raises
+    ------
+    ConfigError
+        If its rows are not those of ``count`` samples.
+    """
+    if not isinstance(seen, torch.Tensor):
+        raise ConfigError(
+            f"the model's layer {layer!r} takes {type(seen).__name__}: its features "
+            "cannot be read; give it a tensor"
+        )
+    if seen.ndim and len(seen) == count:
+        return seen.flatten(1) if seen.ndim > 1 else seen[:, None]
+    if seen.ndim == 0 or count == 0 or len(seen) % count:
+        raise ConfigError(
+            f"the model's layer {layer!r} takes {tuple(seen.shape)} for {count} "
+            "samples: its features cannot be read; let it take the rows of a sample "
+            "together, (n, ...) or (n * t, d)"
+        )
+    return seen.reshape(count, -1)
+
+
 def check_logits(logits: object, num_samples: int, num_classes: int) -> None:
     """Refuse a model whose output does not fit the task.
 
     Raises
     ------
     ConfigError
-        If the output is no tensor ``(num_samples, num_classes)``.
+        If the output is no float tensor ``(num_samples, num_classes)`` on the CPU.
     """
     if not isinstance(logits, torch.Tensor):
         raise ConfigError(
             f"the model gives {type(logits).__name__}, must give a tensor of logits "
-            f"({num_samples}, {num_classes})"
+            f"({num_samples}, {num_classes}), a dict with 'logits', or an object with "
+            ".logits"
+        )
+    if logits.device.type != "cpu" or not logits.is_floating_point():
+        raise ConfigError(
+            f"the model gives {logits.dtype} on {logits.device}: logits must be floats "
+            "on the CPU"
         )
     if tuple(logits.shape) != (num_samples, num_classes):
         raise ConfigError(

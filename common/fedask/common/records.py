@@ -21,6 +21,8 @@ record               kind          holds
                                    ``sums``, see ``groups``: (g, 17) of the narrowest
                                    signed one
 ===================  ============  ================================================
+
+Those of the model's parts are in ``part_record``.
 """
 
 import re
@@ -49,10 +51,13 @@ REPORT = "fedask.report"
 _RUN = re.compile(r"[0-9a-f]{16}")
 # Why a device did not do all it was asked; what the server's account says of it.
 OTHER_MODEL, OTHER_GROUPS, DIVERGED = "model-version", "groups", "diverged"
+LACKS_PARTS = "parts"
 REASONS = {
     OTHER_MODEL: "cut refused: the device's scores are of another model",
     OTHER_GROUPS: "cut refused: its groups are not those of the policy",
     DIVERGED: "no update: training diverged; lower train.lr",
+    LACKS_PARTS: "no update: it lacks parts of the model, which come with its next "
+    "message",
 }
 
 

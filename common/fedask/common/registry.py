@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from fedask.common.errors import ConfigError, FedaskError
+from fedask.common.user_code import told
 
 
 def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
@@ -29,7 +30,7 @@ def nearest(name: str, valid: Iterable[str], prefix: str = "") -> str:
     >>> nearest("spam", ["margin", "entropy"])
     ' (valid: entropy, margin)'
     """
-    names = sorted(valid)
+    names = sorted(str(each) for each in valid)  # a StrEnum's repr is no word
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f" (did you mean {prefix + close[0]!r}?)"
@@ -50,9 +51,9 @@ def load_attr(target: str) -> Any:  # noqa: ANN401  (whatever the user named)
     try:
         module = importlib.import_module(module_name)
     except Exception as err:  # whatever the user's code raises
-        kind = "" if isinstance(err, ImportError) else f"{type(err).__name__}: "
+        said = told(err).removeprefix("ModuleNotFoundError: ")
         raise ConfigError(
-            f"cannot import {module_name!r} of {target!r}: {kind}{err}"
+            f"cannot import {module_name!r} of {target!r}: {said}"
         ) from err
     try:
         return getattr(module, attr)
@@ -123,7 +124,7 @@ def make(
         given = ", ".join(type(argument).__name__ for argument in arguments)
         raise ConfigError(
             f"{kind} {name!r} cannot be made by a call with ({given}): "
-            f"{type(err).__name__}: {err}"
+            + told(err, factory)
         ) from err
     lacking = [attr for attr in offers if not hasattr(made, attr)]
     if lacking:

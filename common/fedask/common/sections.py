@@ -412,7 +412,7 @@ class StrategyConfig:
 class RunConfig:
     """Where results go."""
 
-    out: str = ""  # folder for results, "" = none; {run} stands for the run's id
+    out: str = ""  # folder for results, ~ is home, {run} the run's id; "" = none
     resume: bool = False  # continue from the checkpoint in ``out``
     evaluate: str = ""  # held-out (simulations), package.module:attr, or "" for none
     round_timeout_s: float = 3600.0  # how long a round waits for devices

@@ -5,7 +5,7 @@ model is built.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from fedask.common.errors import ConfigError
 from fedask.common.registry import load_attr, resolve
+from fedask.common.user_code import user_code
 
 if TYPE_CHECKING:
     import torch
 
-Transform = Callable[[NDArray[Any]], "torch.Tensor"]
+    from fedask.common.inputs import Inputs
+
+Transform = Callable[[NDArray[Any]], "torch.Tensor | Mapping[str, torch.Tensor]"]
 # (batch (n, *input_shape), generator) -> another view of the same samples.
 Augment = Callable[["torch.Tensor", "torch.Generator"], "torch.Tensor"]
 Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
@@ -42,12 +45,14 @@ class Task:
         ``"linear"``, ``"mlp"``, ``"cnn"``, ``"package.module:attr"``, or a callable.
         A registry model is called with ``(input_shape, num_classes)``; a user's own
         with nothing. Either returns an ``nn.Module`` that maps a float batch
-        ``(n, *input_shape)`` to logits ``(n, c)``.
+        ``(n, *input_shape)`` to logits ``(n, c)``: a tensor, a dict with ``"logits"``,
+        or an object with ``.logits``.
     input_shape
         Shape of one transformed sample. Needed by the registry models only.
     transform
         Maps a raw batch ``(n, *raw_shape)``, any dtype, to the float tensor that the
-        model takes; the batch is a copy, and its to change. By default: convert to
+        model takes, or to a dict of tensors that it takes by keyword; the batch is a
+        copy, and its to change. No gradient flows into it. By default: convert to
         float32 and reshape to ``input_shape``; bytes (uint8) are divided by 255. Texts
         come as ``(n,)`` str, samples of several fields as a structured array,
         ``raw["image"]``: both need a transform.
@@ -122,27 +127,32 @@ class Task:
         return model
 
     def _make(self) -> object:
-        if callable(self.model):
-            return self.model()
-        if ":" in self.model:
-            return load_attr(self.model)()
+        if callable(self.model) or ":" in self.model:
+            own = self.model if callable(self.model) else load_attr(self.model)
+            with user_code("the task's model", own):
+                return own()
         factory = resolve("model", self.model, MODELS)
         if not self.input_shape:
             raise ConfigError(f"model {self.model!r} needs the task's input_shape")
         return factory(self.input_shape, self.num_classes)
 
-    def to_inputs(self, raw: NDArray[Any]) -> "torch.Tensor":
+    def to_inputs(self, raw: NDArray[Any]) -> "Inputs":
         """Turn a raw batch into what the model takes.
 
         Raises
         ------
         ConfigError
             If the samples are no numbers, or do not fit ``input_shape``, and the task
-            has no transform.
+            has no transform; if the transform fails, or gives no such inputs.
         """
         if self.transform is not None:
-            # Theirs to change, as in ``raw -= mean``: it may be a view of the pool.
-            return self.transform(raw.copy())
+            from fedask.common.inputs import check_inputs  # noqa: PLC0415  (imports torch)
+
+            what = "the task's transform"
+            with user_code(what, self.transform):
+                # Theirs to change, as in ``raw -= mean``: it may be a view of the pool.
+                given = self.transform(raw.copy())
+            return check_inputs(given, len(raw), what)
         if raw.dtype.kind not in "biuf":
             what = "texts" if raw.dtype.kind == "U" else f"of type {raw.dtype}"
             raise ConfigError(

@@ -19,6 +19,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import declared, resolve
 from fedask.common.task import Task
+from fedask.common.user_code import user_code
 from fedask.common.weights import to_record
 from fedask.server.checkpoint import Checkpoint, RunFolder, inner_state, restore_inner
 from fedask.server.figures import Labels, cohen_kappa, cycle_figures, mean_score
@@ -61,7 +62,8 @@ def server_app(
     def main(grid: Grid, context: Context) -> None:
         flat = {**(defaults or {}), **context.run_config}
         scenario = Scenario.of_run(flat, context.run_id)
-        this_task = task if isinstance(task, Task) else task(scenario)
+        with user_code("the function that gives the task", task):
+            this_task = task if isinstance(task, Task) else task(scenario)
         inner = strategy or make_inner(scenario.strategy, scenario.fleet.devices)
         Coordinator(this_task, scenario, inner, SystemClock()).run(grid)
 
@@ -117,7 +119,9 @@ class Coordinator:
             self._evaluate = resolve("evaluation", scenario.run.evaluate, table)
         self._folder: RunFolder | None = None
         if scenario.run.out:
-            self._folder = RunFolder(Path(scenario.run.out), fingerprint(scenario))
+            self._folder = RunFolder(
+                Path(scenario.run.out).expanduser(), fingerprint(scenario)
+            )
 
     def run(self, grid: Grid) -> None:
         """Run to the last cycle, or until a stopping criterion holds.
@@ -203,12 +207,12 @@ class Coordinator:
     def _close_cycle(self, row: dict[str, Any]) -> None:
         """Add to the row what is known at the end of a cycle, and why the run ends."""
         if self._evaluate is not None:
-            found = dict(self._evaluate(self._task, self._scenario, self._arrays))
+            found = self._measure(self._evaluate)
             predicted = found.pop(_PREDICTIONS, None)
             row |= found
             self._strategy.progress.accuracy = _accuracy(row)
             if predicted is not None:
-                row["kappa"] = self._agreement(np.asarray(predicted))
+                row["kappa"] = self._agreement(predicted)
         if self._uncertain:
             grid = self._strategy.grid
             rows = None if grid is None else grid[: self._groups]
@@ -222,6 +226,16 @@ class Coordinator:
                 logger.info("stopped after cycle %d: %s", row["cycle"], reason)
                 row["stopped"] = reason
                 self._strategy.forgo()
+
+    def _measure(self, evaluate: Evaluate) -> dict[str, Any]:
+        """Call the evaluation, which may be the user's own; its figures are numbers."""
+        name = self._scenario.run.evaluate
+        with user_code(f"run.evaluate, {name!r},", evaluate):
+            given = evaluate(self._task, self._scenario, self._arrays)
+            return {
+                key: np.asarray(value) if key == _PREDICTIONS else float(value)
+                for key, value in given.items()
+            }
 
     def _agreement(self, predicted: Labels) -> float | None:
         """Return kappa between this cycle's model and the last one's, if there is one.

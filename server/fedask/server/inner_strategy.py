@@ -15,11 +15,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
-from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.errors import ConfigError, FedaskError, ProtocolError
 from fedask.common.grid_record import GRID
 from fedask.common.records import REPORT, Report
 from fedask.common.registry import load_attr, nearest
 from fedask.common.sections import StrategyConfig
+from fedask.common.user_code import told
 from fedask.common.weights import ArraySpec, MemoryArray, WeightedSum, to_record
 
 # Exactly these, not their subclasses: each averages and then steps on the mean.
@@ -71,8 +72,12 @@ def make_inner(config: StrategyConfig, devices: int) -> Strategy:
             options |= _fleet_options(devices, config.options)
         options = {key: value for key, value in options.items() if key in valid}
         return cast("Strategy", kind(**{**options, **config.options}))
+    except FedaskError:
+        raise
     except (TypeError, ValueError) as err:
         raise ConfigError(f"strategy {config.name}: {err}") from err
+    except Exception as err:  # whatever a user's own may raise
+        raise ConfigError(f"strategy {config.name}: {told(err, kind)}") from err
 
 
 def _fleet_options(devices: int, given: Mapping[str, Any]) -> dict[str, int]:

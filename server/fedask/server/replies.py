@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
 
-from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.errors import ProtocolError, kind_of
 from fedask.common.grid import IntArray
 from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
@@ -108,6 +108,8 @@ class Replies:
         Devices whose grids are in it.
     refused
         (device, reason) of what was dropped.
+    taken
+        How many replies fit, with an update or without.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Replies:
             self.sums = np.zeros(reader.sums_shape, dtype=np.int64)
         self.scored: list[DeviceId] = []
         self.refused: list[tuple[str, str]] = []
+        self.taken = 0
         self._reader = reader
         self._progress = progress
         self._gathered = gathered
@@ -159,6 +162,7 @@ class Replies:
         except ProtocolError as err:
             self.refused.append((device, str(err)))
             return
+        self.taken += 1
         self._progress.wire.count_reply(size, model_bytes if trained else 0)
 
     def tell(self, number: int) -> None:
@@ -166,16 +170,16 @@ class Replies:
 
         Raises
         ------
-        UnavailableError
-            If in the first round the app of every device fails.
+        FedaskError
+            If in the first round the app of every device fails: of the kind that most
+            of them fail with.
         """
         reasons = Counter(reason for _, reason in self.refused)
         for reason, count in reasons.most_common(_REASONS_LOGGED):
             logger.warning("round %d: refused %d replies: %s", number, count, reason)
         if number == 1 and not self._seen and 0 < self._failed == reasons.total():
-            raise UnavailableError(
-                f"no device could begin: {reasons.most_common(1)[0][0]}"
-            )
+            reason = reasons.most_common(1)[0][0]
+            raise kind_of(reason)(f"no device could begin: {reason}")
 
     def _book(self, report: Report, node: int) -> None:
         """Book a report that passed every check."""

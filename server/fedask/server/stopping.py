@@ -17,6 +17,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import Policy
 from fedask.common.registry import make
 from fedask.common.sections import AskConfig
+from fedask.common.user_code import user_code
 
 __all__ = ["Criterion"]
 
@@ -65,7 +66,10 @@ def make_criteria(scenario: Scenario, policy: Policy) -> tuple[Criterion, ...]:
 
 def reason_to_stop(criteria: Sequence[Criterion], cycles: Sequence[Row]) -> str:
     """Return what every criterion that holds says, or "" if none does."""
-    reasons = [criterion.reason(cycles) for criterion in criteria]
+    reasons = []
+    for criterion in criteria:
+        with user_code(f"the stopping criterion {type(criterion).__name__}", criterion):
+            reasons.append(criterion.reason(cycles))
     return "; ".join(reason for reason in reasons if reason)
 
 

@@ -34,8 +34,10 @@ from fedask.common.ids import stable_seed
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES
+from fedask.common.user_code import user_code
 from fedask.common.weights import ArraySpec
 from fedask.server.checkpoint import inner_state
+from fedask.server.flower_log import own_counts
 from fedask.server.inner_strategy import Weigh, gather_for
 from fedask.server.ordered_grid import OrderedGrid
 from fedask.server.progress import RunProgress
@@ -65,6 +67,7 @@ class AskStrategy(Strategy):
 
     def __init__(self, inner: Strategy, scenario: Scenario, num_classes: int) -> None:
         self.inner = inner
+        self._inner_name = f"the strategy {type(inner).__name__}"
         self._begun = dict(vars(inner))
         self.progress = RunProgress()
         self.grid: IntArray | None = None
@@ -117,7 +120,8 @@ class AskStrategy(Strategy):
         self._scoring = (
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
-        with _seeded(stable_seed("sample", self._scenario.seed, number)):
+        seed = stable_seed("sample", self._scenario.seed, number)
+        with _seeded(seed), user_code(self._inner_name, self.inner):
             inner = self.inner.configure_train(
                 number, arrays, config, OrderedGrid(grid)
             )
@@ -177,7 +181,8 @@ class AskStrategy(Strategy):
         current = Replies(
             self._reader, self.progress, gathered, scoring=bool(self._scoring)
         )
-        for reply in replies:
+        everyone = list(replies)
+        for reply in everyone:
             current.take(reply, self._model_bytes)
         current.tell(number)
         if cycle == 1:  # a device that comes late asks its first questions then
@@ -189,7 +194,10 @@ class AskStrategy(Strategy):
             self._move_centres(current)
         self.progress.rounds = number
         self.progress.refused += [(number, *entry) for entry in current.refused]
-        arrays, metrics = gathered.aggregate(self.inner, number)
+        failures = len(everyone) - current.taken
+        counts = own_counts("aggregate_train", current.taken, failures)
+        with user_code(self._inner_name, self.inner), counts:
+            arrays, metrics = gathered.aggregate(self.inner, number)
         if arrays is None and self._restarts(step):
             arrays = self._initial  # Flower would go on with the model of last cycle
         return arrays, metrics
@@ -214,18 +222,18 @@ class AskStrategy(Strategy):
         labelled = np.zeros(self._classes, dtype=np.int64)
         for counts in self.progress.classes.values():
             labelled += np.array(counts, dtype=np.int64)
-        return self._policy.plan(
-            FleetSum(
-                cycle=cycle,
-                nonce=self._nonce(cycle),
-                model_version=self._scoring,
-                grid=current.grid,
-                labelled=labelled,
-                devices=tuple(sorted(current.scored)),
-                quota=min(quota, MAX_COUNT),
-                cut=self.progress.cut,
-            )
+        fleet = FleetSum(
+            cycle=cycle,
+            nonce=self._nonce(cycle),
+            model_version=self._scoring,
+            grid=current.grid,
+            labelled=labelled,
+            devices=tuple(sorted(current.scored)),
+            quota=min(quota, MAX_COUNT),
+            cut=self.progress.cut,
         )
+        with user_code("the policy", self._policy):
+            return self._policy.plan(fleet)
 
     def forgo(self) -> None:
         """Take back the cut and the quota of a cycle that will not come.
@@ -297,11 +305,14 @@ class AskStrategy(Strategy):
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        answers = [r for r in replies if not r.has_error()]
-        answers = [r for r in answers if _weight(r) > 0]
-        if not answers:
-            return None
-        return self.inner.aggregate_evaluate(self.progress.rounds, answers)
+        everyone = list(replies)
+        answers = [reply for reply in everyone if not reply.has_error()]
+        labelled = [reply for reply in answers if _weight(reply) > 0]
+        failures = len(everyone) - len(answers)
+        with own_counts("aggregate_evaluate", len(answers), failures):
+            if not labelled:
+                return None
+            return self.inner.aggregate_evaluate(self.progress.rounds, labelled)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 import json
 
-from tests.support.benchmarks.program import benchmark
+from tests.support.benchmarks.program import benchmark, measured
 
 
 def test_select_measures_fedask_against_the_floor() -> None:
@@ -31,9 +31,9 @@ def test_select_measures_a_pool_beside_its_model() -> None:
 
 
 def test_desk_measures_leases_and_answers() -> None:
-    done = benchmark("desk", "--queued", "50", "--calls", "10", "--json")
+    done = measured("desk", "--queued", "50", "--calls", "10", "--json")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["queued"], result["calls"]) == (50, 10)
     for rule in ("one", "two"):
@@ -43,17 +43,17 @@ def test_desk_measures_leases_and_answers() -> None:
 
 
 def test_desk_prints_a_table() -> None:
-    done = benchmark("desk", "--queued", "50", "--calls", "5")
+    done = measured("desk", "--queued", "50", "--calls", "5")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "50 samples wait" in done.stdout
     assert "submit, rule two" in done.stdout
 
 
 def test_service_keeps_every_answer_once() -> None:
-    done = benchmark("service", "--samples", "64", "--clients", "8", "--json")
+    done = measured("service", "--samples", "64", "--clients", "8", "--json")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
     assert [row["window"] for row in result["windows"]] == [1, 16]
     for row in result["windows"]:
@@ -62,7 +62,7 @@ def test_service_keeps_every_answer_once() -> None:
 
 
 def test_service_prints_a_table() -> None:
-    done = benchmark("service", "--samples", "8", "--clients", "2")
+    done = measured("service", "--samples", "8", "--clients", "2")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "8 samples, 2 apps" in done.stdout

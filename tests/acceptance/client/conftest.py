@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the labelling page; each has contexts of its own."""
+"""One Chromium per file of tests: even idle it takes a tenth of a core."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from tests.support.client.chrome import Browser, chromium, program
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     # On a developer's machine it may be missing; a pipeline must have it.
     if program() is None and "FEDASK_CI_MARK" not in os.environ:

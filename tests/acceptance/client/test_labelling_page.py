@@ -176,7 +176,7 @@ class _FullSite(Site):
             db = store.connection.db
             if self.is_full:  # SQLite then says what it says of a disk
                 (pages,) = db.execute("PRAGMA page_count").fetchone()
-                db.execute(f"PRAGMA max_page_count = {pages + 8}")  # for some answers
+                db.execute(f"PRAGMA max_page_count = {pages + 16}")  # for some answers
             settings = DeskSettings(classes=len(self.settings.classes))
             yield Desk(store.annotations, self.clock, settings)
 

@@ -11,8 +11,9 @@ from tests.support.client.chrome import Browser
 from tests.support.client.person import READY, Person
 from tests.support.client.site import Site
 
-from fedask.client.data.rendering.showcase import ONLY, Show
+from fedask.client.data.rendering.showcase import Show
 from fedask.client.records.exhibit import Medium
+from fedask.client.records.original import ONLY
 
 CLASSES = ("one", "two")
 LINES = np.arange(4)

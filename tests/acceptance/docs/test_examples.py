@@ -1,17 +1,14 @@
 """Every command and example of the documentation, page by page."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from tests.support.docs.blocks import PAGES, ROOT, Block, blocks, page_marks
 from tests.support.docs.readers_files import SETUPS
-from tests.support.simulations.program import environment
+from tests.support.simulations.program import fedask
 
 from fedask.client.data.rights.rights_policy import RightsPolicy
 from fedask.client.site.device_settings import read_device_settings
@@ -31,8 +28,6 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: dict[str, object] = {"__name__": "__main__"}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.environment = environment({"PATH": path, "OMP_NUM_THREADS": "1"})
 
     def do(self, block: Block) -> None:
         if block.action == "file":
@@ -52,15 +47,9 @@ class Reader:
         target.write_text(block.text, encoding="utf-8")
 
     def type(self, line: str, where: str) -> None:
-        done = subprocess.run(  # noqa: S603  (our own commands)
-            shlex.split(line),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
+        program, *arguments = shlex.split(line)
+        assert program == "fedask", f"{where}: what is {program}?"
+        done = fedask(*arguments, cwd=self.folder)
         assert done.returncode == 0, f"{where}: {line}\n{done.stdout}{done.stderr}"
 
     def read_toml(self, block: Block) -> None:

@@ -9,6 +9,9 @@ import pytest
 from tests.acceptance.simulations.test_simulate import read, wait_for
 from tests.support.simulations.program import COMMAND, environment, fedask
 
+# Runs one after the other: a process of its own imports torch for what takes a second.
+ALONE = ("--workers", "1")
+
 pytestmark = pytest.mark.timeout(120)  # a fixture runs a dozen runs
 
 
@@ -83,7 +86,7 @@ def first_cycle(asked: Path) -> list[str]:
 def test_active_learning_costs_few_bytes_on_the_demo_scenario(tmp_path: Path) -> None:
     out = tmp_path / "out"
     values: list[str] = ["--set", "ask.cycles=3", "--seeds", "1", "--set", "seed=7"]
-    done = fedask("compare", "digits", *values, "--out", out, "--json")
+    done = fedask("compare", "digits", *values, *ALONE, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     assert summary["seeds"] == [7]  # from the scenario's on
@@ -96,7 +99,7 @@ def test_active_learning_costs_few_bytes_on_the_demo_scenario(tmp_path: Path) ->
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compare ten arms: the cross product, and one that it cannot say."""
     out = tmp_path_factory.mktemp("arms") / "out"
-    done = fedask("compare", "tiny", *CROSS, "--out", out)
+    done = fedask("compare", "tiny", *CROSS, *ALONE, "--out", out)
     assert done.returncode == 0, done.stderr
     for name in ARMS:
         assert f" {name} " in done.stdout
@@ -161,7 +164,7 @@ def test_resumed_comparison_keeps_its_runs_and_takes_more_arms(
     stamp = (done_run / "result.json").stat().st_mtime_ns
     shutil.rmtree(out / "runs" / "global-cut+entropy+top")
     more = ["--arm", "deep:ask.shortlist=8.0", "--resume", "--json", "--out", str(out)]
-    done = fedask("compare", "tiny", *CROSS, *more)
+    done = fedask("compare", "tiny", *CROSS, *ALONE, *more)
     assert done.returncode == 0, done.stderr
     after = json.loads(done.stdout)["policies"]
     assert set(after) == {*before, "deep"}
@@ -182,6 +185,7 @@ def test_arm_with_other_settings_is_not_resumed(crossed: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("terminal_signals")
 def test_ctrl_c_reports_on_what_is_finished_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["compare", "digits", "--seeds", "2", "--workers", "1"]

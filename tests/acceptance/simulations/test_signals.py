@@ -13,7 +13,7 @@ from tests.support.simulations.leftovers import (
     left_over,
     listening,
 )
-from tests.support.simulations.program import COMMAND, environment, fedask
+from tests.support.simulations.program import COMMAND, environment, fedask, started
 
 TINY = ["simulate", "tiny", "--set", "fleet.devices=2", "--set", "ask.quota=4"]
 TINY += ["--set", "ask.cycles=2", "--set", "train.rounds=1", "--json"]
@@ -31,6 +31,7 @@ START_TIMEOUT_S = 120.0
         ("superlink", signal.SIGTERM, 143),
     ],
 )
+@pytest.mark.usefixtures("terminal_signals")
 def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
     runtime: str, number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
@@ -53,7 +54,7 @@ def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
     assert errors == f"interrupted; continue with --resume (kept in {out})\n"
     assert printed == ""
     assert left_over(token) == []
-    resumed = fedask(*arguments, "--resume", extra=ours, timeout_s=200)
+    resumed = started(*arguments, "--resume", extra=ours, timeout_s=200)
     assert resumed.returncode == 0, resumed.stderr
     assert left_over(token) == []
     whole = fedask(*TINY, "--out", tmp_path / "inline")
@@ -63,6 +64,7 @@ def test_interrupted_run_leaves_no_process_and_resumes_to_the_same_result(
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("terminal_signals")
 def test_ray_that_is_interrupted_in_its_start_is_gone(tmp_path: Path) -> None:
     token, out = uuid4().hex, tmp_path / "out"
     with subprocess.Popen(  # noqa: S603  (our own program)
@@ -83,6 +85,7 @@ def test_ray_that_is_interrupted_in_its_start_is_gone(tmp_path: Path) -> None:
 @pytest.mark.flower
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("terminal_signals")
 def test_interrupted_comparison_starts_no_other_run(tmp_path: Path) -> None:
     token, out = uuid4().hex, tmp_path / "out"
     arguments = ["compare", *TINY[1:], "--seeds", "1", "--runtime", "ray"]

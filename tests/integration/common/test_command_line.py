@@ -1,19 +1,23 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.simulations.program import COMMAND, fedask
+from tests.support.simulations.program import environment, fedask, started
 
 PROGRAM = """
 import atexit, sys
 atexit.register(lambda: print("modules:", *sys.modules))
 from fedask.common.command_line import main
+sys.argv[0] = "fedask"  # what the shell's completion is called by
 main()
 """
 
 
-def modules_of(*arguments: str | Path, cwd: Path | None = None) -> set[str]:
+def modules_of(
+    *arguments: str | Path, extra: Mapping[str, str] | None = None
+) -> set[str]:
     """Run the program to its end and return what it has imported."""
     done = subprocess.run(  # noqa: S603  (our own text)
         [sys.executable, "-c", PROGRAM, *map(str, arguments)],
@@ -21,7 +25,7 @@ def modules_of(*arguments: str | Path, cwd: Path | None = None) -> set[str]:
         text=True,
         check=True,
         timeout=50,
-        cwd=cwd,
+        env=environment(extra),
     )
     return set(done.stdout.rpartition("modules:")[2].split())
 
@@ -38,6 +42,15 @@ def test_the_list_of_a_device_s_commands_imports_none_of_them() -> None:
     found = modules_of("device", "--help")
 
     assert not {"torch", "flwr", "numpy", "rich", "fedask.simulations"} & found
+
+
+def test_what_the_shell_completes_imports_no_command() -> None:
+    asked = {"_FEDASK_COMPLETE": "complete_bash", "COMP_WORDS": "fedask device "}
+
+    found = modules_of(extra={**asked, "COMP_CWORD": "2"})
+
+    assert "fedask.client.cli.group" in found
+    assert not {"numpy", "fedask.client.cli.console", "fedask.simulations"} & found
 
 
 def test_a_device_s_status_needs_neither_a_model_nor_simulations_nor_flower(
@@ -78,7 +91,7 @@ def test_anybody_adds_a_command(tmp_path: Path) -> None:
 
     def run(*arguments: str) -> str:
         paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-        return fedask(*arguments, extra={"PYTHONPATH": paths}).stdout
+        return started(*arguments, extra={"PYTHONPATH": paths}).stdout
 
     assert "wave      Wave to somebody." in run("--help")
     assert run("wave", "ann", "--often", "2") == "hello ann !!\n"
@@ -93,17 +106,15 @@ def test_a_command_that_does_not_import_is_an_error_of_configuration(
     (info / "entry_points.txt").write_text("[fedask.commands]\nwave = gone:wave\n")
     paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
 
-    done = fedask("wave", extra={"PYTHONPATH": paths})
+    done = started("wave", extra={"PYTHONPATH": paths})
 
     assert done.returncode == 2
     assert "fedask: ConfigError: cannot import 'gone'" in done.stderr
-    assert fedask("--help", extra={"PYTHONPATH": paths}).returncode == 0
+    assert started("--help", extra={"PYTHONPATH": paths}).returncode == 0
 
 
 def test_an_unknown_command_is_told_with_the_nearest() -> None:
-    done = subprocess.run(  # noqa: S603  (our own program)
-        [*COMMAND, "devise"], capture_output=True, text=True, check=False, timeout=50
-    )
+    done = fedask("devise")
 
     assert done.returncode == 2
     assert "Did you mean 'device'?" in done.stderr

@@ -24,14 +24,20 @@ def run(out: Path, **ask: str) -> tuple[dict[str, Any], str]:
     return result, (out / "asked.csv").read_text()
 
 
+@pytest.fixture(scope="module")
+def mean_of_experts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
+    """Run with the plain mean of the experts, which learns nothing."""
+    out = tmp_path_factory.mktemp("unlearnt") / "out"
+    return run(out, scorer=" + ".join(EXPERTS), store="memory")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scorer", ["learned", "albl"])
 def test_a_run_learns_what_to_ask_and_sends_nothing_more(
-    tmp_path: Path, scorer: str
+    tmp_path: Path, scorer: str, mean_of_experts: tuple[Any, str]
 ) -> None:
     experts = ", ".join(EXPERTS)
-    mean = " + ".join(EXPERTS)
-    unlearnt, others = run(tmp_path / "unlearnt", scorer=mean, store="memory")
+    unlearnt, others = mean_of_experts
 
     learnt, asked = run(tmp_path / "learnt", scorer=scorer, experts=experts)
     same_way = {"scorer": scorer, "experts": experts}

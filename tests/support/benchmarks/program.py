@@ -1,10 +1,19 @@
-"""Runs ``python -m tests.benchmarks`` in a process of its own."""
+"""Runs ``python -m tests.benchmarks``: here, or in a process of its own."""
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
+from click.testing import Result
+from typer.testing import CliRunner
+
 ROOT = Path(__file__).parents[3]
+
+
+def measured(*arguments: str) -> Result:
+    """Run one benchmark in this process and return what it printed."""
+    return CliRunner().invoke(import_module("tests.benchmarks.__main__").app, arguments)
 
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -30,6 +30,7 @@ SERIES = json.dumps({"names": ["X", "step"], "rows": [[1, 2], [3, 4.5]]}).encode
 def part(medium: Medium, name: str = "") -> Part:
     contents = {
         Medium.IMAGE: PNG,
+        Medium.JPEG: b"\xff\xd8 not really",
         Medium.AUDIO: b"RIFF not really",
         Medium.TEXT: TEXT.encode(),
         Medium.SERIES: SERIES,

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.simulations.fork_server import run_fork
+
 COMMAND = [sys.executable, "-m", "fedask.common.command_line"]
 
 
@@ -16,18 +18,24 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def fedask(
+    *arguments: str | Path, cwd: Path | None = None, timeout_s: float = 100
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, in a fork, and return what it printed."""
+    words = list(map(str, arguments))
+    return run_fork(words, cwd or Path.cwd(), environment(), timeout_s)
+
+
+def started(
     *arguments: str | Path,
     extra: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
     timeout_s: float = 100,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end and return what it printed."""
+    """Do the same with an interpreter of its own: with all that is set at its start."""
     return subprocess.run(  # noqa: S603  (our own program)
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=timeout_s,
-        cwd=cwd,
         env=environment(extra),
     )

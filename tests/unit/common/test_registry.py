@@ -1,4 +1,5 @@
 import math
+from enum import StrEnum
 
 import pytest
 
@@ -57,6 +58,13 @@ def test_the_cause_of_a_failed_import_is_kept() -> None:
         load_attr("no_such_module:sqrt")
 
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_nearest_names_a_word_as_it_is_typed() -> None:
+    class Colour(StrEnum):
+        RED = "red"
+
+    assert nearest("rde", set(Colour)) == " (did you mean 'red'?)"
 
 
 def test_nearest_is_case_sensitive_and_sorted() -> None:

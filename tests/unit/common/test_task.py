@@ -21,6 +21,12 @@ def no_model() -> str:
     return "not a module"
 
 
+def tensor_of(task: Task, raw: NDArray[Any]) -> torch.Tensor:
+    inputs = task.to_inputs(raw)
+    assert isinstance(inputs, torch.Tensor)
+    return inputs
+
+
 def digest(model: nn.Module) -> list[bytes]:
     return [t.detach().numpy().tobytes() for t in model.state_dict().values()]
 
@@ -135,7 +141,7 @@ def test_building_leaves_every_global_generator_alone() -> None:
 def test_bytes_are_scaled_to_one_and_reshaped() -> None:
     raw = np.array([[0, 51, 102, 255]], dtype=np.uint8)
 
-    inputs = Task(classes=TWO, input_shape=(1, 2, 2)).to_inputs(raw)
+    inputs = tensor_of(Task(classes=TWO, input_shape=(1, 2, 2)), raw)
 
     assert inputs.dtype == torch.float32
     assert inputs.shape == (1, 1, 2, 2)
@@ -150,7 +156,7 @@ def test_samples_that_a_reshape_would_scramble_are_refused(
     given: tuple[int, ...], wanted: tuple[int, ...]
 ) -> None:
     with pytest.raises(ConfigError, match=r"input_shape .*transform="):
-        Task(classes=TWO, input_shape=wanted).to_inputs(np.zeros((2, *given)))
+        tensor_of(Task(classes=TWO, input_shape=wanted), np.zeros((2, *given)))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,7 @@ def test_samples_that_a_reshape_would_scramble_are_refused(
 def test_samples_are_brought_into_form(
     given: tuple[int, ...], wanted: tuple[int, ...]
 ) -> None:
-    inputs = Task(classes=TWO, input_shape=wanted).to_inputs(np.zeros((2, *given)))
+    inputs = tensor_of(Task(classes=TWO, input_shape=wanted), np.zeros((2, *given)))
 
     assert inputs.shape == (2, *wanted)
 
@@ -169,7 +175,7 @@ def test_samples_are_brought_into_form(
 def test_other_numbers_are_converted_but_not_scaled(dtype: type[Any]) -> None:
     raw = np.array([[0, 51, 102, 255]], dtype=dtype)
 
-    inputs = Task(classes=TWO).to_inputs(raw)
+    inputs = tensor_of(Task(classes=TWO), raw)
 
     assert inputs.dtype == torch.float32
     assert inputs.tolist() == [[0, 51, 102, 255]]
@@ -178,14 +184,14 @@ def test_other_numbers_are_converted_but_not_scaled(dtype: type[Any]) -> None:
 def test_an_empty_batch_keeps_its_shape() -> None:
     raw = np.zeros((0, 4), dtype=np.uint8)
 
-    assert Task(classes=TWO, input_shape=(2, 2)).to_inputs(raw).shape == (0, 2, 2)
+    assert tensor_of(Task(classes=TWO, input_shape=(2, 2)), raw).shape == (0, 2, 2)
 
 
 def test_a_read_only_source_is_copied() -> None:
     raw = np.ones((2, 3), dtype=np.float32)
     raw.flags.writeable = False
 
-    Task(classes=TWO).to_inputs(raw).zero_()
+    tensor_of(Task(classes=TWO), raw).zero_()
 
     assert raw.sum() == 6
 
@@ -196,7 +202,7 @@ def test_a_users_own_transform_is_used_alone() -> None:
 
     task = Task(classes=TWO, input_shape=(3,), transform=to_ones)
 
-    assert torch.equal(task.to_inputs(np.zeros((2, 3), np.uint8)), torch.ones(2, 7))
+    assert torch.equal(tensor_of(task, np.zeros((2, 3), np.uint8)), torch.ones(2, 7))
 
 
 @pytest.mark.parametrize("writeable", [True, False])
@@ -208,7 +214,7 @@ def test_a_transform_may_change_its_batch(*, writeable: bool) -> None:
     raw = np.ones((2, 3), dtype=np.float32)
     raw.flags.writeable = writeable
 
-    inputs = Task(classes=TWO, transform=halved).to_inputs(raw)
+    inputs = tensor_of(Task(classes=TWO, transform=halved), raw)
 
     assert inputs.sum() == 3
     assert raw.sum() == 6
@@ -225,4 +231,4 @@ def test_samples_that_are_no_numbers_need_a_transform(
     raw: NDArray[Any], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"{said}.*needs a transform="):
-        Task(classes=TWO).to_inputs(raw)
+        tensor_of(Task(classes=TWO), raw)

@@ -1,7 +1,7 @@
 from importlib import metadata
 
-import fedask.common
+import fedask
 
 
 def test_the_version_is_that_of_the_metadata() -> None:
-    assert fedask.common.__version__ == metadata.version("fedask")
+    assert fedask.__version__ == metadata.version("fedask")

@@ -1,5 +1,6 @@
 """What ``AskStrategy`` sends, to whom, and when."""
 
+import logging
 import random
 from collections.abc import Callable, Iterable
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
-from flwr.serverapp.strategy import FedAvg, FedAvgM, FedProx
+from flwr.serverapp.strategy import FedAvg, FedAvgM, FedMedian, FedProx
 from tests.support.server.edits import set_metric
 from tests.support.server.scripted import (
     FIRST_NODE,
@@ -25,7 +26,7 @@ from tests.support.server.scripted import (
 )
 from typing_extensions import override
 
-from fedask.common.errors import ProtocolError, UnavailableError
+from fedask.common.errors import DataError, FedaskError, ProtocolError, UnavailableError
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import ASK
 from fedask.common.weights import to_record
@@ -282,9 +283,12 @@ def test_run_that_no_device_could_begin_stops_and_says_why(
         return Message(Error(code, reason), reply_to=sent)
 
     bench = Bench()
-    with pytest.raises(UnavailableError, match="no device could begin") as stopped:
+    with pytest.raises(FedaskError, match="no device could begin") as stopped:
         bench.round(broken)
     assert reason in str(stopped.value)
+    # Who must act is told by the kind, and the kind by the devices.
+    theirs = DataError if reason.startswith("DataError") else UnavailableError
+    assert type(stopped.value) is theirs
     bench = Bench()
     bench.round(lambda n, sent: (honest if n == LATE else broken)(n, sent))
     bench.round(broken)  # later it is theirs to mend, and the run goes on
@@ -323,6 +327,26 @@ def test_result_of_an_inner_strategy_that_is_not_finite_is_refused() -> None:
     bench = Bench(Broken(fraction_evaluate=0.0, min_train_nodes=4))
     with pytest.raises(ProtocolError, match="'b' holds NaN"):
         bench.round(honest)
+
+
+@pytest.mark.parametrize("inner", [FedAvg, FedMedian])
+def test_flowers_log_counts_the_devices_of_a_round(
+    inner: type[FedAvg], caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(inner(fraction_evaluate=0.0, min_train_nodes=4))
+
+    def answer(node: int, sent: Message) -> Message:
+        if node == LATE:
+            return silent(node, sent)
+        if node == FIRST_NODE + 1:
+            return reply(sent)  # it has no label yet, and no update
+        return honest(node, sent)
+
+    with caplog.at_level(logging.INFO, "flwr"):
+        bench.round(answer)
+    received = [m for m in caplog.messages if "eceived" in m]
+    assert received == ["aggregate_train: received 3 results and 1 failures"]
+    assert logging.getLogger("flwr").filters == []
 
 
 def test_evaluation_leaves_out_errors_and_devices_without_labels() -> None:

@@ -60,18 +60,23 @@ def read_private(path: Path, what: str, max_bytes: int) -> bytes:
     return content
 
 
-def write_private(path: Path, pieces: Iterable[bytes]) -> None:
+def write_private(path: Path, pieces: Iterable[bytes], *, new: bool = False) -> None:
     """Write a file for its owner alone; what stood there stays until all is written.
 
     Parameters
     ----------
     path
         Its folder is made if it is missing.
+    new
+        Whether there must be no such file yet. One that cannot be written whole is not
+        there afterwards either, and nobody ever sees half of it.
 
     Raises
     ------
     StoreError
         If the disk refuses.
+    FileExistsError
+        If it must be new and is not.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,9 +86,25 @@ def write_private(path: Path, pieces: Iterable[bytes]) -> None:
                 file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
+            if new:
+                os.link(name, path)  # unlike a rename, refuses to overwrite
+            else:
+                os.replace(name, path)  # noqa: PTH105  (beside os.link)
+            _sync_folder(path.parent)
+        finally:
             Path(name).unlink(missing_ok=True)
-            raise
+    except FileExistsError:
+        raise
     except OSError as err:
         raise StoreError(f"cannot write {path}: {err}") from err
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until a new file name is on the disk; Windows needs no such call."""
+    if os.name != "posix":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from fedask.common.command_line import CommandTable
+from fedask.common.command_table import CommandTable
 
 
 class DeviceCommands(CommandTable):

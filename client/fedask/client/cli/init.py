@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from fedask.client.base.private_file import write_private
 from fedask.client.cli.console import stderr
+from fedask.client.cli.options import typed_as
 from fedask.client.data.sources.source import SEALED, check_kind, kind_of
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import FILE
@@ -76,14 +78,15 @@ def init_command(
     Example: fedask device init ward-3 --app my-app --data /srv/scans --rights open
     """
     if (folder / FILE).exists():
-        raise ConfigError(f"{folder / FILE} exists: this is a device already")
+        raise _there_already(folder)
     if not rights:
         raise ConfigError(
             "what may be done with this device's samples? Name the policy file of "
             "the site, --rights rights.toml, or say --rights open if every sample "
             "may be scored, shown to people and trained on without end"
         )
-    name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
+    with typed_as("--device"):
+        name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
     found = kind or kind_of(data, {})
     check_kind(found)
     if found != SEALED and not data.exists():
@@ -103,11 +106,13 @@ def init_command(
     made = not folder.exists()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(folder / FILE, text)
         try:
+            write_private(folder / FILE, [text.encode()], new=True)
             _check(folder)
+        except FileExistsError:
+            raise _there_already(folder) from None
         except BaseException:
-            (folder / FILE).unlink()
+            (folder / FILE).unlink(missing_ok=True)
             if made:
                 folder.rmdir()
             raise
@@ -120,6 +125,10 @@ def init_command(
     console.print(f"Look at {folder / FILE}, then:", markup=False)
     console.print(f"  fedask device doctor --site {folder}", markup=False)
     console.print(f"  fedask device serve --site {folder}", markup=False)
+
+
+def _there_already(folder: Path) -> ConfigError:
+    return ConfigError(f"{folder / FILE} exists: this is a device already")
 
 
 def _check(folder: Path) -> None:
@@ -149,12 +158,3 @@ def _quoted(text: str) -> str:
             f"{text!r} cannot be written into {FILE}: use printable characters"
         )
     return f'"{escaped}"'
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a new file that its owner alone may read."""
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(number, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -11,13 +11,14 @@ import typer
 from rich.console import Console
 
 from fedask.client.cli.console import stdout
-from fedask.client.cli.options import DeviceDir
+from fedask.client.cli.options import DeviceDir, typed_as
 from fedask.client.cli.picture import picture
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.records.annotation import SKIP, UNSURE, Choice, Label, Lease
 from fedask.client.records.exhibit import Exhibit
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.common.errors import DataError
+from fedask.common.ids import parse_annotator
 
 _WIDTH = 72
 
@@ -34,7 +35,8 @@ _ANSWERS: dict[str, Choice | Order] = {
     "u": UNSURE,
     **{order.value: order for order in Order},
 }
-_HELP = "a class by number or name; s skip, u unsure, z undo, q quit"
+_KEYS = "s skip, u unsure, z undo, q quit"
+_HELP = f"a class by number or name; {_KEYS}"
 
 
 def label_command(
@@ -51,9 +53,11 @@ def label_command(
 
     Example: fedask device label --site ward-3 --as nurse
     """
+    with typed_as("--as"):
+        who = parse_annotator(annotator or getpass.getuser())
     with DeviceFolder.open(folder, "label") as opened:
         clerk = Clerk(opened.desk, opened.exhibit, opened.task.classes, stdout())
-        given = clerk.work(annotator or getpass.getuser(), limit)
+        given = clerk.work(who, limit)
     stdout().print(f"{given} answers kept")
 
 
@@ -121,6 +125,7 @@ class Clerk:
         """Ask until a person says what can be understood; the end is QUIT."""
         for number, name in enumerate(self._classes, start=1):
             self._console.print(f"  {number} {name}", markup=False, highlight=False)
+        self._console.print(f"  {_KEYS}", markup=False, highlight=False)
         while True:
             try:
                 said = read_answer(self._console.input("> ").strip(), self._classes)

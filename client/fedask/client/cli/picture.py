@@ -1,14 +1,14 @@
 """Draws parts of a sample in a terminal: half blocks for images, bars for curves.
 
 Called by ``fedask device label``. Reads only what ``showcase`` wrote: PNG of 8 bits
-without filters or interlace, WAV of 16 bits.
+without filters or interlace, JPEG, WAV of 16 bits.
 """
 
 import json
 import struct
 import wave
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import pairwise
 
@@ -28,16 +28,39 @@ MAX_ROWS = 48  # of pixels; half as many lines
 
 
 def picture(part: Part, width: int) -> Text:
-    """Draw one part, at most ``width`` columns wide."""
+    """Draw one part, at most ``width`` columns wide, and say what it does not show."""
+    drawn = _drawn(part, width)
+    for remark in _remarks(part):
+        drawn.append(f"\n{remark}")
+    return drawn
+
+
+def _drawn(part: Part, width: int) -> Text:
     match part.medium:
         case Medium.IMAGE:
             return _image(read_png(part.content), width)
+        case Medium.JPEG:
+            return _image(_read_jpeg(part.content), width)
         case Medium.AUDIO:
             return _sound(part.content, width)
         case Medium.SERIES:
             return _series(part.content, width)
         case Medium.TEXT:
             return Text(part.content.decode())
+
+
+def _remarks(part: Part) -> Iterator[str]:
+    remark = part.remark
+    if remark.has_more_frames:
+        yield "the first of several frames"
+    if remark.seconds:
+        yield f"the beginning of {remark.seconds:.1f} s"
+    if remark.model_reads:
+        sound = part.medium is Medium.AUDIO
+        much = f"{remark.model_reads:.1f} s" if sound else f"{remark.model_reads:.0f}"
+        yield f"the model {'hears' if sound else 'reads'} the first {much}" + (
+            "" if sound else " characters"
+        )
 
 
 def read_png(data: bytes) -> NDArray[np.uint8]:
@@ -60,13 +83,20 @@ def read_png(data: bytes) -> NDArray[np.uint8]:
     return np.broadcast_to(pixels, (height, width, 3)).astype(np.uint8)
 
 
+def _read_jpeg(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels: (h, w, 3) uint8."""
+    from PIL import Image  # noqa: PLC0415  (optional: it wrote the JPEG)
+
+    with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+        return np.array(image.convert("RGB"))
+
+
 def _image(pixels: NDArray[np.uint8], width: int) -> Text:
-    """Draw two pixels per character, one above the other."""
-    height, wide = pixels.shape[:2]
-    scale = max(1.0, wide / width, height / MAX_ROWS)
-    rows = (np.arange(int(height / scale)) * scale).astype(int)
-    columns = (np.arange(int(wide / scale)) * scale).astype(int)
-    small = pixels[rows][:, columns]
+    """Draw two pixels per character, one above the other: they are about square."""
+    high, wide = pixels.shape[:2]
+    scale = max(1.0, wide / width, high / MAX_ROWS)
+    rows, columns = max(1, round(high / scale)), max(1, round(wide / scale))
+    small = _averaged(pixels, rows, columns)
     if len(small) % 2:
         small = np.concatenate([small, small[-1:]])
     drawn = Text()
@@ -78,11 +108,23 @@ def _image(pixels: NDArray[np.uint8], width: int) -> Text:
     return drawn
 
 
+def _averaged(pixels: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+    """Return (rows, columns, 3): each the mean of the pixels that it stands for."""
+    down = np.linspace(0, len(pixels), rows + 1).astype(int)
+    across = np.linspace(0, pixels.shape[1], columns + 1).astype(int)
+    sums = np.add.reduceat(pixels, down[:-1], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(sums, across[:-1], axis=1)
+    means = sums / np.outer(np.diff(down), np.diff(across))[:, :, None]
+    averaged: NDArray[np.uint8] = np.rint(means).astype(np.uint8)
+    return averaged
+
+
 def _sound(data: bytes, width: int) -> Text:
     """Draw how loud a sound is over time, and write how long it is."""
     with wave.open(BytesIO(data)) as file:
         rate, frames = file.getframerate(), file.getnframes()
-        samples = np.frombuffer(file.readframes(frames), "<i2").astype(np.float64)
+        values = np.frombuffer(file.readframes(frames), "<i2").astype(np.float64)
+        samples = np.abs(values).reshape(frames, -1).max(axis=1)
     loud = [float(np.abs(p).max()) for p in _pieces(samples, width)]
     return Text(f"{_bars(loud, 0.0, 32768.0)}\n{frames / rate:.1f} s at {rate} Hz")
 

@@ -1,17 +1,22 @@
 """``fedask device serve`` and ``login``: the labelling page."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fedask.client.base.private_file import read_private
 from fedask.client.cli.console import log_to_stderr, stderr, stdout
-from fedask.client.cli.options import DeviceDir
+from fedask.client.cli.options import DeviceDir, typed_as
 from fedask.client.labelling.web.logins import add_login, remove_login
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import FILE, read_device_settings
 from fedask.common.errors import ConfigError
+from fedask.common.ids import parse_annotator
 from fedask.common.settings import Where
+
+_LONGEST_PASSWORD = 4096  # bytes
 
 
 def serve_command(
@@ -77,6 +82,14 @@ def login_command(
     remove: Annotated[
         bool, typer.Option("--remove", help="Let them in no longer, from now on.")
     ] = False,
+    password_file: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Take the password from a file that is yours alone, or from standard "
+            "input (-), instead of asking for it.",
+        ),
+    ] = "",
 ) -> None:
     """Let somebody sign in to the page, or give them a new password.
 
@@ -84,8 +97,12 @@ def login_command(
 
     Example: fedask device login ann --site ward-3
 
+    Example: fedask device login ann --site ward-3 --password-file ann.txt
+
     Example: fedask device login ann --site ward-3 --remove
     """
+    with typed_as("NAME"):
+        parse_annotator(name)
     page = read_device_settings(folder).page
     logins = None if page is None else page.logins
     if logins is None:
@@ -96,6 +113,28 @@ def login_command(
             raise ConfigError(f"{logins}: there is no login of {name!r:.80}")
         stderr().print(f"{name} may sign in no longer", markup=False)
         return
-    password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
-    add_login(logins, name, password)
+    add_login(logins, name, _password(password_file))
     stderr().print(f"{name} may sign in", markup=False)
+
+
+def _password(file: str) -> str:
+    """Return a new password: asked for twice, or what stands in a file, or stdin."""
+    if not file and not sys.stdin.isatty():
+        raise ConfigError(
+            "there is no terminal to ask a password at: give one by --password-file "
+            "FILE, or by --password-file - and standard input"
+        )
+    if not file:
+        return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    if file == "-":
+        content = sys.stdin.buffer.read(_LONGEST_PASSWORD + 1)
+    else:
+        content = read_private(Path(file), "the password", _LONGEST_PASSWORD)
+    where = "standard input" if file == "-" else file
+    try:
+        password = content.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"{where}: the password is no UTF-8 text") from err
+    if len(content) > _LONGEST_PASSWORD or not password.isprintable():
+        raise ConfigError(f"{where}: the password must be one line of text")
+    return password

@@ -27,6 +27,7 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
         print_json(found)
         return
     rows = [("samples in the data", _count(found["samples"]))]
+    rows.append(("samples that may be asked", _count(found["asked"])))
     rows += [(f"queue: {state}", str(n)) for state, n in found["queue"].items()]
     rows += [(f"labels: {name}", str(n)) for name, n in found["labels"].items()]
     rows += [(f"annotations of {who}", str(n)) for who, n in found["people"].items()]
@@ -41,15 +42,16 @@ def status_command(folder: DeviceDir = Path(), *, json: Json = False) -> None:
 
 def status_of(folder: DeviceFolder) -> dict[str, Any]:
     """Return the figures of a device; a problem with the data does not hide others."""
-    samples, problem = None, ""
+    held, problem = None, ""
     try:
-        samples = len(folder.pool)
+        held = folder.held.summary()
     except DataError as err:
         problem = str(err)
     progress, kept = folder.desk.progress(), folder.store.scores.last()
     return {
         "device": folder.settings.device,
-        "samples": samples,
+        "samples": None if held is None else held.samples,
+        "asked": None if held is None else held.asked,
         "queue": {state.value: progress.states.get(state, 0) for state in ItemState},
         "labels": {
             name: progress.classes.get(index, 0)

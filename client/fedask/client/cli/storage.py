@@ -72,6 +72,7 @@ def forget_command(
     named cycle on may have learnt from them.
 
     Example: fedask device forget 3f0c... --site ward-3
+
     Example: fedask device forget --expired --site ward-3
     """
     named = uids or []

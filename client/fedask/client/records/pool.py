@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken
+from fedask.client.records.original import Originals, originals_of
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid, hash_uids
 
@@ -37,6 +38,22 @@ class DataSource(Protocol):
         An array of their own, which the caller may change. Samples of several fields
         are a structured array, texts an array (m,) of str.
         """
+
+    def originals(self, row: int, side: int) -> Originals:  # noqa: ARG002  (the seam's)
+        """Return what people see of the sample of a row; by default, what models get.
+
+        Parameters
+        ----------
+        side
+            Images may be given smaller, but with so many pixels at least on their
+            longer side; 0: as they are.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read, or is another by now.
+        """
+        return originals_of(self.load(np.array([row], dtype=np.int64))[0])
 
     def broken(self) -> list[Broken]:
         """Return the samples that could not be read when the source was opened."""
@@ -93,6 +110,16 @@ class Pool:
             If a uid is not in the pool.
         """
         return self._source.load(self.rows(uids))
+
+    def originals(self, uid: Uid, side: int) -> Originals:
+        """Return what people see of a sample; see ``DataSource.originals``.
+
+        Raises
+        ------
+        DataError
+            If it is not in the pool, or cannot be read.
+        """
+        return self._source.originals(int(self.rows([uid])[0]), side)
 
     def rows(self, uids: Sequence[Uid]) -> NDArray[np.int64]:
         """Return the row of each uid in the source: (m,) int64.
@@ -190,6 +217,10 @@ class _Part(DataSource):
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         return self._pool.load([Uid(uid) for uid in self._uids[rows].tolist()])
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        return self._pool.originals(Uid(str(self._uids[row])), side)
 
     @override
     def dropped(self) -> frozenset[Uid]:

@@ -37,6 +37,7 @@ from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
 from fedask.common.records import DIVERGED, Ask, Report
+from fedask.common.user_code import user_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +292,8 @@ class Device:
             late = [i.uid for i in waiting if cycle >= i.cycle + patience]
             self.store.queue.move(late, ItemState.EXPIRED, meanwhile=True)
             waiting = [i for i in waiting if i.uid not in late]
-        answers = self._oracle.answer(waiting, tick)
+        with user_code("whoever answers", self._oracle):
+            answers = self._oracle.answer(waiting, tick)
         skipped = [uid for uid, answer in answers.items() if answer == SKIP]
         self.store.queue.move(skipped, ItemState.SKIPPED, meanwhile=True)
         classes = range(run.task.num_classes)

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
+from fedask.client.records.erasure import remaining
+from fedask.client.records.pool import Pool
 from fedask.client.site import startup_check
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.finding import Finding, doubtful, good, wrong
 from fedask.client.store.audit.audit_check import verify
-from fedask.common.errors import DataError, FedaskError, StoreError
+from fedask.common.errors import ConfigError, DataError, FedaskError, StoreError
 from fedask.common.ids import Uid
 
 Check = Callable[[DeviceFolder], Finding]
@@ -106,8 +108,12 @@ def _data(folder: DeviceFolder) -> Finding:
     """Whether the data hold samples that can be asked."""
     source = folder.open_data()
     _ = folder.exhibit  # that there is a way to show it
-    count, broken = len(source.uids()), source.broken()
+    broken, rows = source.broken(), len(source.uids())
+    distinct = Pool(source)
+    count = len(remaining(distinct, folder.store.erasure))
     text = f"{count} samples in {folder.settings.data['data']}"
+    if rows > len(distinct):
+        text += f"; {rows - len(distinct)} more are copies of one of them"
     if broken:
         text += f"; {len(broken)} set aside: {_reasons(broken)}"
         return doubtful(text, _data_advice(folder, broken))
@@ -140,24 +146,22 @@ def _data_advice(folder: DeviceFolder, broken: list[Broken]) -> str:
 
 
 def _model(folder: DeviceFolder) -> Finding:
-    """Whether a sample goes through transform and model."""
-    from fedask.client.learning.training.learner import Learner  # noqa: PLC0415  (imports torch)
+    """Whether a few samples go through all that a round does."""
+    from fedask.client.round.trial import SAMPLES, try_rounds  # noqa: PLC0415  (imports torch)
 
-    if not len(folder.pool):
+    uids = [Uid(uid) for uid in folder.pool.uids[:SAMPLES].tolist()]
+    if not uids:
         return doubtful("no sample may be looked at", "see the check of rights")
-    learner = Learner(folder.task, folder.scenario.train)
-    uid = Uid(str(folder.pool.uids[0]))
+    task, scenario, samples = folder.task, folder.scenario, folder.pool.load(uids)
     try:
-        learner.predict(folder.pool.load([uid]))
-    except FedaskError:
-        raise
-    except Exception as err:  # noqa: BLE001  (the user's transform and model)
+        try_rounds(task, scenario, samples)
+    except ConfigError as err:
         return wrong(
-            f"a sample does not go through the model: {type(err).__name__}: {err}",
-            "correct transform, input_shape or model in the task file, or the options "
-            "of [data] in device.toml",
+            str(err),
+            "correct transform, input_shape, model or loss in the task file, the "
+            "settings of the app, or the options of [data] in device.toml",
         )
-    return good("a sample goes through transform and model")
+    return good(f"{len(uids)} samples go through all that a round does")
 
 
 def _disk(folder: DeviceFolder) -> Finding:

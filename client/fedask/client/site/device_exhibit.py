@@ -66,16 +66,23 @@ class DeviceExhibit(Exhibit):
 
     @override
     def parts(self, uid: Uid) -> tuple[Part, ...]:
+        return self._shown(lambda showcase: showcase.parts(uid))
+
+    @override
+    def full_parts(self, uid: Uid) -> tuple[Part, ...]:
+        return self._shown(lambda showcase: showcase.full_parts(uid))
+
+    def _shown(self, show: Callable[[Showcase], tuple[Part, ...]]) -> tuple[Part, ...]:
         if self._showcase is not None:
             try:
-                return self._showcase.parts(uid)
+                return show(self._showcase)
             except DataError:
                 # It may have arrived, or been moved, since the last look.
                 if not self._is_due():
                     raise
         self._looked_at = self._clock.now()
         self._showcase = Showcase(self._look(), self._shows)
-        return self._showcase.parts(uid)
+        return show(self._showcase)
 
     def _is_due(self) -> bool:
         now = self._clock.now()
@@ -97,3 +104,7 @@ class SharedExhibit(Exhibit):
     @override
     def parts(self, uid: Uid) -> tuple[Part, ...]:
         return self._thread.call(lambda exhibit: exhibit.parts(uid)).result()
+
+    @override
+    def full_parts(self, uid: Uid) -> tuple[Part, ...]:
+        return self._thread.call(lambda exhibit: exhibit.full_parts(uid)).result()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from fedask.client.cli.console import print_json, print_table, stderr
-from fedask.common.command_line import CommandTable
+from fedask.common.command_table import CommandTable
 from fedask.common.errors import ConfigError
 from fedask.simulations.cli.options import Json
 

@@ -18,6 +18,7 @@ from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import stable_seed
 from fedask.common.registry import resolve
 from fedask.common.sections import DataConfig
+from fedask.common.user_code import user_code
 
 SOURCES = {
     "digits": "fedask.simulations.data.readers:digits",
@@ -152,14 +153,17 @@ def _from_user(config: DataConfig, read: object) -> Dataset:
         raise ConfigError(
             f"data source {config.source!r} must be a function without arguments"
         )
-    match read():
+    what = f"data source {config.source!r}"
+    with user_code(what, read):
+        given = read()
+    match given:
         case Dataset() as dataset:
             return dataset
         case ((_, _) | (_, _, _, _)) as parts:
             return joined(config.source, list(parts), None, config.test_share)
         case other:
             raise DataError(
-                f"data source {config.source!r} returned {type(other).__name__}, not a "
+                f"{what} returned {type(other).__name__}, not a "
                 "Dataset, (x, y) or (x_train, y_train, x_test, y_test)"
             )
 
@@ -183,13 +187,18 @@ def joined(
 
     Raises
     ------
+    ConfigError
+        If numpy cannot take a part: a tensor that needs a gradient, or lies elsewhere.
     DataError
         As ``Dataset``.
     """
-    try:
-        arrays = [np.asarray(part) for part in parts]
-    except ValueError as err:
-        raise DataError(f"{name}: samples and labels must be arrays: {err}") from err
+    with user_code(f"{name}: making arrays of samples and labels"):
+        try:
+            arrays = [np.asarray(part) for part in parts]
+        except ValueError as err:
+            raise DataError(
+                f"{name}: samples and labels must be arrays: {err}"
+            ) from err
     pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
     wheres = [name] if len(pairs) == 1 else [f"{name}: train", f"{name}: test"]
     limit = _MAX_CLASSES if classes is None else len(classes)

@@ -2,8 +2,10 @@
 
 import keyword
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fedask.common.errors import ConfigError, StoreError
 
@@ -56,14 +58,10 @@ rounds = 3
 [tool.flwr.app.config.run]
 evaluate = "held-out"  # of data() in the task file; "" on a real fleet
 pause_s = 0.0  # after each cycle, for people to answer
-# For `flwr run`, here; `fedask simulate` has its own --out.
-out = "{out}"
-
-[tool.flwr.federations]
-default = "local-simulation"
-
-[tool.flwr.federations.local-simulation]
-options.num-supernodes = {devices}
+# Where `flwr run` keeps results, on the server's machine; {{run}} is the number of the
+# run. `fedask simulate` has its own --out.
+out = "~/fedask-runs/{name}-{{run}}"
+resume = false  # true, with the folder of a run that ended early as out: go on there
 """
 
 _TASK = '''\
@@ -107,7 +105,7 @@ from {package}.task import task
 app = server_app(task)
 '''
 
-DEVICES = 10  # Flower's own default for a local simulation
+DEVICES = 10
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")  # Flower: at most 32 characters
 
 
@@ -147,7 +145,6 @@ def write_app(folder: Path) -> str:
         "name": name,
         "package": package,
         "devices": DEVICES,
-        "out": folder.resolve().parent / "runs" / f"{name}-{{run}}",
     }
     files = {
         "pyproject.toml": _PYPROJECT.format(**values),
@@ -156,14 +153,22 @@ def write_app(folder: Path) -> str:
         f"{package}/client_app.py": _CLIENT.format(**values),
         f"{package}/server_app.py": _SERVER.format(**values),
     }
+    if folder.exists():
+        raise ConfigError(f"{folder} exists already: choose another name")
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise ConfigError(f"{folder} exists already: choose another name") from None
+        _write(folder, files)
     except OSError as err:
-        raise StoreError(f"cannot make {folder}: {err}") from err
-    for path, text in files.items():
-        target = folder / path
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        raise StoreError(f"cannot make {folder}: {err.strerror}") from err
     return package
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    """Make a folder of files, whole or not at all: half of one would be in the way."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".fedask-new-", dir=folder.parent) as place:
+        made = Path(place) / folder.name
+        for path, text in files.items():
+            target = made / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        made.rename(folder)

@@ -1,29 +1,23 @@
 """Looks for what would stop a run, before anything is written."""
 
-from typing import Any
-
 import numpy as np
 from flwr.serverapp.strategy import Strategy
-from numpy.typing import NDArray
 
 from fedask.client.learning.batchers.batcher import make_batcher
 from fedask.client.learning.scorers.scorer_table import make_scorer
 from fedask.client.learning.selection.predictor import check_given
 from fedask.client.learning.stream.controller import make_controller
-from fedask.client.learning.supervision.weak_label import vote
-from fedask.client.learning.training.learner import Learner
-from fedask.client.learning.training.training_step import TrainingJob, WarmupJob
+from fedask.client.round.trial import SAMPLES, try_rounds
 from fedask.common.config import Scenario
-from fedask.common.errors import ConfigError, FedaskError
+from fedask.common.errors import ConfigError
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import load_attr, resolve
 from fedask.common.task import Task
+from fedask.common.user_code import user_code
 from fedask.server.inner_strategy import make_inner
 from fedask.server.stopping import make_criteria
 from fedask.simulations.fleet.devices import shares_of
 from fedask.simulations.fleet.people import PEOPLE
-
-_TINY = 1e-6  # learning rate: what is tried is the loss, not whether it converges
 
 
 def check_scenario(scenario: Scenario, task: Task) -> None:
@@ -55,43 +49,26 @@ def check_scenario(scenario: Scenario, task: Task) -> None:
             f"the data have {len(shares.data.classes)} classes, the task has "
             + str(task.num_classes)
         )
-    some = shares.data.train_x[:2]
-    _check_model(task, scenario, some)
-    functions = {name: load_attr(name) for name in scenario.weak.names}
-    vote(functions, some, task.num_classes, "the training data")
+    try_rounds(task, scenario, shares.data.train_x[:SAMPLES])
+    _try_evaluation(task, scenario)
     _check_budget(scenario, np.array([len(rows) for rows in shares.rows]))
 
 
-def _check_model(task: Task, scenario: Scenario, some: NDArray[Any]) -> None:
-    """Let the model predict, train, and warm up if it shall.
+def _try_evaluation(task: Task, scenario: Scenario) -> None:
+    """Call an evaluation of the user's own once, with a model that learned nothing.
 
     Raises
     ------
     ConfigError
-        If that fails: with what it was given, and what it said.
+        If it does not import, or fails.
     """
-    try:
-        learner = Learner(task, scenario.train)
-        learner.predict(some)
-        labelled = learner.prepare(some, [0] * len(some))
-        job = TrainingJob(labelled=labelled, lr=_TINY, prox=0.0, stream=("check",))
-        usable = learner.train(job).usable
-        if scenario.train.warmup:
-            inputs = learner.to_inputs(some)
-            warm = WarmupJob(inputs=inputs, lr=0.1, prox=0.0, stream=("check",))
-            learner.train(warm)
-    except FedaskError:
-        raise
-    except Exception as err:  # whatever a user's own may raise
-        shape = " x ".join(str(side) for side in some.shape[1:]) or "one value"
-        raise ConfigError(
-            f"the task fails on {len(some)} samples ({shape}, {some.dtype}): "
-            f"{type(err).__name__}: {err} (see its model, transform= and loss=)"
-        ) from err
-    if not usable:
-        raise ConfigError(
-            f"the loss of {len(some)} samples gives NaN or infinity in training"
-        )
+    name = scenario.run.evaluate
+    if ":" not in name:
+        return
+    evaluate = load_attr(name)
+    state = task.build(scenario.seed).state_dict()
+    with user_code(f"run.evaluate, {name!r},", evaluate):
+        evaluate(task, scenario, {k: t.detach().numpy() for k, t in state.items()})
 
 
 def _check_nodes(inner: Strategy, devices: int) -> None:

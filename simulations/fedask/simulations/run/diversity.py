@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.common.config import Scenario
+from fedask.common.inputs import flat
 from fedask.simulations.fleet.devices import shares_of
 from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.runtimes.runtime import Asked
@@ -44,7 +45,7 @@ def diversities(asked: Asked, scenario: Scenario) -> list[float | None]:
         rows = [row_of[uid] for _, uid in batch]
         pieces = [rows[i : i + _PIECE] for i in range(0, len(rows), _PIECE)]
         inputs = (task.to_inputs(shares.data.train_x[piece]) for piece in pieces)
-        found[cycle] = mean_distance(x.double().flatten(1).numpy() for x in inputs)
+        found[cycle] = mean_distance(flat(x).numpy() for x in inputs)
     return [found.get(cycle + 1) for cycle in range(max(found, default=0))]
 
 

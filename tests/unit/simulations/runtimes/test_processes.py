@@ -155,6 +155,7 @@ def test_tail_gives_the_last_lines_that_say_something(tmp_path: Path) -> None:
         (signal.SIGHUP, SystemExit),
     ],
 )
+@pytest.mark.usefixtures("terminal_signals")
 def test_signal_leaves_by_an_exception_and_the_handler_is_restored(
     number: int, kind: type[BaseException]
 ) -> None:
@@ -166,6 +167,7 @@ def test_signal_leaves_by_an_exception_and_the_handler_is_restored(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.usefixtures("terminal_signals")
 def test_cleaning_up_is_not_interrupted_again() -> None:
     cleaned = False
     with suppress(KeyboardInterrupt), interruptible():
@@ -178,6 +180,7 @@ def test_cleaning_up_is_not_interrupted_again() -> None:
     assert cleaned
 
 
+@pytest.mark.usefixtures("terminal_signals")
 def test_signals_that_a_library_took_are_taken_back() -> None:
     heard: list[int] = []
     with interruptible() as take:

@@ -1,27 +1,24 @@
 """What the options of a device's data say about how it is shown.
 
-Called by whoever opens a ``Showcase`` for a device. Looks at names of columns and at
-heads of wav files, never at a sample.
+Called by whoever opens a ``Showcase`` for a device. Looks at names of columns, never at
+a sample.
 """
 
-import wave
-from collections import Counter
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fedask.client.base.regular_file import (
     BrokenSampleError,
     File,
-    open_regular,
     walk,
 )
-from fedask.client.data.rendering.showcase import ONLY, Show
+from fedask.client.data.rendering.showcase import Show
 from fedask.client.data.sources.joined_source import joined_parts
 from fedask.client.data.sources.rows import open_rows
 from fedask.client.data.sources.source import JOINED, kind_of
 from fedask.client.records.exhibit import Medium
+from fedask.client.records.original import ONLY
 from fedask.common.errors import ConfigError
 
 _KINDS = {
@@ -30,7 +27,6 @@ _KINDS = {
     "texts": Medium.TEXT,
     "documents": Medium.TEXT,
 }
-_LOOKED_AT = 32  # wav files; those of another rate than most are no samples
 
 
 def shows_of(options: Mapping[str, Any]) -> dict[str, Show]:
@@ -68,9 +64,6 @@ def _show(root: Path, kind: str, options: Mapping[str, Any]) -> Show:
             show = Show(medium=Medium.SERIES, names=show.names)
     if "show" in options:
         show = show.overridden(str(options["show"]))
-    if show.medium is Medium.AUDIO and not show.rate_hz:
-        rate_hz = int(options.get("rate", 0)) or _rate_hz(root)
-        show = Show(medium=Medium.AUDIO, rate_hz=rate_hz)
     return show
 
 
@@ -88,16 +81,3 @@ def _columns(root: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
             opened.close()
             return tuple(name for name in header if name not in marks)
     return ()
-
-
-def _rate_hz(root: Path) -> int:
-    """Return the frames per second of most of the first files; 0 if none says."""
-    files = (f for f in walk(root, frozenset({".wav"})) if isinstance(f, File))
-    rates = Counter[int]()
-    for file in islice(files, _LOOKED_AT):
-        try:
-            with open_regular(file.path) as opened, wave.open(opened, "rb") as head:
-                rates[head.getframerate()] += 1
-        except (BrokenSampleError, OSError, EOFError, wave.Error):
-            continue
-    return rates.most_common(1)[0][0] if rates else 0

@@ -1,15 +1,15 @@
-"""Turns raw samples of a pool into what people can look at or listen to.
+"""Turns samples of a pool into what people can look at or listen to.
 
 Called by whatever people label with, through ``Exhibit``. Pure but for the pool: the
-same sample gives the same bytes. Never scales, filters or cuts what the model sees
-beyond what the medium needs, and never writes a sample anywhere.
+same sample gives the same bytes. People get the original, not what it became for the
+model, as large as a screen needs or in full; nothing of it is written anywhere.
 
 What an array is taken for follows from the kind of data that the owner named, or from
 its type and shape; ``show=`` in the options of the data overrules both.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.data.rendering.encoding import png_of, series_of, wav_of
-from fedask.client.records.exhibit import Exhibit, Medium, Part
+from fedask.client.data.rendering.array_forms import (
+    as_image,
+    as_series,
+    as_sound,
+    as_text,
+    channel_names,
+    medium_of,
+    utf8,
+)
+from fedask.client.data.rendering.encoding import (
+    MAX_CHANNELS,
+    bytes_of,
+    jpeg_of,
+    png_of,
+    series_of,
+    shrunk,
+    wav_of,
+)
+from fedask.client.records.exhibit import Exhibit, Medium, Part, Remark
+from fedask.client.records.original import Original
 from fedask.client.records.pool import Pool
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid
 
-ONLY = ""  # name of the field where a sample has no other
 MEDIA = {
     "image": Medium.IMAGE,
     "audio": Medium.AUDIO,
@@ -34,10 +51,8 @@ MEDIA = {
 DEFAULT_RATE_HZ = 16_000
 MAX_RATE_HZ = 768_000
 _COUNT = "[1-9][0-9]{0,5}"  # a whole number from 1 to 999999
-_CHANNELS = (1, 3, 4)  # of an image: grey, RGB, RGB and opacity
-_PLOTTED_CHANNELS = (
-    12  # a table with more columns than this, and few rows, is a picture
-)
+_SMALL_PIXELS = 1 << 16  # an image that is never worth a JPEG
+_WAV_HEAD_BYTES = 44
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +99,28 @@ class Show:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """How much of an original is shown.
+
+    Parameters
+    ----------
+    side
+        Most pixels on the longer side of an image; 0 = all.
+    most_bytes
+        Of a PNG, beyond which an image is written as JPEG; of a sound, beyond which
+        only its beginning is given.
+    """
+
+    side: int
+    most_bytes: int
+
+
+# Most screens show no more, and three of them load while one is looked at.
+SCREEN = Detail(side=1600, most_bytes=4 << 20)
+FULL = Detail(side=0, most_bytes=32 << 20)
+
+
 class Showcase(Exhibit):
     """Shows the samples of a pool.
 
@@ -100,154 +137,112 @@ class Showcase(Exhibit):
 
     @override
     def parts(self, uid: Uid) -> tuple[Part, ...]:
-        raw = self._pool.load([uid])[0]
-        names = getattr(getattr(raw, "dtype", None), "names", None)
-        if names is None:
-            return (part_of(ONLY, raw, self._shows.get(ONLY, Show())),)
+        return self._drawn(uid, SCREEN)
+
+    @override
+    def full_parts(self, uid: Uid) -> tuple[Part, ...]:
+        return self._drawn(uid, FULL)
+
+    def _drawn(self, uid: Uid, detail: Detail) -> tuple[Part, ...]:
+        originals = self._pool.originals(uid, detail.side)
         return tuple(
-            part_of(name, raw[name], self._shows.get(name, Show())) for name in names
+            part_of(name, original, self._shows.get(name, Show()), detail)
+            for name, original in originals.items()
         )
 
 
-def part_of(name: str, raw: NDArray[Any] | str, show: Show) -> Part:
-    """Write one field of a raw sample in the form of its medium.
+def part_of(name: str, original: Original, show: Show, detail: Detail = SCREEN) -> Part:
+    """Write one field of a sample in the form of its medium.
 
     Parameters
     ----------
     name
         Of the field; ``ONLY`` if there is no other.
-    raw
-        A text, or an array: an image (h, w), (h, w, c) or (c, h, w); a sound (frames,);
-        a window (t, c).
+    original
+        A text, or an array: an image (h, w), (h, w, c) or (c, h, w); a sound (frames,)
+        or (frames, channels); a window (t, c).
     show
         What to take it for.
+    detail
+        How much of it to show.
 
     Raises
     ------
     DataError
         If it cannot be shown as that.
     """
+    raw = original.content
     if isinstance(raw, str):
-        return Part(name=name, medium=Medium.TEXT, content=_utf8(raw))
+        remark = Remark(model_reads=original.model_reads)
+        return Part(name=name, medium=Medium.TEXT, content=utf8(raw), remark=remark)
     array = np.asarray(raw)
-    medium = show.medium or medium_of(array)
+    medium = show.medium or _medium_of(original, array)
     if array.dtype.kind not in "biuf":
         medium = Medium.TEXT
     if medium is Medium.IMAGE:
-        content = png_of(_as_image(array, show))
-    elif medium is Medium.AUDIO:
-        content = wav_of(_as_sound(array), show.rate_hz or DEFAULT_RATE_HZ)
-    elif medium is Medium.SERIES:
-        content = series_of(_as_series(array), _names(show.names, array))
+        return _image(name, array, original, show, detail)
+    if medium is Medium.AUDIO:
+        return _sound(name, array, original, show, detail)
+    if medium is Medium.SERIES:
+        content = series_of(as_series(array), channel_names(show.names, array))
     else:
-        content = _utf8(_as_text(array, show.names))
+        content = utf8(as_text(array, show.names))
     return Part(name=name, medium=medium, content=content)
 
 
-def medium_of(array: NDArray[Any]) -> Medium:
-    """Return the medium that fits the type and the shape of an array.
-
-    Bytes in two or three dimensions are an image. A table of numbers is a window of
-    readings if it is longer than wide with few columns, and an image otherwise. A row
-    of a few numbers is best read; of many, best drawn.
-
-    Examples
-    --------
-    >>> medium_of(np.zeros((28, 28), dtype=np.uint8)).name
-    'IMAGE'
-    >>> medium_of(np.zeros((200, 3), dtype=np.float32)).name
-    'SERIES'
-    """
-    if array.dtype.kind not in "biuf":
-        return Medium.TEXT
-    if array.ndim == 3 and _channels_at(array.shape) is not None:  # noqa: PLR2004  (dimensions)
-        return Medium.IMAGE
-    if array.ndim == 2:  # noqa: PLR2004  (dimensions)
-        steps, width = array.shape
-        narrow = width <= _PLOTTED_CHANNELS and steps > width
-        plain = array.dtype != np.uint8 and (narrow or width == 1)
-        return Medium.SERIES if plain else Medium.IMAGE
-    if array.ndim == 1 and len(array) > _PLOTTED_CHANNELS:
-        return Medium.SERIES
-    return Medium.TEXT
+def _medium_of(original: Original, array: NDArray[Any]) -> Medium:
+    if original.rate_hz:
+        return Medium.AUDIO
+    return Medium.IMAGE if original.width else medium_of(array)
 
 
-def _as_image(array: NDArray[Any], show: Show) -> NDArray[Any]:
-    """Return (h, w) or (h, w, c)."""
-    if show.height and show.width:
-        plane = show.height * show.width
-        if array.size % plane or array.size // plane not in _CHANNELS:
-            raise DataError(
-                f"a sample of {array.size} numbers is no image of {show.height} x "
-                f"{show.width}: correct show="
-            )
-        many = array.size // plane
-        shape = (show.height, show.width) if many == 1 else (many, *_size(show))
-        array = array.reshape(shape)
-    if array.ndim == 3:  # noqa: PLR2004  (dimensions)
-        at = _channels_at(array.shape)
-        if at is not None:
-            array = np.moveaxis(array, at, -1)
-            return array[:, :, 0] if array.shape[2] == 1 else array
-    elif array.ndim == 2:  # noqa: PLR2004  (dimensions)
-        return array
-    raise DataError(
-        f"a sample of shape {array.shape} is no image: say show=image:HEIGHTxWIDTH, "
-        "or another show="
+def _image(
+    name: str, array: NDArray[Any], original: Original, show: Show, detail: Detail
+) -> Part:
+    """Write an image: as PNG, or as JPEG where that is no loss or saves a lot."""
+    pixels = bytes_of(
+        array if original.width else as_image(array, (show.height, show.width))
     )
+    high, wide = pixels.shape[:2]
+    width, height = original.width or wide, original.height or high
+    medium, content = Medium.IMAGE, b""
+    try:
+        if detail.side:
+            pixels = shrunk(pixels, detail.side)
+        if not original.is_lossy or high * wide <= _SMALL_PIXELS:
+            content = png_of(pixels)
+        if not content or _is_large(content, pixels, detail):
+            medium, content = Medium.JPEG, jpeg_of(pixels)
+    except ImportError:  # without Pillow, as it is
+        content = content or png_of(pixels)
+    is_whole = pixels.shape[:2] == (height, width)
+    remark = Remark(
+        width=0 if is_whole else width,
+        height=0 if is_whole else height,
+        has_more_frames=original.has_more_frames,
+    )
+    return Part(name=name, medium=medium, content=content, remark=remark)
 
 
-def _size(show: Show) -> tuple[int, int]:
-    return show.height, show.width
+def _is_large(png: bytes, pixels: NDArray[np.uint8], detail: Detail) -> bool:
+    """Tell whether an image is better written as JPEG, which knows no opacity."""
+    has_opacity = pixels.ndim > 2 and pixels.shape[2] > 3  # noqa: PLR2004  (RGB)
+    return len(png) > detail.most_bytes and not has_opacity
 
 
-def _channels_at(shape: tuple[int, ...]) -> int | None:
-    """Return which axis holds the channels: first, as sources have it, or last."""
-    return next((at for at in (0, 2) if shape[at] in _CHANNELS), None)
-
-
-def _as_sound(array: NDArray[Any]) -> NDArray[Any]:
-    """Return (frames,): the mean of the channels, of which there are fewer."""
-    if array.ndim == 2:  # noqa: PLR2004  (dimensions)
-        mixed: NDArray[Any] = array.mean(axis=int(array.shape[0] > array.shape[1]))
-        return mixed
-    if array.ndim != 1:
-        raise DataError(
-            f"a sample of shape {array.shape} is no sound: say another show="
-        )
-    return array
-
-
-def _as_series(array: NDArray[Any]) -> NDArray[Any]:
-    """Return (t, c)."""
-    if array.ndim == 1:
-        return array[:, None]
-    if array.ndim != 2:  # noqa: PLR2004  (dimensions)
-        raise DataError(
-            f"a sample of shape {array.shape} is no series: say another show="
-        )
-    return array
-
-
-def _names(names: Sequence[str], array: NDArray[Any]) -> tuple[str, ...]:
-    """Return the names of the channels, or numbers where they do not fit."""
-    width = array.shape[1] if array.ndim > 1 else 1
-    if len(names) == width:
-        return tuple(names)
-    return ("",) if width == 1 else tuple(str(at + 1) for at in range(width))
-
-
-def _as_text(array: NDArray[Any], names: Sequence[str]) -> str:
-    """Write a row of named numbers as a line each, anything else as numpy does."""
-    if array.ndim == 1 and array.dtype.kind in "biuf" and len(names) == len(array):
-        values = array.tolist()
-        pairs = zip(names, values, strict=True)
-        return "\n".join(f"{name}: {value:.6g}" for name, value in pairs)
-    if array.ndim == 0:
-        return str(array.item())
-    return np.array2string(array, threshold=10_000, precision=6)
-
-
-def _utf8(text: str) -> bytes:
-    """Encode; what was no UTF-8 in the file is shown as such, not refused."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+def _sound(
+    name: str, array: NDArray[Any], original: Original, show: Show, detail: Detail
+) -> Part:
+    """Write a sound at its own rate, with its channels; the beginning of a long one."""
+    sound = array if original.rate_hz else as_sound(array)
+    if sound.ndim > 1 and sound.shape[1] > MAX_CHANNELS:
+        sound = sound.mean(axis=1)
+    rate_hz = show.rate_hz or original.rate_hz or DEFAULT_RATE_HZ
+    channels = sound.shape[1] if sound.ndim > 1 else 1
+    frames = (detail.most_bytes - _WAV_HEAD_BYTES) // (2 * channels)
+    remark = Remark(
+        seconds=len(sound) / rate_hz if len(sound) > frames else 0.0,
+        model_reads=original.model_reads,
+    )
+    content = wav_of(sound[:frames], rate_hz)
+    return Part(name=name, medium=Medium.AUDIO, content=content, remark=remark)

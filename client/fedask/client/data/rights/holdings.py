@@ -7,14 +7,14 @@ its file may still be there. Judged at ``now``: whoever looks again holds again.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from fedask.client.data.rights.rights_policy import Right, RightsPolicy
+from fedask.client.data.rights.rights_policy import ASK, Right, RightsPolicy
 from fedask.client.data.rights.sample_rights import (
     PermittedSource,
-    RightsSummary,
     SampleRights,
     UnrestrictedPermits,
 )
@@ -25,6 +25,27 @@ from fedask.client.records.rights import Permits
 from fedask.common.ids import Uid
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RightsSummary:
+    """How many samples may be used: what an operator is told.
+
+    Parameters
+    ----------
+    asked, trained
+        Those that may be asked, and trained on.
+    past
+        Those whose time is over: to be erased.
+    idle
+        Rows of provenance that are about none of them.
+    """
+
+    samples: int
+    asked: int
+    trained: int
+    past: int
+    idle: int = 0
 
 
 class Holdings:
@@ -68,18 +89,17 @@ class Holdings:
 
     def apply(self) -> list[Uid]:
         """Tell the store what is permitted; returns the questions that expire by it."""
-        gone = self._store.rights.apply(self.permits, self._now)
-        if self._rights is not None:
-            summary = self._rights.summary()
+        if self._rights is not None and _log.isEnabledFor(logging.INFO):
+            counts = self.summary()
             _log.info(
                 "rights: %d samples, %d may be asked, %d trained on, %d past their "
                 "time",
-                summary.samples,
-                summary.asked,
-                summary.trained,
-                summary.past,
+                counts.samples,
+                counts.asked,
+                counts.trained,
+                counts.past,
             )
-        return gone
+        return self._store.rights.apply(self.permits, self._now)
 
     def source(self, rights: Right) -> DataSource:
         """Return the samples of which all these rights are held, erased ones too."""
@@ -112,8 +132,11 @@ class Holdings:
         return [uid for uid in past if uid not in gone]
 
     def summary(self) -> RightsSummary:
-        """Count samples, for an operator."""
-        if self._rights is None:
-            count = len(self._source.uids())
-            return RightsSummary(samples=count, asked=count, trained=count, past=0)
-        return self._rights.summary()
+        """Count samples, for an operator: copies are one, erased ones are none."""
+        return RightsSummary(
+            samples=len(remaining(Pool(self._source), self._store.erasure)),
+            asked=len(self.pool(ASK)),
+            trained=len(self.pool(Right.TRAIN)),
+            past=len(self.expired()),
+            idle=0 if self._rights is None else self._rights.idle,
+        )

@@ -10,7 +10,6 @@ Judged once, at ``now``: a process that keeps a pool for long must open it anew.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,33 +20,13 @@ from typing_extensions import override
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.rights.rights_policy import ASK, DAY_S, Right, RightsPolicy
 from fedask.client.data.rights.sidecar import StatedProvenance, stated_provenance
+from fedask.client.records.original import Originals
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import FOREVER, UNKNOWN
 from fedask.client.records.rights import Permits, RightsStore
 from fedask.common.ids import Uid
 
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)  # what stands for no end
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RightsSummary:
-    """How many samples may be used: what an operator is told.
-
-    Parameters
-    ----------
-    asked, trained
-        Those that may be asked, and trained on.
-    past
-        Those whose time is over: to be erased.
-    idle
-        Rows of provenance that are about none of them.
-    """
-
-    samples: int
-    asked: int
-    trained: int
-    past: int
-    idle: int = 0
 
 
 class SampleRights(Permits):
@@ -149,15 +128,10 @@ class SampleRights(Permits):
         past = self._source.uids()[self._until <= now.timestamp()]
         return [Uid(uid) for uid in np.unique(past).tolist()]
 
-    def summary(self) -> RightsSummary:
-        """Count samples; equal ones count each."""
-        return RightsSummary(
-            samples=len(self._rights),
-            asked=int(self._has(ASK).sum()),
-            trained=int(self._has(Right.TRAIN).sum()),
-            past=int(self._past.sum()),
-            idle=self._idle,
-        )
+    @property
+    def idle(self) -> int:
+        """How many rows of provenance are about none of the samples."""
+        return self._idle
 
 
 class PermittedSource(DataSource):
@@ -194,6 +168,12 @@ class PermittedSource(DataSource):
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         self._check()
         return self._source.load(rows if self._rows is None else self._rows[rows])
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        self._check()
+        inner = row if self._rows is None else int(self._rows[row])
+        return self._source.originals(inner, side)
 
     @override
     def broken(self) -> list[Broken]:

@@ -4,9 +4,7 @@ Only formats that Pillow decodes by itself are let in, so that a file from outsi
 starts another program (EPS would).
 """
 
-import io
 import re
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,14 +14,22 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.npy import decode_npy
+from fedask.client.data.sources.pillow_decoder import (
+    MAX_PIXELS,
+    PixelRules,
+    decoded,
+)
 from fedask.client.data.sources.reader import FileReader
+from fedask.client.records.original import Original
 from fedask.common.errors import ConfigError
 
-MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million
 PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 PNM_SUFFIXES = (".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-_GREY = {"1", "L", "LA"}
+_PNM_FORMATS = ("PPM",)
+_MODES = {"": "", "grey": "L", "rgb": "RGB"}  # as Pillow names them
+_COLOURS = {"white": "#ffffff", "black": "#000000"}
+_COLOUR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 # "P5" or "P6", then width, height and largest value, with white space and comments.
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _HEADER = re.compile(rb"P([56])" + (_GAP + rb"(\d{1,9})") * 2 + _GAP + rb"(\d{1,5})\s")
@@ -40,18 +46,26 @@ class ImageReader(FileReader):
         are, and those of another size than most are set aside.
     mode
         ``"grey"``, ``"rgb"``, or ``""``: as each is.
+    background
+        Colour behind what is transparent: ``"white"``, ``"black"``, or as
+        ``"#8899aa"``.
+    white
+        The number that is white in images of more than 8 bits; 0 = the largest of 16
+        bits (12 in a TIFF that says so). What is beyond it is white, too.
     """
 
     width: int = 0
     height: int = 0
     mode: str = ""
+    background: str = "white"  # what drawings and logos are made for
+    white: int = 0
 
     suffixes: ClassVar[frozenset[str]] = frozenset(
         {*PILLOW_SUFFIXES, *PNM_SUFFIXES, ".npy"}
     )
 
     def __post_init__(self) -> None:
-        if self.mode not in {"", "grey", "rgb"}:
+        if self.mode not in _MODES:
             raise ConfigError(f"mode = {self.mode!r} must be 'grey' or 'rgb'")
         if min(self.width, self.height) < 0 or (self.width > 0) != (self.height > 0):
             raise ConfigError(
@@ -60,57 +74,64 @@ class ImageReader(FileReader):
             )
         if self.width * self.height > MAX_PIXELS:
             raise ConfigError(f"width x height must be at most {MAX_PIXELS} pixels")
+        if self.white < 0:
+            raise ConfigError(f"white = {self.white} must not be negative")
+        _rgb(self.background)
 
     @override
     def decode(self, data: bytes, suffix: str) -> NDArray[Any]:
         if suffix == ".npy":
             return decode_npy(data)
-        if suffix in PNM_SUFFIXES and not (self.width or self.mode):
+        if suffix in PNM_SUFFIXES and not (self.width or self.mode or _is_plain(data)):
             return decode_pnm(data)
-        formats = ("PPM",) if suffix in PNM_SUFFIXES else _FORMATS
-        return self._decode(data, formats)
+        size = (self.width, self.height) if self.width else None
+        rules = self._rules(_MODES[self.mode])
+        image = decoded(data, _formats(suffix), rules, size=size)
+        return channels_first(image.pixels.reshape(*image.pixels.shape[:2], -1))
 
-    def _decode(self, data: bytes, formats: tuple[str, ...]) -> NDArray[np.uint8]:
-        try:
-            from PIL import Image, ImageOps  # noqa: PLC0415  (optional)
-        except ImportError as err:
-            raise ConfigError(
-                "images other than .npy, .pgm and .ppm need Pillow: "
-                "pip install 'fedask[images]'"
-            ) from err
-        try:
-            with warnings.catch_warnings():
-                # Decompression bombs, above all; a damaged EXIF part does no harm.
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(io.BytesIO(data), formats=formats) as image:
-                    wide, high = image.size
-                    if wide * high > MAX_PIXELS:
-                        raise BrokenSampleError(  # noqa: TRY301  (one way out, below)
-                            f"has {wide} x {high} pixels, more than {MAX_PIXELS}"
-                        )
-                    ImageOps.exif_transpose(image, in_place=True)
-                    plain = image.convert(self._mode_of(image.mode))
-                    if self.width:
-                        size = (self.width, self.height)
-                        plain = plain.resize(size, Image.Resampling.BILINEAR)
-                    pixels = np.array(plain, dtype=np.uint8)
-        except BrokenSampleError:
-            raise
-        except Exception as err:  # decoders raise anything
-            raise BrokenSampleError(
-                f"is no image that can be decoded: {err!s:.200}"
-            ) from err
-        return channels_first(pixels.reshape(*pixels.shape[:2], -1))
+    @override
+    def whole(self, data: bytes, suffix: str, side: int) -> Original:
+        if suffix == ".npy" or (suffix in PNM_SUFFIXES and not _is_plain(data)):
+            array = decode_npy(data) if suffix == ".npy" else decode_pnm(data)
+            return Original(content=array)
+        image = decoded(data, _formats(suffix), self._rules(""), side=side)
+        return Original(
+            content=image.pixels,
+            width=image.width,
+            height=image.height,
+            is_lossy=image.is_lossy,
+            has_more_frames=image.has_more_frames,
+        )
 
-    def _mode_of(self, mode: str) -> str:
-        """Return Pillow's name of what an image in ``mode`` is turned into."""
-        if mode.startswith(("I", "F")):  # Pillow would clip, not scale
-            raise BrokenSampleError(
-                "has more than 8 bits per channel: turn it into 8 bits, or a .npy"
-            )
-        grey = mode in _GREY if not self.mode else self.mode == "grey"
-        return "L" if grey else "RGB"
+    def _rules(self, mode: str) -> PixelRules:
+        ground = _rgb(self.background)
+        return PixelRules(mode=mode, background=ground, white=self.white)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Tell whether a PNM has its numbers in digits, which Pillow reads."""
+    return data.startswith((b"P2", b"P3"))
+
+
+def _formats(suffix: str) -> tuple[str, ...]:
+    return _PNM_FORMATS if suffix in PNM_SUFFIXES else _FORMATS
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    """Return (red, green, blue) of a colour.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    found = _COLOUR.fullmatch(_COLOURS.get(colour, colour))
+    if found is None:
+        raise ConfigError(
+            f"background = {colour!r:.40} must be 'white', 'black' or as '#8899aa'"
+        )
+    red, green, blue = (int(digits, 16) for digits in found.groups())
+    return red, green, blue
 
 
 def decode_pnm(data: bytes) -> NDArray[np.uint8]:
@@ -119,12 +140,13 @@ def decode_pnm(data: bytes) -> NDArray[np.uint8]:
     Parameters
     ----------
     data
-        Content of the file; at most 255 levels.
+        Content of the file.
 
     Returns
     -------
     NDArray
-        (h, w) uint8 of a PGM, (3, h, w) of a PPM, in [0, 255].
+        (h, w) uint8 of a PGM, (3, h, w) of a PPM, in [0, 255]: scaled by the file's own
+        number of levels.
 
     Raises
     ------
@@ -135,20 +157,19 @@ def decode_pnm(data: bytes) -> NDArray[np.uint8]:
     if header is None:
         raise BrokenSampleError("is no binary PGM or PPM image")
     kind, width, height, levels = (int(group) for group in header.groups())
-    if not 0 < levels <= 255 or not width * height:  # noqa: PLR2004  (one byte a value)
+    if not 0 < levels < 1 << 16 or not width * height:
         raise BrokenSampleError(
             f"is an image of {width} x {height} with {levels} levels"
         )
     channels = 3 if kind == 6 else 1  # noqa: PLR2004  (P6)
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=header.end())
     count = width * height * channels
-    if len(pixels) < count:
+    form = np.dtype(np.uint8 if levels < 1 << 8 else ">u2")
+    if len(data) - header.end() < count * form.itemsize:
         raise BrokenSampleError("is cut short")
-    image = pixels[:count].reshape(height, width, channels)
+    values = np.frombuffer(data, form, count, header.end())
     if levels != 255:  # noqa: PLR2004  (one byte a value)
-        scaled = image.astype(np.uint32) * 255 // levels
-        image = np.minimum(scaled, 255).astype(np.uint8)
-    return channels_first(image)
+        values = np.minimum(values.astype(np.uint32) * 255 // levels, 255)
+    return channels_first(values.astype(np.uint8).reshape(height, width, channels))
 
 
 def channels_first(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,10 +22,12 @@ from typing_extensions import override
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
 from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.reader import FileContents, FormatReader, stack
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin
 from fedask.common.errors import DataError
+from fedask.common.ids import Uid
 
 # A file of a watched folder that nobody has touched for so long is whole, though it is
 # seen for the first time; a younger one is left for the next look.
@@ -215,22 +218,43 @@ class IndexedSource(DataSource):
                 samples[at] = sample
         return stack(samples)
 
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        inner = self._rows[row]
+        file = self._files[self._file_of[inner]]
+        with self._unchanged(file):
+            place = self._places[inner]
+            found, original = self._reader.original(file, place, side)
+            _check_same(found, str(self._uids[row]))
+        return {ONLY: original}
+
     def _read(
         self, file: File, inner: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> Iterator[Any]:
         """Yield samples of one file; refuses a sample that has changed."""
-        try:
+        with self._unchanged(file):
             read = self._reader.read(file, self._places[inner])
             for uid, (found, sample) in zip(self._uids[rows], read, strict=True):
-                if found != uid:
-                    raise BrokenSampleError(f"holds another sample than {uid} by now")  # noqa: TRY301  (one way out for all)
+                _check_same(found, uid)
                 yield sample
+
+    @contextmanager
+    def _unchanged(self, file: File) -> Iterator[None]:
+        """Have a file looked at anew the next time if it is not what it was."""
+        try:
+            yield
         except (BrokenSampleError, OSError) as err:
             self._look.index.forget(self._source, file.name)
             raise DataError(
                 f"{self._root}: {file.name} has changed since it was looked at "
                 f"({err}); it is looked at anew the next time"
             ) from err
+
+
+def _check_same(found: Uid, wanted: str) -> None:
+    """Refuse other content than that of which people were asked."""
+    if found != wanted:
+        raise BrokenSampleError(f"holds another sample than {wanted} by now")
 
 
 def commonest(counts: Mapping[int, int], named: Mapping[int, str]) -> int:

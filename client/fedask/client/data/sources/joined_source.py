@@ -27,6 +27,7 @@ from typing_extensions import override
 from fedask.client.base.regular_file import Broken, BrokenSampleError, read_whole
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import SampleOrigin, TracedSource
 from fedask.common.errors import ConfigError, DataError
@@ -108,6 +109,13 @@ class JoinedSource(DataSource):
         for name, raw in columns.items():
             batch[name] = raw
         return batch
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        return {
+            name: part.originals(int(self._rows[name][row]), side)[ONLY]
+            for name, part in self._parts.items()
+        }
 
     @override
     def broken(self) -> list[Broken]:

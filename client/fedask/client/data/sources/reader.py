@@ -21,6 +21,7 @@ from fedask.client.base.regular_file import (
     read_whole,
     suffix_of,
 )
+from fedask.client.records.original import Original
 from fedask.common.ids import Uid, bytes_uid, content_uid, stable_seed
 
 Raw = NDArray[Any] | str
@@ -143,6 +144,29 @@ class FormatReader(Protocol):
             If there is no such sample any more.
         """
 
+    def original(
+        self,
+        file: File,
+        place: NDArray[np.int64],
+        side: int,  # noqa: ARG002  (the seam's signature)
+    ) -> tuple[Uid, Original]:
+        """Return uid of a sample, and what people see of it.
+
+        Parameters
+        ----------
+        place
+            (2,), as found.
+        side
+            As for ``DataSource.originals``.
+
+        Raises
+        ------
+        BrokenSampleError, OSError
+            If there is no such sample any more.
+        """
+        ((uid, sample),) = self.read(file, place.reshape(1, 2))
+        return uid, Original(content=sample)
+
 
 def form_of(sample: Raw) -> str:
     """Return type and shape of a sample, as text."""
@@ -235,6 +259,16 @@ class FileReader(FormatReader):
         """
         raise NotImplementedError
 
+    def whole(self, data: bytes, suffix: str, side: int) -> Original:  # noqa: ARG002  (the seam's signature)
+        """Return what people see of a sample: by default, what models get.
+
+        Raises
+        ------
+        BrokenSampleError
+            If the bytes stand for none.
+        """
+        return Original(content=self.decode(data, suffix))
+
     def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
         """Return the form of a sample that was decoded from ``data``."""
         return form_of(sample)
@@ -250,6 +284,13 @@ class FileReader(FormatReader):
         uid, sample, _ = self._read(file)
         for _ in range(len(places)):
             yield uid, sample
+
+    @override
+    def original(
+        self, file: File, place: NDArray[np.int64], side: int
+    ) -> tuple[Uid, Original]:
+        data = read_whole(file.path, self.max_bytes)
+        return bytes_uid(data), self.whole(data, suffix_of(file.name), side)
 
     def _read(self, file: File) -> tuple[Uid, Raw, bytes]:
         data = read_whole(file.path, self.max_bytes)

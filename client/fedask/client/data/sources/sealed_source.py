@@ -28,6 +28,7 @@ from fedask.client.data.sources.reader import (
     stack,
 )
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
+from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import Payload, PayloadStore
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import ConfigError, DataError
@@ -155,9 +156,16 @@ class SealedSource(DataSource):
         try:
             return self._decode(self._store.content(payload.uid), payload.suffix)
         except BrokenSampleError as err:
-            raise DataError(
-                f"the payload of sample {payload.uid} cannot be decoded: {err}"
-            ) from err
+            raise _undecoded(payload.uid, err) from err
+
+    @override
+    def originals(self, row: int, side: int) -> Originals:
+        payload = self._payloads[row]
+        try:
+            data = self._store.content(payload.uid)
+            return {ONLY: self._reader.whole(data, payload.suffix, side)}
+        except BrokenSampleError as err:
+            raise _undecoded(payload.uid, err) from err
 
     @override
     def broken(self) -> list[Broken]:
@@ -166,3 +174,7 @@ class SealedSource(DataSource):
     @override
     def dropped(self) -> frozenset[Uid]:
         return self._store.dropped()
+
+
+def _undecoded(uid: Uid, err: BrokenSampleError) -> DataError:
+    return DataError(f"the payload of sample {uid} cannot be decoded: {err}")

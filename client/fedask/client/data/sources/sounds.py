@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.reader import FileReader
+from fedask.client.records.original import Original
 from fedask.common.errors import ConfigError
 
 MAX_FRAMES = 1 << 24
@@ -51,6 +52,13 @@ class SoundReader(FileReader):
         return fitted(sound, self.frames)
 
     @override
+    def whole(self, data: bytes, suffix: str, side: int) -> Original:
+        sound, rate = decode_channels(data)
+        is_cut = len(sound) > self.frames
+        reads_s = self.frames / rate if is_cut else 0.0
+        return Original(content=sound, rate_hz=rate, model_reads=reads_s)
+
+    @override
     def form(self, sample: NDArray[Any] | str, data: bytes) -> str:
         with wave.open(io.BytesIO(data), "rb") as file:
             return f"{file.getframerate()} Hz {super().form(sample, data)}"
@@ -59,11 +67,32 @@ class SoundReader(FileReader):
 def decode_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
     """Return a sound, (f,) float32 in [-1, 1], and its frames per second.
 
+    The mean of its channels.
+
+    Raises
+    ------
+    BrokenSampleError
+        As ``decode_channels``.
+    """
+    values, scale, rate = _values_of(data)
+    frames = values.mean(axis=1, dtype=np.float64)
+    return (frames / scale).astype(np.float32), rate
+
+
+def decode_channels(data: bytes) -> tuple[NDArray[np.float32], int]:
+    """Return a sound, (f, channels) float32 in [-1, 1], and its frames per second.
+
     Raises
     ------
     BrokenSampleError
         If it is no PCM wav file, is cut short, or has no frame.
     """
+    values, scale, rate = _values_of(data)
+    return (values / np.float32(scale)).astype(np.float32), rate
+
+
+def _values_of(data: bytes) -> tuple[NDArray[np.int32], int, int]:
+    """Return (f, channels) of a file, the largest magnitude of its type, its rate."""
     try:
         with wave.open(io.BytesIO(data), "rb") as file:
             channels, width = file.getnchannels(), file.getsampwidth()
@@ -79,21 +108,19 @@ def decode_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
         )
     if not 1 <= width <= 4:  # noqa: PLR2004  (bytes a value)
         raise BrokenSampleError(f"has {8 * width} bits per sample, not 8, 16, 24 or 32")
-    return _mono(pcm, width, channels), rate
+    values = _integers(pcm, width).reshape(-1, channels)
+    return values, 1 << (8 * width - 1), rate
 
 
-def _mono(pcm: bytes, width: int, channels: int) -> NDArray[np.float32]:
-    """Scale to [-1, 1] by the largest magnitude of the type, and mix the channels."""
+def _integers(pcm: bytes, width: int) -> NDArray[np.int32]:
+    """Return signed numbers of ``width`` bytes each."""
     if width == 1:  # the only width without a sign
-        values = np.frombuffer(pcm, dtype=np.uint8).astype(np.int32) - 128
-    else:
-        # Up to the top bytes of four: the sign comes along.
-        wide = np.zeros((len(pcm) // width, 4), dtype=np.uint8)
-        wide[:, 4 - width :] = np.frombuffer(pcm, dtype=np.uint8).reshape(-1, width)
-        values = wide.view("<i4")[:, 0] >> 8 * (4 - width)
-    frames = values.reshape(-1, channels).mean(axis=1, dtype=np.float64)
-    scaled: NDArray[np.float32] = (frames / (1 << (8 * width - 1))).astype(np.float32)
-    return scaled
+        return np.frombuffer(pcm, dtype=np.uint8).astype(np.int32) - 128
+    # Up to the top bytes of four: the sign comes along.
+    wide = np.zeros((len(pcm) // width, 4), dtype=np.uint8)
+    wide[:, 4 - width :] = np.frombuffer(pcm, dtype=np.uint8).reshape(-1, width)
+    values: NDArray[np.int32] = wide.view("<i4")[:, 0] >> 8 * (4 - width)
+    return values
 
 
 def fitted(sound: NDArray[np.float32], frames: int) -> NDArray[np.float32]:

@@ -3,11 +3,11 @@
 Called by the server and the client before anything is listened to or sent.
 """
 
-import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
-from fedask.client.base.private_file import read_private
+from fedask.client.base.private_file import read_private, write_private
 from fedask.common.errors import ConfigError
 
 _TOKEN_BYTES = 32
@@ -53,14 +53,12 @@ def token_at(path: Path) -> str:
     Raises
     ------
     ConfigError
-        If the file cannot be made or used.
+        If the file cannot be used.
+    StoreError
+        If it cannot be made.
     """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read_token(path)
-    except OSError as err:
-        raise ConfigError(f"cannot make the token file {path}: {err.strerror}") from err
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+    if not path.exists():
+        token = secrets.token_urlsafe(_TOKEN_BYTES) + "\n"
+        with suppress(FileExistsError):  # another process made it meanwhile
+            write_private(path, [token.encode()], new=True)
     return read_token(path)

@@ -104,7 +104,7 @@ class DeskServicer:
         return response
 
     def show(self, request: pb.ShowRequest, caller: Caller) -> pb.ShowResponse:
-        """Show a sample that is leased, or a near-duplicate of one."""
+        """Show a sample that is leased, or a near-duplicate: in full, if that fits."""
         who = caller.resolve(request.annotator)
         uid, desk = Uid(conversion.short(request.uid)), self._desk()
         desk.check_lease(who, uid, conversion.short(request.token))
@@ -114,6 +114,9 @@ class DeskServicer:
                 raise NotNearError
             uid = near
         parts = self._parts(uid)
+        if any(part.remark.is_reduced for part in parts):
+            full = self._full_parts(uid)
+            parts = full if _size(full) <= self._limits.content_bytes else parts
         if _size(parts) > self._limits.content_bytes:
             raise MessageTooLargeError
         return pb.ShowResponse(parts=conversion.to_parts(parts))
@@ -202,6 +205,9 @@ class DeskServicer:
         if self._exhibit is None:
             raise DataError("this service was started without an exhibit")
         return self._exhibit.parts(uid)
+
+    def _full_parts(self, uid: Uid) -> tuple[Part, ...]:
+        return () if self._exhibit is None else self._exhibit.full_parts(uid)
 
 
 def _size(parts: Sequence[Part]) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fedask.client.base.private_file import write_private
-from fedask.client.records.exhibit import Medium, Part
+from fedask.client.records.exhibit import Exhibit, Medium, Part
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
@@ -40,7 +40,7 @@ TAGS = {
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ALONE = "sample"  # name of a field that is the whole sample
-_SUFFIX = {Medium.IMAGE: "png", Medium.AUDIO: "wav"}
+_SUFFIX = {Medium.IMAGE: "png", Medium.JPEG: "jpg", Medium.AUDIO: "wav"}
 _LOCAL = "/data/local-files/?d="  # of Label Studio, when it may serve local files
 
 # Label Studio's player appends "?lsref=1" to the address of a sound unless its query
@@ -57,6 +57,8 @@ class Field:
     ----------
     key
         In a task's ``data``.
+    medium
+        IMAGE for every encoding of an image.
     columns
         Names of what a series holds, beside the time.
     """
@@ -161,6 +163,16 @@ class TaskContent:
         self._folder = folder
         self._served = served
 
+    def parts(self, exhibit: Exhibit, uid: Uid) -> tuple[Part, ...]:
+        """Return the parts of a sample: in full where they become files.
+
+        Raises
+        ------
+        DataError
+            If it cannot be shown.
+        """
+        return exhibit.parts(uid) if self._folder is None else exhibit.full_parts(uid)
+
     def data(
         self, uid: Uid, parts: Sequence[Part]
     ) -> tuple[tuple[Field, ...], dict[str, Any]]:
@@ -184,7 +196,8 @@ class TaskContent:
                 data[key] = _text(part)
             else:
                 data[key] = self._file(uid, number, part)
-            fields.append(Field(key=key, medium=part.medium, columns=columns))
+            medium = Medium.IMAGE if part.medium.is_image else part.medium
+            fields.append(Field(key=key, medium=medium, columns=columns))
         return tuple(fields), data
 
     def _file(self, uid: Uid, number: int, part: Part) -> str:

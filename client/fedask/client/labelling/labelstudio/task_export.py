@@ -125,7 +125,8 @@ class TaskExport:
         first: tuple[Field, ...] = ()
         for uid in uids:
             try:
-                fields, data = self._contents.data(uid, self._exhibit.parts(uid))
+                parts = self._contents.parts(self._exhibit, uid)
+                fields, data = self._contents.data(uid, parts)
             except DataError as err:
                 asides.add(uid, str(err))
                 continue

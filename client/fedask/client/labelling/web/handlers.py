@@ -70,7 +70,7 @@ class PageHandlers:
         self._preparing = hints.guesses is None  # nothing to prepare
         self._hints = hints
         self._shown: dict[Annotator, OrderedDict[Uid, None]] = {}
-        self._drawn: OrderedDict[Uid, tuple[Part, ...]] = OrderedDict()
+        self._drawn: OrderedDict[tuple[Uid, bool], tuple[Part, ...]] = OrderedDict()
 
     async def open(self) -> None:
         """Open the desk and the exhibit; raise what they raise."""
@@ -133,8 +133,15 @@ class PageHandlers:
             return None
         return await self.at_desk(lambda _: gains.gain())
 
-    async def parts(self, who: Annotator, uid: Uid) -> tuple[Part, ...]:
+    async def parts(
+        self, who: Annotator, uid: Uid, *, full: bool = False
+    ) -> tuple[Part, ...]:
         """Return the parts of a sample that was leased to an annotator.
+
+        Parameters
+        ----------
+        full
+            Whether to look closer than a screen needs.
 
         Raises
         ------
@@ -146,7 +153,7 @@ class PageHandlers:
             If it cannot be read.
         """
         await self._check_shown(who, uid)
-        return await self._at_exhibit(lambda exhibit: self._draw(exhibit, uid))
+        return await self._at_exhibit(lambda exhibit: self._draw(exhibit, uid, full))
 
     async def guess(self, who: Annotator, uid: Uid) -> Guess | None:
         """Return the model's guess for a sample; None if there is none.
@@ -184,17 +191,23 @@ class PageHandlers:
         try:
             await self.at_desk(lambda desk: desk.check_right(uid))
         except RightEndedError:
-            await self._at_exhibit(lambda _: self._drawn.pop(uid, None))
+            await self._at_exhibit(lambda _: self._forget(uid))
             raise
 
-    def _draw(self, exhibit: Exhibit, uid: Uid) -> tuple[Part, ...]:
+    def _forget(self, uid: Uid) -> None:
+        for full in (False, True):
+            self._drawn.pop((uid, full), None)
+
+    def _draw(self, exhibit: Exhibit, uid: Uid, full: bool) -> tuple[Part, ...]:
         """Return the parts, drawn once for all the requests that fetch them."""
-        if uid not in self._drawn:
-            self._drawn[uid] = exhibit.parts(uid)
-        self._drawn.move_to_end(uid)
+        drawn = uid, full
+        if drawn not in self._drawn:
+            show = exhibit.full_parts if full else exhibit.parts
+            self._drawn[drawn] = show(uid)
+        self._drawn.move_to_end(drawn)
         while len(self._drawn) > 1 and self._drawn_bytes() > MAX_DRAWN_BYTES:
             self._drawn.popitem(last=False)
-        return self._drawn[uid]
+        return self._drawn[drawn]
 
     def _drawn_bytes(self) -> int:
         parts = (part for each in self._drawn.values() for part in each)

@@ -129,6 +129,7 @@ class _Interface:
             route_of("GET", "/api/progress", self._progress),
             route_of("GET", "/api/sample/{uid}", self._parts),
             route_of("GET", "/api/sample/{uid}/{number}", self._content),
+            route_of("GET", "/api/sample/{uid}/{number}/full", self._full_content),
             route_of("GET", "/api/guess/{uid}", self._guess),
         ]
 
@@ -180,12 +181,16 @@ class _Interface:
 
     async def _parts(self, request: Request) -> Response:
         parts = await self._shown(request)
-        return JSONResponse(
-            {"parts": [{"name": p.name, "medium": p.medium.value} for p in parts]}
-        )
+        return JSONResponse({"parts": [page_json.part_to_json(p) for p in parts]})
 
     async def _content(self, request: Request) -> Response:
-        parts, number = await self._shown(request), request.path_params["number"]
+        return self._part(request, await self._shown(request))
+
+    async def _full_content(self, request: Request) -> Response:
+        return self._part(request, await self._shown(request, full=True))
+
+    def _part(self, request: Request, parts: tuple[Part, ...]) -> Response:
+        number = request.path_params["number"]
         at = int(number) if number.isdecimal() and len(number) < 4 else _MAX_PARTS  # noqa: PLR2004  (digits of a number)
         if at >= len(parts):
             raise ProtocolError("a sample has no such part")
@@ -200,9 +205,9 @@ class _Interface:
     async def _prepare(self) -> None:
         self.handlers.prepare_guesses()
 
-    async def _shown(self, request: Request) -> tuple[Part, ...]:
-        uid = Uid(request.path_params["uid"])
-        return await self.handlers.parts(self.auth.annotator(request), uid)
+    async def _shown(self, request: Request, *, full: bool = False) -> tuple[Part, ...]:
+        uid, who = Uid(request.path_params["uid"]), self.auth.annotator(request)
+        return await self.handlers.parts(who, uid, full=full)
 
     async def _guess(self, request: Request) -> Response:
         uid = Uid(request.path_params["uid"])

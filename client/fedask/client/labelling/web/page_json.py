@@ -14,6 +14,7 @@ from fedask.client.records.annotation import (
     LabellingProgress,
     Lease,
 )
+from fedask.client.records.exhibit import Part
 from fedask.client.records.label_queue import ItemState
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import Uid
@@ -113,6 +114,20 @@ def lease_to_json(lease: Lease, near: Sequence[Uid]) -> dict[str, Any]:
         "token": lease.token,
         "until": lease.until.isoformat(),
         "near": list(near[:MAX_NEAR]),
+    }
+
+
+def part_to_json(part: Part) -> dict[str, Any]:
+    """Write what the page should know of a part beside its content."""
+    return {
+        "name": part.name,
+        "medium": part.medium.value,
+        "reduced": part.remark.is_reduced,  # there is a full one
+        "width": part.remark.width,
+        "height": part.remark.height,
+        "seconds": part.remark.seconds,
+        "more_frames": part.remark.has_more_frames,
+        "model_reads": part.remark.model_reads,
     }
 
 

@@ -35,6 +35,7 @@ from fedask.client.learning.scorers.scorer import (
 from fedask.common.errors import ConfigError
 from fedask.common.ids import hash_uids
 from fedask.common.registry import make
+from fedask.common.user_code import user_code
 
 _FEWEST_MEMBERS = 2  # models that can disagree, or samples that have a neighbour
 _GLOBAL_ABOVE = 0.75  # FairFAL, section 4: above it the global model decides
@@ -207,11 +208,12 @@ def opinions_of(
     Raises
     ------
     ConfigError
-        If an expert gives NaN, a score outside [0, 1] or a wrong length.
+        If an expert fails, gives NaN, a score outside [0, 1] or a wrong length.
     """
     columns = np.empty((len(view), len(experts)), dtype=np.float32)
     for column, (name, scorer) in enumerate(experts.items()):
-        scores = np.asarray(scorer(view, context), dtype=np.float32)
+        with user_code(f"the scorer {name!r}", scorer):
+            scores = np.asarray(scorer(view, context), dtype=np.float32)
         check_scores(name, scores, len(view))
         columns[:, column] = scores
     return columns

@@ -22,6 +22,7 @@ from fedask.client.learning.scorers.scorer import (
 from fedask.client.records.pool import Pool
 from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
+from fedask.common.user_code import user_code
 
 GroupOf = Callable[[NDArray[np.int64]], IntArray]
 MakeView = Callable[[NDArray[np.str_], NDArray[Any]], PredictionView]
@@ -64,14 +65,16 @@ def score_pool(
     Raises
     ------
     ConfigError
-        If the scorer gives NaN, a score outside [0, 1] or a wrong length.
+        If the scorer fails, gives NaN, a score outside [0, 1] or a wrong length.
     """
     best = BestScores(keep)
     for uids, raw in pool.batches(exclude, BATCH_SAMPLES, BATCH_NUMBERS):
         view = look(uids, raw)
         # As they are kept: a cut must find each score in the bin it was counted in.
-        scores = np.asarray(scorer(view, context), dtype=np.float32)
-        check_scores(getattr(scorer, "name", type(scorer).__name__), scores, len(uids))
+        name = getattr(scorer, "name", type(scorer).__name__)
+        with user_code(f"the scorer {name!r}", scorer):
+            scores = np.asarray(scorer(view, context), dtype=np.float32)
+        check_scores(name, scores, len(uids))
         best.add(uids, scores, partial(_group_of, view))
     return best.result()
 

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.learning.batchers.batcher import Shortlist, make_batcher
-from fedask.client.learning.scorers.scorer import Scorer
+from fedask.client.learning.scorers.scorer import Scorer, check_scores
 from fedask.client.learning.selection.predictor import Predictor
 from fedask.client.records.pool import Pool
 from fedask.common.ids import Uid
+from fedask.common.user_code import user_code
 
 CANDIDATES = 2048  # of the pool, by hash: enough to see its clusters in
 FEWEST_CELLS = 10  # that a few questions are drawn from; no more samples: no clusters
@@ -51,7 +52,10 @@ def view_candidates(
     raw = pool.load([Uid(uid) for uid in drawn.tolist()])
     context = predictor.scoring_context(pool, [])
     view = predictor.view(drawn, raw, context)
-    scores = scorer(view, context)
+    name = getattr(scorer, "name", type(scorer).__name__)
+    with user_code(f"the scorer {name!r}", scorer):
+        scores = np.asarray(scorer(view, context), dtype=np.float32)
+    check_scores(name, scores, len(drawn))
     best = np.lexsort((drawn, -scores))
     shortlist = Shortlist(
         scores[best],

@@ -24,6 +24,7 @@ from fedask.common.grid import IntArray, Scored
 from fedask.common.ids import Uid
 from fedask.common.records import Ask
 from fedask.common.sections import MAX_CAPACITY, AskConfig
+from fedask.common.user_code import user_code
 
 ASKABLE_AGAIN = frozenset({ItemState.EXPIRED})  # may be scored and asked once more
 
@@ -86,7 +87,8 @@ class PoolRater:
         if run.learner.loaded is not None and models:
             self._store.models.put(GLOBAL, run.learner.loaded, keep=models)
         able = scored.head(labels_left(config, items))
-        return ScoreCounts(run.policy.contribute(able, ask.cut), sums)
+        with user_code("the policy", run.policy):
+            return ScoreCounts(run.policy.contribute(able, ask.cut), sums)
 
     def scored(
         self,

@@ -36,6 +36,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.task import Task
+from fedask.common.user_code import user_code
 
 SAMPLE = 512  # of the pool, for densities: enough for a mean, little beside the pool
 _LOCAL = frozenset({"local_logits", "local_features", "anchor_local_logits", "draws"})
@@ -192,7 +193,9 @@ class Predictor:
                 self._learner.load(here)
 
     def _costs(self, raw: NDArray[Any]) -> Floats:
-        costs = np.asarray(load_attr(self._scenario.ask.cost)(raw), dtype=np.float32)
+        own = load_attr(self._scenario.ask.cost)
+        with user_code(f"ask.cost, {self._scenario.ask.cost!r},", own):
+            costs = np.asarray(own(raw), dtype=np.float32)
         if costs.shape != (len(raw),) or not (costs > 0).all():
             raise ConfigError(
                 f"ask.cost must give a positive number per sample, not {costs!r:.80}"

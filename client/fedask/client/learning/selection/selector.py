@@ -41,6 +41,7 @@ from fedask.common.cut import Cut
 from fedask.common.grid import Scored
 from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.records import OTHER_GROUPS, OTHER_MODEL
+from fedask.common.user_code import user_code
 
 
 def record_questions(
@@ -159,7 +160,8 @@ class Selector:
         scored = scored.keep(here & ~np.isin(scored.uids, asked))
         accepted = np.zeros(len(scored), dtype=np.bool_)
         able = scored.head(left)
-        accepted[: len(able)] = run.policy.accept(cut, able, self._device_id)
+        with user_code("the policy", run.policy):
+            accepted[: len(able)] = run.policy.accept(cut, able, self._device_id)
         k = int(accepted.sum())
         if k == 0:
             return []
@@ -174,8 +176,9 @@ class Selector:
             **self._shortlist_fields(candidates.uids, batcher.needs, run, cut.cycle),
         )
         rng = np.random.default_rng(stable_seed("batch", cut.nonce, self._device_id))
-        chosen = batcher.pick(shortlist, k, rng)
-        return [Uid(uid) for uid in candidates.uids[chosen].tolist()]
+        with user_code("the batcher", batcher):
+            chosen = batcher.pick(shortlist, k, rng)
+            return [Uid(uid) for uid in candidates.uids[chosen].tolist()]
 
     def _queue(
         self, uids: list[Uid], cut: Cut, run: RunContext, items: Sequence[Item]

@@ -44,6 +44,7 @@ from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.grid import IntArray
 from fedask.common.ids import Uid, hash_uids, stable_seed
+from fedask.common.user_code import user_code
 
 
 class SampleStream:
@@ -178,7 +179,8 @@ class SampleStream:
                 over = utilities >= 0.0
             begun = f"{self._config.controller} {cut.cycle if cut else 0} {kept[0]}"
             if begun != pace.begun:
-                state = controller.start(pace.state, cut=bars is not None)
+                with user_code("the controller", controller):
+                    state = controller.start(pace.state, cut=bars is not None)
                 pace = replace(pace, begun=begun, state=state)
         budget = pace.budget(self._capacity, self._config.budget)
         rows = zip(utilities.tolist(), over.tolist(), draws.tolist(), strict=True)
@@ -229,12 +231,14 @@ class SampleStream:
         reserved = max(0, int(explore * self._capacity) - pace.by_chance)
         if pace.asked + (0 if chance else reserved) >= most:
             return pace, None
-        queried = chance or controller.query(pace.state, arrival)
+        with user_code("the controller", controller):
+            queried = chance or controller.query(pace.state, arrival)
+            state = controller.update(pace.state, arrival, queried=queried)
         pace = replace(
             pace,
             asked=pace.asked + queried,
             by_chance=pace.by_chance + chance,
-            state=controller.update(pace.state, arrival, queried=queried),
+            state=state,
         )
         if not queried:
             return pace, None

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from fedask.client.records.label_queue import CLOSED, Item
 from fedask.client.records.pool import Pool
-from fedask.common.errors import ConfigError, DataError
+from fedask.common.errors import ConfigError
 from fedask.common.ids import DeviceId, Uid, stable_seed
 from fedask.common.registry import load_attr
 from fedask.common.sections import WeakConfig
+from fedask.common.user_code import user_code
 
 ABSTAIN = -1
 Votes = NDArray[np.int64]
@@ -63,7 +64,7 @@ class WeakLabels:
 
         Raises
         ------
-        ConfigError, DataError
+        ConfigError
             As ``vote``.
         """
         people = {i.uid: i.label for i in items if i.label is not None}
@@ -137,22 +138,15 @@ def vote(
     Raises
     ------
     ConfigError
-        If a function returns another shape or type, or a class that is not the task's.
-    DataError
-        If it raises.
+        If a function fails, or returns another shape or type, or a class that is not
+        the task's.
     """
     votes = np.full((len(raw), len(functions)), ABSTAIN, dtype=np.int64)
     for column, (name, function) in enumerate(functions.items()):
-        try:
+        what = f"{who}: labelling function {name!r}"
+        with user_code(what, function):
             given = np.asarray(function(raw.copy()))
-        except Exception as err:  # whatever a user's function may raise
-            raise DataError(
-                f"{who}: labelling function {name!r} failed on {len(raw)} samples: "
-                f"{type(err).__name__}: {err}"
-            ) from err
-        _check_votes(
-            given, len(raw), num_classes, f"{who}: labelling function {name!r}"
-        )
+        _check_votes(given, len(raw), num_classes, what)
         votes[:, column] = given
     return votes
 

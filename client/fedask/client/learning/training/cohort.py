@@ -32,6 +32,7 @@ from fedask.client.learning.training.training_step import (
     batches,
 )
 from fedask.common.arrays import MAX_VALUE
+from fedask.common.inputs import logits_of
 from fedask.common.model import check_logits
 from fedask.common.sections import TrainConfig
 
@@ -103,9 +104,11 @@ class Cohort:
         """
         groups: dict[tuple[float, ...], list[int]] = defaultdict(list)
         for index, job in enumerate(jobs):
-            shape = job.labelled.inputs.shape
+            if not isinstance(job.labelled.inputs, torch.Tensor):
+                continue  # several tensors by name are not stacked
             shifted = job.labelled.shift is not None
             weighed = job.labelled.weights is not None
+            shape = _tensor(job).shape
             groups[*shape, job.lr, job.prox, shifted, weighed].append(index)
         results: dict[int, TrainingResult] = {}
         for members in groups.values():
@@ -123,7 +126,7 @@ class Cohort:
         """Train the jobs together if that gives the same bits; else return []."""
         last = jobs[-1].labelled
         extras = last.shift is None, last.weights is None, jobs[-1].prox > 0
-        kind = (len(jobs), last.inputs.shape, *extras)
+        kind = (len(jobs), _tensor(jobs[-1]).shape, *extras)
         if not self._proved.get(kind, True):
             return []
         try:
@@ -143,7 +146,7 @@ class Cohort:
 
     def _together(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
         first = jobs[0]
-        inputs = torch.stack([job.labelled.inputs for job in jobs])
+        inputs = torch.stack([_tensor(job) for job in jobs])
         targets = torch.stack([job.labelled.targets for job in jobs])
         shift = _stacked([job.labelled.shift for job in jobs])
         weights = _stacked([job.labelled.weights for job in jobs])
@@ -178,7 +181,7 @@ class Cohort:
     ) -> torch.Tensor:
         """Return the loss of one device, under its own parameters."""
         named = dict(zip(self._names, params, strict=True))
-        logits = functional_call(self._model, named, (inputs,))
+        logits = logits_of(lambda x: functional_call(self._model, named, (x,)), inputs)
         check_logits(logits, len(targets), self._num_classes)
         logits = logits if shift is None else logits + shift
         return self._loss(logits, targets, weights)
@@ -202,6 +205,14 @@ class Cohort:
                 *parts.values(), losses.tolist(), usable.tolist(), strict=False
             )
         ]
+
+
+def _tensor(job: TrainingJob) -> torch.Tensor:
+    """Return the inputs of a job that are one tensor."""
+    inputs = job.labelled.inputs
+    if not isinstance(inputs, torch.Tensor):
+        raise TypeError("several tensors cannot be stacked")
+    return inputs
 
 
 def _stacked(given: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

@@ -5,7 +5,7 @@ it, since a model's weights arrive with every message anyway.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from math import inf, isfinite
 from typing import Any
 
@@ -29,9 +29,11 @@ from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
 from fedask.common.arrays import Arrays, are_sane
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.ids import stable_seed
+from fedask.common.inputs import Inputs, cloned, logits_of, rows_of, shape_told
 from fedask.common.model import FeatureTap, check_logits
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
+from fedask.common.user_code import user_code
 from fedask.common.weights import ArraySpec
 
 Floats = NDArray[np.float32]
@@ -136,7 +138,8 @@ class Learner:
             for loss in losses:  # each is taken after the step of the last
                 proceed()
                 # Zeros for a layer that the output does not use.
-                grads = torch.autograd.grad(loss, params, materialize_grads=True)
+                with user_code("training the task's model", self._task.model):
+                    grads = torch.autograd.grad(loss, params, materialize_grads=True)
                 descent.step(list(grads))
         arrays = {name: view.copy() for name, view in self._views.items()}
         number = float(loss.detach())
@@ -151,13 +154,17 @@ class Learner:
     def _warm_losses(self, job: WarmupJob) -> Iterator[torch.Tensor]:
         tap = self._tapped(job.inputs)
         for one, two in views(job, self._config, self._task.augment):
-            yield barlow_twins(tap.features(one), tap.features(two))
+            with self._model_runs(one):
+                seen = tap.features(one), tap.features(two)
+            yield barlow_twins(*seen)
 
     def _before_the_head(self, job: WarmupJob) -> list[torch.Tensor]:
         """Return the parameters that the features depend on."""
         if self._encoder is None:
             self._model.eval()  # a look must neither draw nor change a buffer
-            features = self._tapped(job.inputs).features(job.inputs[:FEWEST])
+            tap = self._tapped(job.inputs)
+            with self._model_runs(job.inputs):
+                features = tap.features(rows_of(job.inputs, slice(FEWEST)))
             used: Sequence[torch.Tensor | None] = [None] * len(self._params)
             if features.requires_grad:
                 used = torch.autograd.grad(
@@ -175,10 +182,10 @@ class Learner:
         self, labelled: LabelledBatch, rows: torch.Tensor | None
     ) -> torch.Tensor:
         """Return the loss of one batch."""
-        inputs = labelled.inputs if rows is None else labelled.inputs[rows]
+        inputs = rows_of(labelled.inputs, rows)
         targets = labelled.targets if rows is None else labelled.targets[rows]
-        with _batch_norm_of_one(self._model, len(targets)):
-            logits = self._model(inputs)
+        with _batch_norm_of_one(self._model, len(targets)), self._model_runs(inputs):
+            logits = logits_of(self._model, inputs)
         check_logits(logits, len(targets), self._task.num_classes)
         if labelled.shift is not None:
             logits = logits + labelled.shift
@@ -222,8 +229,9 @@ class Learner:
         """
         self._return()
         self._model.eval()
-        with torch.inference_mode():
-            logits = self._model(self.to_inputs(raw))
+        inputs = self.to_inputs(raw)
+        with torch.inference_mode(), self._model_runs(inputs):
+            logits = logits_of(self._model, inputs)
         return self.softmax(self._checked(logits, len(raw)))
 
     def look(self, raw: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -236,13 +244,21 @@ class Learner:
         """
         self._return()
         inputs = self.to_inputs(raw)
-        logits, features = self._tapped(inputs).read(inputs)
+        tap = self._tapped(inputs)
+        with self._model_runs(inputs):
+            logits, features = tap.read(inputs)
         return self._checked(logits, len(raw)), features.float().numpy()
 
-    def _tapped(self, inputs: torch.Tensor) -> FeatureTap:
+    def _tapped(self, inputs: Inputs) -> FeatureTap:
         if self._tap is None:
-            self._tap = FeatureTap(self._model, inputs)
+            with self._model_runs(inputs):
+                self._tap = FeatureTap(self._model, inputs)
         return self._tap
+
+    def _model_runs(self, inputs: Inputs) -> AbstractContextManager[None]:
+        """Guard a pass through the user's model."""
+        what = f"the task's model, given {shape_told(inputs)},"
+        return user_code(what, self._task.model)
 
     @staticmethod
     def softmax(logits: Floats) -> Floats:
@@ -257,13 +273,13 @@ class Learner:
             raise ProtocolError("the global model gives NaN or infinity")
         return checked
 
-    def to_inputs(self, raw: NDArray[Any]) -> torch.Tensor:
+    def to_inputs(self, raw: NDArray[Any]) -> Inputs:
         """Transform raw samples (n, ...) into the model's inputs, in aligned memory.
 
         A user's own transform may give anything.
         """
         inputs = self._task.to_inputs(raw)
-        return inputs if self._task.transform is None else inputs.clone()
+        return inputs if self._task.transform is None else cloned(inputs)
 
     def prepare(
         self,

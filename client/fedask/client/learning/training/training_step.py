@@ -14,9 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from fedask.common.errors import ConfigError
 from fedask.common.ids import stable_seed
+from fedask.common.inputs import Inputs
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
+from fedask.common.user_code import defined_at, user_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class LabelledBatch:
     Parameters
     ----------
     inputs
-        (n, ...) float, already transformed.
+        (n, ...) each, already transformed.
     targets
         (n,) int64 class indices.
     shift
@@ -35,7 +38,7 @@ class LabelledBatch:
         (n,) float in (0, 1], what each sample weighs in the loss; None = all alike.
     """
 
-    inputs: torch.Tensor
+    inputs: Inputs
     targets: torch.Tensor
     shift: torch.Tensor | None
     weights: torch.Tensor | None = None
@@ -73,7 +76,7 @@ class WarmupJob:
         As of a ``TrainingJob``; the stream also decides the views.
     """
 
-    inputs: torch.Tensor
+    inputs: Inputs
     lr: float
     prox: float
     stream: tuple[str | int, ...]
@@ -216,22 +219,39 @@ class Loss:
             (n,) class indices.
         weights
             (n,) what each sample weighs; None: all the same.
+
+        Raises
+        ------
+        ConfigError
+            If the task's loss fails, or gives no number.
         """
-        given = self._given
-        if weights is None and given is not None:
-            return given(logits, targets)
-        if given is None:
+        if weights is None and self._given is not None:
+            return self._own(logits, targets)
+        if self._given is None:
             # Summed apart from the entropies: their own kernel adds in another order
             # when it is vectorised. The gradient is the same either way.
             losses = functional.cross_entropy(logits, targets, reduction="none")
         else:  # a user's own tells the loss of a batch: one sample makes one
             pairs = zip(logits[:, None], targets[:, None], strict=True)
-            losses = torch.stack([given(*pair) for pair in pairs])
+            losses = torch.stack([self._own(*pair) for pair in pairs])
         if weights is None:
             return losses.mean()
         # In float64, where the order of adding does not reach the bits that are kept.
         shares = weights / weights.double().sum().float()
         return (losses * shares).double().sum().float()
+
+    def _own(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Call the user's own loss; it must give a scalar."""
+        with user_code("the task's loss", self._given):
+            loss: Any = self._given and self._given(logits, targets)
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            shape = getattr(loss, "shape", None)
+            given = type(loss).__name__ if shape is None else f"shape {tuple(shape)}"
+            raise ConfigError(
+                f"the task's loss gives {given}, must give the mean loss of the batch: "
+                f"a tensor of one number ({defined_at(self._given)})"
+            )
+        return loss.reshape(())
 
     def shift(
         self, targets: torch.Tensor, weights: torch.Tensor | None

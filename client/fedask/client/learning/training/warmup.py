@@ -16,6 +16,7 @@ from fedask.common.errors import ConfigError
 from fedask.common.ids import Uid, stable_seed
 from fedask.common.sections import WARMUP_SAMPLES, TrainConfig
 from fedask.common.task import Augment
+from fedask.common.user_code import user_code
 
 FEWEST = 2  # samples of which a variance can be taken
 _BATCH = 256  # correlations of fewer are mostly noise; the paper's smallest batch
@@ -42,21 +43,25 @@ def views(
     Raises
     ------
     ConfigError
-        If the task's ``augment`` changes the shape or the type, or there is none and
-        the inputs are not floats.
+        If the task's ``augment`` fails, changes the shape or the type, or there is none
+        and the inputs are not floats; if they are several tensors.
     """
     seed = stable_seed("views", *job.stream) >> 1
     generator = torch.Generator().manual_seed(seed)
     change = noisy if augment is None else augment
-    for rows in batches(len(job.inputs), _BATCH, config.steps, job.stream):
-        batch = job.inputs if rows is None else job.inputs[rows]
+    inputs = job.inputs
+    if not isinstance(inputs, torch.Tensor):
+        raise ConfigError("train.warmup has no views of a dict of inputs: set it to 0")
+    for rows in batches(len(inputs), _BATCH, config.steps, job.stream):
+        batch = inputs if rows is None else inputs[rows]
         yield _view(batch, change, generator), _view(batch, change, generator)
 
 
 def _view(
     batch: torch.Tensor, change: Augment, generator: torch.Generator
 ) -> torch.Tensor:
-    view = change(batch.clone(), generator)
+    with user_code("the task's augment", change):
+        view = change(batch.clone(), generator)
     kind = (getattr(view, "shape", None), getattr(view, "dtype", None))
     if kind != (batch.shape, batch.dtype):
         raise ConfigError(

@@ -4,12 +4,10 @@ Opened with the store. Only its owner may read it (mode 0600); a file that
 others may read is refused, for its keys may be known to others.
 """
 
-import contextlib
 import glob
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,11 +15,11 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from fedask.client.base.private_file import write_private
 from fedask.client.store.keys.keyring import Keyring, parse_keys, to_text, without
 from fedask.common.errors import ConfigError, SealError, StoreError
 from fedask.common.seal import KEY_BYTES, Key, Place, seal, unseal
 
-_MODE = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _MAX_BYTES = 1 << 14  # of a file: eight keys and some parameters
 _SEALED = Place("keyfile", "keys")
@@ -96,29 +94,13 @@ class KeyFile(Keyring):
 
     def _write(self, keys: Sequence[Key], *, first: bool) -> None:
         """Replace the file as a whole, or leave it as it was."""
-        new = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        if not self._path.parent.is_dir():  # a slip in the settings makes no folder
+            raise StoreError(f"cannot keep the key {self.place}: no such folder")
         try:
-            try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-                with os.fdopen(os.open(new, flags, _MODE), "wb") as file:
-                    file.write(self._encode(keys))
-                    file.flush()
-                    os.fsync(file.fileno())
-                if first:
-                    os.link(new, self._path)  # unlike a rename, refuses to overwrite
-                else:
-                    os.replace(new, self._path)  # noqa: PTH105  (beside os.link)
-                _sync_folder(self._path.parent)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    new.unlink()
+            write_private(self._path, [self._encode(keys)], new=first)
         except FileExistsError as err:
             raise StoreError(
                 f"another process made the key {self.place} meanwhile: try again"
-            ) from err
-        except OSError as err:
-            raise StoreError(
-                f"cannot keep the key {self.place}: {err.strerror}"
             ) from err
 
 
@@ -246,14 +228,3 @@ def _parsed(fields: Mapping[str, object]) -> tuple[Scrypt, bytes, bytes]:
         bytes.fromhex(str(fields["salt"])),
         bytes.fromhex(str(fields["keys"])),
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until a new file name is on the disk; Windows needs no such call."""
-    if os.name != "posix":
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

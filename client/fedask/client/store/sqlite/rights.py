@@ -8,7 +8,7 @@ deleted when a sample is erased: its tombstone keeps it from coming back as a ne
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -34,7 +34,8 @@ _GONE = """SELECT uid FROM item WHERE right_until = ?
 _EXPIRE = """UPDATE item SET state = 'expired', leased_until = NULL, leases = 0,
     expired = expired + (outcome IS NULL) WHERE uid = ?"""
 _END_LEASES = "UPDATE lease SET until = NULL WHERE uid = ? AND until IS NOT NULL"
-_NAME = 16  # bytes of a uid
+_NAME = np.dtype("S16")  # a uid; its sixteen bytes sort faster than its digits
+_DIGITS = 2 * _NAME.itemsize
 _SEEN = "SELECT at, uids FROM first_seen ORDER BY number"
 _ADD_SEEN = "INSERT INTO first_seen (at, uids) VALUES (?, ?)"
 _SEEN_BLOBS = "SELECT number, uids FROM first_seen"
@@ -71,7 +72,7 @@ class SqliteRights(RightsStore):
         with self._connection.transaction() as db:
             gone = self._erasure.forgotten(uids.tolist())
             stays = ~np.isin(uids, sorted(gone))
-            found[stays] = _first_seen(db, uids[stays].tolist(), now)
+            found[stays] = _first_seen(db, uids[stays], now)
         return found
 
     def ends(self, uids: Sequence[Uid]) -> list[str | None]:
@@ -121,31 +122,42 @@ def _judge(db: sqlite3.Connection, permits: Permits) -> list[Uid]:
 
 def drop_seen(connection: Connection, uids: Collection[Uid]) -> None:
     """Delete when these samples were first seen; in a transaction."""
-    names = {bytes.fromhex(uid) for uid in uids if is_uid(uid)}
-    for number, blob in connection.db.execute(_SEEN_BLOBS).fetchall() if names else ():
-        kept = b"".join(name for name in _names(blob) if name not in names)
-        if len(kept) < len(blob):
-            connection.db.execute(_PUT_SEEN, (kept, number))
+    names = _packed(np.array([uid for uid in uids if is_uid(uid)], dtype=np.str_))
+    for number, blob in connection.db.execute(_SEEN_BLOBS).fetchall():
+        kept = np.frombuffer(blob, dtype=_NAME)
+        stays = ~np.isin(kept, names)
+        if not stays.all():
+            connection.db.execute(_PUT_SEEN, (kept[stays].tobytes(), number))
 
 
-def _first_seen(db: sqlite3.Connection, uids: list[str], now: datetime) -> list[int]:
+def _first_seen(
+    db: sqlite3.Connection, uids: NDArray[np.str_], now: datetime
+) -> NDArray[np.int64]:
     second = int(now.timestamp())
-    wanted = list(map(_name, uids))
+    names, place = np.unique(_packed(uids), return_inverse=True)
+    ats = np.full(len(names), second, dtype=np.int64)
+    is_new = np.ones(len(names), dtype=np.bool_)
     db.execute(_NOT_LATER, (second,))
-    known: dict[bytes, int] = {}
-    for at, blob in db.execute(_SEEN):
-        known |= dict.fromkeys(_names(blob), at)
-    fresh = [name for name in dict.fromkeys(wanted) if name not in known]
-    if fresh:
-        db.execute(_ADD_SEEN, (second, b"".join(fresh)))
-    return [known.get(name, second) for name in wanted]
+    for at, blob in db.execute(_SEEN) if len(names) else ():
+        # Sorted, as the names are: ten times faster to find than in any order.
+        kept = np.sort(np.frombuffer(blob, dtype=_NAME), kind="stable")
+        near = np.minimum(np.searchsorted(names, kept), len(names) - 1)
+        known = near[names[near] == kept]
+        ats[known], is_new[known] = at, False
+    if is_new.any():
+        db.execute(_ADD_SEEN, (second, names[is_new].tobytes()))
+    found: NDArray[np.int64] = ats[place]
+    return found
 
 
-def _names(blob: bytes) -> Iterator[bytes]:
-    return (blob[at : at + _NAME] for at in range(0, len(blob), _NAME))
-
-
-def _name(uid: str) -> bytes:
-    if not is_uid(uid):
+def _packed(uids: NDArray[np.str_]) -> NDArray[np.bytes_]:
+    """Return the sixteen bytes of each uid."""
+    digits = "".join(uids.tolist())
+    try:
+        packed = bytes.fromhex(digits)
+    except ValueError:
+        packed = b""
+    # What comes back otherwise had capitals or spaces; then the lengths may differ.
+    if packed.hex() != digits or (np.char.str_len(uids) != _DIGITS).any():
         raise DataError("a retention needs uids of 32 hexadecimal digits")
-    return bytes.fromhex(uid)
+    return np.frombuffer(packed, dtype=_NAME)

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from fedask.client.data.rendering.show_options import shows_of
-from fedask.client.data.rendering.showcase import ONLY, Show
+from fedask.client.data.rendering.showcase import Show
 from fedask.client.records.exhibit import Medium
+from fedask.client.records.original import ONLY
 from fedask.common.errors import ConfigError
 
 
@@ -17,17 +18,10 @@ def put_wav(path: Path, rate_hz: int) -> None:
         file.writeframes(bytes(8))
 
 
-def test_the_rate_of_sounds_is_that_of_most_files(tmp_path: Path) -> None:
-    for name, rate_hz in (("a", 8000), ("b", 22_050), ("c", 8000)):
-        put_wav(tmp_path / f"{name}.wav", rate_hz)
-    (tmp_path / "d.wav").write_bytes(b"broken")
-    shows = shows_of({"data": str(tmp_path)})
-    assert shows == {ONLY: Show(medium=Medium.AUDIO, rate_hz=8000)}
-
-
-def test_a_rate_that_the_owner_names_is_taken(tmp_path: Path) -> None:
+def test_a_sound_has_its_own_rate_unless_the_owner_says_another(tmp_path: Path) -> None:
     put_wav(tmp_path / "a.wav", 8000)
-    assert shows_of({"data": str(tmp_path), "rate": 16_000})[ONLY].rate_hz == 16_000
+    shows = shows_of({"data": str(tmp_path)})
+    assert shows == {ONLY: Show(medium=Medium.AUDIO)}
     told = shows_of({"data": str(tmp_path), "show": "audio:11025"})
     assert told[ONLY].rate_hz == 11_025
 
@@ -66,7 +60,7 @@ def test_each_part_of_joined_data_is_shown_by_its_own_kind(tmp_path: Path) -> No
     )
     shows = shows_of({"data": str(tmp_path / "all.toml")})
     assert shows == {
-        "voice": Show(medium=Medium.AUDIO, rate_hz=8000),
+        "voice": Show(medium=Medium.AUDIO),
         "note": Show(medium=Medium.TEXT),
     }
     with pytest.raises(ConfigError, match="for each part"):

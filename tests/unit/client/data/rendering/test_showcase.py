@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fedask.client.data.rendering import showcase
 from fedask.client.data.rendering.encoding import png_of, series_of, wav_of
-from fedask.client.data.rendering.showcase import (
-    DEFAULT_RATE_HZ,
-    ONLY,
-    Show,
-    Showcase,
-    part_of,
-)
+from fedask.client.data.rendering.showcase import DEFAULT_RATE_HZ, Show, Showcase
 from fedask.client.data.sources.array_source import ArraySource
-from fedask.client.records.exhibit import Medium
+from fedask.client.records.exhibit import Medium, Part
+from fedask.client.records.original import ONLY, Original
 from fedask.client.records.pool import Pool
 from fedask.common.errors import ConfigError, DataError
 from fedask.common.ids import Uid
 
 PLAIN = Show()
+
+
+def part_of(name: str, raw: NDArray[Any] | str, show: Show) -> Part:
+    return showcase.part_of(name, Original(content=raw), show)
 
 
 def pixels_of(png: bytes) -> NDArray[np.uint8]:

@@ -69,6 +69,7 @@ def test_every_medium_has_its_tag_and_its_data(store: MemoryStore) -> None:
     tags = {tag.get("value", "")[1:]: tag for tag in view if tag.tag != "Choices"}
     assert {key: tag.tag for key, tag in tags.items()} == {
         "image": "Image",
+        "jpeg": "Image",
         "audio": "Audio",
         "text": "HyperText",
         "series": "TimeSeries",

@@ -104,7 +104,8 @@ class LabellingServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Show(self, request, context):
-        """What a person is shown of a sample that the annotator was given.
+        """What a person is shown of a sample that the annotator was given: the original in
+        full, if that fits into a message, for a closer look than what comes with a lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

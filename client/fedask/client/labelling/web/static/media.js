@@ -1,8 +1,10 @@
 // Shows the parts of a sample: images, sounds, texts, readings. Builds elements, never HTML.
 
 import { get } from "./api.js";
+import { forget } from "./closer.js";
 import { make } from "./element.js";
 import { picture } from "./picture.js";
+import { remark } from "./remark.js";
 import { sound, wavOf } from "./sound.js";
 import { series } from "./series.js";
 import { list, t } from "./words.js";
@@ -28,14 +30,18 @@ const MEDIA = {
   "application/json": { word: t("Readings"), fetch: (path) => get(path), show: series },
 };
 
+MEDIA["image/jpeg"] = MEDIA["image/png"];
+
 export async function load(part, path) {
   const medium = MEDIA[part.medium];
   if (!medium) throw new TypeError(part.medium);
-  return { ...part, data: await medium.fetch(path) };
+  return { ...part, path, data: await medium.fetch(path) };
 }
 
 export function unload(part) {
+  part.isGone = true; // also for what is still on its way
   if (part.data && part.data.url) URL.revokeObjectURL(part.data.url);
+  forget(part);
 }
 
 // What a screen reader says of a sample.
@@ -46,7 +52,7 @@ export function spoken(parts) {
   }));
 }
 
-// Returns the element, and what keys can do with it: zoom(by), play().
+// Returns the element, and what keys can do with it: zoom(by), closer(), play().
 export function show(parts) {
   const view = make("div", "view");
   if (parts.length > 1) view.classList.add("many");
@@ -59,10 +65,10 @@ export function show(parts) {
       caption.dir = "auto";
       figure.append(caption);
     }
-    const shown = MEDIA[part.medium].show(part.data, part.name || MEDIA[part.medium].word);
-    figure.append(shown.element);
+    const shown = MEDIA[part.medium].show(part.data, part.name || MEDIA[part.medium].word, part);
+    figure.append(shown.element, ...remark(part));
     view.append(figure);
-    if (shown.zoom && !acts.zoom) acts.zoom = shown.zoom;
+    if (shown.zoom && !acts.zoom) Object.assign(acts, { zoom: shown.zoom, closer: shown.closer });
     if (shown.play && !acts.play) acts.play = shown.play;
     if (shown.stop) acts.stop = shown.stop;
   }

@@ -1,22 +1,24 @@
 // A sound as its waveform, with a button and a place to listen from.
 
+import { get } from "./api.js";
 import { make, svg } from "./element.js";
-import { number, t } from "./words.js";
+import { t, tenths } from "./words.js";
 
 const BARS = 600;
 const PLAY = "M7 4.500v15l13-7.500z";
 const PAUSE = "M6 4.500h4.500v15H6zM13.500 4.500H18v15h-4.500z";
 
-// The device writes 16-bit PCM with one channel; its data chunk is the last.
+// The device writes 16-bit PCM; its data chunk is the last.
 export function wavOf(buffer) {
   const view = new DataView(buffer);
   const name = (at) => String.fromCharCode(...new Uint8Array(buffer, at, 4));
+  const channels = view.getUint16(22, true);
   const rate = view.getUint32(24, true);
   let at = 12;
   while (name(at) !== "data") at += 8 + view.getUint32(at + 4, true);
   const frames = new Int16Array(buffer.slice(at + 8));
   const url = URL.createObjectURL(new Blob([buffer], { type: "audio/wav" }));
-  return { url, frames, seconds: frames.length / rate };
+  return { url, frames, seconds: frames.length / channels / rate };
 }
 
 // The least and the largest of each piece: nothing loud falls between two bars.
@@ -40,13 +42,12 @@ function outline(frames) {
   return `M${tops.concat(bottoms).join("L")}Z`;
 }
 
-const tenths = (seconds) => number(seconds, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-
-export function sound({ url, frames, seconds }, name) {
-  const audio = new Audio(url);
+export function sound(data, name, part) {
+  let { seconds } = data;
+  const audio = new Audio(data.url);
   const head = svg("line", { x1: 0, x2: 0, y1: 0, y2: 200 });
-  const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" },
-    svg("path", { d: outline(frames) }), head);
+  const line = svg("path", { d: outline(data.frames) });
+  const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" }, line, head);
   drawn.setAttribute("aria-label", t("{name}, {seconds} seconds", { name, seconds: tenths(seconds) }));
   const wave = make("div", "wave", drawn);
   wave.dir = "ltr"; // time runs this way in every language
@@ -85,6 +86,30 @@ export function sound({ url, frames, seconds }, name) {
     seek(event);
   });
   wave.addEventListener("pointermove", (event) => event.buttons && seek(event));
+  // A long one comes with its beginning; all of it on demand.
+  const fetchAll = async (event) => {
+    const ask = event.currentTarget;
+    ask.disabled = true;
+    try {
+      const whole = wavOf(await get(`${part.path}/full`, "arrayBuffer"));
+      if (part.isGone) return URL.revokeObjectURL(whole.url);
+      URL.revokeObjectURL(part.data.url);
+      Object.assign(part, { data: whole, reduced: false, seconds: 0 });
+      audio.src = whole.url;
+      seconds = whole.seconds;
+      line.setAttribute("d", outline(whole.frames));
+      ask.remove();
+      state();
+    } catch {
+      ask.disabled = false;
+    }
+  };
+  if (part.reduced) {
+    const ask = make("button", "second", t("All {seconds} seconds", { seconds: tenths(part.seconds) }));
+    ask.type = "button";
+    ask.addEventListener("click", fetchAll);
+    element.lastChild.append(ask);
+  }
   state();
   return { element, play, stop: () => audio.pause() };
 }

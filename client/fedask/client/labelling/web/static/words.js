@@ -6,6 +6,7 @@ const language = document.documentElement.lang;
 const locale = navigator.languages.find((each) => each.toLowerCase().split("-")[0] === language.split("-")[0]) || language;
 
 export const number = (value, form) => new Intl.NumberFormat(locale, form).format(value);
+export const tenths = (value) => number(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 export const list = (items) => new Intl.ListFormat(locale, { style: "short", type: "unit" }).format(items);
 export const date = (when, form) => when.toLocaleDateString(locale, form);
 

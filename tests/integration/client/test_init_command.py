@@ -1,0 +1,106 @@
+"""``fedask device init``, and what the other commands say of the folder it makes."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.support.client.disk import room_for
+from typer.testing import CliRunner
+
+from fedask.client.site.device_folder import DeviceFolder
+from fedask.common.command_line import app
+from fedask.common.errors import ConfigError, StoreError
+from fedask.common.ids import Uid
+
+PROJECT = '[tool.flwr.app.config.task]\nname = "ward_init_task:task"\n'
+TASK = """
+from fedask.common import Task
+task = Task(classes=["sick", "well"], model="linear", input_shape=(2,))
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "app" / "ward_init_task.py").write_text(TASK)
+    rows = [f"{n}.5,{n}" for n in range(12)]
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*rows, *rows[:3]])
+    )
+    return tmp_path
+
+
+def device(*told: object, typed: str = "") -> str:
+    arguments: Sequence[str] = ["device", *map(str, told)]
+    result = CliRunner().invoke(app, arguments, input=typed)
+    if isinstance(result.exception, Exception):
+        raise result.exception
+    return result.output
+
+
+def init(place: Path, *more: str) -> str:
+    told = ["--app", place / "app", "--data", place / "rows.jsonl", "--rights", "open"]
+    return device("init", place / "ward", *told, *more)
+
+
+def test_a_full_disk_leaves_nothing_that_blocks_the_next_init(place: Path) -> None:
+    with room_for(100), pytest.raises(StoreError, match="cannot"):
+        init(place)
+    assert not (place / "ward" / "device.toml").exists()
+    init(place)
+    with pytest.raises(ConfigError, match="this is a device already"):
+        init(place)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["login", "a b"], "NAME"),
+        (["label", "--as", "a b"], "--as"),
+    ],
+)
+def test_a_wrong_name_is_wrong_usage(
+    command: list[str], option: str, place: Path
+) -> None:
+    init(place)
+    with pytest.raises(ConfigError, match=f"{option}: annotator 'a b' must be"):
+        device(*command, "--site", place / "ward")
+
+
+def test_a_wrong_device_is_wrong_usage(place: Path) -> None:
+    with pytest.raises(ConfigError, match="--device: device id 'a b' must be 1-63"):
+        init(place, "--device", "a b")
+
+
+def test_doctor_and_status_count_the_same_samples(place: Path) -> None:
+    init(place)
+    ward = place / "ward"
+    _agree(ward, samples=12)
+    assert "3 more are copies of one of them" in device("doctor", "--site", ward)
+
+
+def test_erased_samples_are_none_for_either(place: Path) -> None:
+    init(place)
+    ward = place / "ward"
+    with DeviceFolder.open(ward) as opened:
+        uids = opened.pool.uids.tolist()
+    device("forget", *uids[:2], "--site", ward)
+    _agree(ward, samples=10)
+
+
+def _agree(ward: Path, *, samples: int) -> None:
+    found = json.loads(device("status", "--json", "--site", ward))
+    assert (found["samples"], found["asked"]) == (samples, samples)
+    said = device("doctor", "--site", ward)
+    assert re.findall(r"(?:data|rights): (\d+) samples", said) == [str(samples)] * 2
+
+
+def test_the_terminal_shows_its_keys_before_anybody_asks(place: Path) -> None:
+    init(place)
+    with DeviceFolder.open(place / "ward") as opened:
+        opened.store.queue.add(1, [Uid(str(opened.pool.uids[0]))])
+    said = device("label", "--as", "ann", "--site", place / "ward", typed="q\n")
+    assert "s skip, u unsure, z undo, q quit\n> " in said
