@@ -4,6 +4,7 @@ python -m tests.benchmarks crash --runs 40   # kill -9 at any system call: 0 los
 python -m tests.benchmarks desk              # a queue of a million samples
 python -m tests.benchmarks service           # eight labelling apps at once
 python -m tests.benchmarks select --quick    # selection, beside other libraries
+python -m tests.benchmarks public-files DIR  # test files of other projects: 0 wrong
 
 Run in the root of the repository; ``make bench B="crash --runs 40"`` does. Never part
 of a wheel.
@@ -185,6 +186,49 @@ def crash_command(
         for problem in tally.problems:
             stderr().print(f"  {problem}", markup=False)
     if tally.lost or tally.twice or tally.broken:
+        raise typer.Exit(1)
+
+
+@app.command("public-files")
+def public_files_command(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Holds files.", exists=True, file_okay=False
+        ),
+    ],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="KIND.KEY=VALUE", help="Of a reader; again for more."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read files of other projects' test suites as a device reads its data.
+
+    wrong in silence: read, but not what a reference makes of it. crash: neither read
+    nor set aside with a reason. Exit code 1 unless both are 0.
+
+    Example: python -m tests.benchmarks public-files Pillow/Tests/images
+    Example: python -m tests.benchmarks public-files scans --option images.white=4095
+    """
+    from tests.benchmarks.public_files import Outcome, measure, options_of  # noqa: PLC0415  (not for the forks of crash)
+
+    tally = measure(folder, options_of(option or []))
+    if as_json:
+        print_json(tally.to_dict())
+    else:
+        print_table(
+            "files", ("suffix", *(kind.value for kind in Outcome)), tally.rows()
+        )
+        reasons = [
+            (suffix, outcome.value, reason, str(len(names)), names[0])
+            for (suffix, outcome, reason), names in sorted(tally.reasons.items())
+        ]
+        columns = ("suffix", "outcome", "reason", "files", "first")
+        print_table("reasons", columns, reasons)
+    if tally.bad:
         raise typer.Exit(1)
 
 

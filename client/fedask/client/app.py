@@ -307,7 +307,7 @@ def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
     """Check the model of a message; once per message object, not once per device."""
     kept = _decoded.get(id(learner))
     if kept is None or kept[0] is not record:
-        kept = (record, learner.spec.read(record))
+        kept = (record, learner.read(record))
         _decoded[id(learner)] = kept
     return kept[1]
 

@@ -166,7 +166,8 @@ class FeatureTap:
 
     def _forward(self, inputs: Inputs, hooks: Sequence[Any]) -> torch.Tensor:
         modes = [(module, module.training) for module in self._model.modules()]
-        self._model.eval()
+        for module, _ in modes:  # past an eval() of its own, which may change weights
+            module.training = False
         try:
             with torch.inference_mode():
                 logits: torch.Tensor = logits_of(self._model, inputs)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from flwr.app import (
@@ -23,7 +24,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
-from fedask.common.arrays import model_version
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.config import Scenario
 from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
@@ -31,14 +32,15 @@ from fedask.common.fields import MAX_COUNT
 from fedask.common.grid import IntArray
 from fedask.common.groups import from_wire, make_grouping, to_wire
 from fedask.common.ids import stable_seed
+from fedask.common.manifest import ArrayKind, Manifest
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.user_code import user_code
-from fedask.common.weights import ArraySpec
+from fedask.common.weights import to_record
 from fedask.server.checkpoint import inner_state
 from fedask.server.flower_log import own_counts
-from fedask.server.inner_strategy import Weigh, gather_for
+from fedask.server.inner_strategy import Weigh, gather_for, sees_statistics
 from fedask.server.ordered_grid import OrderedGrid
 from fedask.server.progress import RunProgress
 from fedask.server.replies import Replies, ReplyReader
@@ -76,7 +78,8 @@ class AskStrategy(Strategy):
         self._policy = make_policy(scenario.ask, num_classes)
         self._grouping = make_grouping(scenario.ask, num_classes, scenario.seed)
         self._initial: ArrayRecord | None = None
-        self._spec: ArraySpec | None = None
+        self._manifest: Manifest | None = None
+        self._sent: Arrays = {}
         self._scoring = ""
         self._model_bytes = 0
         self._reader = ReplyReader(
@@ -91,12 +94,19 @@ class AskStrategy(Strategy):
         """Rounds still to do: all of them, or those after a checkpoint."""
         return self._scenario.rounds - self.progress.rounds
 
-    def begin(self, initial: ArrayRecord) -> None:
-        """Fix the model that a restarting cycle begins from, and its shapes."""
+    def begin(self, initial: ArrayRecord, manifest: Manifest | None = None) -> None:
+        """Fix the model that a restarting cycle begins from, and what its arrays are.
+
+        Parameters
+        ----------
+        manifest
+            Of the model; by default every array of floats is a parameter.
+        """
         self._initial = initial
         arrays = {name: array.numpy() for name, array in initial.items()}
-        self._spec = ArraySpec.of(arrays)
-        self._model_bytes = sum(array.nbytes for array in arrays.values())
+        self._manifest = manifest or Manifest.plain(arrays)
+        kinds = (ArrayKind.PARAMETER, ArrayKind.STATISTIC, ArrayKind.COUNTER)
+        self._model_bytes = sum(entry.nbytes for entry in self._manifest.of(*kinds))
 
     @override
     def summary(self) -> None:
@@ -106,7 +116,7 @@ class AskStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        if self._initial is None:
+        if self._initial is None or self._manifest is None:
             self.begin(arrays)
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
@@ -120,15 +130,35 @@ class AskStrategy(Strategy):
         self._scoring = (
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
+        self._sent = {name: array.numpy() for name, array in arrays.items()}
         seed = stable_seed("sample", self._scenario.seed, number)
         with _seeded(seed), user_code(self._inner_name, self.inner):
             inner = self.inner.configure_train(
-                number, arrays, config, OrderedGrid(grid)
+                number, self._seen(arrays), config, OrderedGrid(grid)
             )
             messages = list(inner)
         messages.sort(key=lambda message: message.metadata.dst_node_id)
         self.progress.wire.inner_messages += len(messages)
         return self._with_ask(messages, cycle, step)
+
+    def _seen(self, arrays: ArrayRecord) -> ArrayRecord:
+        """Return the part of the model that the inner strategy sees."""
+        kinds = [ArrayKind.PARAMETER]
+        if sees_statistics(self.inner):
+            kinds.append(ArrayKind.STATISTIC)
+        names = () if self._manifest is None else self._manifest.names(*kinds)
+        if len(names) == len(arrays):
+            return arrays
+        return to_record({name: self._sent[name] for name in names})
+
+    def _whole(self, content: RecordDict) -> dict[str, Any]:
+        """Return the records of a message, with the rest of the model in its model."""
+        records = dict(content.items())
+        for name, record in content.items():
+            if isinstance(record, ArrayRecord) and len(record) < len(self._sent):
+                own = {key: array.numpy() for key, array in record.items()}
+                records[name] = to_record({**self._sent, **own})
+        return records
 
     def _with_ask(
         self, messages: list[Message], cycle: int, step: int
@@ -163,7 +193,7 @@ class AskStrategy(Strategy):
             inner_content = message.content
             key = (id(inner_content), needs_cut, is_told)
             if key not in contents:
-                records = {**inner_content, **asks[needs_cut, is_told]}
+                records = {**self._whole(inner_content), **asks[needs_cut, is_told]}
                 contents[key] = RecordDict(records)
             message.content = contents[key]
             self.progress.wire.count_ask(message.content)
@@ -173,13 +203,19 @@ class AskStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        if self._spec is None:
+        if self._manifest is None:
             raise ProtocolError("aggregate_train before configure_train")
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
-        gathered = gather_for(self.inner, self._spec, self._weights(cycle))
+        gathered = gather_for(
+            self.inner, self._manifest, self._sent, self._weights(cycle)
+        )
         current = Replies(
-            self._reader, self.progress, gathered, scoring=bool(self._scoring)
+            self._reader,
+            self.progress,
+            gathered,
+            self._manifest,
+            scoring=bool(self._scoring),
         )
         everyone = list(replies)
         for reply in everyone:

@@ -57,14 +57,14 @@ def shares_of(scenario: Scenario) -> Shares:
     return _shares(scenario.data, scenario.fleet, scenario.seed)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1)  # with data.limit, every seed has samples of its own
 def _shares(data: DataConfig, fleet: FleetConfig, seed: int) -> Shares:
     dataset = load_dataset(data, seed)
     rows = partition(dataset.train_y, fleet, seed)
     return Shares(dataset, _uids(data, seed), rows)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _uids(data: DataConfig, seed: int) -> NDArray[np.str_]:
     samples = load_dataset(data, seed).train_x
     return np.array([content_uid(sample) for sample in samples], dtype=np.str_)

@@ -17,7 +17,8 @@ from fedask.client.data.sources.npy import decode_npy
 from fedask.client.data.sources.pillow_decoder import (
     MAX_PIXELS,
     PixelRules,
-    decoded,
+    decode,
+    decode_original,
 )
 from fedask.client.data.sources.reader import FileReader
 from fedask.client.records.original import Original
@@ -86,15 +87,15 @@ class ImageReader(FileReader):
             return decode_pnm(data)
         size = (self.width, self.height) if self.width else None
         rules = self._rules(_MODES[self.mode])
-        image = decoded(data, _formats(suffix), rules, size=size)
-        return channels_first(image.pixels.reshape(*image.pixels.shape[:2], -1))
+        pixels = decode(data, _formats(suffix), rules, size)
+        return channels_first(pixels.reshape(*pixels.shape[:2], -1))
 
     @override
     def whole(self, data: bytes, suffix: str, side: int) -> Original:
         if suffix == ".npy" or (suffix in PNM_SUFFIXES and not _is_plain(data)):
             array = decode_npy(data) if suffix == ".npy" else decode_pnm(data)
             return Original(content=array)
-        image = decoded(data, _formats(suffix), self._rules(""), side=side)
+        image = decode_original(data, _formats(suffix), self._rules(""), side)
         return Original(
             content=image.pixels,
             width=image.width,

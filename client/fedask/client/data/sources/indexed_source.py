@@ -21,7 +21,13 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.reader import FileContents, FormatReader, stack
+from fedask.client.data.sources.reader import (
+    COLUMNS,
+    FileContents,
+    FormatReader,
+    for_model,
+    stack,
+)
 from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
@@ -105,6 +111,7 @@ class IndexedSource(DataSource):
         self._uids = _hex_uids(total.uids, rows)
         if len(rows) < len(forms):
             self._others = np.setdiff1d(np.arange(len(forms)), rows)
+        self._other_forms = forms[self._others]
         self._rows = rows
         self._report()
 
@@ -143,6 +150,9 @@ class IndexedSource(DataSource):
         except OSError as err:  # perhaps not the file's fault: tried again next time
             self._refused.append(Broken(file.name, f"cannot be read: {err}"))
             return FileContents()
+        contents = contents.with_own_places(file.name)
+        if not contents and not contents.broken:
+            contents.set_aside(Broken(file.name, "holds no sample"))
         index.put(self._source, file.name, stamp, contents)
         return contents
 
@@ -196,11 +206,29 @@ class IndexedSource(DataSource):
     @override
     def broken(self) -> list[Broken]:
         broken = self._refused + self._look.index.broken(self._source)
-        for row in self._others.tolist():
+        named = self._look.index.forms() if len(self._others) else {}
+        for row, form in zip(
+            self._others.tolist(), self._other_forms.tolist(), strict=True
+        ):
             file, place = self._files[self._file_of[row]], int(self._places[row, 0])
             name = f"{file.name} at {place}" if place else file.name
-            broken.append(Broken(name, f"is not {self._form} {OTHER_FORM}"))
+            broken.append(Broken(name, self._other_than_most(named.get(form, ""))))
         return broken
+
+    def _other_than_most(self, form: str) -> str:
+        """Say why a sample of this form is set aside."""
+        kind, _, columns = self._form.partition(COLUMNS)
+        if columns and form.partition(COLUMNS)[0] == kind:
+            return "has other columns than most files have: name them with columns="
+        return f"is not {kind} {OTHER_FORM}"
+
+    @override
+    def notes(self) -> list[str]:
+        try:
+            note = self._reader.note(self._files[0]) if self._files else ""
+        except (BrokenSampleError, OSError):
+            return []  # it is set aside with the reason
+        return [note] if note else []
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -215,7 +243,7 @@ class IndexedSource(DataSource):
             for at, sample in zip(
                 part.tolist(), self._read(file, inner[part], rows[part]), strict=True
             ):
-                samples[at] = sample
+                samples[at] = for_model(sample)
         return stack(samples)
 
     @override

@@ -69,7 +69,8 @@ class JoinedSource(DataSource):
         first = next(iter(rows.values()))
         order = np.argsort(first)  # as the first part's rows stand, to read in order
         self._rows = {name: column[order] for name, column in rows.items()}
-        self._left = {name: len(column) - len(common) for name, column in keys.items()}
+        self._twice = {n: len(keys[n]) - len(found) for n, (found, _) in once.items()}
+        self._alone = {n: len(found) - len(common) for n, (found, _) in once.items()}
         if not len(common):
             raise DataError("no sample has all its parts: " + ", ".join(self._parts))
         self._uids = self._named()
@@ -122,10 +123,18 @@ class JoinedSource(DataSource):
         broken = []
         for name, part in self._parts.items():
             broken += [Broken(f"{name}: {b.name}", b.reason) for b in part.broken()]
-            if left := self._left[name]:
-                reason = "without a partner in each other part, or twice under a name"
-                broken.append(Broken(f"{name}: {left} samples", reason))
+            for count, reason in (
+                (self._alone[name], "without a partner in each other part"),
+                (self._twice[name], "each under a name that another has, too"),
+            ):
+                if count:
+                    broken.append(Broken(f"{name}: {count} samples", reason))
         return broken
+
+    @override
+    def notes(self) -> list[str]:
+        parts = self._parts.items()
+        return [f"{name}: {note}" for name, part in parts for note in part.notes()]
 
 
 def _unique_keys(

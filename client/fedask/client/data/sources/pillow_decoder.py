@@ -80,15 +80,13 @@ class DecodedImage:
     has_more_frames: bool
 
 
-def decoded(
+def decode(
     data: bytes,
     formats: tuple[str, ...],
     rules: PixelRules,
-    *,
     size: tuple[int, int] | None = None,
-    side: int = 0,
-) -> DecodedImage:
-    """Decode the first frame of an image.
+) -> NDArray[np.uint8]:
+    """Return the pixels of the first frame of an image, (h, w) or (h, w, 3).
 
     Parameters
     ----------
@@ -96,9 +94,6 @@ def decoded(
         Names that Pillow has for them.
     size
         (width, height) to scale to, bilinear; None: as it is.
-    side
-        How many pixels the longer side must have at least: a JPEG may then be decoded
-        at a fraction of its size, which is faster. 0: all of them.
 
     Raises
     ------
@@ -108,14 +103,38 @@ def decoded(
         If Pillow is not installed.
     """
     with _opened(data, formats) as image:
-        wide, high = image.size
-        if image.getexif().get(_ORIENTATION, 1) >= _TURNED:
-            wide, high = high, wide
+        return np.array(plain(image, rules, size), dtype=np.uint8)
+
+
+def decode_original(
+    data: bytes, formats: tuple[str, ...], rules: PixelRules, side: int
+) -> DecodedImage:
+    """Decode the first frame of an image for people.
+
+    Parameters
+    ----------
+    side
+        How many pixels the longer side must have at least: a JPEG may then be decoded
+        at a fraction of its size, which is faster. 0: all of them.
+
+    Raises
+    ------
+    BrokenSampleError, ConfigError
+        As ``decode``.
+    """
+    with _opened(data, formats) as image:
         more = image.format in _FILMS and _has_more_frames(data, formats)
         lossy = image.format in _LOSSY
+        whole = image.size
         if side:
-            image.draft(None, _fitted(image.size, side))
-        pixels = np.array(plain(image, rules, size), dtype=np.uint8)
+            image.draft(None, _fitted(whole, side))
+        is_whole = image.size == whole
+        turned = image.getexif().get(_ORIENTATION, 1) >= _TURNED
+        pixels = np.array(plain(image, rules), dtype=np.uint8)
+    # Pillow turns a TIFF before it tells its size; a JPEG, which alone is drafted, not.
+    wide, high = whole[::-1] if turned else whole
+    if is_whole:
+        high, wide = pixels.shape[:2]
     return DecodedImage(
         pixels=pixels, width=wide, height=high, is_lossy=lossy, has_more_frames=more
     )

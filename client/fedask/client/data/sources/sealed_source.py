@@ -25,6 +25,7 @@ from fedask.client.data.sources.reader import (
     FileReader,
     FoundSample,
     check_finite,
+    for_model,
     stack,
 )
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
@@ -154,7 +155,8 @@ class SealedSource(DataSource):
 
     def _sample(self, payload: Payload) -> NDArray[Any] | str:
         try:
-            return self._decode(self._store.content(payload.uid), payload.suffix)
+            content = self._store.content(payload.uid)
+            return for_model(self._decode(content, payload.suffix))
         except BrokenSampleError as err:
             raise _undecoded(payload.uid, err) from err
 

@@ -13,7 +13,7 @@ from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.images import ImageReader
 from fedask.client.data.sources.pillow_decoder import (
     PixelRules,
-    decoded,
+    decode_original,
     plain,
 )
 
@@ -196,11 +196,13 @@ def test_of_a_film_the_first_frame_is_taken_and_said_to_be_the_first(
     frames = [Image.new("RGB", (9, 9), c) for c in ((250, 0, 0), (0, 0, 250))]
     film = encoded(frames[0], form, save_all=True, append_images=frames[1:])
 
-    image = decoded(film, (form,), RULES)
+    image = decode_original(film, (form,), RULES, 0)
 
     assert image.has_more_frames
     assert image.pixels[4, 4] == pytest.approx([250, 0, 0], abs=6)
-    assert not decoded(encoded(frames[0], form), (form,), RULES).has_more_frames
+    assert not decode_original(
+        encoded(frames[0], form), (form,), RULES, 0
+    ).has_more_frames
 
 
 def wide_gamut() -> bytes:
@@ -250,8 +252,20 @@ def test_a_jpeg_may_be_decoded_smaller_and_tells_its_size_upright() -> None:
     exif[0x0112] = 6  # turned by 90 degrees
     data = encoded(image, "JPEG", exif=exif)
 
-    small = decoded(data, ("JPEG",), RULES, side=400)
+    small = decode_original(data, ("JPEG",), RULES, 400)
 
     assert small.pixels.shape == (400, 300, 3)
     assert (small.width, small.height, small.is_lossy) == (1200, 1600, True)
-    assert decoded(data, ("JPEG",), RULES).pixels.shape == (1600, 1200, 3)
+    assert decode_original(data, ("JPEG",), RULES, 0).pixels.shape == (1600, 1200, 3)
+
+
+def test_a_tiff_that_is_turned_tells_its_size_upright() -> None:
+    image = Image.new("RGB", (8, 6), (9, 99, 199))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    data = encoded(image, "TIFF", exif=exif)
+
+    turned = decode_original(data, ("TIFF",), RULES, 4)
+
+    assert turned.pixels.shape == (8, 6, 3)
+    assert (turned.width, turned.height) == (6, 8)
