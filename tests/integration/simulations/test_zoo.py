@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.client.zoo import ZOO, scenario
+from tests.support.client.zoo import TELLING, ZOO, scenario
 
 from fedask.client import app
 from fedask.client.learning.training.learner import Learner
@@ -24,7 +24,13 @@ def outcome(out: Path, model: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("model", ZOO)
+@pytest.mark.parametrize(
+    "model",
+    [
+        name if name in TELLING else pytest.param(name, marks=pytest.mark.slow)
+        for name in ZOO
+    ],
+)
 def test_devices_that_share_a_process_learn_what_they_would_in_one_of_their_own(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
