@@ -21,6 +21,7 @@ from fedask.common.arrays import Arrays
 from fedask.common.errors import ConfigError, FedaskError, ProtocolError
 from fedask.common.grid_record import GRID
 from fedask.common.manifest import ArrayKind, Manifest
+from fedask.common.part_record import LACKING
 from fedask.common.records import REPORT, Report
 from fedask.common.registry import load_attr, nearest
 from fedask.common.sections import StrategyConfig
@@ -339,7 +340,7 @@ def _read_metrics(
     extra = [
         name
         for name, record in content.items()
-        if isinstance(record, ConfigRecord) and name != REPORT
+        if isinstance(record, ConfigRecord) and name not in {REPORT, LACKING}
     ]
     if len(records) != 1 or extra:
         raise ProtocolError(

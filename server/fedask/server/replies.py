@@ -18,8 +18,16 @@ from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
 from fedask.common.ids import DeviceId
 from fedask.common.manifest import Manifest
-from fedask.common.records import REASONS, REPORT, UNFIT, Report, wire_bytes
+from fedask.common.records import (
+    LACKS_PARTS,
+    REASONS,
+    REPORT,
+    UNFIT,
+    Report,
+    wire_bytes,
+)
 from fedask.server.inner_strategy import Gathered
+from fedask.server.part_delivery import PartDelivery
 from fedask.server.progress import RunProgress
 
 _REASONS_LOGGED = 3  # per round
@@ -101,6 +109,8 @@ class Replies:
         Takes the updates.
     manifest
         Of the model.
+    delivery
+        Notes which parts of the model a device lacks.
     scoring
         Whether devices score in this round.
 
@@ -122,6 +132,7 @@ class Replies:
         progress: RunProgress,
         gathered: Gathered,
         manifest: Manifest,
+        delivery: PartDelivery,
         *,
         scoring: bool,
     ) -> None:
@@ -136,24 +147,21 @@ class Replies:
         self._progress = progress
         self._gathered = gathered
         self._manifest = manifest
+        self._delivery = delivery
         self._scoring = scoring
         self._seen: set[DeviceId] = set()
         self._failed = 0  # devices whose app raised an error, wrong set-up included
 
-    def take(self, reply: Message, model_bytes: int) -> None:
+    def take(self, reply: Message) -> None:
         """Take one reply, or drop what does not fit and name the device.
 
         A report that fits is booked even if the update beside it is refused: labels
         that people gave are counted whatever became of the training.
-
-        Parameters
-        ----------
-        model_bytes
-            Of an update, to be counted.
         """
         node = reply.metadata.src_node_id
         device = f"node {node}"
         if reply.has_error():
+            self._delivery.take_error(reply)
             reason = str(reply.error.reason)[:200]
             self.refused.append((device, reason))
             away = reply.error.code in _AWAY or reason.startswith("UnavailableError")
@@ -164,12 +172,14 @@ class Replies:
             device = report.device
             self._check(report)
             self._book(report, node)
+            idle = report.refused == LACKS_PARTS
+            self._delivery.take(node, reply.content, idle=idle)
             trained = self._gathered.add(reply, report)
         except ProtocolError as err:
             self.refused.append((device, str(err)))
             return
         self.taken += 1
-        self._progress.wire.count_reply(size, model_bytes if trained else 0)
+        self._progress.wire.count_reply(size, reply.content if trained else None)
 
     def tell(self, number: int) -> None:
         """Log why replies were refused; stop a run that nobody could begin.

@@ -10,7 +10,6 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from flwr.app import (
@@ -42,6 +41,7 @@ from fedask.server.checkpoint import inner_state
 from fedask.server.flower_log import own_counts
 from fedask.server.inner_strategy import Weigh, gather_for, sees_statistics
 from fedask.server.ordered_grid import OrderedGrid
+from fedask.server.part_delivery import PartDelivery
 from fedask.server.progress import RunProgress
 from fedask.server.replies import Replies, ReplyReader
 
@@ -80,8 +80,8 @@ class AskStrategy(Strategy):
         self._initial: ArrayRecord | None = None
         self._manifest: Manifest | None = None
         self._sent: Arrays = {}
+        self._delivery = PartDelivery(Manifest(()), {})
         self._scoring = ""
-        self._model_bytes = 0
         self._reader = ReplyReader(
             num_classes=num_classes,
             grid_shape=self._policy.traits.grid_shape,
@@ -105,8 +105,7 @@ class AskStrategy(Strategy):
         self._initial = initial
         arrays = {name: array.numpy() for name, array in initial.items()}
         self._manifest = manifest or Manifest.plain(arrays)
-        kinds = (ArrayKind.PARAMETER, ArrayKind.STATISTIC, ArrayKind.COUNTER)
-        self._model_bytes = sum(entry.nbytes for entry in self._manifest.of(*kinds))
+        self._delivery = PartDelivery(self._manifest, arrays)
 
     @override
     def summary(self) -> None:
@@ -131,6 +130,7 @@ class AskStrategy(Strategy):
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
         self._sent = {name: array.numpy() for name, array in arrays.items()}
+        self._delivery.follow(self._sent)
         seed = stable_seed("sample", self._scenario.seed, number)
         with _seeded(seed), user_code(self._inner_name, self.inner):
             inner = self.inner.configure_train(
@@ -150,15 +150,6 @@ class AskStrategy(Strategy):
         if len(names) == len(arrays):
             return arrays
         return to_record({name: self._sent[name] for name in names})
-
-    def _whole(self, content: RecordDict) -> dict[str, Any]:
-        """Return the records of a message, with the rest of the model in its model."""
-        records = dict(content.items())
-        for name, record in content.items():
-            if isinstance(record, ArrayRecord) and len(record) < len(self._sent):
-                own = {key: array.numpy() for key, array in record.items()}
-                records[name] = to_record({**self._sent, **own})
-        return records
 
     def _with_ask(
         self, messages: list[Message], cycle: int, step: int
@@ -190,11 +181,10 @@ class AskStrategy(Strategy):
                     accuracy=accuracy if is_told else None,
                     run=self.progress.run if is_told else "",
                 ).records
-            inner_content = message.content
-            key = (id(inner_content), needs_cut, is_told)
+            content = self._delivery.send(node, message.content)
+            key = (id(content), needs_cut, is_told)
             if key not in contents:
-                records = {**self._whole(inner_content), **asks[needs_cut, is_told]}
-                contents[key] = RecordDict(records)
+                contents[key] = RecordDict({**content, **asks[needs_cut, is_told]})
             message.content = contents[key]
             self.progress.wire.count_ask(message.content)
         return messages
@@ -215,11 +205,12 @@ class AskStrategy(Strategy):
             self.progress,
             gathered,
             self._manifest,
+            self._delivery,
             scoring=bool(self._scoring),
         )
         everyone = list(replies)
         for reply in everyone:
-            current.take(reply, self._model_bytes)
+            current.take(reply)
         current.tell(number)
         if cycle == 1:  # a device that comes late asks its first questions then
             known = len(self.progress.ledger.totals)
@@ -335,13 +326,20 @@ class AskStrategy(Strategy):
             messages = self.inner.configure_evaluate(
                 number, arrays, config, OrderedGrid(grid)
             )
-            return sorted(messages, key=lambda message: message.metadata.dst_node_id)
+            ordered = sorted(messages, key=lambda each: each.metadata.dst_node_id)
+        self._delivery.follow({name: array.numpy() for name, array in arrays.items()})
+        for message in ordered:
+            node = message.metadata.dst_node_id
+            message.content = self._delivery.send(node, message.content)
+        return ordered
 
     @override
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         everyone = list(replies)
+        for reply in everyone:
+            self._delivery.take_evaluation(reply)
         answers = [reply for reply in everyone if not reply.has_error()]
         labelled = [reply for reply in answers if _weight(reply) > 0]
         failures = len(everyone) - len(answers)

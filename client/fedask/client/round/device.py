@@ -232,6 +232,20 @@ class Device:
             training=Training(cycle=0, uids=plan.uids),
         )
 
+    def skip(self, run: RunContext, refused: str) -> BegunRound:
+        """Begin a round in which nothing can be done but to report why."""
+        items = self.store.queue.items()
+        return BegunRound(
+            items=items,
+            labelled=self._usable(items),
+            counted=None,
+            refused=refused,
+            job=None,
+            weight=0,
+            run=run,
+            training=Training(cycle=0, uids=frozenset()),
+        )
+
     def finish(self, begun: BegunRound, trained: TrainingResult | None) -> RoundOutcome:
         """Store the result of training (None without a label) and report."""
         refused, array = begun.refused, ""

@@ -228,9 +228,18 @@ def _seen(sample: Raw) -> Original:
     return Original(content=sample, model_reads=MAX_CHARACTERS if is_cut else 0)
 
 
-def key_of(name: object) -> int:
+class SampleKey(int):
+    """The hash of a name; knows the name as long as nobody has written it down."""
+
+    name: str
+
+
+def key_of(name: object) -> SampleKey:
     """Hash a name that samples of several sources share, into 64 bits."""
-    return stable_seed("key", str(name).encode("utf-8", "backslashreplace").decode())
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    key = SampleKey(stable_seed("key", text))
+    key.name = text
+    return key
 
 
 def stack(samples: Sequence[Any]) -> NDArray[Any]:
