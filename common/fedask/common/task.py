@@ -46,7 +46,8 @@ class Task:
         A registry model is called with ``(input_shape, num_classes)``; a user's own
         with nothing. Either returns an ``nn.Module`` that maps a float batch
         ``(n, *input_shape)`` to logits ``(n, c)``: a tensor, a dict with ``"logits"``,
-        or an object with ``.logits``.
+        or an object with ``.logits``. Each of its modules trains in the mode that it
+        is made in.
     input_shape
         Shape of one transformed sample. Needed by the registry models only.
     transform

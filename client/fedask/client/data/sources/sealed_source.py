@@ -117,7 +117,7 @@ class SealedSource(DataSource):
         try:
             data = self._store.content(payload.uid)
             sample = self._decode(data, payload.suffix)
-            form = self._index.form(self._reader.form(sample, data))
+            form = self._index.form(self._reader.form(sample, data, payload.suffix))
             contents.add(FoundSample(payload.uid, (0, payload.size), ""), form)
         except BrokenSampleError as err:
             contents.set_aside(Broken(payload.uid, str(err)))
