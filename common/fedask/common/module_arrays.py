@@ -161,7 +161,7 @@ class ModuleArrays:
             for name in self._places:
                 tensor = self.tensor(name)
                 if tensor.dtype in _NARROW:
-                    tensor.copy_(torch.from_numpy(arrays[name]))
+                    tensor.copy_(torch.tensor(arrays[name]))  # of read-only memory, too
                 else:  # past torch's dispatch, which costs more than a small copy
                     np.copyto(tensor.detach().numpy(), arrays[name])
 

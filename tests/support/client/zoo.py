@@ -1,16 +1,21 @@
 """Models that are hard to carry from device to device, for tests and benchmarks.
 
-Each takes (n, 16) floats and has 10 classes, as do the digits of ``zoo_task``.
+Each takes (n, 16) floats and has 10 classes, as have the ``samples``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 from typing_extensions import override
+
+from fedask.common.config import Scenario
+from fedask.simulations.data.datasets import Dataset
 
 SIDE, CLASSES = 16, 10
 
@@ -111,8 +116,8 @@ class Clamped(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.one = nn.Linear(SIDE, 32)
-        self.head = nn.Linear(32, CLASSES)
+        self.one = nn.Linear(SIDE, 64)
+        self.head = nn.Linear(64, CLASSES)
 
     @override
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -219,46 +224,125 @@ class Quantising(nn.Module):
         return logits
 
 
-def _mlp(*extra: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(SIDE, 32), *extra, nn.ReLU(), nn.Linear(32, CLASSES))
+def perceptron(*extra: nn.Module) -> nn.Module:
+    """Two layers, and what stands between them."""
+    return nn.Sequential(nn.Linear(SIDE, 64), *extra, nn.ReLU(), nn.Linear(64, CLASSES))
 
 
-def _half() -> nn.Module:
-    class Half(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = _mlp().to(torch.bfloat16)
-
-        @override
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.body(x.to(torch.bfloat16)).float()
-            return logits
-
-    return Half()
+def batch_norm() -> nn.Module:
+    """A perceptron with running statistics."""
+    return perceptron(nn.BatchNorm1d(64))
 
 
-def _normed(layer: nn.Module) -> nn.Module:
+def dropout() -> nn.Module:
+    """A perceptron that draws while it trains."""
+    return perceptron(nn.Dropout(0.3))
+
+
+def spectral_norm() -> nn.Module:
+    """A layer whose parametrisation moves two buffers of its own."""
+    layer = parametrizations.spectral_norm(nn.Linear(SIDE, 32))
     return nn.Sequential(layer, nn.ReLU(), nn.Linear(32, CLASSES))
 
 
-ZOO: Mapping[str, Callable[[], nn.Module]] = {
-    "perceptron": _mlp,
-    "frozen part": Frozen,
-    "frozen by train()": FrozenByTrain,
-    "tied weights": Tied,
-    "batch norm": lambda: _mlp(nn.BatchNorm1d(32)),
-    "counters, masks": Counting,
-    "buffer replaced": Replaced,
-    "weights clamped": Clamped,
-    "parameter replaced": NewParameter,
-    "attributes": Remembering,
-    "low rank": LowRank,
-    "recurrent": Recurrent,
-    "codebook": Quantising,
-    "dropout": lambda: _mlp(nn.Dropout(0.3)),
-    "bfloat16": _half,
-    "spectral norm": lambda: _normed(
-        parametrizations.spectral_norm(nn.Linear(SIDE, 32))
-    ),
-    "weight norm": lambda: _normed(parametrizations.weight_norm(nn.Linear(SIDE, 32))),
-}
+def weight_norm() -> nn.Module:
+    """A layer with length and direction of its weight apart."""
+    layer = parametrizations.weight_norm(nn.Linear(SIDE, 32))
+    return nn.Sequential(layer, nn.ReLU(), nn.Linear(32, CLASSES))
+
+
+class Half(nn.Module):
+    """Weights of bfloat16, which numpy lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = perceptron().to(torch.bfloat16)
+
+    @override
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.body(x.to(torch.bfloat16))
+        return logits
+
+
+class Named(nn.Module):
+    """An output by name, as transformers give it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = perceptron()
+
+    @override
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"logits": self.body(x)}
+
+
+def compiled() -> nn.Module:
+    """A compiled perceptron with running statistics."""
+    made: nn.Module = torch.compile(batch_norm())  # type: ignore[assignment]
+    return made
+
+
+_MODELS: tuple[Callable[[], nn.Module], ...] = (
+    perceptron,
+    Frozen,
+    FrozenByTrain,
+    Tied,
+    batch_norm,
+    Counting,
+    Replaced,
+    Clamped,
+    NewParameter,
+    Remembering,
+    LowRank,
+    Recurrent,
+    Quantising,
+    dropout,
+    Half,
+    Named,
+    spectral_norm,
+    weight_norm,
+)
+ZOO = {model.__name__: model for model in _MODELS}
+TELLING = ("Frozen", "Replaced", "Counting", "Remembering", "Half")
+
+
+def samples() -> Dataset:
+    """Return noisy clusters: (600, 16) float32; none is of the last class."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(CLASSES, SIDE)).astype(np.float32)
+
+    def draw(count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        labels = np.arange(count, dtype=np.int64) % (CLASSES - 1)
+        noise = rng.normal(0, 0.7, (count, SIDE)).astype(np.float32)
+        return centres[labels] + noise, labels
+
+    (train_x, train_y), (test_x, test_y) = draw(600), draw(200)
+    return Dataset(
+        name="clusters",
+        train_x=train_x,
+        train_y=train_y,
+        test_x=test_x,
+        test_y=test_y,
+        classes=tuple(str(number) for number in range(CLASSES)),
+    )
+
+
+def scenario(model: str, *, devices: int = 6, rounds: int = 1) -> Scenario:
+    """Return a run of two cycles with a model of this module."""
+    return Scenario().with_values(
+        {
+            "name": model,
+            "task.model": f"{__name__}:{model}",
+            "data.source": f"{__name__}:samples",
+            "fleet.devices": devices,
+            "fleet.partition": "iid",
+            "ask.initial": 10,
+            "ask.cycles": 2,
+            "ask.quota": 2 * devices,
+            "ask.batcher": "top",
+            "train.rounds": rounds,
+            "train.steps": 3,
+            "train.batch_size": 8,
+            "train.lr": 0.1,
+        }
+    )

@@ -183,10 +183,10 @@ def _quick(cells: Sequence[object]) -> NDArray[np.float32] | None:
         return None
     if not _ROW.fullmatch(joined) or joined.count("\n") != len(cells) - 1:
         return None
-    values = np.array([float(cell) for cell in cells], dtype=np.float64)  # type: ignore[arg-type]  # as above
-    if np.abs(values).max() > EXACT:
+    values = [float(cell) for cell in cells]  # type: ignore[arg-type]  # as above
+    if max(values) > EXACT or min(values) < -EXACT:
         return None
-    return values.astype(np.float32) + np.float32(0)
+    return np.array(values, dtype=np.float32) + np.float32(0)
 
 
 def checked_text(cell: object, column: str = "", encoding: str = "") -> str:

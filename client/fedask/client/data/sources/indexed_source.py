@@ -8,7 +8,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,14 +24,17 @@ from fedask.client.data.sources.index import Index
 from fedask.client.data.sources.reader import (
     COLUMNS,
     FileContents,
+    FileReader,
     FormatReader,
+    FoundSample,
+    SampleKey,
     for_model,
     stack,
 )
 from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
-from fedask.client.records.provenance import SampleOrigin
+from fedask.client.records.provenance import SampleName, SampleOrigin
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
@@ -202,6 +205,31 @@ class IndexedSource(DataSource):
                 uids=self._uids,
             )
         ]
+
+    def names(self, wanted: Collection[Uid]) -> dict[Uid, SampleName]:
+        """Return file and id of these samples; of those that are there."""
+        rows = np.flatnonzero(np.isin(self._uids, list(wanted)))
+        files = self._file_of[self._rows[rows]]
+        named = {}
+        for at in np.unique(files).tolist():
+            mine = rows[files == at]
+            ids = self._ids(self._files[at], mine)
+            for uid in map(Uid, self._uids[mine].tolist()):
+                named[uid] = SampleName(self._files[at].name, ids.get(uid, ""))
+        return named
+
+    def _ids(self, file: File, rows: NDArray[np.int64]) -> dict[Uid, str]:
+        """Return the names of samples of one file, which the index keeps as hashes."""
+        if isinstance(self._reader, FileReader) or not self.keys()[rows].any():
+            return {}  # it has the name of its file, or none
+        ids: dict[Uid, str] = {}
+        try:
+            for found in self._reader.scan(file):
+                if isinstance(found, FoundSample) and isinstance(found.key, SampleKey):
+                    ids.setdefault(found.uid, found.key.name)
+        except (BrokenSampleError, OSError):
+            return ids  # of what is still there
+        return ids
 
     @override
     def broken(self) -> list[Broken]:

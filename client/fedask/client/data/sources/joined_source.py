@@ -16,7 +16,7 @@ task's transform knows of parts.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,14 @@ from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
 from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.pool import DataSource
-from fedask.client.records.provenance import SampleOrigin, TracedSource
+from fedask.client.records.provenance import (
+    NamedSource,
+    SampleName,
+    SampleOrigin,
+    TracedSource,
+)
 from fedask.common.errors import ConfigError, DataError
-from fedask.common.ids import bytes_uid
+from fedask.common.ids import Uid, bytes_uid
 from fedask.common.settings import Where
 
 MAX_TOML_BYTES = 1 << 16
@@ -98,6 +103,21 @@ class JoinedSource(DataSource):
             if isinstance(part, TracedSource)
             for origin in part.origins()
         ]
+
+    def names(self, wanted: Collection[Uid]) -> dict[Uid, SampleName]:
+        """Return what the parts of these samples are known by: the first that is."""
+        found: dict[Uid, SampleName] = {}
+        rows = np.flatnonzero(np.isin(self._uids, list(wanted)))
+        whole = [Uid(uid) for uid in self._uids[rows].tolist()]
+        for name, part in self._parts.items():
+            if not isinstance(part, NamedSource):
+                continue
+            uids = [Uid(u) for u in part.uids()[self._rows[name][rows]].tolist()]
+            named = part.names(set(uids))
+            for uid, own in zip(whole, uids, strict=True):
+                if own in named:
+                    found.setdefault(uid, named[own])
+        return found
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:

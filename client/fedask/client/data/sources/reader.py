@@ -228,9 +228,18 @@ def _seen(sample: Raw) -> Original:
     return Original(content=sample, model_reads=MAX_CHARACTERS if is_cut else 0)
 
 
-def key_of(name: object) -> int:
+class SampleKey(int):
+    """The hash of a name; knows the name as long as nobody has written it down."""
+
+    name: str
+
+
+def key_of(name: object) -> SampleKey:
     """Hash a name that samples of several sources share, into 64 bits."""
-    return stable_seed("key", str(name).encode("utf-8", "backslashreplace").decode())
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    key = SampleKey(stable_seed("key", text))
+    key.name = text
+    return key
 
 
 def stack(samples: Sequence[Any]) -> NDArray[Any]:
@@ -319,15 +328,16 @@ class FileReader(FormatReader):
         """
         return _seen(self.decode(data, suffix))
 
-    def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
+    def form(self, sample: Raw, data: bytes, suffix: str) -> str:  # noqa: ARG002  (the seam's signature)
         """Return the form of a sample that was decoded from ``data``."""
         return form_of(sample)
 
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         uid, sample, data = self._read(file)
+        form = self.form(sample, data, suffix_of(file.name))
         key = key_of(PurePosixPath(file.name).with_suffix(""))
-        yield FoundSample(uid, (0, file.size), self.form(sample, data), key)
+        yield FoundSample(uid, (0, file.size), form, key)
 
     @override
     def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:

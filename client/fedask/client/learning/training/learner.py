@@ -327,9 +327,22 @@ class Learner:
         check_logits(logits, count, self._task.num_classes)
         checked: Floats = logits.float().numpy()
         # Minus infinity is a class that the model rules out; NaN fails the comparison.
-        if not float(checked.max(initial=-inf)) < inf:
-            raise ProtocolError("the global model gives NaN or infinity")
+        best = checked.max(axis=1, initial=-inf)
+        if not (best < inf).all():
+            raise ProtocolError(
+                "the global model gives NaN or infinity" + self._suspect()
+            )
+        if not (best > -inf).all():
+            raise ProtocolError("the global model rules out every class of a sample")
         return checked
+
+    def _suspect(self) -> str:
+        """Say which array may be at fault: a variance that is negative."""
+        for entry in self.manifest.of(STATISTIC):
+            values = (self.loaded or {}).get(entry.name)
+            if entry.name.endswith("var") and values is not None and (values < 0).any():
+                return f": statistic {entry.name!r:.80} holds a negative variance"
+        return ""
 
     def to_inputs(self, raw: NDArray[Any]) -> Inputs:
         """Transform raw samples (n, ...) into the model's inputs, in aligned memory.

@@ -7,10 +7,11 @@ import { picture } from "./picture.js";
 import { remark } from "./remark.js";
 import { sound, wavOf } from "./sound.js";
 import { series } from "./series.js";
+import { list, t } from "./words.js";
 
 const MEDIA = {
   "image/png": {
-    word: "Image",
+    word: t("Image"),
     fetch: async (path) => {
       const url = URL.createObjectURL(await get(path, "blob"));
       const image = new Image();
@@ -21,12 +22,12 @@ const MEDIA = {
     show: picture,
   },
   "audio/wav": {
-    word: "Sound",
+    word: t("Sound"),
     fetch: async (path) => wavOf(await get(path, "arrayBuffer")),
     show: sound,
   },
-  "text/plain": { word: "Text", fetch: async (path) => ({ text: await get(path, "text") }), show: words },
-  "application/json": { word: "Readings", fetch: (path) => get(path), show: series },
+  "text/plain": { word: t("Text"), fetch: async (path) => ({ text: await get(path, "text") }), show: words },
+  "application/json": { word: t("Readings"), fetch: (path) => get(path), show: series },
 };
 
 MEDIA["image/jpeg"] = MEDIA["image/png"];
@@ -45,12 +46,10 @@ export function unload(part) {
 
 // What a screen reader says of a sample.
 export function spoken(parts) {
-  return parts
-    .map(({ name, medium, data }) => {
-      const what = medium === "text/plain" ? data.text.slice(0, 400) : MEDIA[medium].word;
-      return name ? `${name}: ${what}` : what;
-    })
-    .join(". ");
+  return list(parts.map(({ name, medium, data }) => {
+    const what = medium === "text/plain" ? data.text.slice(0, 400) : MEDIA[medium].word;
+    return name ? t("{name}: {content}", { name, content: what }) : what;
+  }));
 }
 
 // Returns the element, and what keys can do with it: zoom(by), closer(), play().
@@ -61,7 +60,11 @@ export function show(parts) {
   const acts = {};
   for (const part of parts) {
     const figure = make("figure", "part");
-    if (part.name) figure.append(make("figcaption", "", part.name.replaceAll("_", " ")));
+    if (part.name) {
+      const caption = make("figcaption", "", part.name.replaceAll("_", " "));
+      caption.dir = "auto";
+      figure.append(caption);
+    }
     const shown = MEDIA[part.medium].show(part.data, part.name || MEDIA[part.medium].word, part);
     figure.append(shown.element, ...remark(part));
     view.append(figure);

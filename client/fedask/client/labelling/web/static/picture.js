@@ -2,6 +2,7 @@
 
 import { showFull } from "./closer.js";
 import { make } from "./element.js";
+import { number, t } from "./words.js";
 
 const MOST = 12;
 const CLOSER = 2.5; // what a click does to small images; larger ones go to their full size
@@ -12,11 +13,11 @@ export function picture(data, name, part) {
   const { width, height } = part.reduced ? part : data;
   const image = make("img");
   image.src = part.fullUrl || data.url;
-  image.alt = `${name}, ${width} by ${height} pixels`;
+  image.alt = t("{name}, {width} by {height} pixels", { name, width: number(width), height: number(height) });
   image.draggable = false;
   if (Math.max(width, height) < SHARP_BELOW) image.classList.add("pixels");
-  const less = button("−", "Zoom out");
-  const more = button("+", "Zoom in");
+  const less = button("−", t("Zoom out"));
+  const more = button("+", t("Zoom in"));
   const element = make("div", "picture", image, make("div", "zoom", less, more));
   const at = { scale: 1, x: 0, y: 0 };
 

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { make, svg } from "./element.js";
+import { t, tenths } from "./words.js";
 
 const BARS = 600;
 const PLAY = "M7 4.500v15l13-7.500z";
@@ -47,10 +48,11 @@ export function sound(data, name, part) {
   const head = svg("line", { x1: 0, x2: 0, y1: 0, y2: 200 });
   const line = svg("path", { d: outline(data.frames) });
   const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" }, line, head);
-  drawn.setAttribute("aria-label", `${name}, ${seconds.toFixed(1)} seconds`);
+  drawn.setAttribute("aria-label", t("{name}, {seconds} seconds", { name, seconds: tenths(seconds) }));
   const wave = make("div", "wave", drawn);
+  wave.dir = "ltr"; // time runs this way in every language
   const icon = svg("path", { d: PLAY });
-  const word = make("span", "", "Play");
+  const word = make("span", "", t("Play"));
   const key = make("kbd", "", "p");
   key.setAttribute("aria-hidden", "true");
   const button = make("button", "primary", svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, icon), word, key);
@@ -62,12 +64,12 @@ export function sound(data, name, part) {
     const x = (1000 * audio.currentTime) / seconds;
     head.setAttribute("x1", x);
     head.setAttribute("x2", x);
-    clock.textContent = `${audio.currentTime.toFixed(1)} / ${seconds.toFixed(1)} s`;
+    clock.textContent = t("{now} / {all} s", { now: tenths(audio.currentTime), all: tenths(seconds) });
     if (!audio.paused) requestAnimationFrame(tell);
   };
   const state = () => {
     icon.setAttribute("d", audio.paused ? PLAY : PAUSE);
-    word.textContent = audio.paused ? "Play" : "Pause";
+    word.textContent = audio.paused ? t("Play") : t("Pause");
     element.dataset.playing = String(!audio.paused);
     tell();
   };
@@ -103,7 +105,7 @@ export function sound(data, name, part) {
     }
   };
   if (part.reduced) {
-    const ask = make("button", "second", `All ${part.seconds.toFixed(1)} seconds`);
+    const ask = make("button", "second", t("All {seconds} seconds", { seconds: tenths(part.seconds) }));
     ask.type = "button";
     ask.addEventListener("click", fetchAll);
     element.lastChild.append(ask);
