@@ -5,6 +5,7 @@ starts another program (EPS would).
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.npy import decode_npy
 from fedask.client.data.sources.pillow_decoder import (
+    HEIF,
     MAX_PIXELS,
     PixelRules,
     decode,
@@ -24,9 +26,21 @@ from fedask.client.data.sources.reader import FileReader
 from fedask.client.records.original import Original
 from fedask.common.errors import ConfigError
 
-PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+HEIF_SUFFIXES = (".heic", ".heif")  # of telephones, mostly
+PILLOW_SUFFIXES = (
+    ".png",
+    *JPEG_SUFFIXES,
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    *HEIF_SUFFIXES,
+)
 PNM_SUFFIXES = (".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+_HEIF_FORMATS = (*_FORMATS, HEIF)  # some are JPEG that a program renamed
 _PNM_FORMATS = ("PPM",)
 _MODES = {"": "", "grey": "L", "rgb": "RGB"}  # as Pillow names them
 _COLOURS = {"white": "#ffffff", "black": "#000000"}
@@ -64,6 +78,7 @@ class ImageReader(FileReader):
     suffixes: ClassVar[frozenset[str]] = frozenset(
         {*PILLOW_SUFFIXES, *PNM_SUFFIXES, ".npy"}
     )
+    extras: ClassVar[Mapping[str, str]] = dict.fromkeys(HEIF_SUFFIXES, "heic")
 
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
@@ -115,6 +130,8 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _formats(suffix: str) -> tuple[str, ...]:
+    if suffix in HEIF_SUFFIXES:
+        return _HEIF_FORMATS
     return _PNM_FORMATS if suffix in PNM_SUFFIXES else _FORMATS
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
 MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million
+HEIF = "HEIF"  # the format that an extra adds to Pillow
 _GREY = frozenset({"1", "L", "LA", "La"})
 _DEEP = ("I", "F")  # begin the names of modes with more than 8 bits
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
@@ -34,7 +35,7 @@ _TURNED = 5  # the first orientation of EXIF that swaps width and height
 _ORIENTATION = 0x0112
 # Of those files, two pictures are two views of one moment, not a film.
 _FILMS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
-_LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
+_LOSSY = frozenset({"JPEG", "MPO", "WEBP", HEIF})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,8 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
             "images other than .npy, .pgm and .ppm need Pillow: "
             "pip install 'fedask[images]'"
         ) from err
+    if HEIF in formats:
+        _add_heif()
     try:
         with warnings.catch_warnings():
             # Decompression bombs, above all; a damaged EXIF part does no harm.
@@ -178,6 +181,18 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
         raise BrokenSampleError(
             f"is no image that can be decoded: {err!s:.200}"
         ) from err
+
+
+@lru_cache(maxsize=1)
+def _add_heif() -> None:
+    """Let Pillow decode HEIF, where a caller asks for it."""
+    try:
+        from pi_heif import register_heif_opener  # noqa: PLC0415  (optional)
+    except ImportError as err:
+        raise ConfigError(
+            "images in .heic need the extra heic: pip install 'fedask[heic]'"
+        ) from err
+    register_heif_opener()
 
 
 def _has_more_frames(data: bytes, formats: tuple[str, ...]) -> bool:
