@@ -26,22 +26,15 @@ from fedask.client.data.sources.reader import FileReader
 from fedask.client.records.original import Original
 from fedask.common.errors import ConfigError
 
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-HEIF_SUFFIXES = (".heic", ".heif")  # of telephones, mostly
+HEIC_SUFFIXES = (".heic", ".heif")
 PILLOW_SUFFIXES = (
-    ".png",
-    *JPEG_SUFFIXES,
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    *HEIF_SUFFIXES,
+    *(".png", ".apng", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", *HEIC_SUFFIXES),
 )
 PNM_SUFFIXES = (".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-_HEIF_FORMATS = (*_FORMATS, HEIF)  # some are JPEG that a program renamed
 _PNM_FORMATS = ("PPM",)
+_HEIC_FORMATS = (HEIF, *_FORMATS)  # some telephones call every picture so
 _MODES = {"": "", "grey": "L", "rgb": "RGB"}  # as Pillow names them
 _COLOURS = {"white": "#ffffff", "black": "#000000"}
 _COLOUR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
@@ -78,7 +71,7 @@ class ImageReader(FileReader):
     suffixes: ClassVar[frozenset[str]] = frozenset(
         {*PILLOW_SUFFIXES, *PNM_SUFFIXES, ".npy"}
     )
-    extras: ClassVar[Mapping[str, str]] = dict.fromkeys(HEIF_SUFFIXES, "heic")
+    extras: ClassVar[Mapping[str, str]] = dict.fromkeys(HEIC_SUFFIXES, "heic")
 
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
@@ -130,8 +123,8 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _formats(suffix: str) -> tuple[str, ...]:
-    if suffix in HEIF_SUFFIXES:
-        return _HEIF_FORMATS
+    if suffix in HEIC_SUFFIXES:
+        return _HEIC_FORMATS
     return _PNM_FORMATS if suffix in PNM_SUFFIXES else _FORMATS
 
 

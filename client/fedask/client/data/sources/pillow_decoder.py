@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageCms import ImageCmsTransform
 
+HEIF = "HEIF"  # the format that a plugin of Pillow reads
 MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million
-HEIF = "HEIF"  # the format that an extra adds to Pillow
 _GREY = frozenset({"1", "L", "LA", "La"})
 _DEEP = ("I", "F")  # begin the names of modes with more than 8 bits
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
@@ -102,6 +102,8 @@ def decode(
         If it cannot be decoded, or its numbers cannot be told from their scale.
     ConfigError
         If Pillow is not installed.
+    OSError
+        If what reads HEIC is not: it may be by the next time.
     """
     with _opened(data, formats) as image:
         return np.array(plain(image, rules, size), dtype=np.uint8)
@@ -120,7 +122,7 @@ def decode_original(
 
     Raises
     ------
-    BrokenSampleError, ConfigError
+    BrokenSampleError, ConfigError, OSError
         As ``decode``.
     """
     with _opened(data, formats) as image:
@@ -158,7 +160,7 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
             "pip install 'fedask[images]'"
         ) from err
     if HEIF in formats:
-        _add_heif()
+        _register_heif()
     try:
         with warnings.catch_warnings():
             # Decompression bombs, above all; a damaged EXIF part does no harm.
@@ -183,16 +185,14 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
         ) from err
 
 
-@lru_cache(maxsize=1)
-def _add_heif() -> None:
-    """Let Pillow decode HEIF, where a caller asks for it."""
+@cache  # once a process
+def _register_heif() -> None:
+    """Teach Pillow to read HEIC; not what else the plugin could do."""
     try:
         from pi_heif import register_heif_opener  # noqa: PLC0415  (optional)
     except ImportError as err:
-        raise ConfigError(
-            "images in .heic need the extra heic: pip install 'fedask[heic]'"
-        ) from err
-    register_heif_opener()
+        raise OSError("HEIC needs pip install 'fedask[heic]'") from err
+    register_heif_opener(thumbnails=False)
 
 
 def _has_more_frames(data: bytes, formats: tuple[str, ...]) -> bool:

@@ -237,29 +237,9 @@ def test_wrong_options_are_refused(options: dict[str, int | str]) -> None:
         ImageReader(width=1 << 14, height=1 << 14)
 
 
-@pytest.mark.parametrize("suffix", [".heic", ".heif"])
-def test_heic_is_read_as_other_pictures_are(suffix: str) -> None:
-    pixels = ImageReader().decode(TURNED, suffix)
-    original = ImageReader(width=8, height=8).whole(TURNED, suffix, 0)
-
-    assert pixels.shape == (3, 64, 48)  # upright
-    corners = pixels[:, [10, 10, -10, -10], [10, -10, 10, -10]].T
-    wanted = np.array([[0, 0, 0], [200, 40, 40], [40, 40, 200], [255, 255, 255]])
-    assert np.abs(corners.astype(int) - wanted).max() <= 8  # it is lossy
-    assert (original.width, original.height) == (48, 64)
-    assert original.is_lossy
-
-
 def test_a_jpeg_is_one_under_any_of_its_suffixes() -> None:
     data = encoded(Image.fromarray(np.full((8, 8), 90, dtype=np.uint8)), "JPEG")
     for suffix in (".jpg", ".jfif", ".jpe", ".heic"):
         assert ImageReader().decode(data, suffix)[4, 4] == 90
     with pytest.raises(BrokenSampleError, match="no image"):
         ImageReader().decode(TURNED[:300], ".heic")
-
-
-def test_without_the_extra_a_heic_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    pillow_decoder._add_heif.cache_clear()
-    monkeypatch.setitem(sys.modules, "pi_heif", None)
-    with pytest.raises(ConfigError, match=r"fedask\[heic\]"):
-        ImageReader().decode(TURNED, ".heic")
