@@ -170,6 +170,10 @@ class _Handler:
         # The last configuration and what it gave.
         self._prepared: tuple[Any, RunContext] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what this process has prepared: a learner does not travel."""
+        return {**self.__dict__, "_prepared": None}
+
     def train(self, message: Message, context: Context) -> RecordDict:
         with ExitStack() as opened:
             return self._begin(opened, message, context).finish()
