@@ -328,15 +328,16 @@ class FileReader(FormatReader):
         """
         return _seen(self.decode(data, suffix))
 
-    def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
+    def form(self, sample: Raw, data: bytes, suffix: str) -> str:  # noqa: ARG002  (the seam's signature)
         """Return the form of a sample that was decoded from ``data``."""
         return form_of(sample)
 
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         uid, sample, data = self._read(file)
+        form = self.form(sample, data, suffix_of(file.name))
         key = key_of(PurePosixPath(file.name).with_suffix(""))
-        yield FoundSample(uid, (0, file.size), self.form(sample, data), key)
+        yield FoundSample(uid, (0, file.size), form, key)
 
     @override
     def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:

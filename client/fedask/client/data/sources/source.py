@@ -17,6 +17,7 @@ from fedask.client.base.regular_file import PACKED, File, suffix_of, walk
 from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.reader import FormatReader
+from fedask.client.data.sources.sounds import SOUND_SUFFIXES
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import DataError
 from fedask.common.registry import nearest, resolve
@@ -48,7 +49,7 @@ def _rows(kind: str, *suffixes: str) -> dict[str, str]:
 # a sample each come before files of many samples, which may be lists of labels.
 _SINGLE = {
     **dict.fromkeys((*PILLOW_SUFFIXES, *PNM_SUFFIXES), "images"),
-    ".wav": "sounds",
+    **dict.fromkeys(SOUND_SUFFIXES, "sounds"),
     ".txt": "documents",
 }
 _MANY = {
