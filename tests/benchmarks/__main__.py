@@ -4,6 +4,8 @@ python -m tests.benchmarks crash --runs 40   # kill -9 at any system call: 0 los
 python -m tests.benchmarks desk              # a queue of a million samples
 python -m tests.benchmarks service           # eight labelling apps at once
 python -m tests.benchmarks select --quick    # selection, beside other libraries
+python -m tests.benchmarks public-files DIR  # test files of other projects: 0 wrong
+python -m tests.benchmarks zoo               # models that are hard to carry: same bits
 
 Run in the root of the repository; ``make bench B="crash --runs 40"`` does. Never part
 of a wheel.
@@ -185,6 +187,84 @@ def crash_command(
         for problem in tally.problems:
             stderr().print(f"  {problem}", markup=False)
     if tally.lost or tally.twice or tally.broken:
+        raise typer.Exit(1)
+
+
+@app.command("public-files")
+def public_files_command(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Holds files.", exists=True, file_okay=False
+        ),
+    ],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="KIND.KEY=VALUE", help="Of a reader; again for more."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read files of other projects' test suites as a device reads its data.
+
+    wrong in silence: read, but not what a reference makes of it. crash: neither read
+    nor set aside with a reason. Exit code 1 unless both are 0.
+
+    Example: python -m tests.benchmarks public-files Pillow/Tests/images
+    Example: python -m tests.benchmarks public-files scans --option images.white=4095
+    """
+    from tests.benchmarks.public_files import Outcome, measure, options_of  # noqa: PLC0415  (not for the forks of crash)
+
+    tally = measure(folder, options_of(option or []))
+    if as_json:
+        print_json(tally.to_dict())
+    else:
+        print_table(
+            "files", ("suffix", *(kind.value for kind in Outcome)), tally.rows()
+        )
+        reasons = [
+            (suffix, outcome.value, reason, str(len(names)), names[0])
+            for (suffix, outcome, reason), names in sorted(tally.reasons.items())
+        ]
+        columns = ("suffix", "outcome", "reason", "files", "first")
+        print_table("reasons", columns, reasons)
+    if tally.bad:
+        raise typer.Exit(1)
+
+
+@app.command("zoo")
+def zoo_command(
+    superlink: Annotated[
+        bool,
+        typer.Option(
+            "--superlink", help="The most telling, on a SuperLink instead of Ray."
+        ),
+    ] = False,
+    only: Annotated[
+        str, typer.Option("--only", help="Models whose name holds this.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Run models that are hard to carry from device to device, on two runtimes each.
+
+    Frozen parts, tied weights, buffers of all kinds, tensors replaced in forward,
+    bfloat16, ...: every result must be the same, to the bit. Exit code 1 if one is not.
+
+    Example: python -m tests.benchmarks zoo --superlink
+    """
+    from tests.benchmarks.zoo import chosen, measure  # noqa: PLC0415  (not for the forks of crash)
+
+    rows = []
+    for row in measure(chosen(only, superlink=superlink), superlink=superlink):
+        say(f"{row['model']}: {'same' if row['same'] else 'DIFFERENT'}")
+        rows.append(row)
+    if as_json:
+        print_json(rows)
+    else:
+        columns = tuple(rows[0]) if rows else ("model",)
+        print_table("zoo", columns, [[str(v) for v in row.values()] for row in rows])
+    if not all(row["same"] for row in rows):
         raise typer.Exit(1)
 
 

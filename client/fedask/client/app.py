@@ -5,7 +5,7 @@ neither torch nor a model; those come with the first message.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,6 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import (
-    ArrayRecord,
     Context,
     Error,
     Message,
@@ -22,8 +21,8 @@ from flwr.app import (
 )
 from flwr.clientapp import ClientApp
 
-from fedask.client.round.message import read_model, read_train, write_reply
-from fedask.common.arrays import Arrays
+from fedask.client.round.message import read_train, write_reply
+from fedask.client.round.received_model import ReceivedModel, receive
 from fedask.common.config import Scenario
 from fedask.common.errors import (
     ConfigError,
@@ -31,6 +30,9 @@ from fedask.common.errors import (
     ProtocolError,
     UnavailableError,
 )
+from fedask.common.ids import PartDigest
+from fedask.common.part_record import write_lacking
+from fedask.common.records import LACKS_PARTS
 from fedask.common.registry import declared, load_attr
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
@@ -144,12 +146,13 @@ class _DeviceRound:
 
     device: "Device"
     begun: "BegunRound"
+    lacking: Collection[PartDigest]
 
     def finish(self, trained: "TrainingResult | None" = None) -> RecordDict:
         """Train, if that is still to be done, and report."""
         if trained is None and self.begun.job is not None:
             trained = self.begun.run.learner.train(self.begun.job, self.device.proceed)
-        return write_reply(self.device.finish(self.begun, trained))
+        return write_reply(self.device.finish(self.begun, trained), self.lacking)
 
 
 class _Handler:
@@ -177,9 +180,14 @@ class _Handler:
         folder = self._folder(opened, context)
         run = self._prepare(context)
         given = read_train(message.content)
-        run.learner.load(_decode(run.learner, given.model))
         device = opened.enter_context(self._open(run, context, folder))
-        return _DeviceRound(device, device.begin(run, given.ask, given.prox))
+        model = _receive(run, message, device)
+        if model.arrays is None:
+            begun = device.skip(run, LACKS_PARTS)
+        else:
+            run.learner.load(model.arrays)
+            begun = device.begin(run, given.ask, given.prox)
+        return _DeviceRound(device, begun, model.lacking)
 
     def batches(
         self, given: Iterable[tuple[Message, Context]]
@@ -215,11 +223,13 @@ class _Handler:
         with ExitStack() as opened:
             folder = self._folder(opened, context)
             run = self._prepare(context)
-            arrays = _decode(run.learner, read_model(message.content))
             device = opened.enter_context(self._open(run, context, folder))
-            accuracy, count = device.evaluate(run.learner, arrays)
+            model = _receive(run, message, device)
+            accuracy, count = 0.0, 0
+            if model.arrays is not None:
+                accuracy, count = device.evaluate(run.learner, model.arrays)
         metrics = MetricRecord({"num-examples": count, "accuracy": accuracy})
-        return RecordDict({"metrics": metrics})
+        return RecordDict({"metrics": metrics, **write_lacking(model.lacking)})
 
     def _folder(self, opened: ExitStack, context: Context) -> "DeviceFolder | None":
         """Open the folder of a real device, and refuse if it may not work now.
@@ -300,16 +310,9 @@ def _learner(task: Task, config: TrainConfig) -> "Learner":
     return _learners[key][1]
 
 
-_decoded: dict[int, tuple[ArrayRecord, Arrays]] = {}
-
-
-def _decode(learner: "Learner", record: ArrayRecord) -> Arrays:
-    """Check the model of a message; once per message object, not once per device."""
-    kept = _decoded.get(id(learner))
-    if kept is None or kept[0] is not record:
-        kept = (record, learner.spec.read(record))
-        _decoded[id(learner)] = kept
-    return kept[1]
+def _receive(run: "RunContext", message: Message, device: "Device") -> ReceivedModel:
+    manifest = run.learner.manifest
+    return receive(message.content, manifest, device.store.parts, device.device_id)
 
 
 def _train(turns: Sequence[_DeviceRound]) -> "list[TrainingResult | None]":

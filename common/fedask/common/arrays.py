@@ -35,11 +35,6 @@ def check_values(arrays: Arrays) -> None:
             )
 
 
-def are_sane(arrays: Arrays) -> bool:
-    """Tell whether ``check_values`` would pass them."""
-    return all(map(_is_sane, arrays.values()))
-
-
 def _is_sane(values: NDArray[Any]) -> bool:
     if not values.size:
         return True

@@ -30,8 +30,9 @@ class Fedask(CommandTable):
 
     Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 data
     missing, damaged or unfit; 4 the disk refused; 5 a peer sent something refused; 6
-    refused to protect data; 7 something needed is not there now; 130 interrupted,
-    partial results kept (143 by SIGTERM, 129 by SIGHUP).
+    refused to protect data; 7 something needed is not there now; 8 over, but no
+    success: nothing was learned, or most devices failed; 130 interrupted, partial
+    results kept (143 by SIGTERM, 129 by SIGHUP).
     """
 
     targets: ClassVar[Mapping[str, str]] = declared(COMMANDS)

@@ -10,6 +10,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FedaskError",
+    "OutcomeError",
     "PrivacyError",
     "ProtocolError",
     "SealError",
@@ -61,6 +62,12 @@ class UnavailableError(FedaskError):
     """Something needed is not there now; retrying may help."""
 
     exit_code: ClassVar[int] = 7
+
+
+class OutcomeError(FedaskError):
+    """The run ended, and shows nothing: whoever set it up must act."""
+
+    exit_code: ClassVar[int] = 8
 
 
 class SealError(StoreError):

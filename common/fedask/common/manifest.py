@@ -30,6 +30,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedask.common.errors import ProtocolError
 from fedask.common.ids import ManifestHash
@@ -178,6 +179,23 @@ class Manifest:
             for entry in self.entries
             for name in (entry.name, *entry.aliases)
         }
+
+    @classmethod
+    def plain(cls, arrays: Mapping[str, NDArray[Any]]) -> "Manifest":
+        """Describe arrays of which no module is known: floats are parameters."""
+        return cls(
+            tuple(
+                ArrayEntry(
+                    name=name,
+                    shape=tuple(array.shape),
+                    dtype=array.dtype.name,
+                    kind=ArrayKind.PARAMETER
+                    if array.dtype.kind == "f"
+                    else ArrayKind.COUNTER,
+                )
+                for name, array in arrays.items()
+            )
+        )
 
     @cached_property
     def digest(self) -> ManifestHash:

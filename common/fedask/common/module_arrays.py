@@ -92,18 +92,15 @@ class ModuleArrays:
 
     def __init__(self, model: nn.Module) -> None:
         _refuse_extra_state(model)
+        self._model = model
         places: dict[int, list[_Place]] = {}  # by tensor: tied weights are one
-        tensors: dict[int, torch.Tensor] = {}
         for place in _places(model):
             if place.tensor is not None:
-                tensors[id(place.tensor)] = place.tensor
                 places.setdefault(id(place.tensor), []).append(place)
         self._places = {found[0].name: tuple(found) for found in places.values()}
-        self._built = {found[0].name: tensors[key] for key, found in places.items()}
-        trained = [p for p in model.parameters() if p.requires_grad]
-        self._trained = {id(tensor) for tensor in trained}
+        self._known = {place.name for found in places.values() for place in found}
         try:
-            self.manifest = Manifest(tuple(map(self._entry, self._built)))
+            self.manifest = Manifest(tuple(map(self._entry, self._places)))
         except ProtocolError as err:  # here it is the model that is at fault
             raise ConfigError(f"the model cannot travel: {err}") from err
 
@@ -113,10 +110,11 @@ class ModuleArrays:
         Raises
         ------
         ConfigError
-            Naming the first that has another shape or dtype than it was built with, or
-            whose tied names are not one tensor any more.
+            Naming the first that is new, has another shape or dtype than it was built
+            with, or whose tied names are not one tensor any more.
         """
-        arrays = {}
+        arrays: dict[str, NDArray[Any]] = {}
+        self._refuse_new()
         for entry in self.manifest.entries:
             arrays[entry.name] = array = self._current(entry)
             if array.shape != entry.shape or array.dtype.name != entry.dtype:
@@ -127,60 +125,79 @@ class ModuleArrays:
         return arrays
 
     def _current(self, entry: ArrayEntry) -> NDArray[Any]:
-        first, *others = self._places[entry.name]
-        tensor = first.tensor
-        for other in others:
+        tensor = self.tensor(entry.name)
+        for other in self._places[entry.name][1:]:
             if other.tensor is not tensor:
                 raise ConfigError(
                     f"{entry.name!r} and {other.name!r} were one tensor, and are two "
                     "since the model replaced one of them: replace both or none"
                 )
-        if tensor is None:
-            raise ConfigError(f"the model replaced {entry.name!r} by None")
         return to_numpy(tensor)
 
+    def _refuse_new(self) -> None:
+        for place in _places(self._model):
+            if place.tensor is not None and place.name not in self._known:
+                raise ConfigError(
+                    f"the model made {place.name!r} while it ran: it must have all of "
+                    "its arrays when it is built"
+                )
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return the tensor of an array as it is now.
+
+        Raises
+        ------
+        ConfigError
+            If the module has replaced it by None.
+        """
+        tensor = self._places[name][0].tensor
+        if tensor is None:
+            raise ConfigError(f"the model replaced {name!r} by None")
+        return tensor
+
     def write(self, arrays: Arrays) -> None:
-        """Copy the arrays into the tensors that the module was built with."""
+        """Copy the arrays into the tensors that the module has now."""
         with torch.no_grad():
-            for name, tensor in self._built.items():
+            for name in self._places:
+                tensor = self.tensor(name)
                 if tensor.dtype in _NARROW:
-                    tensor.copy_(torch.from_numpy(arrays[name]))
+                    tensor.copy_(torch.tensor(arrays[name]))  # of read-only memory, too
                 else:  # past torch's dispatch, which costs more than a small copy
                     np.copyto(tensor.detach().numpy(), arrays[name])
 
     def _entry(self, name: str) -> ArrayEntry:
-        tensor = self._built[name]
+        tensor = self.tensor(name)
         _check(name, tensor)
         array = to_numpy(tensor)
         return ArrayEntry(
             name=name,
             shape=tuple(array.shape),
             dtype=array.dtype.name,
-            kind=self._kind(tensor, array),
+            kind=_kind(tensor, array),
             aliases=tuple(place.name for place in self._places[name][1:]),
         )
 
-    def _kind(self, tensor: torch.Tensor, array: NDArray[Any]) -> ArrayKind:
-        """Tell the kind by the rules at the top of ``manifest``."""
-        if id(tensor) in self._trained:
-            return ArrayKind.PARAMETER
-        if isinstance(tensor, nn.Parameter):
-            return ArrayKind.CONSTANT
-        if array.dtype.kind != "f":
-            return ArrayKind.COUNTER
-        finite = bool(np.isfinite(array).all())
-        return ArrayKind.STATISTIC if finite else ArrayKind.CONSTANT
+
+def _kind(tensor: torch.Tensor, array: NDArray[Any]) -> ArrayKind:
+    """Tell the kind by the rules at the top of ``manifest``."""
+    if isinstance(tensor, nn.Parameter):
+        return ArrayKind.PARAMETER if tensor.requires_grad else ArrayKind.CONSTANT
+    if array.dtype.kind != "f":
+        return ArrayKind.COUNTER
+    finite = bool(np.isfinite(array).all())
+    return ArrayKind.STATISTIC if finite else ArrayKind.CONSTANT
 
 
 def _places(model: nn.Module) -> Iterator[_Place]:
     """List where the tensors of a state dict are, in its order."""
     for prefix, module in model.named_modules(remove_duplicate=False):
         dot = f"{prefix}." if prefix else ""
-        for key in module._parameters:  # noqa: SLF001  (named_parameters has no owners)
-            yield _Place(dot + key, module._parameters, key)  # noqa: SLF001
-        for key in module._buffers:  # noqa: SLF001
-            if key not in module._non_persistent_buffers_set:  # noqa: SLF001
-                yield _Place(dot + key, module._buffers, key)  # noqa: SLF001
+        own: Any = module  # torch's public tables do not tell the owners
+        for key in own._parameters.keys():  # noqa: SIM118, SLF001  (all that a scripted module's tables have)
+            yield _Place(dot + key, own._parameters, key)  # noqa: SLF001
+        for key in own._buffers.keys():  # noqa: SIM118, SLF001
+            if key not in own._non_persistent_buffers_set:  # noqa: SLF001
+                yield _Place(dot + key, own._buffers, key)  # noqa: SLF001
 
 
 def _refuse_extra_state(model: nn.Module) -> None:
@@ -200,6 +217,8 @@ def _check(name: str, tensor: torch.Tensor) -> None:
         why = "has no shape yet: run the model once where it is made"
     elif tensor.device.type != "cpu":
         why = f"is on {tensor.device}: the factory must make it on the CPU"
+    elif tensor.is_inference():
+        why = "was made in inference mode: torch cannot train it"
     elif tensor.layout != torch.strided or tensor.is_quantized:
         why = "is sparse or quantised: only dense arrays are added up"
     elif tensor.dtype not in _NARROW and _name(tensor) not in DTYPES:

@@ -14,9 +14,10 @@ record               kind          holds
 ``fedask.accuracy``  ConfigRecord  ``v``; ``last``: ``Ask.accuracy``; ``run``. Beside
                                    the ask, not in it: a device that does not know it
                                    passes over it, as over the inner strategy's own
-``fedask.report``    ConfigRecord  ``v``, ``device``, ``refused``; ``counts``: (5 + c,)
-                                   little-endian uint32: last cut, asked, answered,
-                                   skipped, expired, then labels per class
+``fedask.report``    ConfigRecord  ``v``, ``device``, ``refused``, ``array``;
+                                   ``counts``: (5 + c,) little-endian uint32: last cut,
+                                   asked, answered, skipped, expired, then labels per
+                                   class
 ``fedask.grid``      ArrayRecord   ``counts``: (g, b) of the narrowest unsigned type;
                                    ``sums``, see ``groups``: (g, 17) of the narrowest
                                    signed one
@@ -50,12 +51,13 @@ ACCURACY = "fedask.accuracy"
 REPORT = "fedask.report"
 _RUN = re.compile(r"[0-9a-f]{16}")
 # Why a device did not do all it was asked; what the server's account says of it.
-OTHER_MODEL, OTHER_GROUPS, DIVERGED = "model-version", "groups", "diverged"
-LACKS_PARTS = "parts"
+OTHER_MODEL, OTHER_GROUPS = "model-version", "groups"
+DIVERGED, UNFIT, LACKS_PARTS = "diverged", "unfit", "parts"
 REASONS = {
     OTHER_MODEL: "cut refused: the device's scores are of another model",
     OTHER_GROUPS: "cut refused: its groups are not those of the policy",
-    DIVERGED: "no update: training diverged; lower train.lr",
+    DIVERGED: "no update: training diverged, its loss is not finite; lower train.lr",
+    UNFIT: "no update: an array of the model is not fit to send",
     LACKS_PARTS: "no update: it lacks parts of the model, which come with its next "
     "message",
 }
@@ -191,6 +193,8 @@ class Report:
         Last cycle whose cut it has applied; 0 = none.
     refused
         A key of ``REASONS``: why the cut was not applied or there is no update; or "".
+    array
+        The array of the manifest that training made unfit, if it was that; or "".
     asked, answered, skipped, expired
         Samples ever queued, labelled by people, skipped by them, run out of time.
     class_counts
@@ -212,6 +216,7 @@ class Report:
     class_counts: tuple[int, ...]
     grid: IntArray | None = None
     sums: IntArray | None = None
+    array: str = ""
 
     def __post_init__(self) -> None:
         check_range("report cut_cycle", self.cut_cycle, 0, MAX_COUNT)
@@ -222,6 +227,12 @@ class Report:
         check_range("report class counts", min(self.class_counts), 0, MAX_COUNT)
         if self.refused and self.refused not in REASONS:
             raise ProtocolError(f"report: unknown reason {self.refused!r:.40}")
+        if (self.array and self.refused not in {DIVERGED, UNFIT}) or (
+            self.refused == UNFIT and not self.array
+        ):
+            raise ProtocolError(
+                "report: an array without a reason, or a reason for one"
+            )
         if self.answered + self.skipped + self.expired > self.asked:
             raise ProtocolError("report: more answered, skipped and expired than asked")
 
@@ -238,6 +249,8 @@ class Report:
         report = ConfigRecord({"v": SCHEMA, "device": self.device, "counts": counts})
         if self.refused:
             report["refused"] = self.refused
+        if self.array:
+            report["array"] = self.array
         records: dict[str, ConfigRecord | ArrayRecord] = {REPORT: report}
         if self.grid is not None:
             records[GRID] = to_record(self.grid, self.sums)
@@ -274,6 +287,7 @@ class Report:
         fields = Fields(content, REPORT)
         device = parse_device_id(fields.take("device", str))
         refused = fields.take("refused", str, "")
+        array = fields.take("array", str, "")
         counts = fields.take_array("counts", "<u4", 5 + num_classes)
         fields.done()
         if len(counts) != 5 + num_classes:
@@ -284,6 +298,7 @@ class Report:
             device=device,
             cut_cycle=counts[0],
             refused=refused,
+            array=array,
             asked=counts[1],
             answered=counts[2],
             skipped=counts[3],

@@ -29,6 +29,7 @@ Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 MODELS = {
     "linear": "fedask.common.model:linear",
     "mlp": "fedask.common.model:mlp",
+    "standardised-mlp": "fedask.common.model:standardised_mlp",
     "cnn": "fedask.common.model:cnn",
 }
 
@@ -42,11 +43,13 @@ class Task:
     classes
         Names of the classes; a label is an index into them.
     model
-        ``"linear"``, ``"mlp"``, ``"cnn"``, ``"package.module:attr"``, or a callable.
+        ``"linear"``, ``"mlp"``, ``"standardised-mlp"``, ``"cnn"``,
+        ``"package.module:attr"``, or a callable.
         A registry model is called with ``(input_shape, num_classes)``; a user's own
         with nothing. Either returns an ``nn.Module`` that maps a float batch
         ``(n, *input_shape)`` to logits ``(n, c)``: a tensor, a dict with ``"logits"``,
-        or an object with ``.logits``.
+        or an object with ``.logits``. Each of its modules trains in the mode that it
+        is made in.
     input_shape
         Shape of one transformed sample. Needed by the registry models only.
     transform
@@ -154,9 +157,12 @@ class Task:
                 given = self.transform(raw.copy())
             return check_inputs(given, len(raw), what)
         if raw.dtype.kind not in "biuf":
-            what = "texts" if raw.dtype.kind == "U" else f"of type {raw.dtype}"
+            texts = raw.dtype.kind == "U"
+            what = "texts" if texts else f"of type {raw.dtype}"
+            hint = ", such as fedask.common.text.hashed_text" if texts else ""
             raise ConfigError(
                 f"the samples are {what:.200}: the task needs a transform= for them"
+                + hint
             )
         import torch  # noqa: PLC0415  (imports torch)
 

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from fedask.common.arrays import Arrays, check_values
 from fedask.common.errors import ProtocolError
+from fedask.common.manifest import ArrayKind, Manifest
 
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 1024  # .npy headers are 128 bytes here; room for odd writers
@@ -106,6 +107,12 @@ class ArraySpec:
         """Describe the given arrays."""
         return cls({k: (tuple(a.shape), a.dtype.name) for k, a in arrays.items()})
 
+    @classmethod
+    def of_manifest(cls, manifest: Manifest, *kinds: ArrayKind) -> "ArraySpec":
+        """Describe the arrays of some kinds; without any, all."""
+        entries = manifest.of(*(kinds or ArrayKind))
+        return cls({entry.name: (entry.shape, entry.dtype) for entry in entries})
+
     def read(self, record: ArrayRecord) -> dict[str, NDArray[Any]]:
         """Decode and check arrays from another machine.
 
@@ -125,16 +132,27 @@ class ArraySpec:
         check_values(arrays)
         return arrays
 
-    def decode(self, record: ArrayRecord) -> dict[str, NDArray[Any]]:
-        """Do what ``read`` does, but leave the values to a ``WeightedSum`` to check."""
+    def decode(
+        self, record: ArrayRecord, optional: frozenset[str] = frozenset()
+    ) -> dict[str, NDArray[Any]]:
+        """Do what ``read`` does, but leave the values to others to check.
+
+        Parameters
+        ----------
+        optional
+            Names that may be missing.
+        """
         if record.keys() != self.shapes.keys():
-            differing = sorted(set(record.keys()) ^ set(self.shapes))[:5]
-            raise ProtocolError(
-                f"arrays do not match the model: {differing!r:.200} differ"
-            )
+            differing = set(record.keys()) ^ set(self.shapes)
+            if differing - optional or not self.shapes.keys() >= record.keys():
+                raise ProtocolError(
+                    "arrays do not match the model: "
+                    f"{sorted(differing)[:5]!r:.200} differ"
+                )
         return {
             name: _decode(name, record[name], shape, dtype)
             for name, (shape, dtype) in self.shapes.items()
+            if name in record
         }
 
 

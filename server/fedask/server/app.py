@@ -16,6 +16,7 @@ from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock, SystemClock
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
+from fedask.common.manifest import Manifest
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import declared, resolve
 from fedask.common.task import Task
@@ -114,6 +115,7 @@ class Coordinator:
         self._evaluate: Evaluate | None = None
         self._predictions: Labels | None = None
         self._arrays: Arrays = {}
+        self._manifest = Manifest(())
         if scenario.run.evaluate:
             table = declared(_EVALUATIONS)
             self._evaluate = resolve("evaluation", scenario.run.evaluate, table)
@@ -128,9 +130,11 @@ class Coordinator:
 
         From the start or from a checkpoint; one that stopped is only written out.
         """
+        from fedask.common.module_arrays import read_arrays, read_manifest  # noqa: PLC0415  (imports torch)
+
         model = self._task.build(self._scenario.seed)
-        initial = {k: t.detach().numpy().copy() for k, t in model.state_dict().items()}
-        self._strategy.begin(to_record(initial))
+        initial, self._manifest = read_arrays(model), read_manifest(model)
+        self._strategy.begin(to_record(initial), self._manifest)
         self._arrays = initial
         self._resume()
         if self._stopped is None:
@@ -143,7 +147,8 @@ class Coordinator:
                     evaluate_fn=self._after_round,
                 )
         if self._folder is not None:
-            self._folder.finish(self._arrays, self.account())
+            named = self._manifest.with_aliases(self._arrays)
+            self._folder.finish(named, self.account())
 
     def _resume(self) -> None:
         folder, run = self._folder, self._scenario.run
@@ -231,7 +236,8 @@ class Coordinator:
         """Call the evaluation, which may be the user's own; its figures are numbers."""
         name = self._scenario.run.evaluate
         with user_code(f"run.evaluate, {name!r},", evaluate):
-            given = evaluate(self._task, self._scenario, self._arrays)
+            named = self._manifest.with_aliases(self._arrays)
+            given = evaluate(self._task, self._scenario, named)
             return {
                 key: np.asarray(value) if key == _PREDICTIONS else float(value)
                 for key, value in given.items()

@@ -13,13 +13,19 @@ import flwr.serverapp.strategy as flower
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
 from typing_extensions import override
 
+from fedask.common.array_rules import check_model, fault_of, is_fit
+from fedask.common.arrays import Arrays
 from fedask.common.errors import ConfigError, FedaskError, ProtocolError
 from fedask.common.grid_record import GRID
+from fedask.common.manifest import ArrayKind, Manifest
+from fedask.common.part_record import LACKING
 from fedask.common.records import REPORT, Report
 from fedask.common.registry import load_attr, nearest
 from fedask.common.sections import StrategyConfig
+from fedask.common.state_sum import StateSum
 from fedask.common.user_code import told
 from fedask.common.weights import ArraySpec, MemoryArray, WeightedSum, to_record
 
@@ -118,25 +124,131 @@ def _by_labels(labelled: int) -> range:
     return range(labelled, labelled + 1)
 
 
-def gather_for(inner: Strategy, spec: ArraySpec, weigh: Weigh = _by_labels) -> Gathered:
+def sees_statistics(inner: Strategy) -> bool:
+    """Tell whether the inner strategy gets statistics, as it gets parameters.
+
+    Not those that step: an optimiser would make a variance negative, and the mean is
+    all that the others want of them. A strategy that chooses (a median, Krum) or blurs
+    (differential privacy) must get all that devices send, or what it promises would
+    not hold for the rest.
+    """
+    stepping = (flower.FedAvgM, flower.FedAdagrad, flower.FedAdam, flower.FedYogi)
+    return type(inner) not in AVERAGING and not isinstance(
+        inner, (*stepping, flower.QFedAvg)
+    )
+
+
+def gather_for(
+    inner: Strategy, manifest: Manifest, sent: Arrays, weigh: Weigh = _by_labels
+) -> Gathered:
     """Choose how the inner strategy gets its replies.
 
     Parameters
     ----------
+    sent
+        The model of this round's messages.
     weigh
         The weights that a device may claim; any other is refused.
     """
     kind = Averaged if type(inner) in AVERAGING else Listed
-    return kind(spec, weigh)
+    seen = [ArrayKind.PARAMETER]
+    if sees_statistics(inner):
+        seen.append(ArrayKind.STATISTIC)
+    return kind(ModelSplit(manifest, sent, tuple(seen)), weigh)
+
+
+class ModelSplit:
+    """Splits a model into what the inner strategy sees and the rest.
+
+    Parameters
+    ----------
+    sent
+        The model of this round's messages.
+    seen
+        The kinds of array that it sees.
+
+    Attributes
+    ----------
+    spec
+        Of what it sees.
+    state
+        Sums the statistics and counters that it does not see.
+    """
+
+    def __init__(
+        self, manifest: Manifest, sent: Arrays, seen: tuple[ArrayKind, ...]
+    ) -> None:
+        moving = [kind for kind in ArrayKind if kind is not ArrayKind.CONSTANT]
+        self._update = ArraySpec.of_manifest(manifest, *moving)
+        self._optional = frozenset(
+            manifest.names(ArrayKind.STATISTIC, ArrayKind.COUNTER)
+        )
+        self._seen = manifest.of(*seen)
+        self.spec = ArraySpec.of_manifest(manifest, *seen)
+        hidden = tuple(e for e in manifest.entries if e.kind not in seen)
+        self.state = StateSum(Manifest(hidden), sent)
+        self._manifest, self._sent = manifest, sent
+
+    def read(self, record: ArrayRecord) -> dict[str, NDArray[Any]]:
+        """Decode an update; what did not change on the device is filled in.
+
+        Raises
+        ------
+        ProtocolError
+            If its arrays are not those of an update.
+        """
+        arrays = self._update.decode(record, self._optional)
+        if len(arrays) == len(self._update.shapes):
+            return arrays
+        return {n: arrays.get(n, self._sent[n]) for n in self._update.shapes}
+
+    def of_strategy(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
+        """Return the part of an update that the inner strategy sees."""
+        return {entry.name: arrays[entry.name] for entry in self._seen}
+
+    def check(self, arrays: Arrays, weight: int) -> None:
+        """Refuse what no training can have made of the model that was sent.
+
+        Raises
+        ------
+        ProtocolError
+            Naming the array; or as ``StateSum.check``.
+        """
+        for entry in self._seen:
+            if not is_fit(entry, self._sent[entry.name], arrays[entry.name]):
+                raise ProtocolError(fault_of(entry))
+        self.state.check(arrays, weight)
+
+    def whole(self, inner: Strategy, record: ArrayRecord) -> ArrayRecord:
+        """Complete what the inner strategy made, in the dtypes of the model.
+
+        Raises
+        ------
+        ProtocolError
+            If it does not fit the model, or has a value that no device takes.
+        """
+        cast_back = {
+            name: record[name].numpy().astype(dtype)
+            for name, (_, dtype) in self.spec.shapes.items()
+            if name in record
+        }
+        made = {**self._sent, **self.state.result()}
+        try:
+            made |= self.spec.decode(to_record(cast_back))
+            model = {name: made[name] for name in self._manifest.by_name}
+            check_model(self._manifest, model)
+        except ProtocolError as err:
+            raise ProtocolError(f"strategy {type(inner).__name__}: {err}") from err
+        return to_record(model)
 
 
 class Averaged(Gathered):
     """Sums updates as they come and gives the inner strategy one reply: their mean."""
 
-    def __init__(self, spec: ArraySpec, weigh: Weigh = _by_labels) -> None:
-        self._spec = spec
+    def __init__(self, split: ModelSplit, weigh: Weigh = _by_labels) -> None:
+        self._split = split
         self._weigh = weigh
-        self._sum = WeightedSum(spec)
+        self._sum = WeightedSum(split.spec)
         self._losses: list[tuple[str, int, float]] = []
         self._first: Message | None = None
 
@@ -147,7 +259,11 @@ class Averaged(Gathered):
         if not weight or model is None:
             _check_no_update(weight, model)
             return False
-        self._sum.add(self._spec.decode(model), weight)
+        arrays = self._split.read(model)
+        seen = self._split.of_strategy(arrays)
+        self._split.state.check(arrays, weight)
+        self._sum.add(seen, weight)  # after its own checks
+        self._split.state.add(arrays, weight)
         self._losses.append((report.device, weight, loss))
         self._first = self._first or reply
         return True
@@ -159,7 +275,7 @@ class Averaged(Gathered):
         if self._first is None:
             return None, None
         mean = _message(self._first, self._sum.mean(), self._mean_metrics())
-        return _result(inner, server_round, [mean], self._spec)
+        return _result(inner, server_round, [mean], self._split)
 
     def _mean_metrics(self) -> dict[str, float]:
         """Average in the order of device ids: floats do not add associatively."""
@@ -171,8 +287,8 @@ class Averaged(Gathered):
 class Listed(Gathered):
     """Keeps every reply, for the inner strategy, in the order of device ids."""
 
-    def __init__(self, spec: ArraySpec, weigh: Weigh = _by_labels) -> None:
-        self._spec = spec
+    def __init__(self, split: ModelSplit, weigh: Weigh = _by_labels) -> None:
+        self._split = split
         self._weigh = weigh
         self._replies: list[tuple[str, Message]] = []
 
@@ -184,7 +300,10 @@ class Listed(Gathered):
             _check_no_update(weight, model)
             return False
         metrics = {"num-examples": weight, "train-loss": loss}
-        clean = _message(reply, self._spec.read(model), metrics)
+        arrays = self._split.read(model)
+        self._split.check(arrays, weight)
+        self._split.state.add(arrays, weight)
+        clean = _message(reply, self._split.of_strategy(arrays), metrics)
         _make_own(clean)
         self._replies.append((report.device, clean))
         return True
@@ -196,7 +315,7 @@ class Listed(Gathered):
         if not self._replies:
             return None, None
         replies = [message for _, message in sorted(self._replies, key=lambda r: r[0])]
-        return _result(inner, server_round, replies, self._spec)
+        return _result(inner, server_round, replies, self._split)
 
 
 def _model(content: RecordDict) -> ArrayRecord | None:
@@ -221,7 +340,7 @@ def _read_metrics(
     extra = [
         name
         for name, record in content.items()
-        if isinstance(record, ConfigRecord) and name != REPORT
+        if isinstance(record, ConfigRecord) and name not in {REPORT, LACKING}
     ]
     if len(records) != 1 or extra:
         raise ProtocolError(
@@ -274,22 +393,14 @@ def _make_own(message: Message) -> None:
 
 
 def _result(
-    inner: Strategy, server_round: int, replies: list[Message], spec: ArraySpec
+    inner: Strategy, server_round: int, replies: list[Message], split: ModelSplit
 ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-    """Aggregate, and bring the result back to the model's own dtypes.
+    """Aggregate, and complete the result to a model.
 
     Raises
     ------
     ProtocolError
-        If the strategy's result does not fit the model or is not finite.
+        As ``ModelSplit.whole``.
     """
     arrays, metrics = inner.aggregate_train(server_round, replies)
-    if arrays is None:
-        return None, metrics
-    cast_back = {
-        name: arrays[name].numpy().astype(dtype)
-        for name, (_, dtype) in spec.shapes.items()
-        if name in arrays
-    }
-    spec.read(record := to_record(cast_back))
-    return record, metrics
+    return None if arrays is None else split.whole(inner, arrays), metrics

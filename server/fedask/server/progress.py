@@ -12,11 +12,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from fedask.common.cut import Cut
 from fedask.common.grid_record import GRID
 from fedask.common.ids import DeviceId
+from fedask.common.part_record import PART_ARRAYS, PARTS
 from fedask.common.records import wire_bytes
 from fedask.server.ledger import Ledger
 
@@ -38,7 +39,9 @@ class _Wire:
     ask_bytes, report_bytes
         Our records, down and up; grids count as report.
     model_bytes
-        Model arrays, down and up.
+        Of the model, down and up: arrays by value, parts, and digests of parts.
+    part_bytes
+        Of these, parts and digests.
     """
 
     inner_messages: int = 0
@@ -47,7 +50,8 @@ class _Wire:
     ask_bytes: int = 0
     report_bytes: int = 0
     model_bytes: int = 0
-    _sizes: dict[int, tuple[RecordDict, int, int]] = field(default_factory=dict)
+    part_bytes: int = 0
+    _sizes: dict[int, tuple[RecordDict, int, int, int]] = field(default_factory=dict)
 
     def count_ask(self, content: RecordDict) -> None:
         """Count a message to a device; many share one content, so sizes are kept."""
@@ -55,17 +59,26 @@ class _Wire:
         if kept is None or kept[0] is not content:
             if len(self._sizes) > _KEPT_SIZES:
                 self._sizes.clear()
-            kept = (content, wire_bytes(content), _model_bytes(content))
+            parts = _part_bytes(content)
+            size = _model_bytes(content) + parts
+            kept = (content, wire_bytes(content), size, parts)
             self._sizes[id(content)] = kept
         self.messages += 1
         self.ask_bytes += kept[1]
         self.model_bytes += kept[2]
+        self.part_bytes += kept[3]
 
-    def count_reply(self, report_bytes: int, model_bytes: int) -> None:
-        """Count a reply."""
+    def count_reply(self, report_bytes: int, update: RecordDict | None) -> None:
+        """Count a reply.
+
+        Parameters
+        ----------
+        update
+            The content, if its update was taken.
+        """
         self.replies += 1
         self.report_bytes += report_bytes
-        self.model_bytes += model_bytes
+        self.model_bytes += 0 if update is None else _model_bytes(update)
 
     def to_state(self) -> dict[str, int]:
         """Return the counters."""
@@ -74,15 +87,26 @@ class _Wire:
 
 
 def _model_bytes(content: RecordDict) -> int:
-    """Count model bytes from shapes: nothing is encoded for it."""
-    total = 0
-    for name, record in content.items():
-        if isinstance(record, ArrayRecord) and name != GRID:
-            total += sum(
-                prod(array.shape) * _item_bytes(array.dtype)
-                for array in record.values()
-            )
-    return total
+    """Count the bytes of a model by value, from shapes: nothing is encoded for it."""
+    return sum(
+        _array_bytes(record)
+        for name, record in content.items()
+        if isinstance(record, ArrayRecord) and name not in {GRID, PART_ARRAYS}
+    )
+
+
+def _part_bytes(content: RecordDict) -> int:
+    """Count the bytes of what a message says of parts."""
+    named = content.get(PARTS)
+    size = named.count_bytes() if isinstance(named, ConfigRecord) else 0
+    carried = content.get(PART_ARRAYS)
+    return size + (_array_bytes(carried) if isinstance(carried, ArrayRecord) else 0)
+
+
+def _array_bytes(record: ArrayRecord) -> int:
+    return sum(
+        prod(array.shape) * _item_bytes(array.dtype) for array in record.values()
+    )
 
 
 @lru_cache(maxsize=64)

@@ -11,13 +11,23 @@ import numpy as np
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
 
+from fedask.common.array_rules import fault_of
 from fedask.common.errors import ProtocolError, kind_of
 from fedask.common.grid import IntArray
 from fedask.common.grid_record import GRID
 from fedask.common.groups import check_sums
 from fedask.common.ids import DeviceId
-from fedask.common.records import REASONS, REPORT, Report, wire_bytes
+from fedask.common.manifest import Manifest
+from fedask.common.records import (
+    LACKS_PARTS,
+    REASONS,
+    REPORT,
+    UNFIT,
+    Report,
+    wire_bytes,
+)
 from fedask.server.inner_strategy import Gathered
+from fedask.server.part_delivery import PartDelivery
 from fedask.server.progress import RunProgress
 
 _REASONS_LOGGED = 3  # per round
@@ -97,6 +107,10 @@ class Replies:
         Where reports are booked.
     gathered
         Takes the updates.
+    manifest
+        Of the model.
+    delivery
+        Notes which parts of the model a device lacks.
     scoring
         Whether devices score in this round.
 
@@ -117,6 +131,8 @@ class Replies:
         reader: ReplyReader,
         progress: RunProgress,
         gathered: Gathered,
+        manifest: Manifest,
+        delivery: PartDelivery,
         *,
         scoring: bool,
     ) -> None:
@@ -130,24 +146,22 @@ class Replies:
         self._reader = reader
         self._progress = progress
         self._gathered = gathered
+        self._manifest = manifest
+        self._delivery = delivery
         self._scoring = scoring
         self._seen: set[DeviceId] = set()
         self._failed = 0  # devices whose app raised an error, wrong set-up included
 
-    def take(self, reply: Message, model_bytes: int) -> None:
+    def take(self, reply: Message) -> None:
         """Take one reply, or drop what does not fit and name the device.
 
         A report that fits is booked even if the update beside it is refused: labels
         that people gave are counted whatever became of the training.
-
-        Parameters
-        ----------
-        model_bytes
-            Of an update, to be counted.
         """
         node = reply.metadata.src_node_id
         device = f"node {node}"
         if reply.has_error():
+            self._delivery.take_error(reply)
             reason = str(reply.error.reason)[:200]
             self.refused.append((device, reason))
             away = reply.error.code in _AWAY or reason.startswith("UnavailableError")
@@ -158,12 +172,14 @@ class Replies:
             device = report.device
             self._check(report)
             self._book(report, node)
+            idle = report.refused == LACKS_PARTS
+            self._delivery.take(node, reply.content, idle=idle)
             trained = self._gathered.add(reply, report)
         except ProtocolError as err:
             self.refused.append((device, str(err)))
             return
         self.taken += 1
-        self._progress.wire.count_reply(size, model_bytes if trained else 0)
+        self._progress.wire.count_reply(size, reply.content if trained else None)
 
     def tell(self, number: int) -> None:
         """Log why replies were refused; stop a run that nobody could begin.
@@ -188,15 +204,30 @@ class Replies:
         self._progress.applied[node] = report.cut_cycle
         self._progress.classes[report.device] = report.class_counts
         if report.refused:
-            self.refused.append((report.device, REASONS[report.refused]))
+            self.refused.append((report.device, self._reason(report)))
         if report.grid is not None and self._scoring:
             self.grid += report.grid
             self.scored.append(report.device)
             if self.sums is not None and report.sums is not None:
                 self.sums += report.sums
 
+    def _reason(self, report: Report) -> str:
+        """Say why a device did not do all it was asked, and which array shows it."""
+        reason = REASONS[report.refused]
+        if not report.array:
+            return reason
+        fault = fault_of(self._manifest.by_name[report.array])
+        return (
+            f"no update: {fault}" if report.refused == UNFIT else f"{reason} ({fault})"
+        )
+
     def _check(self, report: Report) -> None:
-        """Refuse a second report, totals that shrink, or a grid too full."""
+        """Refuse a second report, totals that shrink, or what it cannot have."""
+        if report.array and report.array not in self._manifest.by_name:
+            raise ProtocolError(
+                f"device {report.device} names {report.array!r:.80}, no array of the "
+                "model"
+            )
         if report.device in self._seen:
             raise ProtocolError(f"device {report.device} replied twice")
         before = self._progress.ledger.totals.get(report.device)

@@ -23,7 +23,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
-from fedask.common.arrays import model_version
+from fedask.common.arrays import Arrays, model_version
 from fedask.common.config import Scenario
 from fedask.common.cut import Cut
 from fedask.common.errors import ProtocolError
@@ -31,15 +31,17 @@ from fedask.common.fields import MAX_COUNT
 from fedask.common.grid import IntArray
 from fedask.common.groups import from_wire, make_grouping, to_wire
 from fedask.common.ids import stable_seed
+from fedask.common.manifest import ArrayKind, Manifest
 from fedask.common.policies.policy import FleetSum, make_policy
 from fedask.common.records import Ask
 from fedask.common.sections import WARMUP_SAMPLES
 from fedask.common.user_code import user_code
-from fedask.common.weights import ArraySpec
+from fedask.common.weights import to_record
 from fedask.server.checkpoint import inner_state
 from fedask.server.flower_log import own_counts
-from fedask.server.inner_strategy import Weigh, gather_for
+from fedask.server.inner_strategy import Weigh, gather_for, sees_statistics
 from fedask.server.ordered_grid import OrderedGrid
+from fedask.server.part_delivery import PartDelivery
 from fedask.server.progress import RunProgress
 from fedask.server.replies import Replies, ReplyReader
 
@@ -76,9 +78,10 @@ class AskStrategy(Strategy):
         self._policy = make_policy(scenario.ask, num_classes)
         self._grouping = make_grouping(scenario.ask, num_classes, scenario.seed)
         self._initial: ArrayRecord | None = None
-        self._spec: ArraySpec | None = None
+        self._manifest: Manifest | None = None
+        self._sent: Arrays = {}
+        self._delivery = PartDelivery(Manifest(()), {})
         self._scoring = ""
-        self._model_bytes = 0
         self._reader = ReplyReader(
             num_classes=num_classes,
             grid_shape=self._policy.traits.grid_shape,
@@ -91,12 +94,18 @@ class AskStrategy(Strategy):
         """Rounds still to do: all of them, or those after a checkpoint."""
         return self._scenario.rounds - self.progress.rounds
 
-    def begin(self, initial: ArrayRecord) -> None:
-        """Fix the model that a restarting cycle begins from, and its shapes."""
+    def begin(self, initial: ArrayRecord, manifest: Manifest | None = None) -> None:
+        """Fix the model that a restarting cycle begins from, and what its arrays are.
+
+        Parameters
+        ----------
+        manifest
+            Of the model; by default every array of floats is a parameter.
+        """
         self._initial = initial
         arrays = {name: array.numpy() for name, array in initial.items()}
-        self._spec = ArraySpec.of(arrays)
-        self._model_bytes = sum(array.nbytes for array in arrays.values())
+        self._manifest = manifest or Manifest.plain(arrays)
+        self._delivery = PartDelivery(self._manifest, arrays)
 
     @override
     def summary(self) -> None:
@@ -106,7 +115,7 @@ class AskStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        if self._initial is None:
+        if self._initial is None or self._manifest is None:
             self.begin(arrays)
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
@@ -120,15 +129,27 @@ class AskStrategy(Strategy):
         self._scoring = (
             self._version(arrays, cycle) if self._scores(cycle, step) else ""
         )
+        self._sent = {name: array.numpy() for name, array in arrays.items()}
+        self._delivery.follow(self._sent)
         seed = stable_seed("sample", self._scenario.seed, number)
         with _seeded(seed), user_code(self._inner_name, self.inner):
             inner = self.inner.configure_train(
-                number, arrays, config, OrderedGrid(grid)
+                number, self._seen(arrays), config, OrderedGrid(grid)
             )
             messages = list(inner)
         messages.sort(key=lambda message: message.metadata.dst_node_id)
         self.progress.wire.inner_messages += len(messages)
         return self._with_ask(messages, cycle, step)
+
+    def _seen(self, arrays: ArrayRecord) -> ArrayRecord:
+        """Return the part of the model that the inner strategy sees."""
+        kinds = [ArrayKind.PARAMETER]
+        if sees_statistics(self.inner):
+            kinds.append(ArrayKind.STATISTIC)
+        names = () if self._manifest is None else self._manifest.names(*kinds)
+        if len(names) == len(arrays):
+            return arrays
+        return to_record({name: self._sent[name] for name in names})
 
     def _with_ask(
         self, messages: list[Message], cycle: int, step: int
@@ -160,11 +181,10 @@ class AskStrategy(Strategy):
                     accuracy=accuracy if is_told else None,
                     run=self.progress.run if is_told else "",
                 ).records
-            inner_content = message.content
-            key = (id(inner_content), needs_cut, is_told)
+            content = self._delivery.send(node, message.content)
+            key = (id(content), needs_cut, is_told)
             if key not in contents:
-                records = {**inner_content, **asks[needs_cut, is_told]}
-                contents[key] = RecordDict(records)
+                contents[key] = RecordDict({**content, **asks[needs_cut, is_told]})
             message.content = contents[key]
             self.progress.wire.count_ask(message.content)
         return messages
@@ -173,17 +193,24 @@ class AskStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        if self._spec is None:
+        if self._manifest is None:
             raise ProtocolError("aggregate_train before configure_train")
         number = self.progress.rounds + 1
         cycle, step = self._position(number)
-        gathered = gather_for(self.inner, self._spec, self._weights(cycle))
+        gathered = gather_for(
+            self.inner, self._manifest, self._sent, self._weights(cycle)
+        )
         current = Replies(
-            self._reader, self.progress, gathered, scoring=bool(self._scoring)
+            self._reader,
+            self.progress,
+            gathered,
+            self._manifest,
+            self._delivery,
+            scoring=bool(self._scoring),
         )
         everyone = list(replies)
         for reply in everyone:
-            current.take(reply, self._model_bytes)
+            current.take(reply)
         current.tell(number)
         if cycle == 1:  # a device that comes late asks its first questions then
             known = len(self.progress.ledger.totals)
@@ -299,13 +326,20 @@ class AskStrategy(Strategy):
             messages = self.inner.configure_evaluate(
                 number, arrays, config, OrderedGrid(grid)
             )
-            return sorted(messages, key=lambda message: message.metadata.dst_node_id)
+            ordered = sorted(messages, key=lambda each: each.metadata.dst_node_id)
+        self._delivery.follow({name: array.numpy() for name, array in arrays.items()})
+        for message in ordered:
+            node = message.metadata.dst_node_id
+            message.content = self._delivery.send(node, message.content)
+        return ordered
 
     @override
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         everyone = list(replies)
+        for reply in everyone:
+            self._delivery.take_evaluation(reply)
         answers = [reply for reply in everyone if not reply.has_error()]
         labelled = [reply for reply in answers if _weight(reply) > 0]
         failures = len(everyone) - len(answers)

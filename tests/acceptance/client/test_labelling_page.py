@@ -1,16 +1,21 @@
 """The labelling page in a real Chromium, as people use it."""
 
-from contextlib import closing
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.support.client.chrome import Browser
 from tests.support.client.permits import Nothing
-from tests.support.client.person import READY, UID, Person
+from tests.support.client.person import KEPT, READY, UID, Person
 from tests.support.client.site import NOON, Site
 from typing_extensions import override
 
+from fedask.client.labelling.desk.desk import Desk
+from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.web.hints import (
     Gain,
     Gains,
@@ -20,6 +25,7 @@ from fedask.client.labelling.web.hints import (
     StoreGains,
 )
 from fedask.client.labelling.web.logins import add_login
+from fedask.client.records.annotation import Receipt
 from fedask.client.records.milestone import Milestone
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
@@ -159,6 +165,70 @@ def test_answers_given_while_the_device_is_gone_arrive_when_it_is_back(
         nurse.kept()
         keys = [annotation.key for annotation in site.annotations()]
         assert len(set(keys)) == len(keys) == 4
+
+
+class _FullDesk(Desk):
+    """A desk on a disk whose room ends with the first answer."""
+
+    db: sqlite3.Connection
+
+    @override
+    def submit(self, *args: Any, **kwargs: Any) -> Receipt:
+        (pages,) = self.db.execute("PRAGMA page_count").fetchone()
+        # SQLite then says what it says of a disk; what pages have free is still used.
+        limit = min(pages, getattr(self, "limit", pages))
+        self.limit = limit
+        self.db.execute(f"PRAGMA max_page_count = {limit}")
+        return super().submit(*args, **kwargs)
+
+
+class _FullSite(Site):
+    """A site whose disk has no room while ``is_full``; asked when the page starts."""
+
+    is_full = True
+
+    @override
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        with closing(SqliteStore(self.path)) as store:
+            settings = DeskSettings(classes=len(self.settings.classes))
+            kind = _FullDesk if self.is_full else Desk
+            desk = kind(store.annotations, self.clock, settings)
+            if isinstance(desk, _FullDesk):
+                desk.db = store.connection.db
+            yield desk
+
+
+BANNER = "document.querySelector('#banner').innerText"
+
+
+def test_a_full_disk_is_called_so_and_no_answer_is_lost(
+    browser: Browser, tmp_path: Path
+) -> None:
+    site = _FullSite(tmp_path, TEXTS, CLASSES, ahead=20)
+    with site.running():
+        nurse = Person(browser, site)
+        said = 0
+        for _ in TEXTS:
+            nurse.answer("2")
+            said += 1
+            sent = said
+            while not nurse.tab.run(KEPT) and sent < said + 2:  # sent again, and again
+                sent = sum(url.endswith("/api/answer") for url in nurse.tab.urls)
+            if sent > said:
+                break
+
+        told = nurse.tab.run(BANNER)
+        assert "disk of the device is full: it can keep no answers" in told
+        assert "your answers are kept in this browser" in told
+        assert "1 answer waits here." in told
+        assert "does not answer" not in told
+        assert len(site.answers()) == said - 1
+    site.is_full = False
+    with site.running():  # somebody has made room
+        nurse.kept()
+        nurse.tab.wait("document.querySelector('#banner').hidden")
+        assert len(site.answers()) == said
 
 
 def test_answers_outlive_a_reload_while_the_device_is_gone(
@@ -327,15 +397,15 @@ def test_since_when_the_model_is_better_is_told_by_the_calendar(
         ):
             said[since] = nurse.tab.run(
                 "import('/static/progress.js').then(({ gained }) => gained("
-                f"{{measure: 'accuracy', points: 27.5, since: '{since}'}}, "
+                f"{{points: 27.5, since: '{since}'}}, "
                 f"new Date('{now}'), 'long'))"
             )
         assert list(said.values()) == [
-            "Accuracy +27.5 points today",
-            "Accuracy +27.5 points since Sunday",
-            "Accuracy +27.5 points since Tuesday",
-            "Accuracy +27.5 points since November 23",
-            "Accuracy +27.5 points today",
+            "+27.5 points today",
+            "+27.5 points since Sunday",
+            "+27.5 points since Tuesday",
+            "+27.5 points since November 23",
+            "+27.5 points today",
         ]
         nurse.check()
 
@@ -356,7 +426,9 @@ def test_nothing_that_a_sample_or_a_class_holds_is_run(
         nurse.tab.wait("document.querySelector('#guidelines').open")
         assert bad in nurse.tab.run("document.querySelector('#guidelines').innerText")
         assert (
-            nurse.tab.run("document.querySelectorAll('img, script:not([src])').length")
+            nurse.tab.run(
+                "document.querySelectorAll('img, script:not([src], #words)').length"
+            )
             == 0
         )
         assert nurse.tab.run("document.title") == bad

@@ -10,7 +10,7 @@ def test_a_new_app_runs_as_it_is(tmp_path: Path) -> None:
     done = fedask("new", app)
     assert done.returncode == 0, done.stderr
     task = (app / "my_app" / "task.py").read_text().splitlines()
-    assert len(task) < 30
+    assert len(task) <= 30
     project = tomllib.loads((app / "pyproject.toml").read_text())["project"]
     assert [d.split(">")[0] for d in project["dependencies"]] == ["flwr"]
     out = tmp_path / "out"
@@ -18,7 +18,8 @@ def test_a_new_app_runs_as_it_is(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
     assert result["refused"] == []
-    assert result["ledger"]["answered"] == 50
+    assert result["ledger"]["answered"] > 150
+    assert result["doubts"] == []
 
 
 def test_new_leaves_an_existing_folder_alone(tmp_path: Path) -> None:

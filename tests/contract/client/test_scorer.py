@@ -7,10 +7,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from tests.support.client.views import ARRAYS, rich, rows_of
+from tests.support.client.views import ARRAYS, rich, rows_of, softmax
 
 from fedask.client.learning.scorers.scorer import (
     NEEDS,
+    Floats,
     PredictionView,
     Scorer,
     ScoringContext,
@@ -108,6 +109,45 @@ def test_certain_predictions_and_exact_zeros_are_scored(scorer: Scorer) -> None:
     view = replace(view, probs=certain, draws=np.stack([certain] * 3))
 
     check_scores("any", scorer(view, known), 8)
+
+
+def ruled_out(logits: Floats, *classes: int) -> Floats:
+    """Return logits by which these classes cannot be."""
+    given = logits.copy()
+    given[:, list(classes)] = -np.inf
+    return given
+
+
+@pytest.mark.parametrize(
+    ("here", "local"),
+    [((1,), (1,)), ((0, 1, 3), (0, 1, 3)), ((1,), (2,)), ((), (0, 2, 3)), ((3,), ())],
+    ids=["both", "all but one", "others", "local", "global"],
+)
+def test_classes_that_a_model_rules_out_are_scored(
+    scorer: Scorer, here: tuple[int, ...], local: tuple[int, ...]
+) -> None:
+    view, known = rich(40)
+    logits = ruled_out(view.logits, *here)
+    local_logits = ruled_out(view.local_logits, *local)
+    both = [softmax(each.astype(np.float64)) for each in (logits, local_logits)]
+    view = replace(
+        view,
+        logits=logits,
+        local_logits=local_logits,
+        probs=both[0].astype(np.float32),
+        draws=np.stack(both).astype(np.float32),
+    )
+    known = replace(
+        known,
+        anchor_logits=ruled_out(known.anchor_logits, *here),
+        anchor_local_logits=ruled_out(known.anchor_local_logits, *local),
+    )
+
+    scores = scorer(view, known)
+
+    check_scores("any", scores, 40)
+    part = scorer(rows_of(view, np.arange(9)), known)
+    assert np.array_equal(part, scores[:9])
 
 
 def test_nothing_need_be_labelled_yet(scorer: Scorer) -> None:

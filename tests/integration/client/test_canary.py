@@ -67,7 +67,7 @@ def lead_a_life(folder: Path, *, close: bool) -> list[object]:
     data = folder / "data"
     data.mkdir()
     (data / NAME).write_text(TEXT)
-    (data / f"broken-{NAME}").write_bytes(TEXT.encode() * 2000)  # too long
+    (data / f"broken-{NAME}").write_bytes(TEXT.encode() + b"\0")  # no text
     store = SqliteStore(folder / "device.db")
     index = Index(folder / "device.db.index", store.index_key)
     look = ScanContext(index=index, now=NOON, payloads=store.payloads)

@@ -1,8 +1,12 @@
 """``fedask device init``, and what the other commands say of the folder it makes."""
 
+import gzip
 import json
 import re
+import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,47 @@ def test_a_full_disk_leaves_nothing_that_blocks_the_next_init(place: Path) -> No
     init(place)
     with pytest.raises(ConfigError, match="this is a device already"):
         init(place)
+
+
+def test_what_the_first_rows_need_is_proposed(place: Path) -> None:
+    rows = [{"id": n, "note": f"the lamp of bed {n} is broken"} for n in range(30)]
+    packed = gzip.compress(json.dumps([*rows, {"note": "\u200b "}, rows[0]]).encode())
+    (place / "notes.json.gz").write_bytes(packed)
+
+    said = init(place, "--data", str(place / "notes.json.gz"))
+    told = device("doctor", "--site", place / "ward")
+
+    assert "kind texts, column note" in said
+    settings = (place / "ward" / "device.toml").read_text()
+    assert 'kind = "texts"\ncolumn = "note"\n' in settings
+    plain = " ".join(told.split())
+    assert "30 samples in" in plain
+    assert "1 more are copies of one of them" in plain
+    assert "1 set aside: holds nothing but blanks in column 'note'" in plain
+
+
+def test_doctor_finds_keys_that_repeat_and_columns_that_are_left_out(
+    place: Path,
+) -> None:
+    with closing(sqlite3.connect(place / "ward.db")) as db, db:
+        db.execute("CREATE TABLE t (key INTEGER PRIMARY KEY, x REAL, y INT)")
+        rows = [(n, n / 2, n) for n in range(30)]
+        db.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    (place / "a.csv").write_text("x,y,zip\n" + "1,2,03373\n" * 30)
+
+    init(place, "--data", str(place / "ward.db"))
+    settings = place / "ward" / "device.toml"
+    text = settings.read_text()
+    assert r'query = "SELECT rowid, \"x\", \"y\" FROM \"t\""' in text
+    settings.write_text(text.replace("SELECT rowid", "SELECT max(rowid, 3)"))
+    told = " ".join(device("doctor", "--site", place / "ward").split())
+    assert "26 samples in" in told
+    assert "4 set aside: has the key of another row, by which neither is found" in told
+
+    shutil.rmtree(place / "ward")
+    init(place, "--data", str(place / "a.csv"))
+    told = " ".join(device("doctor", "--site", place / "ward").split())
+    assert "columns 'x', 'y'; left out as codes that begin with zero: 'zip'" in told
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.support.client.world import first_cut
 
 from fedask.client.learning.training.learner import Learner
 from fedask.client.learning.training.training_step import (
+    Fault,
     TrainingJob,
     TrainingResult,
     WarmupJob,
@@ -30,6 +31,7 @@ from fedask.client.site.local_training import Attempt, LocalTraining, TrainingDe
 from fedask.client.store.audit.audit_check import latest, verify
 from fedask.client.store.sqlite.claim import claimed
 from fedask.common.errors import ConfigError, StoreError, UnavailableError
+from fedask.common.records import DIVERGED
 
 ANSWERS = 3  # it takes to train
 OWN_TABLE = f"[local_model]\nanswers = {ANSWERS}\n"
@@ -182,7 +184,7 @@ def test_a_training_that_diverges_is_not_tried_again_and_again(
     def diverging(
         self: Learner, job: TrainingJob | WarmupJob, proceed: Callable[[], None]
     ) -> TrainingResult:
-        return replace(train(self, job, proceed), usable=False)
+        return replace(train(self, job, proceed), fault=Fault(DIVERGED, ""))
 
     monkeypatch.setattr(Learner, "train", diverging)
 

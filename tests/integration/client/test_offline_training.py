@@ -180,7 +180,7 @@ def test_it_goes_on_for_a_cycle_and_stays_halfway(
         jobs.append(job)
         assert learner.loaded is not None
         arrays = {name: array + 1 for name, array in learner.loaded.items()}
-        return TrainingResult(arrays, loss=0.0, usable=True)
+        return TrainingResult(arrays, loss=0.0)
 
     monkeypatch.setattr(Learner, "train", climb)
 

@@ -3,12 +3,14 @@
 import io
 import json
 import wave
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from rich.console import Console
 from tests.support.client.clock import FakeClock
 from tests.support.client.folders import open_folder, write_app
@@ -20,13 +22,15 @@ from tests.support.client.originals import (
     seen,
     stereo,
 )
+from tests.support.client.services import Place, Showroom
 from tests.support.client.site import free_port, running
+from typing_extensions import override
 
 from fedask.client.cli.picture import picture
 from fedask.client.labelling.labelstudio.import_summary import Asides
 from fedask.client.labelling.labelstudio.task_content import TaskContent
 from fedask.client.labelling.labelstudio.task_export import TaskExport
-from fedask.client.records.exhibit import Medium, Part
+from fedask.client.records.exhibit import Medium, Part, Remark
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_page import page_of_device, page_settings
 from fedask.common.errors import DataError
@@ -276,3 +280,59 @@ def test_the_terminal_keeps_the_aspect_and_says_what_the_model_hears(
     drawn = picture(sound, 72).plain
     assert "3.0 s at 22050 Hz" in drawn
     assert "the model hears the first 1.0 s" in drawn
+
+
+class Telescope(Showroom):
+    """Has more of every sample than what it shows first."""
+
+    @override
+    def parts(self, uid: Uid) -> tuple[Part, ...]:
+        remark = Remark(width=4000, height=3000)
+        return (Part(name="", medium=Medium.JPEG, content=b"small", remark=remark),)
+
+    @override
+    def full_parts(self, uid: Uid) -> tuple[Part, ...]:
+        return (Part(name="", medium=Medium.JPEG, content=b"all of it"),)
+
+
+def test_the_service_looks_closer_where_that_fits_into_a_message(
+    tmp_path: Path,
+) -> None:
+    for most, content in ((9, b"all of it"), (8, b"small")):
+        place = Place(folder=tmp_path / str(most), exhibit=Telescope())
+        place.folder.mkdir()
+        place.limits = replace(place.limits, content_bytes=most)
+        place.queue(1)
+        with place.serving(), place.client() as client:
+            (sample,) = client.lease(1, content=True)
+            assert [part.content for part in sample.parts] == [b"small"]
+            assert [part.content for part in client.show(sample)] == [content]
+
+
+def test_a_text_is_shown_to_its_end_and_says_how_much_the_model_reads(
+    tmp_path: Path, scans: Path
+) -> None:
+    text = "word " * 4000 + "the end"
+    put(scans, "a.txt", text.encode())
+    folder = folder_of(tmp_path)
+    uid = Uid(str(folder.pool.uids[0]))
+
+    part, _ = shown(tmp_path, uid)
+
+    assert part.content.decode() == text
+    assert part.remark.model_reads == 8192
+    assert "the model reads the first 8192 characters" in picture(part, 72).plain
+    assert len(str(folder.pool.load([uid])[0])) == 8192
+
+
+def test_a_film_is_told_to_be_one(tmp_path: Path, scans: Path) -> None:
+    frames = [Image.new("RGB", (40, 30), each) for each in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    uid = put(scans, "a.gif", buffer.getvalue())
+
+    part, _ = shown(tmp_path, uid, **SMALL)
+
+    assert seen(part.content)[9, 9].tolist() == [255, 0, 0]
+    assert part.remark.has_more_frames
+    assert "the first of several frames" in picture(part, 72).plain

@@ -132,6 +132,20 @@ def ward(tmp_path: Path, two_logins: Path) -> Iterator[Site]:
         yield found
 
 
+def test_a_disk_that_refuses_a_sign_in_is_told_on_a_page(ward: Site) -> None:
+    caller = Caller(ward)
+    assert ward.settings.sessions is not None
+    ward.settings.sessions.mkdir()  # nothing can be written in its place
+
+    refused = caller.sign_in("anna")
+
+    assert refused.status_code == 500
+    assert refused.headers["content-type"].startswith("text/html")
+    assert "The device cannot do this now" in refused.text
+    ward.settings.sessions.rmdir()
+    assert caller.sign_in("anna").status_code == 303
+
+
 def test_every_reply_carries_the_headers_that_protect_it(site: Site) -> None:
     caller = Caller(site).follow()
     replies = [

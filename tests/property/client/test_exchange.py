@@ -10,7 +10,8 @@ from tests.support.client.clock import FakeClock
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.desk_settings import DeskSettings
 from fedask.client.labelling.desk.imported_annotation import Acceptance
-from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
+from fedask.client.labelling.labelstudio.csv_export import export_table
+from fedask.client.labelling.labelstudio.csv_table import import_table
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
     from_annotation,

@@ -18,6 +18,7 @@ from fedask.common.records import (
     ASK,
     REASONS,
     REPORT,
+    UNFIT,
     Ask,
     Report,
     wire_bytes,
@@ -67,10 +68,12 @@ def reports(draw: st.DrawFn) -> Report:
             st.integers(0, most), min_size=groups * bins, max_size=groups * bins
         )
         grid = np.array(draw(cells), dtype=np.int64).reshape(groups, bins)
+    refused = draw(st.sampled_from(["", *REASONS]))
     return Report(
         device=parse_device_id(draw(DEVICES)),
         cut_cycle=draw(COUNTS),
-        refused=draw(st.sampled_from(["", *REASONS])),
+        refused=refused,
+        array="norm.running_var" if refused == UNFIT else "",
         asked=asked,
         answered=answered,
         skipped=skipped,

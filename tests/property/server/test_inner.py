@@ -17,11 +17,15 @@ from tests.support.server.scripted import (
     values,
 )
 
+from fedask.common.manifest import ArrayKind, Manifest
 from fedask.common.records import Report
-from fedask.common.weights import ArraySpec
-from fedask.server.inner_strategy import Averaged, Gathered, Listed
+from fedask.server.inner_strategy import Averaged, Gathered, Listed, ModelSplit
 
-SPEC = ArraySpec.of(model())
+
+def split() -> ModelSplit:
+    return ModelSplit(Manifest.plain(model()), model(), (ArrayKind.PARAMETER,))
+
+
 # Sums are kept to 2**-30 per label; Flower's own mean rounds in float32, which is the
 # larger error: (m + 1) * 2**-24 of the largest term.
 ABSOLUTE = 2.0**-30
@@ -66,8 +70,8 @@ def test_summed_mean_is_flowers_mean_of_all_replies(
     labels: list[int], seed: int, scale: float
 ) -> None:
     replies = _fleet(labels, seed, scale)
-    summed, summed_metrics = _aggregate(Averaged(SPEC), replies)
-    listed, listed_metrics = _aggregate(Listed(SPEC), replies)
+    summed, summed_metrics = _aggregate(Averaged(split()), replies)
+    listed, listed_metrics = _aggregate(Listed(split()), replies)
     updates = [
         values(message.content.array_records["arrays"]) for message, _ in replies
     ]
@@ -98,8 +102,8 @@ def test_any_order_of_replies_gives_the_same_bits(
     replies = _fleet(labels, seed, 1.0)
     shuffled = data.draw(st.permutations(replies))
     for kind in (Averaged, Listed):
-        first, first_metrics = _aggregate(kind(SPEC), replies)
-        second, second_metrics = _aggregate(kind(SPEC), shuffled)
+        first, first_metrics = _aggregate(kind(split()), replies)
+        second, second_metrics = _aggregate(kind(split()), shuffled)
         assert same(first, second)
         assert first_metrics == second_metrics
 
@@ -109,9 +113,10 @@ def test_any_order_of_replies_gives_the_same_bits(
 def test_scaling_all_weights_alike_changes_nothing_but_rounding(
     labels: list[int], seed: int, factor: int
 ) -> None:
-    once, _ = _aggregate(Averaged(SPEC), _fleet(labels, seed, 1.0))
+    once, _ = _aggregate(Averaged(split()), _fleet(labels, seed, 1.0))
     more, _ = _aggregate(
-        Averaged(SPEC), _fleet([factor * count for count in labels], seed, 1.0)
+        Averaged(split()),
+        _fleet([factor * count for count in labels], seed, 1.0),
     )
     for name, array in once.items():
         np.testing.assert_allclose(array, more[name], rtol=2.0**-23, atol=2 * ABSOLUTE)

@@ -5,7 +5,8 @@ and knows what should be loaded from it.
 """
 
 import csv
-import importlib.util
+import gzip
+import importlib
 import json
 import os
 import sqlite3
@@ -200,6 +201,39 @@ def _text_jsonl(
     return {"data": str(folder), "column": "note"}
 
 
+def _text_list(
+    folder: Path, numbers: Sequence[int], broken: Sequence[int], prefix: str
+) -> dict[str, Any]:
+    rows = [
+        {"id": number, "note": None if number in broken else text(number)}
+        for number in numbers
+    ]
+    (folder / f"{prefix}.json").write_text(json.dumps(rows, indent=1))
+    return {"data": str(folder), "column": "note"}
+
+
+def _text_packed(
+    folder: Path, numbers: Sequence[int], broken: Sequence[int], prefix: str
+) -> dict[str, Any]:
+    options = _text_csv(folder, numbers, broken, prefix)
+    path = folder / f"{prefix}.csv"
+    packed = gzip.compress(path.read_bytes(), mtime=0)
+    path.unlink()
+    (folder / f"{prefix}.csv.gz").write_bytes(packed)
+    return {**options, "data": str(folder)}
+
+
+def _tabs(
+    folder: Path, numbers: Sequence[int], broken: Sequence[int], prefix: str
+) -> dict[str, Any]:
+    options = _windows(folder, numbers, broken, prefix)
+    path = folder / f"{prefix}.csv"
+    content = path.read_text(encoding="utf-8-sig").replace(",", "\t")
+    path.unlink()
+    (folder / f"{prefix}.tsv").write_text(content, encoding="utf-16")
+    return options
+
+
 def _windows(
     folder: Path, numbers: Sequence[int], broken: Sequence[int], prefix: str
 ) -> dict[str, Any]:
@@ -261,6 +295,17 @@ def _parquet(
     return {"data": str(folder)}
 
 
+def _text_parquet(
+    folder: Path, numbers: Sequence[int], broken: Sequence[int], prefix: str
+) -> dict[str, Any]:
+    pyarrow = importlib.import_module("pyarrow")
+    parquet = importlib.import_module("pyarrow.parquet")
+    texts = [None if number in broken else text(number) for number in numbers]
+    table = pyarrow.table({"note": texts, "n": list(numbers)})
+    parquet.write_table(table, folder / f"{prefix}.parquet", row_group_size=4)
+    return {"data": str(folder), "column": "note"}
+
+
 FIELDS = [("image", np.uint8, (3, 4, 5)), ("note", "<U40"), ("sensor", "<f4", (3,))]
 
 
@@ -312,13 +357,15 @@ PLACES = {
     "sounds watched": Place(_watched, sound, "cut short"),
     "documents": Place(_documents, text, "not UTF-8"),
     "texts": Place(_text_csv, text, "not UTF-8"),
+    "texts list": Place(_text_list, text, "holds no text"),
+    "texts packed": Place(_text_packed, text, "not UTF-8"),
     "texts jsonl": Place(_text_jsonl, text, "no JSON"),
     "windows": Place(_windows, readings, "NaN or infinity"),
+    "windows tabs": Place(_tabs, readings, "NaN or infinity"),
     "windows of steps": Place(_steps, steps, "no number"),
-    "table": Place(_table, readings, "NoneType, not numbers"),
-    "table of texts": Place(_text_table, text, "bytes, not numbers or one text"),
+    "table": Place(_table, readings, "holds nothing in column"),
+    "table of texts": Place(_text_table, text, "bytes, not a number"),
     "parquet": Place(_parquet, readings, "NaN or infinity"),
+    "parquet of texts": Place(_text_parquet, text, "holds no text"),
     "joined": Place(_joined, record, "no image that can be decoded"),
 }
-if importlib.util.find_spec("pyarrow") is None:
-    del PLACES["parquet"]  # an optional extra

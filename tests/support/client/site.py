@@ -24,7 +24,7 @@ from fedask.client.labelling.web.page_server import server_of
 from fedask.client.labelling.web.page_settings import PageSettings
 from fedask.client.records.annotation import Annotation
 from fedask.client.records.device_store import Waiting
-from fedask.client.records.pool import Pool
+from fedask.client.records.pool import DataSource, Pool
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.grid import Scored
 from fedask.common.ids import Uid
@@ -41,7 +41,7 @@ class Site:
     def __init__(
         self,
         folder: Path,
-        samples: NDArray[Any],
+        samples: NDArray[Any] | DataSource,
         classes: Sequence[str],
         shows: Mapping[str, Show] | None = None,
         near: Sequence[tuple[int, int]] = (),
@@ -52,7 +52,9 @@ class Site:
         self.clock = FakeClock(NOON)
         self.tokens: list[str] = []
         self.hints = hints
-        self.pool = Pool(ArraySource(samples))
+        if isinstance(samples, np.ndarray):
+            samples = ArraySource(samples)
+        self.pool = Pool(samples)
         self.exhibit = Showcase(self.pool, shows)
         self.settings = PageSettings(
             classes=tuple(classes),

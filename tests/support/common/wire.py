@@ -17,3 +17,9 @@ def transport(content: RecordDict) -> RecordDict:
     for deflated in contents.values():
         validate_object_content(deflated)
     return cast("RecordDict", inflate_object_from_contents(content.object_id, contents))
+
+
+def wire_size(content: RecordDict) -> int:
+    """Count the bytes that a content has between two machines."""
+    objects = get_all_nested_objects(content)
+    return sum(len(item.deflate()) for item in objects.values())

@@ -51,6 +51,8 @@ def arm(
         "labels": LABELS if labels is None else labels,
         "accuracy": accuracy,
         "final_accuracy": sum(last) / max(1, len(last)),
+        "baseline_accuracy": 0.92,
+        "failed": "",
         "labels_to_target": labels_to_target,
         "labels_saved": labels_saved,
         "aulc": [0.75 + 0.01 * seed for seed in range(len(accuracy))],
@@ -78,6 +80,8 @@ def comparison() -> ComparisonSummary:
     cut = [[value + shift for value in CUT] for shift in shifts]
     return {
         "schema": 1,
+        "doubts": [],
+        "worthless": False,
         "name": "digits",
         "command": "fedask compare digits --policies uniform-random,global-cut",
         "reference": "uniform-random",

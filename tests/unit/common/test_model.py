@@ -7,7 +7,15 @@ from torch.nn import functional
 from typing_extensions import override
 
 from fedask.common.errors import ConfigError
-from fedask.common.model import FeatureTap, check_logits, cnn, linear, mlp
+from fedask.common.model import (
+    FeatureTap,
+    Standardise,
+    check_logits,
+    cnn,
+    linear,
+    mlp,
+    standardised_mlp,
+)
 
 
 class Block(nn.Module):
@@ -212,3 +220,75 @@ def test_logits_of_the_right_shape_are_accepted() -> None:
 def test_logits_that_do_not_fit_the_task_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"task has 4 classes: it must give \(3, 4\)"):
         check_logits(torch.zeros(shape), 3, 4)
+
+
+# --- features that are read of any layer ----------------------------------------------
+
+
+class Head(nn.Module):
+    """A last layer that is given its input by keyword, or rows of a sequence."""
+
+    def __init__(self, *, rows: bool) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self._rows = rows
+
+    @override
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._rows:
+            return self.fc(input=x[:, 0])  # type: ignore[no-any-return]
+        scores: torch.Tensor = self.fc(x.reshape(-1, 4))
+        return scores.reshape(len(x), -1, 3).mean(dim=1)
+
+
+def test_the_feature_of_a_layer_called_by_keyword_is_read() -> None:
+    model, x = Head(rows=False), images()
+
+    assert torch.equal(FeatureTap(model, x).read(x)[1], x[:, 0])
+
+
+def test_rows_of_a_sequence_are_put_together_by_sample() -> None:
+    model, x = Head(rows=True), images()
+
+    assert torch.equal(FeatureTap(model, x).read(x)[1], x.flatten(1))
+    assert torch.equal(FeatureTap(model, x).features(x), x.flatten(1))
+
+
+# --- inputs of any scale --------------------------------------------------------------
+
+
+def test_standardised_inputs_are_of_one_scale_whatever_they_were() -> None:
+    torch.manual_seed(0)
+    layer = Standardise(4)
+    x = torch.randn(500, 4) * torch.tensor([1e-3, 1.0, 50.0, 1e4]) + 7.0
+    for _ in range(3):
+        layer(x)
+
+    out = layer.eval()(x)
+
+    assert out.mean(dim=0).abs().max() < 0.05
+    assert out.std(dim=0).tolist() == pytest.approx([4.0] * 4, rel=0.1)
+
+
+def test_training_sees_what_prediction_sees() -> None:
+    """Unlike batch norm: what is noted moves first, and then serves both."""
+    layer, x = Standardise(3), torch.randn(20, 3) * 9
+    layer(x)
+    trained = layer(x)
+
+    assert torch.allclose(trained, layer.eval()(x))
+
+
+def test_an_outlier_and_a_feature_that_never_moved_stay_near() -> None:
+    layer = Standardise(2)
+    layer(torch.tensor([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]))
+
+    out = layer.eval()(torch.tensor([[1e9, 6.0]]))
+
+    assert out.tolist() == [pytest.approx([4 * 8 / 2**0.5, 0.0])]
+
+
+def test_a_lone_sample_can_be_trained_on() -> None:
+    model = standardised_mlp((3,), 2)
+
+    assert torch.isfinite(model(torch.tensor([[1e4, -3.0, 0.0]]))).all()

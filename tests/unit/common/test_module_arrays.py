@@ -111,6 +111,8 @@ def test_bfloat16_travels_as_float32_and_comes_back_to_the_bit() -> None:
     model = nn.Linear(7, 5, dtype=torch.bfloat16)
     sent = read_arrays(model)
     assert sent["weight"].dtype == np.float32
+    for array in sent.values():
+        array.flags.writeable = False  # as arrays of a message are
     other = nn.Linear(7, 5, dtype=torch.bfloat16)
     ModuleArrays(other).write(sent)
     assert torch.equal(other.weight, model.weight)

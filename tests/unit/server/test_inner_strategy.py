@@ -19,8 +19,8 @@ from tests.support.server.scripted import (
 from typing_extensions import override
 
 from fedask.common.errors import ConfigError
+from fedask.common.manifest import Manifest
 from fedask.common.sections import StrategyConfig
-from fedask.common.weights import ArraySpec
 from fedask.server.inner_strategy import (
     AVERAGING,
     Averaged,
@@ -29,7 +29,7 @@ from fedask.server.inner_strategy import (
     make_inner,
 )
 
-SPEC = ArraySpec.of(model())
+MANIFEST = Manifest.plain(model())
 
 
 class Keen(FedAvg):
@@ -97,7 +97,7 @@ def test_own_strategy_is_named_by_its_path() -> None:
 
 def test_own_strategy_sees_every_reply_though_it_is_an_average() -> None:
     keen = Keen()
-    assert isinstance(gather_for(keen, SPEC), Listed)
+    assert isinstance(gather_for(keen, MANIFEST, model()), Listed)
     bench = Bench(keen, nodes=2)
     bench.round(honest)
     assert keen.seen == [2]
@@ -145,8 +145,8 @@ def test_averaging_strategies_are_summed_and_the_others_listed() -> None:
         "FedAdam",
         "FedYogi",
     }
-    assert isinstance(gather_for(FedAdam(), SPEC), Averaged)
-    assert isinstance(gather_for(FedMedian(), SPEC), Listed)
+    assert isinstance(gather_for(FedAdam(), MANIFEST, model()), Averaged)
+    assert isinstance(gather_for(FedMedian(), MANIFEST, model()), Listed)
 
 
 def test_strategy_that_computes_in_place_changes_nobody_elses_arrays() -> None:

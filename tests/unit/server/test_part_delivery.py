@@ -10,6 +10,7 @@ from fedask.common.fields import SCHEMA
 from fedask.common.manifest import ArrayEntry, ArrayKind, Manifest
 from fedask.common.part import ModelPart
 from fedask.common.part_record import LACKING, PART_ARRAYS, PARTS, write_lacking
+from fedask.common.weights import to_record
 from fedask.server.part_delivery import PartDelivery
 
 WARD, SHIP = 7, 8
@@ -23,9 +24,13 @@ MANIFEST = Manifest(
 )
 
 
+CONTENT = RecordDict({"arrays": to_record({})})
+ARRAYS = {name: part.array for name, part in PARTS_OF.items()}
+
+
 @pytest.fixture
 def delivery() -> PartDelivery:
-    return PartDelivery(MANIFEST, PARTS_OF)
+    return PartDelivery(MANIFEST, ARRAYS)
 
 
 def take(delivery: PartDelivery, *lacking: str, idle: bool = False) -> None:
@@ -34,9 +39,9 @@ def take(delivery: PartDelivery, *lacking: str, idle: bool = False) -> None:
 
 
 def carried(delivery: PartDelivery, node: int = WARD) -> set[str]:
-    records = delivery.send(node)
-    assert PARTS in records
-    return set(records.get(PART_ARRAYS, {}))
+    content = delivery.send(node, CONTENT)
+    assert PARTS in content
+    return set(content.get(PART_ARRAYS, {}))
 
 
 def test_all_go_with_the_first_message_and_none_after_a_reply(
@@ -122,10 +127,50 @@ def test_after_a_message_that_was_found_wrong_all_go_again(
 def test_messages_that_carry_the_same_share_their_records(
     delivery: PartDelivery,
 ) -> None:
-    assert delivery.send(WARD) is delivery.send(SHIP)
+    assert delivery.send(WARD, CONTENT) is delivery.send(SHIP, CONTENT)
 
 
 def test_a_model_without_parts_is_not_spoken_of() -> None:
     nothing = PartDelivery(Manifest(()), {})
-    assert nothing.send(WARD) == {}
+    assert nothing.send(WARD, CONTENT) == CONTENT
     nothing.take(WARD, RecordDict(), idle=False)
+
+
+def test_what_gradients_move_is_no_part_and_all_else_is() -> None:
+    kinds = [
+        (kind, "int64" if kind == ArrayKind.COUNTER else "float32")
+        for kind in ArrayKind
+    ]
+    entries = [
+        ArrayEntry(name=kind, shape=(2,), dtype=dtype, kind=kind)
+        for kind, dtype in kinds
+    ]
+    arrays = {str(kind): np.zeros(2, dtype) for kind, dtype in kinds}
+
+    delivery = PartDelivery(Manifest(tuple(entries)), arrays)
+
+    assert list(delivery.parts) == ["statistic", "counter", "constant"]
+
+
+def test_an_array_that_moves_is_no_part_any_more(delivery: PartDelivery) -> None:
+    carried(delivery)
+    take(delivery)
+
+    delivery.follow({**ARRAYS, "b": ARRAYS["b"] + 1, "c": ARRAYS["c"].copy()})
+    assert list(delivery.parts) == ["a", "c"]
+    assert carried(delivery) == set()
+    assert carried(delivery, SHIP) == {A, C}
+
+    delivery.follow(ARRAYS)  # nor is it one when it has come back
+    assert list(delivery.parts) == ["a", "c"]
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.0, -0.0), (np.nan, -np.nan)])
+def test_other_bits_are_another_array(was: float, now: float) -> None:
+    entry = ArrayEntry(name="a", shape=(), dtype="float64", kind=ArrayKind.CONSTANT)
+    delivery = PartDelivery(Manifest((entry,)), {"a": np.array(was)})
+
+    delivery.follow({"a": np.array(was)})
+    assert list(delivery.parts) == ["a"]
+    delivery.follow({"a": np.array(now)})
+    assert list(delivery.parts) == []

@@ -93,9 +93,9 @@ def write_private(path: Path, pieces: Iterable[bytes], *, new: bool = False) -> 
             _sync_folder(path.parent)
         finally:
             Path(name).unlink(missing_ok=True)
-    except FileExistsError:
-        raise
     except OSError as err:
+        if new and isinstance(err, FileExistsError):
+            raise
         raise StoreError(f"cannot write {path}: {err}") from err
 
 

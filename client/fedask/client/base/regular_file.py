@@ -16,6 +16,7 @@ from fedask.common.errors import DataError
 
 # Names under which programs write what is not whole yet, and copies of editors.
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
+PACKED = ".gz"  # what is in such a file says the suffix before
 SIDECAR = "provenance.csv"  # what the site says of the samples beside it
 # A pipe that replaces a file after the look must not block the device (POSIX only).
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -93,8 +94,17 @@ def walk(root: Path, suffixes: frozenset[str]) -> Iterator[File | Broken]:
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name, lower case, with the dot."""
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122  (a Path is ten times slower)
+    """Return the suffix of a file name, lower case, with the dot.
+
+    Examples
+    --------
+    >>> suffix_of("a.b.CSV"), suffix_of("a.b.csv.gz"), suffix_of("a.gz")
+    ('.csv', '.csv.gz', '.gz')
+    """
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122  (a Path is ten times slower)
+    if suffix.lower() == PACKED:
+        suffix = os.path.splitext(stem)[1] + suffix  # noqa: PTH122  (as above)
+    return suffix.lower()
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":

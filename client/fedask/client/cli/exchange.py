@@ -8,7 +8,12 @@ import typer
 
 from fedask.client.cli.console import print_json, stderr
 from fedask.client.cli.options import DeviceDir, Json
-from fedask.client.labelling.labelstudio.csv_table import export_table, import_table
+from fedask.client.labelling.labelstudio.csv_export import (
+    export_queue,
+    export_table,
+    standing_answers,
+)
+from fedask.client.labelling.labelstudio.csv_table import import_table
 from fedask.client.labelling.labelstudio.import_summary import Aside, ImportSummary
 from fedask.client.labelling.labelstudio.studio_annotation import Reading
 from fedask.client.labelling.labelstudio.studio_file import (
@@ -22,9 +27,11 @@ from fedask.client.labelling.labelstudio.task_export import (
     Which,
 )
 from fedask.client.records.audit_event import Event
+from fedask.client.records.provenance import NamedSource, SampleName
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.store.sqlite.store import SqliteStore
-from fedask.common.errors import ConfigError
+from fedask.common.errors import ConfigError, DataError
+from fedask.common.ids import Uid
 
 _TABLE = ".csv"
 
@@ -67,27 +74,32 @@ def export_command(
             "project a local storage of the folder."
         ),
     ] = None,
+    queue: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="In a .csv: what waits for an answer, to be filled in."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write samples as tasks for Label Studio, or what people said as a table.
 
-    A .csv holds the annotations that stand: uid, label, annotator, at, kind. JSON holds
-    tasks, with a labelling configuration (.xml) beside it, and of samples that do not
-    wait what people said. These files hold samples and names in clear.
+    A .csv holds the annotations that stand: uid, label, annotator, at, kind, and file
+    and id, by which you know the sample. With --queue it holds what waits, in the order
+    of asking: rows that get a label and an annotator may be imported. JSON holds tasks,
+    with a labelling configuration (.xml) beside it, and of samples that do not wait
+    what people said. These files hold samples and names in clear.
 
     Example: fedask device export tasks.json --site ward-3
+
+    Example: fedask device export waiting.csv --queue --site ward-3
     """
+    if queue and path.suffix != _TABLE:
+        raise ConfigError(f"--queue writes a .csv, not {path.name}")
     with DeviceFolder.open(folder) as opened:
         opened.store.classes.keep(opened.task.classes)
         if path.suffix == _TABLE:
-            now = opened.clock.now()
-            said = export_table(
-                opened.store.annotations, opened.task.classes, path, now
-            )
-            opened.store.record(
-                Event.EXPORTED, at=None, to="table", annotations=said.answers
-            )
-            print_counts(said._asdict(), (), json=json)
+            _export_csv(opened, path, queue=queue, json=json)
             return
         contents = TaskContent()
         if files is not None:
@@ -100,6 +112,31 @@ def export_command(
     print_counts({"tasks": done.tasks, "aside": done.aside}, done.asides, json=json)
 
 
+def _export_csv(folder: DeviceFolder, path: Path, *, queue: bool, json: bool) -> None:
+    """Write answers, or what waits for them, with what the owner knows samples by."""
+    store, now = folder.store.annotations, folder.clock.now()
+    if queue:
+        names = _names(folder, {uid for uid, _ in store.waiting()})
+        done = export_queue(store, path, now, names)
+    else:
+        names = _names(folder, {answer.uid for answer in standing_answers(store)})
+        done = export_table(store, folder.task.classes, path, now, names)
+    to = "queue" if queue else "table"
+    folder.store.record(Event.EXPORTED, at=None, to=to, annotations=done.rows)
+    what = "samples" if queue else "answers"
+    print_counts({what: done.rows, "aside": done.aside}, (), json=json)
+
+
+def _names(folder: DeviceFolder, uids: set[Uid]) -> dict[Uid, SampleName]:
+    """Return files and ids of samples; none, said so, if the data are not there."""
+    try:
+        source = folder.open_data() if uids else None
+    except DataError as err:
+        stderr().print(f"files and ids are left out: {err}", markup=False)
+        return {}
+    return source.names(uids) if isinstance(source, NamedSource) else {}
+
+
 def import_command(
     path: Annotated[Path, typer.Argument(help="JSON of Label Studio, or a .csv.")],
     folder: DeviceDir = Path(),
@@ -110,12 +147,19 @@ def import_command(
     ] = "",
     person: People = None,
     ground_truth: Truth = False,
+    encoding: Annotated[
+        str,
+        typer.Option(
+            help="Of a .csv: cp1252, utf-16. [default: UTF-8, or what its mark says]"
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Keep what people said in another tool. The same file twice changes nothing.
 
-    A file with a wrong entry is refused whole; samples that this device never asked
-    are set aside and counted.
+    Entries that are wrong, and those of samples that this device never asked, are set
+    aside and listed, with line and reason; all others are kept. Exit code 3 says that
+    there were such entries. A .csv may be parted by commas, semicolons or tabs.
 
     Example: fedask device import annotations.json --site ward-3 --person 3=ann
     """
@@ -126,10 +170,14 @@ def import_command(
             people=people_of(person),
             ground_truth=ground_truth,
         )
-        bring = import_table if path.suffix == _TABLE else import_annotations
-        account = bring(opened.desk, path, reading)
+        if path.suffix == _TABLE:
+            account = import_table(opened.desk, path, reading, encoding=encoding)
+        else:
+            account = import_annotations(opened.desk, path, reading)
         record_import(opened.store, account)
     print_import(account, json=json)
+    if account.aside:
+        raise typer.Exit(DataError.exit_code)
 
 
 def task_export_of(
@@ -184,3 +232,6 @@ def print_counts(
     console.print(", ".join(texts))
     for aside in asides:
         console.print(f"  set aside: {aside.where}: {aside.reason}", markup=False)
+    more = counts.get("aside", 0) - len(asides)
+    if asides and more > 0:
+        console.print(f"  set aside: and {more} more")

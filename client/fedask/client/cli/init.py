@@ -10,7 +10,8 @@ import typer
 from fedask.client.base.private_file import write_private
 from fedask.client.cli.console import stderr
 from fedask.client.cli.options import typed_as
-from fedask.client.data.sources.source import SEALED, check_kind, kind_of
+from fedask.client.data.sources.proposal import proposed
+from fedask.client.data.sources.source import SEALED, check_kind
 from fedask.client.site.device_folder import DeviceFolder
 from fedask.client.site.device_settings import FILE
 from fedask.common.errors import ConfigError, DataError, StoreError
@@ -27,7 +28,7 @@ rights = {rights}  # policy of what may be done with samples; "open": everything
 
 [data]
 data = {data}
-kind = {kind}
+{options}
 
 [desk]
 rule = "one"  # one, two (that agree), majority:N
@@ -87,9 +88,10 @@ def init_command(
         )
     with typed_as("--device"):
         name = parse_device_id(device or f"device-{secrets.token_hex(3)}")
-    found = kind or kind_of(data, {})
-    check_kind(found)
-    if found != SEALED and not data.exists():
+    if kind:
+        check_kind(kind)
+    options = proposed(data, kind or "")
+    if options["kind"] != SEALED and not data.exists():
         raise DataError(
             f"cannot read samples from {data}: there is no such file or folder"
         )
@@ -101,7 +103,7 @@ def init_command(
             rights if rights == "open" else _from(folder, Path(rights)),
         ),
         data=_quoted(_from(folder, data)),
-        kind=_quoted(found),
+        options="\n".join(f"{key} = {_quoted(v)}" for key, v in options.items()),
     )
     made = not folder.exists()
     try:
@@ -121,7 +123,8 @@ def init_command(
     with DeviceFolder.open(folder, "init") as made_now:
         _ = made_now.store
     console = stderr()
-    console.print(f"made {folder}: device {name}, data of kind {found}", markup=False)
+    told = ", ".join(f"{key} {value}" for key, value in options.items())
+    console.print(f"made {folder}: device {name}, data of {told}", markup=False)
     console.print(f"Look at {folder / FILE}, then:", markup=False)
     console.print(f"  fedask device doctor --site {folder}", markup=False)
     console.print(f"  fedask device serve --site {folder}", markup=False)

@@ -14,6 +14,7 @@ from fedask.client.records.erasure import ErasureStore
 from fedask.client.records.label_queue import LabelQueue, QueryOrigin
 from fedask.client.records.local_model import LocalModelStore
 from fedask.client.records.milestone import MilestoneStore
+from fedask.client.records.part_store import PartStore
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pseudo_label import PseudoLabelStore
 from fedask.client.records.query_outcome import QueryOutcomeStore
@@ -202,6 +203,7 @@ class DeviceStore(Protocol):
     milestones: MilestoneStore
     payloads: PayloadStore
     classes: ClassStore
+    parts: PartStore  # in files of their own, not of a transaction
     rights: RightsStore
     erasure: ErasureStore
 

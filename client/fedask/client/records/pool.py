@@ -63,6 +63,10 @@ class DataSource(Protocol):
         """Return the samples that the source dropped to make room: no fault."""
         return frozenset()
 
+    def notes(self) -> list[str]:
+        """Return what an owner should know of how the samples are read."""
+        return []
+
 
 class Pool:
     """The samples of a source, without repetitions.

@@ -9,17 +9,18 @@ What a site says of its samples stands in ``provenance.csv`` files among the dat
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import DataError
+from fedask.common.ids import Uid
 
 MAX_FIELD = 256  # characters; a longer one is no name of a licence
 TEXTS = ("source", "licence", "consent", "purpose")  # what a rule may look at
@@ -156,6 +157,35 @@ class SampleOrigin:
             keys=self.keys[rows],
             uids=self.uids[rows],
         )
+
+
+class SampleName(NamedTuple):
+    """What the owner of a sample knows it by.
+
+    Parameters
+    ----------
+    file
+        Below the folder of the data, with slashes.
+    id
+        Its name in that file, or in all parts of a joined sample; "" if it has none.
+    """
+
+    file: str
+    id: str
+
+
+NO_NAME = SampleName("", "")
+
+
+@runtime_checkable
+class NamedSource(DataSource, Protocol):
+    """A source that can tell what the owner knows its samples by."""
+
+    def names(self, wanted: Collection[Uid]) -> dict[Uid, SampleName]:
+        """Return the names of these samples; of those that are there.
+
+        Files that hold several samples are read again for it.
+        """
 
 
 @runtime_checkable

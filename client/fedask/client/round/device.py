@@ -36,7 +36,7 @@ from fedask.common.arrays import Arrays
 from fedask.common.clock import Clock
 from fedask.common.errors import ProtocolError, UnavailableError
 from fedask.common.ids import DeviceId
-from fedask.common.records import DIVERGED, Ask, Report
+from fedask.common.records import Ask, Report
 from fedask.common.user_code import user_code
 
 
@@ -47,7 +47,8 @@ class RoundOutcome:
     Parameters
     ----------
     arrays
-        The trained model; None without a label, or if training diverged.
+        The update: the arrays of the trained model that may have changed; None without
+        a label, or if they are not fit to send.
     loss
         Of the last training batch; 0 without training.
     weight
@@ -231,22 +232,37 @@ class Device:
             training=Training(cycle=0, uids=plan.uids),
         )
 
+    def skip(self, run: RunContext, refused: str) -> BegunRound:
+        """Begin a round in which nothing can be done but to report why."""
+        items = self.store.queue.items()
+        return BegunRound(
+            items=items,
+            labelled=self._usable(items),
+            counted=None,
+            refused=refused,
+            job=None,
+            weight=0,
+            run=run,
+            training=Training(cycle=0, uids=frozenset()),
+        )
+
     def finish(self, begun: BegunRound, trained: TrainingResult | None) -> RoundOutcome:
         """Store the result of training (None without a label) and report."""
-        refused = begun.refused
-        if trained is not None and not trained.usable:
+        refused, array = begun.refused, ""
+        if trained is not None and trained.fault is not None:
             # The update is worthless, the account of the labels is not.
-            refused, trained = DIVERGED, None
+            refused, array = trained.fault.reason, trained.fault.array
+            trained = None
         if trained is not None:
             self._record(begun)
             if isinstance(begun.job, TrainingJob) and LAST_UPDATE in begun.run.kinds:
                 self.store.models.put(LAST_UPDATE, trained.arrays, keep=1)
-        report = self._report(begun, refused)
+        report = self._report(begun, refused, array)
         if trained is None:
             return RoundOutcome(report=report, arrays=None, loss=0.0, weight=0)
         return RoundOutcome(
             report=report,
-            arrays=trained.arrays,
+            arrays=trained.update,
             loss=trained.loss,
             weight=begun.weight,
         )
@@ -310,7 +326,7 @@ class Device:
         answered = [item for item in items if item.state in ANSWERED]
         return self._planner.permitted(answered)
 
-    def _report(self, begun: BegunRound, refused: str) -> Report:
+    def _report(self, begun: BegunRound, refused: str, array: str) -> Report:
         items, cycle = begun.items, self.store.cuts.last_cycle()
         plain = begun.counted is None and not refused
         if plain and self._reported is not None:
@@ -323,6 +339,7 @@ class Device:
             device=self.device_id,
             cut_cycle=cycle,
             refused=refused,
+            array=array,
             asked=asked,
             answered=answered,
             skipped=skipped,

@@ -4,12 +4,15 @@ Reads what came from the server: everything is checked here or by the records
 themselves. Never touches a store.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from fedask.common.errors import ProtocolError
+from fedask.common.ids import PartDigest
+from fedask.common.part_record import PART_ARRAYS, write_lacking
 from fedask.common.records import Ask
 from fedask.common.weights import to_record
 
@@ -22,21 +25,17 @@ _MAX_PROX = 2.0**127  # float32 holds no more
 
 @dataclass(frozen=True, slots=True)
 class TrainMessage:
-    """The content of a train message.
+    """The content of a train message beside the model.
 
     Parameters
     ----------
     ask
         What to do besides training.
-    model
-        The one array record, whatever the strategy calls it; its arrays are checked by
-        the learner, which knows the model.
     prox
         The mu that Flower's FedProx strategy puts into its config, or 0.
     """
 
     ask: Ask
-    model: ArrayRecord
     prox: float
 
 
@@ -44,18 +43,16 @@ _read: dict[int, tuple[RecordDict, TrainMessage]] = {}
 
 
 def read_train(content: RecordDict) -> TrainMessage:
-    """Read a train message; once per content, which the devices of a process share.
+    """Read a train message but for its model; once per content, which devices share.
 
     Raises
     ------
     ProtocolError
-        If the ask is missing or wrong, or there is not exactly one model.
+        If the ask is missing or wrong.
     """
     kept = _read.get(id(content))
     if kept is None or kept[0] is not content:
-        given = TrainMessage(
-            Ask.from_content(content), read_model(content), _prox(content)
-        )
+        given = TrainMessage(Ask.from_content(content), _prox(content))
         if len(_read) >= _KEPT:
             _read.clear()
         _read[id(content)] = kept = (content, given)
@@ -63,14 +60,18 @@ def read_train(content: RecordDict) -> TrainMessage:
 
 
 def read_model(content: RecordDict) -> ArrayRecord:
-    """Return the model of a message.
+    """Return the one array record of a message's model, whatever the strategy calls it.
 
     Raises
     ------
     ProtocolError
-        If there is not exactly one array record.
+        If there is not exactly one array record beside that of parts.
     """
-    records = [r for r in content.values() if isinstance(r, ArrayRecord)]
+    records = [
+        record
+        for name, record in content.items()
+        if isinstance(record, ArrayRecord) and name != PART_ARRAYS
+    ]
     if len(records) != 1:
         raise ProtocolError(
             f"the message has {len(records)} array records, must have one: the model"
@@ -87,12 +88,19 @@ def _prox(content: RecordDict) -> float:
     return 0.0
 
 
-def write_reply(outcome: "RoundOutcome") -> RecordDict:
+def write_reply(
+    outcome: "RoundOutcome", lacking: Collection[PartDigest] = ()
+) -> RecordDict:
     """Return the content of a reply: report, and update and metrics if there are any.
 
     The metrics are there in any case: Flower's strategies look for them.
+
+    Parameters
+    ----------
+    lacking
+        Parts of the model to be sent with the next message.
     """
-    content = RecordDict()
+    content = RecordDict(dict(write_lacking(lacking)))
     for name, record in outcome.report.records.items():
         content[name] = record
     if outcome.arrays is not None:

@@ -115,10 +115,15 @@ def _train_rounds(
 
 
 def _halfway(first: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
-    """Return the mean of two float arrays; of integer arrays (counters) the last."""
+    """Return the mean of two float arrays; of integer arrays (counters) the last.
+
+    What training left alone stays to the bit, infinity included.
+    """
     if not np.issubdtype(first.dtype, np.floating):
         return last
-    between: NDArray[Any] = first + (last - first) * first.dtype.type(HALFWAY)
+    between: NDArray[Any] = first.copy()
+    moved = first != last
+    between[moved] += (last[moved] - first[moved]) * first.dtype.type(HALFWAY)
     return between
 
 

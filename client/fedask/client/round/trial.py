@@ -24,13 +24,15 @@ from fedask.client.records.label_queue import Item
 from fedask.client.records.pool import Pool
 from fedask.client.round.device import Device, RoundOutcome
 from fedask.client.store.memory import MemoryStore
+from fedask.common.array_rules import fault_of
 from fedask.common.config import Scenario
 from fedask.common.cut import Cut
 from fedask.common.errors import ConfigError
 from fedask.common.groups import make_grouping, to_wire
 from fedask.common.ids import DeviceId, Uid
+from fedask.common.module_arrays import read_arrays
 from fedask.common.policies.policy import FleetSum
-from fedask.common.records import DIVERGED, Ask
+from fedask.common.records import DIVERGED, UNFIT, Ask
 from fedask.common.task import Task
 from fedask.common.user_code import user_code
 
@@ -96,8 +98,7 @@ class _Trial:
             store=self._store,
             oracle=_MadeUp(task.num_classes),
         )
-        state = task.build(seed=0).state_dict()
-        self._model = {k: tensor.detach().numpy().copy() for k, tensor in state.items()}
+        self._model = read_arrays(task.build(seed=0))
 
     def run(self) -> None:
         """Warm up, ask one, then more; score, pick, train; evaluate, look."""
@@ -136,6 +137,9 @@ class _Trial:
                 "the loss gives NaN or infinity in training, with "
                 f"{begun.weight} of the samples"
             )
+        if outcome.report.refused == UNFIT:
+            entry = self._run.learner.manifest.by_name[outcome.report.array]
+            raise ConfigError(f"no device could send an update: {fault_of(entry)}")
         return outcome
 
     def _planned(

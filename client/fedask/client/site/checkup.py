@@ -114,6 +114,7 @@ def _data(folder: DeviceFolder) -> Finding:
     text = f"{count} samples in {folder.settings.data['data']}"
     if rows > len(distinct):
         text += f"; {rows - len(distinct)} more are copies of one of them"
+    text = "; ".join([text, *source.notes()])
     if broken:
         text += f"; {len(broken)} set aside: {_reasons(broken)}"
         return doubtful(text, _data_advice(folder, broken))

@@ -152,7 +152,10 @@ class LocalTraining:
                 outcome=TrainingDecision.WAITS, why="there is nothing to train on"
             )
         if not record.usable:
-            why = "the training diverged: is the app's train.lr too high?"
+            why = (
+                "the training gave no usable model: is the app's train.lr too high? "
+                "fedask device doctor tries the model"
+            )
             return Attempt(outcome=TrainingDecision.DIVERGED, why=why)
         return Attempt(outcome=TrainingDecision.TRAINED, answers=len(record.answers))
 

@@ -1,12 +1,15 @@
 """The class that a model predicts for a sample, for people who ask to see it.
 
-Made by ``fedask device serve``. Loads torch and the model at the first question, in the
-thread that asks. It is the local model, where that began from the newest global one,
-and else the newest global one: that knows more then. The store keeps a global model
-unless the owner turned local training off (``answers = 0``), and with a stream or a
-committee even so. It answers for every sample of the data, hidden controls
-too: who got a guess for some samples only could tell which ones the site knows already.
+Made by ``fedask device serve``. Loads torch and the model while somebody looks at the
+first sample, in the thread that asks: both take seconds. It is the local model, where
+that began from the newest global one, and else the newest global one: that knows more
+then. The store keeps a global model unless the owner turned local training off
+(``answers = 0``), and with a stream or a committee even so. It answers for every sample
+of the data, hidden controls too: who got a guess for some samples only could tell which
+ones the site knows already.
 """
+
+from contextlib import AbstractContextManager
 
 from typing_extensions import override
 
@@ -20,7 +23,7 @@ from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
 
-class ModelGuesses(Guesses):
+class ModelGuesses(Guesses, AbstractContextManager["ModelGuesses"]):
     """Predicts classes with the newest model of this device.
 
     Parameters
@@ -31,6 +34,18 @@ class ModelGuesses(Guesses):
 
     def __init__(self, folder: DeviceFolder) -> None:
         self._folder = folder.again("page")
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        self._folder.__exit__(None, None, None)
+
+    @override
+    def prepare(self) -> None:
+        folder = self._folder
+        chosen = _chosen(folder.store)
+        uids = folder.pool.uids[:1].tolist()
+        if chosen is not None and uids:
+            self.guess(Uid(uids[0]))  # also what torch sets up at its first use
 
     @override
     def guess(self, uid: Uid) -> Guess | None:

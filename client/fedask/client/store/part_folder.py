@@ -24,6 +24,7 @@ from fedask.common.errors import StoreError
 from fedask.common.ids import DeviceId, PartDigest, is_part_digest
 from fedask.common.part import ModelPart, from_bytes, pieces
 
+PARTS = ".parts"  # after the name of a store's file
 MAX_BYTES = 2 << 30  # two versions of a large encoder
 _BLOCK = 4096  # bytes that a file takes at least
 _ASKED = ".asked"  # after a device's name: what it has asked the server for

@@ -9,6 +9,7 @@ from fedask.client.store.audit.audit_log import SqliteAudit
 from fedask.client.store.audit.hash_chain import MIN_KEY_BYTES
 from fedask.client.store.keys.key_file import KeyFile, Passphrase, PassphraseFile
 from fedask.client.store.keys.keyring import Keyring, SystemKeyring
+from fedask.client.store.part_folder import MAX_BYTES, PARTS, PartFolder
 from fedask.client.store.sqlite.connection import audit_key
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.clock import Clock
@@ -34,6 +35,10 @@ class StoreSettings:
         Name of an entry in the system keyring, instead of a key file.
     quota_bytes
         Room for payloads.
+    parts_bytes
+        Room for parts of models: what the server sends once because no training
+        changes it. They stand in a folder beside the store, in clear. 2 GiB hold two
+        versions of a large encoder; a model that needs more is sent whole every time.
     audit_key
         A file of at least 32 random bytes, that only the device may read: the key of
         the audit log. By default the store's own, which is worth what the device's key
@@ -49,10 +54,14 @@ class StoreSettings:
     passphrase: Path | None = None
     keyring: str = ""
     quota_bytes: int = StoreQuota().max_bytes
+    parts_bytes: int = MAX_BYTES
     audit_key: Path | None = None
 
     def __post_init__(self) -> None:
         StoreQuota(max_bytes=self.quota_bytes)
+        require(
+            self.parts_bytes >= 0, "parts_bytes", self.parts_bytes, "must be 0 or more"
+        )
         only = not self.keyring or (self.key is None and self.passphrase is None)
         require(only, "keyring", self.keyring, "stands instead of key and passphrase")
 
@@ -91,7 +100,8 @@ class StoreSettings:
         """
         quota = StoreQuota(max_bytes=self.quota_bytes)
         audit = SqliteAudit(path, self._audit_key(), clock, process=process)
-        return SqliteStore(path, self.keyring_of(path), quota, audit)
+        parts = PartFolder(path.with_name(path.name + PARTS), self.parts_bytes)
+        return SqliteStore(path, self.keyring_of(path), quota, audit, parts=parts)
 
     def audit_key_of(self, path: Path) -> bytes:
         """Return the key that the log of a store is checked with; open no store.

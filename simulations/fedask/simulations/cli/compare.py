@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from fedask.client.cli.console import print_json, stderr
+from fedask.common.errors import OutcomeError
 from fedask.server.checkpoint import replace_file
 from fedask.simulations.cli.options import (
     Json,
@@ -26,7 +27,7 @@ from fedask.simulations.cli.options import (
     read_settings,
 )
 from fedask.simulations.cli.progress_bar import print_summary, progress_bar
-from fedask.simulations.cli.simulate import note, refusals
+from fedask.simulations.cli.simulate import note, refusals, say_doubts
 from fedask.simulations.run.history import Follower
 from fedask.simulations.run.programs import Program, open_program
 
@@ -124,6 +125,10 @@ def compare_command(
     OUT/report.html (open it in a browser; it needs no network), and every run in
     OUT/runs. Ctrl-C keeps what is finished and reports on that; --resume goes on.
 
+    A ridge regression on the same labels stands beside the reference: one that is far
+    below it, or near chance, is said to be so first, and no saving is claimed. Exit
+    code 8 if the reference learned next to nothing, or most of its devices failed.
+
     Example: fedask compare digits --policies global-cut,uniform-random --seeds 5
 
     Example: fedask compare digits --scorers margin,entropy --batchers cluster,top
@@ -151,12 +156,15 @@ def compare_command(
     clear(folder, overwrite=overwrite, resume=resume)
     summary = compare(program, question, folder, jobs, workers=workers, resume=resume)
     if as_json:
+        say_doubts(summary["doubts"])
         print_json(summary)
     else:
         print_summary(summary)
         stderr().print(f"open {folder / 'report.html'}", soft_wrap=True)
     if summary["partial"]:
         raise typer.Exit(INTERRUPTED)
+    if summary["worthless"]:
+        raise typer.Exit(OutcomeError.exit_code)
 
 
 def _read_arms(

@@ -38,7 +38,9 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def print_summary(summary: ComparisonSummary) -> None:
-    """Print the key figures of a comparison, the best arm first."""
+    """Print the key figures of a comparison, the best arm first; before them doubts."""
+    for doubt in summary["doubts"]:
+        stdout().print(f"WARNING: {doubt}", highlight=False, markup=False)
     target = summary["target_accuracy"]
     goal = "" if target is None else f" to {target:.1%}"
     columns = ["arm", "labels", "accuracy", f"labels{goal}", "saved"]

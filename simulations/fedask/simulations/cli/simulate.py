@@ -11,6 +11,7 @@ import typer
 
 from fedask.client.cli.console import print_json, print_table, stderr
 from fedask.common.config import Scenario
+from fedask.common.errors import OutcomeError
 from fedask.simulations.cli.options import (
     Json,
     Overwrite,
@@ -22,6 +23,7 @@ from fedask.simulations.cli.options import (
     read_settings,
 )
 from fedask.simulations.cli.progress_bar import progress_bar
+from fedask.simulations.run.doubts import is_worthless
 from fedask.simulations.run.history import Follower
 from fedask.simulations.run.programs import open_program
 
@@ -55,6 +57,9 @@ def simulate_command(
     OUT/asked.csv and a line per round in OUT/history.jsonl. A run that was interrupted,
     or killed, continues with the same command and --resume, to the same result.
 
+    Exit code 8 if the run is over but no success: it learned next to nothing, or most
+    devices failed in most rounds. All is written, and the cause is said first.
+
     Example: fedask simulate digits --set ask.policy=local-topk --out runs/local
     """
     from fedask.simulations.run.simulation import simulate  # noqa: PLC0415  (imports torch)
@@ -74,10 +79,21 @@ def simulate_command(
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C; SIGTERM, SIGHUP
         stderr().print(f"interrupted; continue with --resume (kept in {folder})")
         raise
+    say_doubts(result.get("doubts", []))
     if as_json:
         print_json(result)
     else:
         _print_result(result, folder)
+    if is_worthless(result):
+        raise typer.Exit(OutcomeError.exit_code)
+
+
+def say_doubts(doubts: Sequence[str]) -> None:
+    """Print what speaks against a result, before the result."""
+    for doubt in doubts:
+        stderr().print(
+            f"WARNING: {doubt}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 @contextmanager

@@ -73,6 +73,10 @@ class Paired(TypedDict):
 class ArmSummary(TypedDict):
     """Results of one arm: curves, figures, ledger and wire.
 
+    ``baseline_accuracy`` is that of a ridge regression on the labels that the arm
+    bought, the mean over the seeds; None if not known. ``failed`` says that most of its
+    devices failed in most rounds of a seed, or "".
+
     ``settings`` are the dotted keys of the scenario that it replaces. ``labels`` is per
     cycle, the mean over the seeds, rounded; ``accuracy`` is one list per seed, one
     value per cycle, and the lists differ in length after an interrupted run.
@@ -90,6 +94,8 @@ class ArmSummary(TypedDict):
     labels: list[int]
     accuracy: list[list[float]]
     final_accuracy: float
+    baseline_accuracy: float | None
+    failed: str
     labels_to_target: int | None
     labels_saved: float | None
     aulc: list[float | None]
@@ -117,10 +123,14 @@ class ComparisonSummary(TypedDict):
     ``target_accuracy`` the accuracy that ``labels_to_target`` counts to,
     ``aulc_labels`` the range of labels that every finished run covers. ``scenario`` has
     dotted keys, before any arm's settings. ``partial`` is set when the run was
-    interrupted.
+    interrupted. ``doubts`` say, in sentences, why the reference is none (no arm has
+    ``labels_saved`` then), or which arm did not work (it has none). ``worthless`` is
+    set when the reference learned next to nothing, or most of its devices failed.
     """
 
     schema: int
+    doubts: list[str]
+    worthless: bool
     name: str
     command: str
     reference: str

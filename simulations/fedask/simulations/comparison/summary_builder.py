@@ -20,6 +20,7 @@ from fedask.simulations.comparison.summary import (
     LedgerTotals,
     MachineSummary,
 )
+from fedask.simulations.run.doubts import far_below, learned_nothing
 
 LEDGER: tuple[str, ...] = tuple(LedgerTotals.__annotations__)
 
@@ -58,13 +59,17 @@ def summarise(
     seeds, reference, target = question.seeds, question.reference, question.target
     found_any = next(iter(found.results.values()), None)
     rows = {arm.name: _summarise_arm(arm, found, seeds) for arm in question.arms}
-    if target is None and reference in rows and rows[reference]["accuracy"]:
+    doubts = _doubts(rows, reference, found)
+    measured = reference in rows and rows[reference]["accuracy"]
+    if target is None and measured and not doubts.reference:
         target = rows[reference]["final_accuracy"]
-    _count_labels(rows, reference, target)
+    _count_labels(rows, "" if doubts.reference else reference, target)
     between = _common_labels(found)
     _compare_areas(rows, found, question, between)
     return {
         "schema": 1,
+        "doubts": doubts.told,
+        "worthless": doubts.worthless,
         "name": scenario.name,
         "command": question.command,
         "reference": reference,
@@ -80,6 +85,43 @@ def summarise(
         "seconds": round(found.seconds, 1),
         "policies": rows,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """What speaks against a comparison.
+
+    Parameters
+    ----------
+    told
+        In sentences.
+    reference
+        Whether they are about the arm that the others are measured against: where it
+        learned far less than its labels say, any other would seem to save labels.
+    worthless
+        Whether nothing is shown at all.
+    """
+
+    told: list[str]
+    reference: bool
+    worthless: bool
+
+
+def _doubts(rows: dict[str, ArmSummary], reference: str, found: JobResult) -> _Doubts:
+    """Doubt arms whose devices failed, and a reference that learned too little."""
+    told = [f"{name}: {row['failed']}" for name, row in rows.items() if row["failed"]]
+    row = rows.get(reference)
+    if row is None or not any(row["accuracy"]):
+        return _Doubts(told, reference=bool(told), worthless=bool(told))
+    chances = [r["chance"] for r in found.results.values() if "chance" in r]
+    nothing = doubt = ""
+    if chances:
+        nothing = learned_nothing(row["final_accuracy"], fmean(chances))
+        doubt = nothing or far_below(row["final_accuracy"], row["baseline_accuracy"])
+    if doubt:
+        told.append(f"the reference, {reference}: {doubt}; no saving can be claimed")
+    worthless = bool(nothing or row["failed"])
+    return _Doubts(told, reference=bool(doubt or row["failed"]), worthless=worthless)
 
 
 def machine() -> MachineSummary:
@@ -109,11 +151,15 @@ def _summarise_arm(arm: Arm, found: JobResult, seeds: Sequence[int]) -> ArmSumma
     mean = [round(fmean(c[i] for c in labels if i < len(c))) for i in range(length)]
     finals = [curve[-1] for curve in curves if curve]
     first = results[0] if results else {}
+    given = [r.get("baseline") for r in results]  # older runs have none
+    known = [accuracy for accuracy in given if accuracy is not None]
     return {
         "settings": dict(arm.settings),
         "labels": mean,
         "accuracy": curves,
         "final_accuracy": fmean(finals) if finals else 0.0,
+        "baseline_accuracy": fmean(known) if known else None,
+        "failed": next(filter(None, (r.get("failed") for r in results)), ""),
         "labels_to_target": None,
         "labels_saved": None,
         "aulc": [],
@@ -190,7 +236,7 @@ def _count_labels(
         return
     for row in rows.values():
         needed = row["labels_to_target"]
-        if needed is not None:
+        if needed is not None and not row["failed"]:
             row["labels_saved"] = round(1.0 - needed / base, 4)
 
 

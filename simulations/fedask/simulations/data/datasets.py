@@ -126,7 +126,7 @@ def _located(config: DataConfig) -> DataConfig:
         raise ConfigError(f"data.folder = {folder!r} is no path: {err}") from err
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)  # a copy for every seed: the last one is enough
 def _limited(config: DataConfig, seed: int) -> Dataset:
     """Keep ``limit`` training samples, all classes in proportion."""
     whole = _whole(replace(config, limit=0))
@@ -137,7 +137,7 @@ def _limited(config: DataConfig, seed: int) -> Dataset:
     return replace(whole, train_x=whole.train_x[rows], train_y=whole.train_y[rows])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _whole(config: DataConfig) -> Dataset:
     """Read all of a source; seeds share what this returns."""
     read = resolve("data source", config.source, SOURCES)

@@ -21,6 +21,8 @@ from fedask.client.round.device import Device
 from fedask.client.store.keys.key_file import KeyFile
 from fedask.client.store.keys.keyring import FixedKeyring
 from fedask.client.store.memory import MemoryStore
+from fedask.client.store.memory.parts import MemoryParts
+from fedask.client.store.part_folder import PARTS, PartFolder
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, DataError
@@ -33,6 +35,7 @@ from fedask.simulations.fleet.people import make_person
 
 # Runs whose devices stay open between messages; only the inline runtime keeps any.
 _open_fleets: dict[int, dict[int, Device]] = {}
+_parts_in_memory: dict[int, MemoryParts] = {}  # by run: one copy for all its devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,14 @@ def shares_of(scenario: Scenario) -> Shares:
     return _shares(scenario.data, scenario.fleet, scenario.seed)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1)  # with data.limit, every seed has samples of its own
 def _shares(data: DataConfig, fleet: FleetConfig, seed: int) -> Shares:
     dataset = load_dataset(data, seed)
     rows = partition(dataset.train_y, fleet, seed)
     return Shares(dataset, _uids(data, seed), rows)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _uids(data: DataConfig, seed: int) -> NDArray[np.str_]:
     samples = load_dataset(data, seed).train_x
     return np.array([content_uid(sample) for sample in samples], dtype=np.str_)
@@ -97,7 +100,8 @@ def open_device(
     fleet = _open_fleets.get(context.run_id)
     if fleet is not None:
         if index not in fleet:
-            fleet[index] = _make_device(task, scenario, index)
+            parts = _parts_in_memory[context.run_id]
+            fleet[index] = _make_device(task, scenario, index, parts)
         return nullcontext(fleet[index])
     if scenario.fleet.store == "memory":
         raise ConfigError(
@@ -126,8 +130,15 @@ def _index(scenario: Scenario, context: Context) -> int:
     return int(node["partition-id"])
 
 
-def _make_device(task: Task, scenario: Scenario, index: int) -> Device:
+def _make_device(
+    task: Task, scenario: Scenario, index: int, parts: MemoryParts | None = None
+) -> Device:
     """Make one device of the fleet.
+
+    Parameters
+    ----------
+    parts
+        Of a store in memory.
 
     Raises
     ------
@@ -154,15 +165,17 @@ def _make_device(task: Task, scenario: Scenario, index: int) -> Device:
     return Device(
         device_id=device_name(index),
         pool=pool,
-        store=_store(scenario, index),
+        store=_store(scenario, index, parts),
         oracle=make_person(scenario, truth),
         present=None if scenario.fleet.participation == 1.0 else present,
     )
 
 
-def _store(scenario: Scenario, index: int) -> DeviceStore:
+def _store(
+    scenario: Scenario, index: int, parts: MemoryParts | None = None
+) -> DeviceStore:
     if scenario.fleet.store == "memory":
-        return MemoryStore()
+        return MemoryStore(parts=parts)
     if not scenario.run.out:
         raise ConfigError(
             "fleet.store = 'sqlite' needs run.out, the folder for the files"
@@ -171,18 +184,25 @@ def _store(scenario: Scenario, index: int) -> DeviceStore:
     folder.mkdir(parents=True, exist_ok=True)
     # One key for the fleet: a key of its own would cost each device a write more.
     keyring = FixedKeyring(KeyFile(folder / "fleet.key"))
-    return SqliteStore(folder / f"{device_name(index)}.db", keyring)
+    shared = _part_folder(folder / f"fleet{PARTS}")
+    return SqliteStore(folder / f"{device_name(index)}.db", keyring, parts=shared)
+
+
+@lru_cache(maxsize=4)
+def _part_folder(path: Path) -> PartFolder:
+    """Return the folder of a fleet's parts: one object, so that they are read once."""
+    return PartFolder(path)
 
 
 @contextmanager
 def open_fleet(run_id: int) -> Iterator[dict[int, Device]]:
     """Keep the devices of one run open between messages; close them at the end."""
     fleet: dict[int, Device] = {}
-    _open_fleets[run_id] = fleet
+    _open_fleets[run_id], _parts_in_memory[run_id] = fleet, MemoryParts()
     try:
         yield fleet
     finally:
-        del _open_fleets[run_id]
+        del _open_fleets[run_id], _parts_in_memory[run_id]
         for device in fleet.values():
             device.store.close()
 

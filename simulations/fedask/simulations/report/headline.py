@@ -49,7 +49,7 @@ def areas_told(summary: ComparisonSummary) -> str:
 
 def caveats(summary: ComparisonSummary) -> list[str]:
     """Return what a careful reader should know before quoting the numbers."""
-    notes = []
+    notes = list(summary["doubts"])
     if summary["partial"]:
         notes.append(
             "This run was interrupted. The page shows what was finished until then; "

@@ -21,7 +21,8 @@ def markdown_table(summary: ComparisonSummary) -> str:
     told = f"Mean of {plural(len(summary['seeds']), 'seed')}. {areas_told(summary)}"
     if summary["partial"]:
         told += " Interrupted: some runs are missing."
-    return "\n".join([_line(head), rule, *map(_line, rows), "", told, ""])
+    first = [line for doubt in summary["doubts"] for line in (f"**{doubt}**", "")]
+    return "\n".join([*first, _line(head), rule, *map(_line, rows), "", told, ""])
 
 
 def _line(cells: Sequence[str]) -> str:

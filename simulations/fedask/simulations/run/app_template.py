@@ -49,11 +49,18 @@ devices = {devices}
 
 [tool.flwr.app.config.ask]
 initial = 0  # questions to each device in the first cycle; 0: its share of the quota
-quota = {devices}  # to the whole fleet in each later one
+# Raise first if it learns too little: quota, to two labels for each class or more, then
+# cycles; capacity must allow it. A result below a plain ridge regression is told.
+quota = {quota}  # to the whole fleet in each later cycle
+capacity = 20  # to one device in a cycle: what its people can answer
 cycles = 5
 
 [tool.flwr.app.config.train]
-rounds = 3
+# Raise second: rounds. If training diverges, lower lr; inputs of any scale suit the
+# model "standardised-mlp", others want them standardised by transform=.
+rounds = 5  # messages to each device in a cycle
+steps = 20  # of SGD in a round: on a device they cost less than a message
+lr = 0.1
 
 [tool.flwr.app.config.run]
 evaluate = "held-out"  # of data() in the task file; "" on a real fleet
@@ -71,8 +78,11 @@ import numpy as np
 
 from fedask.common import Task
 
-# model: "linear", "mlp", "cnn", or a function of yours that returns an nn.Module.
-task = Task(classes=["low", "high"], model="mlp", input_shape=(8,))
+# model: "standardised-mlp" takes features of any scale (tables, spectra, small images);
+# "cnn" takes images; or a function of yours that returns an nn.Module.
+# Texts: transform=hashed_text (of fedask.common.text) and input_shape=(2048,).
+# Sounds: a transform= of yours to spectra; raw waves teach such models nothing.
+task = Task(classes=["low", "high"], model="standardised-mlp", input_shape=(8,))
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +155,7 @@ def write_app(folder: Path) -> str:
         "name": name,
         "package": package,
         "devices": DEVICES,
+        "quota": 4 * DEVICES,
     }
     files = {
         "pyproject.toml": _PYPROJECT.format(**values),

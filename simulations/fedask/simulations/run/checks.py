@@ -10,6 +10,7 @@ from fedask.client.learning.stream.controller import make_controller
 from fedask.client.round.trial import SAMPLES, try_rounds
 from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError
+from fedask.common.module_arrays import read_arrays, read_manifest
 from fedask.common.policies.policy import make_policy
 from fedask.common.registry import load_attr, resolve
 from fedask.common.task import Task
@@ -66,9 +67,10 @@ def _try_evaluation(task: Task, scenario: Scenario) -> None:
     if ":" not in name:
         return
     evaluate = load_attr(name)
-    state = task.build(scenario.seed).state_dict()
+    model = task.build(scenario.seed)
+    named = read_manifest(model).with_aliases(read_arrays(model))
     with user_code(f"run.evaluate, {name!r},", evaluate):
-        evaluate(task, scenario, {k: t.detach().numpy() for k, t in state.items()})
+        evaluate(task, scenario, named)
 
 
 def _check_nodes(inner: Strategy, devices: int) -> None:

@@ -15,9 +15,12 @@ from fedask.common.config import Scenario
 from fedask.common.errors import ConfigError, StoreError
 from fedask.server.checkpoint import CHECKPOINT, HISTORY, MODEL, SERVER, replace_file
 from fedask.simulations.fleet.devices import asked as asked_on_disk
+from fedask.simulations.fleet.devices import shares_of
 from fedask.simulations.fleet.tasks import task_of
+from fedask.simulations.run.baseline import baseline_accuracy
 from fedask.simulations.run.checks import check_scenario, evaluation_of
 from fedask.simulations.run.diversity import diversities
+from fedask.simulations.run.doubts import doubts_of, failed
 from fedask.simulations.runtimes.processes import end
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 
@@ -87,6 +90,7 @@ def simulate(
     if resuming:  # with no round left to do, not every device was opened again
         asked = asked_on_disk(scenario)
     seconds = time.perf_counter() - started
+    truth = shares_of(scenario).data.test_y
     server = json.loads((out / SERVER).read_text(encoding="utf-8"))
     outcome = {
         **server,
@@ -94,10 +98,14 @@ def simulate(
         "runtime": runtime,
         "devices": scenario.fleet.devices,
         "diversity": diversities(asked, scenario),
+        "chance": float(np.bincount(truth).max() / len(truth)),
+        "baseline": baseline_accuracy(asked, server["ledger"]["answered"], scenario),
         "digest": {"selected": digest(asked), "model": _file_digest(out / MODEL)},
         "seconds": round(seconds, 3),
     }
     _write_asked(out / "asked.csv", asked)
+    outcome["failed"] = failed(outcome)
+    outcome["doubts"] = doubts_of(outcome)
     replace_file(result, (json.dumps(outcome, indent=1) + "\n").encode())
     return outcome
 

@@ -30,7 +30,7 @@ if how == "content":
 elif how == "disk":
     os.fsync = die
 elif how == "name":
-    pathlib.Path.replace = die
+    os.replace = die
 if how in ("content", "full"):
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

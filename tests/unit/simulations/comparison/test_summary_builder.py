@@ -1,5 +1,6 @@
 """What a comparison makes of its runs: areas over a common range, pairs by seed."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from fedask.simulations.comparison.arms import Arm
 from fedask.simulations.comparison.jobs import JobResult
 from fedask.simulations.comparison.summary import ComparisonSummary
 from fedask.simulations.comparison.summary_builder import Question, summarise
+from fedask.simulations.report.headline import caveats, outcomes
 
 WIRE = ("ask_bytes", "report_bytes", "model_bytes", "messages", "inner_messages")
 REFERENCE, RIVAL = "uniform-random", "global-cut"
@@ -162,3 +164,57 @@ def test_settings_of_every_arm_are_told() -> None:
         "uniform-random": {"ask.policy": "uniform-random"},
         "global-cut": {"ask.policy": "global-cut"},
     }
+
+
+def judged(
+    accuracy: Sequence[float], baseline: float | None, failed: str = ""
+) -> dict[str, Any]:
+    made = run([20 * (n + 1) for n in range(len(accuracy))], accuracy)
+    return {**made, "chance": 0.013, "baseline": baseline, "failed": failed}
+
+
+@pytest.mark.parametrize(
+    ("reference", "words", "worthless"),
+    [
+        (judged([0.02, 0.025, 0.027], 0.79), "learned next to nothing", True),
+        (judged([0.1, 0.2, 0.247], 0.64), "ridge regression .* gives 64.0%", False),
+        (judged([0.5, 0.6, 0.7], 0.72, failed="most devices failed"), "devices", True),
+    ],
+)
+def test_no_saving_is_claimed_against_a_reference_that_is_none(
+    reference: dict[str, Any], words: str, worthless: bool
+) -> None:
+    better = judged([0.6, 0.65, 0.71], 0.73)
+
+    summary = found(uniform_random=[reference], global_cut=[better])
+
+    assert re.search(words, " ".join(summary["doubts"]))
+    assert summary["worthless"] is worthless
+    assert summary["target_accuracy"] is None
+    assert [arm["labels_saved"] for arm in summary["policies"].values()] == [None, None]
+    assert "fewer" not in " ".join(outcomes(summary))
+    assert caveats(summary)[0] == summary["doubts"][0]
+
+
+def test_a_reference_that_learned_is_not_doubted() -> None:
+    summary = found(
+        uniform_random=[judged([0.5, 0.6, 0.7], 0.75)],
+        global_cut=[judged([0.6, 0.7, 0.8], None)],
+    )
+
+    assert summary["doubts"] == []
+    assert not summary["worthless"]
+    assert summary["policies"][REFERENCE]["baseline_accuracy"] == 0.75
+    assert summary["policies"][RIVAL]["labels_saved"] == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_an_arm_whose_devices_failed_saves_nothing_and_is_named() -> None:
+    summary = found(
+        uniform_random=[judged([0.5, 0.6, 0.7], 0.75)],
+        global_cut=[judged([0.7, 0.7, 0.8], 0.75, failed="most devices failed in 3")],
+    )
+
+    assert summary["doubts"] == ["global-cut: most devices failed in 3"]
+    assert not summary["worthless"]
+    assert summary["policies"][RIVAL]["labels_saved"] is None
+    assert summary["policies"][REFERENCE]["labels_saved"] == 0.0

@@ -41,3 +41,12 @@ def test_what_is_not_known_is_a_dash(summary: ComparisonSummary) -> None:
 def test_all_of_many_arms_are_listed() -> None:
     rows = markdown_table(many(30)).splitlines()
     assert sum(row.startswith("| `") for row in rows) == 31
+
+
+def test_doubts_stand_before_the_table() -> None:
+    summary = comparison()
+    summary["doubts"] = ["the reference, uniform-random: it learned next to nothing"]
+
+    first = markdown_table(summary).splitlines()[0]
+
+    assert first == "**the reference, uniform-random: it learned next to nothing**"

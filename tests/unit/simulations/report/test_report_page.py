@@ -352,3 +352,14 @@ def test_what_an_arm_sets_is_told(summary: ComparisonSummary, path: Path) -> Non
     assert "<code>ask.policy = global-cut</code><br>" in page
     assert "<code>ask.calibrate = true</code>" in page
     assert "the scenario as it is" in page
+
+
+def test_doubts_come_before_everything_else(
+    summary: ComparisonSummary, path: Path
+) -> None:
+    summary["doubts"] = [f"the reference: {HOSTILE}"]
+    write_report(summary, path)
+
+    page = path.read_text(encoding="utf-8")
+
+    assert page.index("the reference: &lt;script&gt;") < page.index("<h1>")

@@ -15,8 +15,8 @@ from fedask.client.base.regular_file import (
 )
 from fedask.client.data.rendering.showcase import Show
 from fedask.client.data.sources.joined_source import joined_parts
-from fedask.client.data.sources.rows import open_rows
-from fedask.client.data.sources.source import JOINED, kind_of
+from fedask.client.data.sources.source import JOINED, kind_of, make_reader
+from fedask.client.data.sources.windows import WindowReader
 from fedask.client.records.exhibit import Medium
 from fedask.client.records.original import ONLY
 from fedask.common.errors import ConfigError
@@ -69,15 +69,13 @@ def _show(root: Path, kind: str, options: Mapping[str, Any]) -> Show:
 
 def _columns(root: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the numeric columns, as the reader of windows takes them."""
-    if options.get("columns"):
-        return tuple(name.strip() for name in str(options["columns"]).split(","))
-    marks = {options.get("window", ""), options.get("id", "")}
-    for file in walk(root, frozenset({".csv"})):
+    reader = make_reader("windows", options)
+    if not isinstance(reader, WindowReader):
+        return ()
+    for file in walk(root, reader.suffixes):
         if isinstance(file, File):
             try:
-                opened, header = open_rows(file.path)
+                return reader.names(file)
             except (BrokenSampleError, OSError):
                 continue
-            opened.close()
-            return tuple(name for name in header if name not in marks)
     return ()

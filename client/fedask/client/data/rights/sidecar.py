@@ -21,7 +21,6 @@ is worse than none.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 
 from fedask.client.base.regular_file import SIDECAR, BrokenSampleError
 from fedask.client.data.sources.reader import key_of
-from fedask.client.data.sources.rows import csv_rows, open_rows
+from fedask.client.data.sources.row_reader import open_csv
 from fedask.client.records.pool import DataSource
 from fedask.client.records.provenance import (
     FIELDS,
@@ -257,18 +256,20 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     DataError
         If a column is none that there is, or a row is broken.
     """
-    file, columns = open_rows(path)
-    with closing(file):
+    with open_csv(path) as table:
+        columns = table.names()
         for name in columns:
             if name not in {*KEYS, *FIELDS}:
                 raise DataError(
                     f"{path}: no column {name!r}" + nearest(name, {*KEYS, *FIELDS})
                 )
+        if len(set(columns)) != len(columns):
+            raise DataError(f"{path}: a column stands twice")
         if not set(KEYS) & set(columns):
             raise DataError(
                 f"{path}: needs a column file, id or uid, to say what rows are about"
             )
-        for number, row in enumerate(csv_rows(file, len(columns))):
+        for number, row in enumerate(table.rows()):
             if row.cells is None or number == MAX_ROWS:
                 reason = row.reason or f"is one of more than {MAX_ROWS}"
                 raise DataError(f"{path}, line {row.line}: {reason}")

@@ -15,18 +15,25 @@ from typing_extensions import override
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.npy import decode_npy
 from fedask.client.data.sources.pillow_decoder import (
+    HEIF,
     MAX_PIXELS,
     PixelRules,
-    decoded,
+    decode,
+    decode_original,
 )
 from fedask.client.data.sources.reader import FileReader
 from fedask.client.records.original import Original
 from fedask.common.errors import ConfigError
 
-PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+HEIC_SUFFIXES = (".heic", ".heif")
+PILLOW_SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", *HEIC_SUFFIXES),
+)
 PNM_SUFFIXES = (".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _PNM_FORMATS = ("PPM",)
+_HEIC_FORMATS = (HEIF, *_FORMATS)  # some telephones call every picture so
 _MODES = {"": "", "grey": "L", "rgb": "RGB"}  # as Pillow names them
 _COLOURS = {"white": "#ffffff", "black": "#000000"}
 _COLOUR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
@@ -86,15 +93,15 @@ class ImageReader(FileReader):
             return decode_pnm(data)
         size = (self.width, self.height) if self.width else None
         rules = self._rules(_MODES[self.mode])
-        image = decoded(data, _formats(suffix), rules, size=size)
-        return channels_first(image.pixels.reshape(*image.pixels.shape[:2], -1))
+        pixels = decode(data, _formats(suffix), rules, size)
+        return channels_first(pixels.reshape(*pixels.shape[:2], -1))
 
     @override
     def whole(self, data: bytes, suffix: str, side: int) -> Original:
         if suffix == ".npy" or (suffix in PNM_SUFFIXES and not _is_plain(data)):
             array = decode_npy(data) if suffix == ".npy" else decode_pnm(data)
             return Original(content=array)
-        image = decoded(data, _formats(suffix), self._rules(""), side=side)
+        image = decode_original(data, _formats(suffix), self._rules(""), side)
         return Original(
             content=image.pixels,
             width=image.width,
@@ -114,6 +121,8 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _formats(suffix: str) -> tuple[str, ...]:
+    if suffix in HEIC_SUFFIXES:
+        return _HEIC_FORMATS
     return _PNM_FORMATS if suffix in PNM_SUFFIXES else _FORMATS
 
 

@@ -16,7 +16,7 @@ from fedask.common.errors import SealError, StoreError
 from fedask.common.seal import Key, Place, new_key, seal, unseal
 
 BUSY_TIMEOUT_MS = 10_000
-_VERSION = 1  # an index of any other is emptied
+_VERSION = 2  # an index of any other is emptied
 
 _TABLES = (
     # What only the right key opens.

@@ -8,7 +8,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,11 +21,20 @@ from typing_extensions import override
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, walk
 from fedask.client.data.sources.index import Index
-from fedask.client.data.sources.reader import FileContents, FormatReader, stack
+from fedask.client.data.sources.reader import (
+    COLUMNS,
+    FileContents,
+    FileReader,
+    FormatReader,
+    FoundSample,
+    SampleKey,
+    for_model,
+    stack,
+)
 from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.payload import PayloadStore
 from fedask.client.records.pool import DataSource
-from fedask.client.records.provenance import SampleOrigin
+from fedask.client.records.provenance import SampleName, SampleOrigin
 from fedask.common.errors import DataError
 from fedask.common.ids import Uid
 
@@ -105,6 +114,7 @@ class IndexedSource(DataSource):
         self._uids = _hex_uids(total.uids, rows)
         if len(rows) < len(forms):
             self._others = np.setdiff1d(np.arange(len(forms)), rows)
+        self._other_forms = forms[self._others]
         self._rows = rows
         self._report()
 
@@ -143,6 +153,9 @@ class IndexedSource(DataSource):
         except OSError as err:  # perhaps not the file's fault: tried again next time
             self._refused.append(Broken(file.name, f"cannot be read: {err}"))
             return FileContents()
+        contents = contents.with_own_places(file.name)
+        if not contents and not contents.broken:
+            contents.set_aside(Broken(file.name, "holds no sample"))
         index.put(self._source, file.name, stamp, contents)
         return contents
 
@@ -193,14 +206,57 @@ class IndexedSource(DataSource):
             )
         ]
 
+    def names(self, wanted: Collection[Uid]) -> dict[Uid, SampleName]:
+        """Return file and id of these samples; of those that are there."""
+        rows = np.flatnonzero(np.isin(self._uids, list(wanted)))
+        files = self._file_of[self._rows[rows]]
+        named = {}
+        for at in np.unique(files).tolist():
+            mine = rows[files == at]
+            ids = self._ids(self._files[at], mine)
+            for uid in map(Uid, self._uids[mine].tolist()):
+                named[uid] = SampleName(self._files[at].name, ids.get(uid, ""))
+        return named
+
+    def _ids(self, file: File, rows: NDArray[np.int64]) -> dict[Uid, str]:
+        """Return the names of samples of one file, which the index keeps as hashes."""
+        if isinstance(self._reader, FileReader) or not self.keys()[rows].any():
+            return {}  # it has the name of its file, or none
+        ids: dict[Uid, str] = {}
+        try:
+            for found in self._reader.scan(file):
+                if isinstance(found, FoundSample) and isinstance(found.key, SampleKey):
+                    ids.setdefault(found.uid, found.key.name)
+        except (BrokenSampleError, OSError):
+            return ids  # of what is still there
+        return ids
+
     @override
     def broken(self) -> list[Broken]:
         broken = self._refused + self._look.index.broken(self._source)
-        for row in self._others.tolist():
+        named = self._look.index.forms() if len(self._others) else {}
+        for row, form in zip(
+            self._others.tolist(), self._other_forms.tolist(), strict=True
+        ):
             file, place = self._files[self._file_of[row]], int(self._places[row, 0])
             name = f"{file.name} at {place}" if place else file.name
-            broken.append(Broken(name, f"is not {self._form} {OTHER_FORM}"))
+            broken.append(Broken(name, self._other_than_most(named.get(form, ""))))
         return broken
+
+    def _other_than_most(self, form: str) -> str:
+        """Say why a sample of this form is set aside."""
+        kind, _, columns = self._form.partition(COLUMNS)
+        if columns and form.partition(COLUMNS)[0] == kind:
+            return "has other columns than most files have: name them with columns="
+        return f"is not {kind} {OTHER_FORM}"
+
+    @override
+    def notes(self) -> list[str]:
+        try:
+            note = self._reader.note(self._files[0]) if self._files else ""
+        except (BrokenSampleError, OSError):
+            return []  # it is set aside with the reason
+        return [note] if note else []
 
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -215,7 +271,7 @@ class IndexedSource(DataSource):
             for at, sample in zip(
                 part.tolist(), self._read(file, inner[part], rows[part]), strict=True
             ):
-                samples[at] = sample
+                samples[at] = for_model(sample)
         return stack(samples)
 
     @override

@@ -16,7 +16,7 @@ task's transform knows of parts.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,14 @@ from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.source import JOINED, KeyedSource, open_source
 from fedask.client.records.original import ONLY, Originals
 from fedask.client.records.pool import DataSource
-from fedask.client.records.provenance import SampleOrigin, TracedSource
+from fedask.client.records.provenance import (
+    NamedSource,
+    SampleName,
+    SampleOrigin,
+    TracedSource,
+)
 from fedask.common.errors import ConfigError, DataError
-from fedask.common.ids import bytes_uid
+from fedask.common.ids import Uid, bytes_uid
 from fedask.common.settings import Where
 
 MAX_TOML_BYTES = 1 << 16
@@ -69,7 +74,8 @@ class JoinedSource(DataSource):
         first = next(iter(rows.values()))
         order = np.argsort(first)  # as the first part's rows stand, to read in order
         self._rows = {name: column[order] for name, column in rows.items()}
-        self._left = {name: len(column) - len(common) for name, column in keys.items()}
+        self._twice = {n: len(keys[n]) - len(found) for n, (found, _) in once.items()}
+        self._alone = {n: len(found) - len(common) for n, (found, _) in once.items()}
         if not len(common):
             raise DataError("no sample has all its parts: " + ", ".join(self._parts))
         self._uids = self._named()
@@ -98,6 +104,21 @@ class JoinedSource(DataSource):
             for origin in part.origins()
         ]
 
+    def names(self, wanted: Collection[Uid]) -> dict[Uid, SampleName]:
+        """Return what the parts of these samples are known by: the first that is."""
+        found: dict[Uid, SampleName] = {}
+        rows = np.flatnonzero(np.isin(self._uids, list(wanted)))
+        whole = [Uid(uid) for uid in self._uids[rows].tolist()]
+        for name, part in self._parts.items():
+            if not isinstance(part, NamedSource):
+                continue
+            uids = [Uid(u) for u in part.uids()[self._rows[name][rows]].tolist()]
+            named = part.names(set(uids))
+            for uid, own in zip(whole, uids, strict=True):
+                if own in named:
+                    found.setdefault(uid, named[own])
+        return found
+
     @override
     def load(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         columns = {
@@ -122,10 +143,18 @@ class JoinedSource(DataSource):
         broken = []
         for name, part in self._parts.items():
             broken += [Broken(f"{name}: {b.name}", b.reason) for b in part.broken()]
-            if left := self._left[name]:
-                reason = "without a partner in each other part, or twice under a name"
-                broken.append(Broken(f"{name}: {left} samples", reason))
+            for count, reason in (
+                (self._alone[name], "without a partner in each other part"),
+                (self._twice[name], "each under a name that another has, too"),
+            ):
+                if count:
+                    broken.append(Broken(f"{name}: {count} samples", reason))
         return broken
+
+    @override
+    def notes(self) -> list[str]:
+        parts = self._parts.items()
+        return [f"{name}: {note}" for name, part in parts for note in part.notes()]
 
 
 def _unique_keys(

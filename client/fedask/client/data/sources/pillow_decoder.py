@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageCms import ImageCmsTransform
 
+HEIF = "HEIF"  # the format that a plugin of Pillow reads
 MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million
 _GREY = frozenset({"1", "L", "LA", "La"})
 _DEEP = ("I", "F")  # begin the names of modes with more than 8 bits
@@ -34,7 +35,7 @@ _TURNED = 5  # the first orientation of EXIF that swaps width and height
 _ORIENTATION = 0x0112
 # Of those files, two pictures are two views of one moment, not a film.
 _FILMS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
-_LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
+_LOSSY = frozenset({"JPEG", "MPO", "WEBP", HEIF})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +81,13 @@ class DecodedImage:
     has_more_frames: bool
 
 
-def decoded(
+def decode(
     data: bytes,
     formats: tuple[str, ...],
     rules: PixelRules,
-    *,
     size: tuple[int, int] | None = None,
-    side: int = 0,
-) -> DecodedImage:
-    """Decode the first frame of an image.
+) -> NDArray[np.uint8]:
+    """Return the pixels of the first frame of an image, (h, w) or (h, w, 3).
 
     Parameters
     ----------
@@ -96,9 +95,6 @@ def decoded(
         Names that Pillow has for them.
     size
         (width, height) to scale to, bilinear; None: as it is.
-    side
-        How many pixels the longer side must have at least: a JPEG may then be decoded
-        at a fraction of its size, which is faster. 0: all of them.
 
     Raises
     ------
@@ -106,16 +102,42 @@ def decoded(
         If it cannot be decoded, or its numbers cannot be told from their scale.
     ConfigError
         If Pillow is not installed.
+    OSError
+        If what reads HEIC is not: it may be by the next time.
     """
     with _opened(data, formats) as image:
-        wide, high = image.size
-        if image.getexif().get(_ORIENTATION, 1) >= _TURNED:
-            wide, high = high, wide
+        return np.array(plain(image, rules, size), dtype=np.uint8)
+
+
+def decode_original(
+    data: bytes, formats: tuple[str, ...], rules: PixelRules, side: int
+) -> DecodedImage:
+    """Decode the first frame of an image for people.
+
+    Parameters
+    ----------
+    side
+        How many pixels the longer side must have at least: a JPEG may then be decoded
+        at a fraction of its size, which is faster. 0: all of them.
+
+    Raises
+    ------
+    BrokenSampleError, ConfigError, OSError
+        As ``decode``.
+    """
+    with _opened(data, formats) as image:
         more = image.format in _FILMS and _has_more_frames(data, formats)
         lossy = image.format in _LOSSY
+        whole = image.size
         if side:
-            image.draft(None, _fitted(image.size, side))
-        pixels = np.array(plain(image, rules, size), dtype=np.uint8)
+            image.draft(None, _fitted(whole, side))
+        is_whole = image.size == whole
+        turned = image.getexif().get(_ORIENTATION, 1) >= _TURNED
+        pixels = np.array(plain(image, rules), dtype=np.uint8)
+    # Pillow turns a TIFF before it tells its size; a JPEG, which alone is drafted, not.
+    wide, high = whole[::-1] if turned else whole
+    if is_whole:
+        high, wide = pixels.shape[:2]
     return DecodedImage(
         pixels=pixels, width=wide, height=high, is_lossy=lossy, has_more_frames=more
     )
@@ -137,6 +159,8 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
             "images other than .npy, .pgm and .ppm need Pillow: "
             "pip install 'fedask[images]'"
         ) from err
+    if HEIF in formats:
+        _register_heif()
     try:
         with warnings.catch_warnings():
             # Decompression bombs, above all; a damaged EXIF part does no harm.
@@ -159,6 +183,16 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
         raise BrokenSampleError(
             f"is no image that can be decoded: {err!s:.200}"
         ) from err
+
+
+@cache  # once a process
+def _register_heif() -> None:
+    """Teach Pillow to read HEIC; not what else the plugin could do."""
+    try:
+        from pi_heif import register_heif_opener  # noqa: PLC0415  (optional)
+    except ImportError as err:
+        raise OSError("HEIC needs pip install 'fedask[heic]'") from err
+    register_heif_opener(thumbnails=False)
 
 
 def _has_more_frames(data: bytes, formats: tuple[str, ...]) -> bool:

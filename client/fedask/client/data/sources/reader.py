@@ -26,6 +26,11 @@ from fedask.common.ids import Uid, bytes_uid, content_uid, stable_seed
 
 Raw = NDArray[Any] | str
 
+# An array of texts takes four bytes for each character of the longest, for every text
+# of a batch: with 4096 samples, 128 MiB at this length.
+MAX_CHARACTERS = 1 << 13
+COLUMNS = " #"  # in a form, before a hash of the names of columns that files chose
+SHARED_KEY = "has the key of another row, by which neither is found again"
 MAX_BROKEN = 1000  # kept per file; a file of nothing else must not fill the disk
 
 __all__ = ["FileReader", "FormatReader", "FoundSample"]
@@ -101,11 +106,35 @@ class FileContents:
         kept = FileContents()
         for row in range(len(self)):
             if self.uids[16 * row : 16 * row + 16] != uid:
-                kept.uids += self.uids[16 * row : 16 * row + 16]
-                kept.places.extend(self.places[2 * row : 2 * row + 2])
-                kept.forms.append(self.forms[row])
-                kept.keys.append(self.keys[row])
+                self._copy(row, kept)
         return kept
+
+    def with_own_places(self, file: str) -> "FileContents":
+        """Return the samples whose place is theirs alone; the others are set aside.
+
+        All of them: nothing says which of two rows a place would find.
+        """
+        places = np.array(self.places, dtype=np.int64).reshape(-1, 2)
+        _, which, counts = np.unique(
+            places, axis=0, return_inverse=True, return_counts=True
+        )
+        shared = counts[which.reshape(-1)] > 1
+        if not shared.any():
+            return self
+        kept = FileContents(broken=self.broken, left_out=self.left_out)
+        for row, is_shared in enumerate(shared.tolist()):
+            if is_shared:
+                name = f"{file} row {places[row, 0]}"
+                kept.set_aside(Broken(name, SHARED_KEY))
+            else:
+                self._copy(row, kept)
+        return kept
+
+    def _copy(self, row: int, other: "FileContents") -> None:
+        other.uids += self.uids[16 * row : 16 * row + 16]
+        other.places.extend(self.places[2 * row : 2 * row + 2])
+        other.forms.append(self.forms[row])
+        other.keys.append(self.keys[row])
 
     def extend(self, other: "FileContents") -> None:
         """Add the samples of another file; its broken ones stay out."""
@@ -165,7 +194,17 @@ class FormatReader(Protocol):
             If there is no such sample any more.
         """
         ((uid, sample),) = self.read(file, place.reshape(1, 2))
-        return uid, Original(content=sample)
+        return uid, _seen(sample)
+
+    def note(self, file: File) -> str:  # noqa: ARG002  (the seam's signature)
+        """Return what an owner should know of how a file is read, or "".
+
+        Raises
+        ------
+        BrokenSampleError, OSError
+            If it cannot be read.
+        """
+        return ""
 
 
 def form_of(sample: Raw) -> str:
@@ -178,9 +217,29 @@ def _form(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     return f"{dtype} {'x'.join(map(str, shape)) or 'scalar'}"
 
 
-def key_of(name: object) -> int:
+def for_model(sample: Raw) -> Raw:
+    """Return a sample as a model gets it: of a text no more than ``MAX_CHARACTERS``."""
+    return sample[:MAX_CHARACTERS] if isinstance(sample, str) else sample
+
+
+def _seen(sample: Raw) -> Original:
+    """Return what people see of a sample: of a text all, and how much a model reads."""
+    is_cut = isinstance(sample, str) and len(sample) > MAX_CHARACTERS
+    return Original(content=sample, model_reads=MAX_CHARACTERS if is_cut else 0)
+
+
+class SampleKey(int):
+    """The hash of a name; knows the name as long as nobody has written it down."""
+
+    name: str
+
+
+def key_of(name: object) -> SampleKey:
     """Hash a name that samples of several sources share, into 64 bits."""
-    return stable_seed("key", str(name).encode("utf-8", "backslashreplace").decode())
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    key = SampleKey(stable_seed("key", text))
+    key.name = text
+    return key
 
 
 def stack(samples: Sequence[Any]) -> NDArray[Any]:
@@ -267,17 +326,18 @@ class FileReader(FormatReader):
         BrokenSampleError
             If the bytes stand for none.
         """
-        return Original(content=self.decode(data, suffix))
+        return _seen(self.decode(data, suffix))
 
-    def form(self, sample: Raw, data: bytes) -> str:  # noqa: ARG002  (the seam's signature)
+    def form(self, sample: Raw, data: bytes, suffix: str) -> str:  # noqa: ARG002  (the seam's signature)
         """Return the form of a sample that was decoded from ``data``."""
         return form_of(sample)
 
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
         uid, sample, data = self._read(file)
+        form = self.form(sample, data, suffix_of(file.name))
         key = key_of(PurePosixPath(file.name).with_suffix(""))
-        yield FoundSample(uid, (0, file.size), self.form(sample, data), key)
+        yield FoundSample(uid, (0, file.size), form, key)
 
     @override
     def read(self, file: File, places: NDArray[np.int64]) -> Iterator[tuple[Uid, Raw]]:

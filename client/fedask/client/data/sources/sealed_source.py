@@ -25,6 +25,7 @@ from fedask.client.data.sources.reader import (
     FileReader,
     FoundSample,
     check_finite,
+    for_model,
     stack,
 )
 from fedask.client.data.sources.source import kind_of_suffix, make_reader
@@ -116,10 +117,13 @@ class SealedSource(DataSource):
         try:
             data = self._store.content(payload.uid)
             sample = self._decode(data, payload.suffix)
-            form = self._index.form(self._reader.form(sample, data))
+            form = self._index.form(self._reader.form(sample, data, payload.suffix))
             contents.add(FoundSample(payload.uid, (0, payload.size), ""), form)
         except BrokenSampleError as err:
             contents.set_aside(Broken(payload.uid, str(err)))
+        except OSError as err:  # not the payload's fault: tried again next time
+            self._refused.append(Broken(payload.uid, f"cannot be read: {err}"))
+            return FileContents()
         self._index.put(self._source, payload.uid, stamp, contents)
         return contents
 
@@ -139,7 +143,7 @@ class SealedSource(DataSource):
         named = self._index.forms()
         best = commonest(Counter(form for _, form in found), named)
         reason = f"is not {named.get(best, '')} {OTHER_FORM}"
-        self._refused = [Broken(p.uid, reason) for p, form in found if form != best]
+        self._refused += [Broken(p.uid, reason) for p, form in found if form != best]
         return [payload for payload, form in found if form == best]
 
     @override
@@ -154,8 +158,9 @@ class SealedSource(DataSource):
 
     def _sample(self, payload: Payload) -> NDArray[Any] | str:
         try:
-            return self._decode(self._store.content(payload.uid), payload.suffix)
-        except BrokenSampleError as err:
+            content = self._store.content(payload.uid)
+            return for_model(self._decode(content, payload.suffix))
+        except (BrokenSampleError, OSError) as err:
             raise _undecoded(payload.uid, err) from err
 
     @override
@@ -164,7 +169,7 @@ class SealedSource(DataSource):
         try:
             data = self._store.content(payload.uid)
             return {ONLY: self._reader.whole(data, payload.suffix, side)}
-        except BrokenSampleError as err:
+        except (BrokenSampleError, OSError) as err:
             raise _undecoded(payload.uid, err) from err
 
     @override
@@ -176,5 +181,5 @@ class SealedSource(DataSource):
         return self._store.dropped()
 
 
-def _undecoded(uid: Uid, err: BrokenSampleError) -> DataError:
+def _undecoded(uid: Uid, err: Exception) -> DataError:
     return DataError(f"the payload of sample {uid} cannot be decoded: {err}")

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedask.client.base.regular_file import File, suffix_of, walk
+from fedask.client.base.regular_file import PACKED, File, suffix_of, walk
 from fedask.client.data.sources.images import PILLOW_SUFFIXES, PNM_SUFFIXES
 from fedask.client.data.sources.indexed_source import IndexedSource, ScanContext
 from fedask.client.data.sources.reader import FormatReader
+from fedask.client.data.sources.sounds import SOUND_SUFFIXES
 from fedask.client.records.pool import DataSource
 from fedask.common.errors import DataError
 from fedask.common.registry import nearest, resolve
@@ -37,22 +38,31 @@ SOURCES = {
 }
 OPTIONS = frozenset({"data", "kind", "watch", "show"})  # of every kind
 
-# By suffix; a csv file is "texts" where a column is named. In a folder, files that are
+
+def _rows(kind: str, *suffixes: str) -> dict[str, str]:
+    """Return the kind of some suffixes, packed or not."""
+    return dict.fromkeys([*suffixes, *(each + PACKED for each in suffixes)], kind)
+
+
+# By suffix; a csv file is "texts" where a column is named, JSON is "windows" where
+# columns are. In a folder, files that are
 # a sample each come before files of many samples, which may be lists of labels.
 _SINGLE = {
     **dict.fromkeys((*PILLOW_SUFFIXES, *PNM_SUFFIXES), "images"),
-    ".wav": "sounds",
+    **dict.fromkeys(SOUND_SUFFIXES, "sounds"),
     ".txt": "documents",
 }
 _MANY = {
-    ".csv": "windows",
-    ".jsonl": "texts",
+    **_rows("windows", ".csv", ".tsv"),
+    **_rows("texts", ".jsonl", ".ndjson"),
     ".db": "table",
     ".sqlite": "table",
     ".sqlite3": "table",
     ".parquet": "parquet",
     ".npz": "array",
+    ".toml": JOINED,
 }
+_NOTES = _rows("texts", ".json")  # beside other data they are mostly about it
 
 
 class KeyedSource(DataSource, Protocol):
@@ -180,7 +190,7 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
     """
     suffixes = Counter[str]()
     if root.is_dir():
-        wanted = frozenset({*_SINGLE, *_MANY, ".npy"})
+        wanted = frozenset({*_SINGLE, *_MANY, *_NOTES, ".npy"} - {".toml"})
         found = (e for e in walk(root, wanted) if isinstance(e, File))
         suffixes.update(suffix_of(file.name) for file in found)
     else:
@@ -190,10 +200,13 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
                 f"cannot read samples from {root}: there is no such file or folder"
             )
     singles = {**_SINGLE, ".npy": "images" if root.is_dir() else "array"}
-    for table in (singles, {**_MANY, ".toml": JOINED}):
+    for table in (singles, _MANY, _NOTES):
         kinds = {table[suffix] for suffix in suffixes if suffix in table}
-        if kinds == {"windows"} and options.get("column"):
-            return "texts"
+        if kinds and kinds <= {"windows", "texts"}:
+            if options.get("column"):
+                return "texts"
+            if any(options.get(name) for name in ("columns", "window")):
+                return "windows"
         if len(kinds) == 1:
             return kinds.pop()
         if kinds:

@@ -1,10 +1,10 @@
-"""Texts: a column of csv files, a field of jsonl files, or whole ``.txt`` files.
+"""Texts: a column of csv, a field of JSON, or whole ``.txt`` files.
 
 The raw form is the text itself: an array (m,) of str, for the task's own transform,
 since how words become numbers is what the fleet learns with, not where they stood.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,42 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from fedask.client.base.regular_file import Broken, BrokenSampleError, File, suffix_of
+from fedask.client.base.regular_file import Broken, BrokenSampleError, File
+from fedask.client.data.sources.cells import MAX_TEXT_BYTES, checked_text
 from fedask.client.data.sources.reader import (
     FileReader,
-    FormatReader,
     FoundSample,
     found_sample,
     identified,
     key_of,
 )
-from fedask.client.data.sources.rows import (
-    Row,
-    checked_text,
-    column_of,
-    csv_rows,
-    json_rows,
-    open_rows,
-    parse_csv,
-    parse_json,
-    read_at,
-)
+from fedask.client.data.sources.row_reader import RowReader, check_encoding
+from fedask.client.data.sources.rows import Pick, Row, RowFile, told
+from fedask.client.data.sources.text_file import UTF_8, decoded, encoding_of
 from fedask.common.ids import Uid
-
-# An array of texts takes four bytes for each character of the longest, for every text
-# of a batch: with 4096 samples, 128 MiB at this length.
-MAX_CHARACTERS = 1 << 13
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextReader(FormatReader):
-    """One text per row of csv or jsonl files.
+class TextReader(RowReader):
+    """One text per row of csv or JSON.
 
     Parameters
     ----------
+    delimiter
+        Between the cells of csv; "" tells it from the file.
+    encoding
+        Of the files, as Python names it (``"cp1252"``); "" is UTF-8, or what a byte
+        order mark says.
     column
-        Name of the column or field; "" takes the only column there is, or a line of
-        jsonl that is a string itself.
+        Name of the column or field; "" takes the only column there is, or values of
+        JSON that are texts themselves.
     id
         Column or field that names the sample, for joined sources.
     """
@@ -55,78 +48,101 @@ class TextReader(FormatReader):
     column: str = ""
     id: str = ""
 
-    suffixes: ClassVar[frozenset[str]] = frozenset({".csv", ".jsonl"})
-
     @override
     def scan(self, file: File) -> Iterator[FoundSample | Broken]:
-        opened, columns = open_rows(file.path)
-        with opened:
-            self._check(columns)
-            jsonl = suffix_of(file.name) == ".jsonl"
-            rows = json_rows(opened) if jsonl else csv_rows(opened, len(columns))
-            for row in rows:
-                name, place = f"{file.name} line {row.line}", (row.start, row.length)
-                yield found_sample(name, place, self._decode, row, columns)
+        with self._table(file) as table:
+            text = self._text(table)
+            key = table.pick([_plain(self.id)]) if self.id else None
+            for row in table.rows():
+                name = f"{file.name} {table.unit} {row.line}"
+                place = row.start, row.length
+                yield found_sample(name, place, self._decode, row, text, key)
 
     @override
     def read(
         self, file: File, places: NDArray[np.int64]
     ) -> Iterator[tuple[Uid, NDArray[Any] | str]]:
-        opened, columns = open_rows(file.path)
-        jsonl = suffix_of(file.name) == ".jsonl"
-        with opened:
+        with self._table(file) as table:
+            text = self._text(table)
             for start, length in places.tolist():
-                data = read_at(opened, start, length)
-                cells: Sequence[Any]
-                if jsonl:
-                    cells = parse_json(data.decode("utf-8", "surrogateescape"))
-                else:
-                    (cells,) = parse_csv(data) or [[]]
-                yield identified(self._text(cells, columns))
+                rows = table.cells_at(start, length)
+                if not rows:
+                    raise BrokenSampleError("ends before")
+                yield identified(self._checked(text(rows[0])[0]))
 
-    def _check(self, columns: Sequence[str]) -> None:
-        if columns and not self.column and len(columns) > 1:
-            raise BrokenSampleError(
-                f"has {len(columns)} columns: say which with column="
-            )
-        for name in filter(None, (self.column, self.id)):
-            if columns:
-                column_of(name, columns)
+    @override
+    def note(self, file: File) -> str:
+        with self._table(file) as table:
+            name = self._column(table)
+        return f"column {name!r:.80}" if name and not self.column else ""
 
-    def _text(self, cells: Sequence[Any], columns: Sequence[str]) -> str:
-        return checked_text(_cell(cells, self.column, columns), MAX_CHARACTERS)
+    def _table(self, file: File) -> RowFile:
+        return self.opened(file, {_plain(n) for n in (self.column, self.id) if n})
 
-    def _decode(self, row: Row, columns: Sequence[str]) -> tuple[str, int]:
+    def _column(self, table: RowFile) -> str | None:
+        """Return the column of the texts; None: a value is a text itself."""
+        if self.column:
+            return _plain(self.column)
+        if table.typed:
+            return None
+        names = table.names()
+        named = [name for name in names if name and name != _plain(self.id)]
+        if len(named) == 1:
+            return named[0]
+        if len(names) == 1:
+            return names[0]
+        raise BrokenSampleError(
+            f"has {len(names)} columns: say which with column= ({told(named)})"
+        )
+
+    def _text(self, table: RowFile) -> Pick:
+        column = self._column(table)
+        return _itself if column is None else table.pick([column])
+
+    def _checked(self, cell: object) -> str:
+        return checked_text(cell, self.column, self.encoding or UTF_8)
+
+    def _decode(self, row: Row, text: Pick, key: Pick | None) -> tuple[str, int]:
         cells = row.checked()
-        text = self._text(cells, columns)
-        return text, key_of(_cell(cells, self.id, columns)) if self.id else 0
+        (cell,) = text(cells)
+        return self._checked(cell), key_of(key(cells)[0]) if key else 0
 
 
-def _cell(cells: Sequence[Any], name: str, columns: Sequence[str]) -> object:
-    """Return a cell by its column, or a field of a decoded line."""
-    if columns:
-        at = columns.index(name) if name else 0
-        return cells[at] if at < len(cells) else None
-    (value,) = cells
-    if not name:
-        if isinstance(value, dict):
-            raise BrokenSampleError(
-                f"has fields, as {next(iter(value), '')!r:.40}: say which with column="
-            )
-        return value
-    if not isinstance(value, dict) or name not in value:
-        raise BrokenSampleError(f"has no field {name!r}")
-    return value[name]
+def _plain(name: str) -> str:
+    """Return the name of a column as it is compared."""
+    return " ".join(name.split())
+
+
+def _itself(value: object) -> list[object]:
+    """Take a value of JSON as a text."""
+    if isinstance(value, dict):
+        raise BrokenSampleError(
+            f"has fields, as {next(iter(value), '')!r:.40}: say which with column="
+        )
+    return [value]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentReader(FileReader):
-    """One text per ``.txt`` file, in UTF-8."""
+    """One text per ``.txt`` file.
+
+    Parameters
+    ----------
+    encoding
+        Of the files, as Python names it (``"cp1252"``); "" is UTF-8, or what a byte
+        order mark says.
+    """
+
+    encoding: str = ""
 
     suffixes: ClassVar[frozenset[str]] = frozenset({".txt"})
-    max_bytes: ClassVar[int] = 4 * MAX_CHARACTERS + 4
+    max_bytes: ClassVar[int] = MAX_TEXT_BYTES
+
+    def __post_init__(self) -> None:
+        check_encoding(self.encoding)
 
     @override
     def decode(self, data: bytes, suffix: str) -> str:
-        text = data.decode("utf-8-sig", "surrogateescape")
-        return checked_text(text, MAX_CHARACTERS)
+        encoding = self.encoding or UTF_8
+        text = decoded(data, encoding_of(encoding) or UTF_8)
+        return checked_text(text, encoding=encoding)

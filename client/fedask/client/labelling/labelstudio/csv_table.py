@@ -1,98 +1,58 @@
-"""Writes and reads answers as CSV with the columns uid, label, annotator, at, kind.
+"""Reads answers from CSV with the columns uid, label, annotator, at, kind.
 
 Called by whoever serves the people of one device. For spreadsheets, scripts and tools
-without an exchange of their own; holds no samples. Read line by line, never whole.
+without an exchange of their own. The columns file and id are for people, and are passed
+over.
 
 A spreadsheet runs a cell that begins like a formula, so such a cell is written with an
 apostrophe before it, and read without it. Times have a zone (2026-03-01T12:00:00+00:00)
-or are missing; without a kind, a label is a LABEL and none is a SKIP. The key of a line
-is what it says, so the same line again, in whatever file, changes nothing.
+or are missing; without a kind, a label is a LABEL and none is a SKIP; a row that still
+``WAITS`` says nothing until it has a label. The key of a line is what it says, so the
+same line again, in whatever file, changes nothing.
 """
 
-import csv
-import io
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TextIO
 
-from fedask.client.base.private_file import write_private
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.imported_annotation import CLASSED
-from fedask.client.labelling.labelstudio.capped_file import open_capped
+from fedask.client.labelling.labelstudio.csv_rows import CsvRows, names_of, open_rows
 from fedask.client.labelling.labelstudio.import_summary import (
     Asides,
     ImportSummary,
     bring_in,
-    refuse_wrong,
+    is_sound,
 )
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
-    class_of,
     derived_key,
     read_time,
 )
 from fedask.client.records.annotation import Annotation, Kind
-from fedask.client.records.sample_record import AnnotationStore
 from fedask.common.errors import DataError
 from fedask.common.ids import is_uid
 from fedask.common.registry import nearest
 
-_log = logging.getLogger(__name__)
-
-COLUMNS = ("uid", "label", "annotator", "at", "kind")
+COLUMNS = ("uid", "label", "annotator", "at", "kind", "file", "id")
 MOST_BYTES = 256 * 2**20  # of a file: some two million lines
+WAITS = "waiting"  # instead of a kind: nobody has said anything yet
 
 _OF_STUDIO = "annotation_id"  # a column that only Label Studio's tables have
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, "CSV injection"
-_EVERY = 2**62
-
-
-class ExportedTable(NamedTuple):
-    """How many answers were written, and left out as their samples may not be used."""
-
-    answers: int
-    aside: int
-
-
-def export_table(
-    store: AnnotationStore, classes: Sequence[str], path: Path, now: datetime
-) -> ExportedTable:
-    """Write the answers that stand, in the order in which they count.
-
-    Controls are left out, and what is said of samples whose right to be used has ended
-    at ``now``: whoever gets the file could use it. UTF-8 with a byte order mark, so
-    that spreadsheets know.
-
-    Raises
-    ------
-    DataError
-        If a label is of no class.
-    StoreError
-        If the disk refuses.
-    """
-    standing = sorted(
-        (a for a in store.newest(_EVERY, None) if a.undone is None and not a.control),
-        key=lambda answer: answer.place or answer.number,  # as they count here
-    )
-    with store.transaction() as rows:
-        may = {uid: rows.may_show(uid, now) for uid in {v.uid for v in standing}}
-    usable = [answer for answer in standing if may[answer.uid]]
-    write_private(path, _lines(_row(answer, classes) for answer in usable))
-    done = ExportedTable(answers=len(usable), aside=len(standing) - len(usable))
-    _log.info("annotations_exported", extra=done._asdict())
-    return done
 
 
 def import_table(
-    desk: Desk, path: Path, reading: Reading, *, most: int = MOST_BYTES
+    desk: Desk,
+    path: Path,
+    reading: Reading,
+    *,
+    most: int = MOST_BYTES,
+    encoding: str = "",
 ) -> ImportSummary:
     """Keep the answers of a table.
 
-    The file is read twice: refused whole if one line is wrong, then kept. Lines of
-    unknown samples are set aside, and the rest is kept.
+    The file is read twice: refused whole if it is no table, then kept. Lines that are
+    wrong, and those of unknown samples, are set aside with their reason.
 
     Parameters
     ----------
@@ -100,44 +60,30 @@ def import_table(
         ``people`` may name annotators; the column may be missing if it has a ``""``.
     most
         Bytes of the file.
+    encoding
+        As in ``open_rows``.
 
     Raises
     ------
+    ConfigError
+        If there is no such encoding.
     DataError
-        If the file is too large, no table of this kind, or a line is wrong: names it.
+        If the file is too large, or no table of this kind: names the line.
     StoreError
         If the disk refuses.
     """
-    # -sig: spreadsheets put a byte order mark before the first column.
-    with (
-        open_capped(path, most) as file,
-        closing(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")) as lines,
-    ):
-        for where, answer in _answers(lines, path, reading, most):
-            refuse_wrong(desk, [[answer]], where)
-        again = _answers(lines, path, reading, most)
-        return bring_in(desk, _unchanged(again, path), Asides())
+    with open_rows(path, most, encoding) as rows:
+        header: list[str] = []
+        for _, row in rows:  # to the end: it is a table, or nothing is kept
+            header = header or names_of(row)
+        _check_header(header, path, reading)
+        asides, places = Asides(), dict[str, str]()
+        answers = _answers(rows, header, reading, desk, asides, places)
+        return bring_in(desk, answers, asides, places)
 
 
-def _lines(rows: Iterator[Sequence[str]]) -> Iterator[bytes]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    yield b"\xef\xbb\xbf"
-    for row in (COLUMNS, *rows):
-        writer.writerow(row)
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
-
-
-def _row(answer: Annotation, classes: Sequence[str]) -> list[str]:
-    label = class_of(answer, classes) or ""
-    at = "" if answer.at is None else answer.at.isoformat()
-    cells = [answer.uid, label, answer.annotator, at, answer.kind.value]
-    return [_guarded(cell) for cell in cells]
-
-
-def _guarded(cell: str) -> str:
+def guarded(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if cell.startswith((*_FORMULA, "'")) else cell
 
 
@@ -148,48 +94,26 @@ def _plain(cell: str) -> str:
 
 
 def _answers(
-    lines: TextIO, path: Path, reading: Reading, most: int
-) -> Iterator[tuple[str, Annotation]]:
-    """Yield the answers of a table from its first line on, each with its place."""
-    lines.seek(0)
-    rows = csv.reader(_limited(lines, most), strict=True)
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        _check_header(header, path, reading)
-        for row in rows:
-            where = f"{path} line {rows.line_num}"
-            if row:  # an empty line, as at the end of a file
-                yield where, _annotation(row, header, where, reading)
-    except (UnicodeDecodeError, csv.Error, OSError) as err:
-        # Not the text of a decoding error: it quotes what stands there.
-        reason = err if isinstance(err, csv.Error) else type(err).__name__
-        raise DataError(
-            f"{path} line {rows.line_num} cannot be read: {reason}"
-        ) from err
-
-
-def _unchanged(
-    answers: Iterator[tuple[str, Annotation]], path: Path
+    rows: CsvRows,
+    header: Sequence[str],
+    reading: Reading,
+    desk: Desk,
+    asides: Asides,
+    places: dict[str, str],
 ) -> Iterator[list[Annotation]]:
-    """Yield the answers of a file that was read before and found right."""
-    try:
-        for _, answer in answers:
+    """Yield the answers of a table, and note where each stands."""
+    lines = iter(rows)
+    next(lines)  # the header
+    for line, row in lines:
+        where = f"line {line}"
+        try:
+            answer = _annotation(row, header, reading)
+        except DataError as err:
+            asides.add(where, str(err))
+            continue
+        if answer is not None and is_sound(desk, answer, asides, where):
+            places[answer.key] = where
             yield [answer]
-    except DataError as err:
-        raise DataError(
-            f"{path} was changed while it was imported: import it again, what is kept "
-            "is known"
-        ) from err
-
-
-def _limited(lines: TextIO, most: int) -> Iterator[str]:
-    """Yield lines until more was read than the file may have."""
-    read = 0
-    for line in lines:
-        read += len(line)
-        if read > most:
-            raise csv.Error(f"it grew beyond {most} characters while it was read")
-        yield line
 
 
 def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
@@ -213,15 +137,18 @@ def _check_header(header: Sequence[str], path: Path, reading: Reading) -> None:
 
 
 def _annotation(
-    row: Sequence[str], header: Sequence[str], where: str, reading: Reading
-) -> Annotation:
-    if len(row) != len(header):
-        raise DataError(f"{where} has {len(row)} cells, the header {len(header)}")
-    cells = {name: _plain(cell) for name, cell in zip(header, row, strict=True)}
-    try:
-        return _read_cells(cells, reading)
-    except DataError as err:
-        raise DataError(f"{where}: {err}; nothing was kept") from err
+    row: Sequence[str], header: Sequence[str], reading: Reading
+) -> Annotation | None:
+    """Read a row; None if nobody has said anything yet."""
+    more = [cell for cell in row[len(header) :] if cell.strip()]
+    if len(row) < len(header) or more:
+        raise DataError(f"has {len(row)} cells, the header {len(header)}")
+    cells = {name: _plain(cell) for name, cell in zip(header, row, strict=False)}
+    if cells.get("kind") == WAITS:
+        if not cells["label"]:
+            return None
+        cells["kind"] = ""
+    return _read_cells(cells, reading)
 
 
 def _read_cells(cells: Mapping[str, str], reading: Reading) -> Annotation:

@@ -3,11 +3,10 @@
 Called by the readers of files and by the connection to a labelling server. Never
 parses.
 
-Two steps, so that nothing is half imported. First everything is checked: one wrong
-entry and nothing is kept. Then whole samples are kept, some of them in a transaction,
-so that people at the desk do not wait for a long import. A device that dies in between
-has kept whole samples; the same import again finishes it, because what is kept is known
-by its key.
+What is wrong is set aside, entry by entry, with its place and the reason; the rest is
+kept. Whole samples are kept, some of them in a transaction, so that people at the desk
+do not wait for a long import. A device that dies in between has kept whole samples; the
+same import again finishes it, because what is kept is known by its key.
 """
 
 import logging
@@ -19,7 +18,7 @@ from itertools import chain
 from fedask.client.labelling.desk.desk import Desk
 from fedask.client.labelling.desk.imported_annotation import Acceptance
 from fedask.client.records.annotation import Annotation
-from fedask.common.errors import DataError, ProtocolError, StoreError
+from fedask.common.errors import ProtocolError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -85,24 +84,21 @@ class ImportSummary:
     asides: tuple[Aside, ...]
 
 
-def refuse_wrong(
-    desk: Desk, samples: Iterable[Sequence[Annotation]], where: str
-) -> None:
-    """Refuse all answers if the desk would refuse one of them.
-
-    Raises
-    ------
-    DataError
-        With the desk's reason.
-    """
+def is_sound(desk: Desk, answer: Annotation, asides: Asides, where: str) -> bool:
+    """Return whether the desk would take an answer; set it aside if not."""
     try:
-        desk.check(answer for answers in samples for answer in answers)
+        desk.check([answer])
     except ProtocolError as err:
-        raise DataError(f"{where}: {err}; nothing was kept") from err
+        asides.add(where, str(err))
+        return False
+    return True
 
 
 def bring_in(
-    desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
+    desk: Desk,
+    samples: Iterable[Sequence[Annotation]],
+    asides: Asides,
+    places: dict[str, str] | None = None,
 ) -> ImportSummary:
     """Keep answers that were read and checked before.
 
@@ -112,6 +108,8 @@ def bring_in(
         Answers of one sample each.
     asides
         What the reader set aside; unknown samples are added.
+    places
+        Key of an answer to where it stands; emptied on the way.
 
     Raises
     ------
@@ -129,8 +127,13 @@ def bring_in(
             ) from err
         counts.update(outcomes)
         for answer, outcome in zip(batch, outcomes, strict=True):
+            place = (places or {}).get(answer.key)
             if outcome in _ASIDE:
-                asides.add(answer.uid, _ASIDE[outcome])
+                where = answer.uid if place is None else f"{place}, {answer.uid}"
+                asides.add(where, _ASIDE[outcome])
+        if places:
+            for answer in batch:
+                places.pop(answer.key, None)
     numbers = {outcome.value: number for outcome, number in counts.items()}
     _log.info("annotations_imported", extra={**numbers, "aside": asides.count})
     return ImportSummary(

@@ -22,12 +22,15 @@ from fedask.client.labelling.labelstudio.import_summary import (
 )
 from fedask.client.labelling.labelstudio.studio_annotation import Reading, derived_key
 from fedask.client.labelling.labelstudio.studio_connection import StudioConnection
-from fedask.client.labelling.labelstudio.studio_file import deleted, read_tasks
+from fedask.client.labelling.labelstudio.studio_file import (
+    deleted,
+    read_tasks,
+    sound_samples,
+)
 from fedask.client.labelling.labelstudio.studio_project import StudioProject, batches
 from fedask.client.labelling.labelstudio.task_content import CONTROL, TAGS, Field
 from fedask.client.labelling.labelstudio.task_export import TaskExport, Which
-from fedask.client.records.annotation import Annotation
-from fedask.common.errors import ConfigError, ProtocolError
+from fedask.common.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
@@ -166,8 +169,8 @@ class Studio:
         tasks = self._project.tasks(full=True)
         annotated = [task for task in tasks if task["annotations"]]
         asides = Asides()
-        samples = read_tasks(annotated, reading, asides, "the project", strict=False)
-        samples = [_sound(desk, answers, asides) for answers in samples]
+        samples = read_tasks(annotated, reading, asides, "the project")
+        samples = sound_samples(desk, samples, asides)
         # First what is gone: an older answer of the same person may count again.
         gone = deleted(desk, tasks, self._source)
         back = desk.retract(gone) if take_back else []
@@ -216,16 +219,3 @@ def _shown(inputs: object) -> set[tuple[str, str]]:
         for each in found
         if isinstance(each, dict)
     }
-
-
-def _sound(desk: Desk, answers: list[Annotation], asides: Asides) -> list[Annotation]:
-    """Leave out answers that the desk would refuse."""
-    kept = []
-    for answer in answers:
-        try:
-            desk.check([answer])
-        except ProtocolError as err:
-            asides.add(answer.uid, str(err))
-        else:
-            kept.append(answer)
-    return kept

@@ -246,6 +246,8 @@ def _agrees(
 def _label(annotation: Mapping[str, Any], reading: Reading) -> int | None:
     """Return the class that a result chooses, None if it chooses none."""
     result = annotation.get("result")
+    if result is None and annotation.get("was_cancelled") is True:
+        return None  # so a skip may look
     if not isinstance(result, list):
         raise DataError("an annotation needs a result that is a list")
     names: list[object] = []

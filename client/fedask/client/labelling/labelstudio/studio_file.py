@@ -7,7 +7,7 @@ owner alone, and where it goes is for the owner to answer for.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from fedask.client.labelling.labelstudio.import_summary import (
     Asides,
     ImportSummary,
     bring_in,
-    refuse_wrong,
+    is_sound,
 )
 from fedask.client.labelling.labelstudio.studio_annotation import (
     Reading,
@@ -39,7 +39,6 @@ MOST_BYTES = 256 * 2**20  # of a file: Label Studio imports no more either
 MOST_VALUES = 10_000_000  # in it: parsed, each takes some hundred bytes of memory
 MOST_ANNOTATIONS = 1_000_000  # of a file
 _EVERY = 2**62  # answers: more than a device holds
-_NAMED = 5  # wrong annotations in one message
 
 NO_UID = "has no meta.uid of a sample: it was not exported by fedask"
 
@@ -112,10 +111,9 @@ def import_annotations(
 ) -> ImportSummary:
     """Keep the annotations of a JSON export of Label Studio.
 
-    The file is refused whole if one annotation is wrong (its class, its type, its
-    time): then it is most likely the wrong file. Tasks of unknown samples are set
-    aside, with the reason, and the rest is kept; see ``import_summary`` for what a
-    crash leaves.
+    An annotation that is wrong (its class, its type, its time), a task that is none of
+    fedask's and one of an unknown sample are set aside, with the reason, and the rest
+    is kept; see ``import_summary`` for what a crash leaves.
 
     Parameters
     ----------
@@ -125,7 +123,7 @@ def import_annotations(
     Raises
     ------
     DataError
-        If the file is too large, no JSON, or an annotation is wrong: names the first.
+        If the file is too large, no JSON, or no list of tasks.
     StoreError
         If the disk refuses.
     """
@@ -133,12 +131,23 @@ def import_annotations(
     with open_capped(path, most) as file:
         parsed = parse(file.read(most), str(path))
     samples = read_tasks(parsed, reading, asides, str(path))
-    refuse_wrong(desk, samples, str(path))
-    return bring_in(desk, samples, asides)
+    return bring_in(desk, sound_samples(desk, samples, asides), asides)
+
+
+def sound_samples(
+    desk: Desk, samples: Iterable[Sequence[Annotation]], asides: Asides
+) -> list[list[Annotation]]:
+    """Leave out answers that the desk would refuse."""
+    return [
+        [each for each in answers if is_sound(desk, each, asides, each.uid)]
+        for answers in samples
+    ]
 
 
 def parse(content: bytes, where: str) -> object:
     """Read JSON that came from elsewhere.
+
+    NaN and infinity, which some programs write for "no number", are no value (null).
 
     Raises
     ------
@@ -151,12 +160,13 @@ def parse(content: bytes, where: str) -> object:
         parsed: object = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
         # Not the text of the error: it may quote what stands there.
-        raise DataError(f"{where} is no JSON ({type(err).__name__})") from err
+        at = f"line {err.lineno}, " if isinstance(err, json.JSONDecodeError) else ""
+        raise DataError(f"{where} is no JSON ({at}{type(err).__name__})") from err
     return parsed
 
 
-def _no_number(name: str) -> object:
-    raise ValueError(name)
+def _no_number(_: str) -> None:
+    """Return what stands for NaN, Infinity and -Infinity."""
 
 
 def read_tasks(
@@ -164,8 +174,6 @@ def read_tasks(
     reading: Reading,
     asides: Asides,
     where: str,
-    *,
-    strict: bool = True,
 ) -> list[list[Annotation]]:
     """Read the annotations of tasks: those of one sample together, oldest first.
 
@@ -174,23 +182,20 @@ def read_tasks(
     tasks
         Parsed JSON.
     asides
-        Takes the tasks that are of no sample of fedask.
+        Takes the tasks that are of no sample of fedask, and wrong annotations.
     where
         For messages.
-    strict
-        Refuse all of it for a wrong annotation, instead of setting that one aside.
 
     Raises
     ------
     DataError
-        Naming the first wrong annotations.
+        If it is no list of tasks, or has too many annotations.
     """
     if not isinstance(tasks, list) or any(map(_is_min, tasks)):
         raise DataError(
             f"{where} must be a list of tasks: export it as JSON, not JSON-MIN"
         )
     samples: dict[Uid, list[Annotation]] = {}
-    wrong: list[str] = []
     count = 0
     for number, task in enumerate(tasks):
         uid = uid_of(task)
@@ -206,15 +211,7 @@ def read_tasks(
         answers, reasons = _answers(annotations, uid, reading)
         samples.setdefault(uid, []).extend(answers)
         for reason in reasons:
-            if strict:
-                wrong.append(f"task {number}, {reason}")
-            else:
-                asides.add(uid, reason)
-    if wrong:
-        first = "; ".join(wrong[:_NAMED])
-        raise DataError(
-            f"{where}: {len(wrong)} annotations are wrong, nothing was kept: {first}"
-        )
+            asides.add(f"task {number}, {uid}", reason)
     for answers in samples.values():
         answers.sort(key=lambda v: (v.at is not None, v.at or 0, v.key))
     return list(samples.values())

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from fedask.client.base.worker_threads import WorkerThreads
 from fedask.client.labelling.desk.desk import Desk
-from fedask.client.labelling.web.hints import Gain, Guess, Hints
+from fedask.client.labelling.web.hints import Gain, Guess, Guesses, Hints
 from fedask.client.labelling.web.page_json import MAX_NEAR, Answer
 from fedask.client.records.annotation import Lease, Receipt
 from fedask.client.records.exhibit import Exhibit, Part
@@ -32,12 +32,18 @@ def _entered(thing: T) -> AbstractContextManager[T]:
     return thing if isinstance(thing, AbstractContextManager) else nullcontext(thing)
 
 
+def _prepare(guesses: Guesses | None) -> None:
+    if guesses is not None:
+        guesses.prepare()
+
+
 class PageHandlers:
-    """The desk and the samples, each in a thread of its own.
+    """The desk, the samples and the guesses, each in a thread of its own.
 
     All calls to the desk go through one thread with one connection: its transactions
     follow each other anyway. Samples are read and drawn in another, so that a large
-    image never holds up an answer.
+    image never holds up an answer; guesses are made in a third, so that a model that
+    loads holds up no sample.
 
     Parameters
     ----------
@@ -46,8 +52,8 @@ class PageHandlers:
     exhibit
         Shows samples. If it is a context manager, it is entered and left in its thread.
     hints
-        Gains are asked for in the thread of the desk, and entered and left there, as
-        the exhibit is; guesses in that of the exhibit.
+        Gains are asked for in the thread of the desk, guesses in their own; both are
+        entered and left there, as the exhibit is.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class PageHandlers:
 
         self._desk = WorkerThreads("desk", 1, opened)
         self._exhibit = WorkerThreads("exhibit", 1, lambda: _entered(exhibit))
+        self._guesses = WorkerThreads("guesses", 1, lambda: _entered(hints.guesses))
+        self._preparing = hints.guesses is None  # nothing to prepare
         self._hints = hints
         self._shown: dict[Annotator, OrderedDict[Uid, None]] = {}
         self._drawn: OrderedDict[tuple[Uid, bool], tuple[Part, ...]] = OrderedDict()
@@ -71,7 +79,7 @@ class PageHandlers:
 
     async def close(self) -> None:
         """Close the desk and the exhibit, after all calls that were begun."""
-        for threads in (self._exhibit, self._desk):
+        for threads in (self._guesses, self._exhibit, self._desk):
             await asyncio.to_thread(threads.shutdown)
 
     async def at_desk(self, work: Callable[[Desk], R]) -> R:
@@ -158,10 +166,22 @@ class PageHandlers:
             If it may not be shown any more.
         """
         await self._check_shown(who, uid)
-        guesses = self._hints.guesses
-        if guesses is None:
+        if self._hints.guesses is None:
             return None
-        return await self._at_exhibit(lambda _: guesses.guess(uid))
+        found = self._guesses.call(
+            lambda guesses: None if guesses is None else guesses.guess(uid)
+        )
+        return await asyncio.wrap_future(found)
+
+    def prepare_guesses(self) -> None:
+        """Let the first guess be made as fast as any other; returns at once.
+
+        Called when somebody has a sample on the screen: loading torch and a model takes
+        seconds, in which they look at it. What goes wrong is told by the first guess.
+        """
+        if not self._preparing:
+            self._preparing = True
+            self._guesses.call(_prepare)
 
     async def _check_shown(self, who: Annotator, uid: Uid) -> None:
         if uid not in self._shown.get(who, ()):

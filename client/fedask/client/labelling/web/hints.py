@@ -66,7 +66,14 @@ class Guess:
 
 
 class Guesses(Protocol):
-    """Returns a model's guess for a sample."""
+    """Returns a model's guess for a sample.
+
+    A context manager is entered and left in the thread that asks.
+    """
+
+    def prepare(self) -> None:
+        """Load what guesses need, before somebody waits for the first one."""
+        return
 
     def guess(self, uid: Uid) -> Guess | None:
         """Return the guess, or None if there is no model, or it cannot see the sample.

@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
+from fedask.client.base.full_disk import is_disk_full
 from fedask.client.labelling.web import page_json
 from fedask.client.labelling.web.auth import ForgedError, PageAuth, SignedOutError
 from fedask.client.labelling.web.handlers import DeskFactory, PageHandlers
@@ -41,6 +43,9 @@ from fedask.common.ids import Uid
 _HERE = Path(__file__).parent
 _MAX_PARTS = 1000
 _log = logging.getLogger(__name__)
+_FULL = (507, "the disk of the device is full: nothing was kept")
+_FAILED = (500, "the disk of the device fails: nothing was kept")
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 # Error, status and reason; the first that fits counts.
 _REPLIES: tuple[tuple[type[Exception], int, str], ...] = (
     (SignedOutError, 401, "signed out"),
@@ -191,7 +196,14 @@ class _Interface:
             raise ProtocolError("a sample has no such part")
         kind = parts[at].medium.value
         kind += "; charset=utf-8" if kind.startswith("text/") else ""
-        return Response(parts[at].content, headers={"content-type": kind})
+        return Response(
+            parts[at].content,
+            headers={"content-type": kind},
+            background=BackgroundTask(self._prepare),
+        )
+
+    async def _prepare(self) -> None:
+        self.handlers.prepare_guesses()
 
     async def _shown(self, request: Request, *, full: bool = False) -> tuple[Part, ...]:
         uid, who = Uid(request.path_params["uid"]), self.auth.annotator(request)
@@ -208,11 +220,19 @@ async def _failed(_: Request, err: Exception) -> Response:
 
     5xx is tried again by the page, 4xx is not.
     """
-    is_gone = isinstance(err, StoreError) and not isinstance(
-        err.__cause__, sqlite3.Error
-    )
-    kind = UnknownSampleError if is_gone else type(err)
-    status, reason = next(row[1:] for row in _REPLIES if issubclass(kind, row[0]))
+    status, reason = _reply_to(err)
     if not isinstance(err, SignedOutError | ForgedError):
         _log.warning("page", extra={"status": status, "error": type(err).__name__})
     return JSONResponse({"error": reason}, status)
+
+
+def _reply_to(err: Exception) -> tuple[int, str]:
+    """Return status and reason; those of a disk are told apart from all others."""
+    cause = err.__cause__
+    if is_disk_full(err):
+        return _FULL
+    if isinstance(err, StoreError) and isinstance(cause, sqlite3.Error | OSError):
+        is_busy = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _BUSY
+        return _REPLIES[-1][1:] if is_busy else _FAILED
+    kind = UnknownSampleError if isinstance(err, StoreError) else type(err)
+    return next(row[1:] for row in _REPLIES if issubclass(kind, row[0]))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedask.client.base.loopback import is_address, is_loopback
+from fedask.client.labelling.web.languages import WORDS, codes
 from fedask.common.ids import parse_annotator
 from fedask.common.settings import NOT_IN_FILE, SettingError, require
 
@@ -26,7 +27,9 @@ class PageSettings:
         Names of the classes, in the order of their indices. In no file: set by who
         opens the page.
     title
-        What people read at the top.
+        What people read at the top; "": "Labelling", in their language.
+    language
+        Of the page: "de", "en" or "es"; "": the one that each browser asks for.
     host, port
         Where it listens.
     names
@@ -46,6 +49,8 @@ class PageSettings:
         Samples that a browser holds, the one on the screen among them.
     idle_s, shift_s
         Seconds after which somebody signs in again: without any request, and at most.
+    words
+        Folder of the catalogues. In no file.
     max_body_bytes
         Of a request.
 
@@ -56,7 +61,8 @@ class PageSettings:
     """
 
     classes: tuple[str, ...] = field(default=("",), metadata=NOT_IN_FILE)
-    title: str = "Labelling"
+    title: str = ""
+    language: str = ""  # people of one site may read different ones
     host: str = "127.0.0.1"
     port: int = 8460
     names: tuple[str, ...] = ()
@@ -69,6 +75,7 @@ class PageSettings:
     ahead: int = 4  # one on the screen, three that load meanwhile
     idle_s: float = 3600.0  # a lunch
     shift_s: float = 12 * 3600.0
+    words: Path = field(default=WORDS, metadata=NOT_IN_FILE)
     max_body_bytes: int = 1 << 16  # an answer has some 200 bytes, near-duplicates more
 
     def __post_init__(self) -> None:
@@ -78,6 +85,9 @@ class PageSettings:
             ok = is_address(name) or _HOST_NAME.fullmatch(name) is not None
             key = "host" if name == self.host else "names"
             require(ok, key, name, "is no host name or address")
+        known = ("", *codes(self.words))
+        rule = f"is none that the page speaks: {', '.join(known[1:])}"
+        require(self.language in known, "language", self.language, rule)
         for name, ok, rule in (
             ("classes", len(self.classes) >= 1, "must name one class or more"),
             ("port", 0 <= self.port < 1 << 16, "must be 0 to 65535"),

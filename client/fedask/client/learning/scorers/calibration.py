@@ -40,6 +40,8 @@ def fit_temperature(logits: Reals, labels: NDArray[np.integer]) -> float:
     ----------
     logits
         (n, c) float of labelled samples, best of ones the model was not trained on.
+        Minus infinity rules a class out; a sample whose own class is ruled out has that
+        likelihood at any temperature, and is left out.
     labels
         (n,) int in [0, c).
 
@@ -54,7 +56,7 @@ def fit_temperature(logits: Reals, labels: NDArray[np.integer]) -> float:
     ConfigError
         If lengths differ.
     DataError
-        If a label is outside [0, c) or a logit is NaN or infinite.
+        If a label is outside [0, c) or a logit is NaN or plus infinity.
 
     References
     ----------
@@ -67,10 +69,12 @@ def fit_temperature(logits: Reals, labels: NDArray[np.integer]) -> float:
         )
     if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
         raise DataError(f"a label is outside [0, {logits.shape[1]})")
-    if not bool(np.isfinite(logits).all()):
+    if not float(logits.max(initial=-math.inf)) < math.inf:  # NaN fails it, too
         raise DataError(
             "a logit of a labelled sample is NaN or infinite: the model has diverged"
         )
+    possible = logits[np.arange(len(labels)), labels] > -math.inf
+    logits, labels = logits[possible], labels[possible]
     if len(labels) < FEWEST_LABELS or len(np.unique(labels)) == 1:
         return 1.0
 

@@ -37,7 +37,7 @@ def kafal(
     Parameters
     ----------
     local_logits, global_logits
-        (n, c) float, of the same samples.
+        (n, c) float, of the same samples; minus infinity for a class that is ruled out.
     counts
         (c,) int, labelled samples per class on this device; 0 is allowed.
 
@@ -74,8 +74,11 @@ def kafal(
     for rows in chunks(samples, classes):
         log_p = _log_softmax(block(local_logits, rows, np.float32) + prior)
         log_q = _log_softmax(block(global_logits, rows, np.float32) + prior)
-        # KL(P|Q) + KL(Q|P) as one sum of products, none of them negative.
-        terms = (np.exp(log_p) - np.exp(log_q)) * (log_p - log_q)
+        # KL(P|Q) + KL(Q|P) as one sum of products, none of them negative. A class that
+        # both rule out adds nothing; one that one of them does, infinity.
+        terms = np.exp(log_p) - np.exp(log_q)
+        apart = terms != 0.0
+        terms[apart] *= log_p[apart] - log_q[apart]
         scores[rows] = to_unit(-np.expm1(-0.5 * row_sum(terms)))
     return scores
 

@@ -14,17 +14,16 @@ kind are trained one by one. Layers whose sizes are multiples of 16 usually pass
 import logging
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from fedask.client.learning.training.module_keeper import ModuleKeeper
 from fedask.client.learning.training.training_step import (
+    Fault,
     Loss,
     MomentumSgd,
     TrainingJob,
@@ -33,7 +32,9 @@ from fedask.client.learning.training.training_step import (
 )
 from fedask.common.arrays import MAX_VALUE
 from fedask.common.inputs import logits_of
+from fedask.common.manifest import ArrayKind
 from fedask.common.model import check_logits
+from fedask.common.records import DIVERGED, UNFIT
 from fedask.common.sections import TrainConfig
 
 _FEWEST = 6  # below, stacking costs more than it saves
@@ -49,7 +50,7 @@ class Cohort:
 
     Parameters
     ----------
-    model
+    model, keeper
         The model; its weights are where all jobs begin. Not changed.
     loss
         Maps logits (n, c), targets (n,) and weights (n,) or None to a scalar.
@@ -61,25 +62,26 @@ class Cohort:
     """
 
     def __init__(
-        self, model: nn.Module, loss: Loss, config: TrainConfig, num_classes: int
+        self,
+        model: nn.Module,
+        keeper: ModuleKeeper,
+        loss: Loss,
+        config: TrainConfig,
+        num_classes: int,
     ) -> None:
         self._model = model
+        self._keeper = keeper
         self._loss = loss
         self._config = config
         self._num_classes = num_classes
-        trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._names = list(trainable)
-        self._params = list(trainable.values())
-        # Two names of the state are one tensor where layers share it.
-        self._place = {
-            name: next((i for i, p in enumerate(self._params) if p is tensor), None)
-            for name, tensor in model.state_dict(keep_vars=True).items()
-        }
+        self._names = keeper.manifest.names(ArrayKind.PARAMETER)
+        self._params = keeper.parameters()
+        self._constants = frozenset(keeper.manifest.names(ArrayKind.CONSTANT))
         self._size = max(1, sum(p.numel() for p in self._params))
         size = sum(p.nbytes for p in self._params)
         self.most = min(_MOST, max(1, _MOST_BYTES // max(1, size)))
+        # What a layer notes in a buffer while it trains belongs to one device.
         if not self._params or next(model.buffers(), None) is not None:
-            # What a layer notes in a buffer while it trains belongs to one device.
             self.most = 1
         self._proved: dict[tuple[object, ...], bool] = {}  # by what decides the kernels
 
@@ -127,7 +129,9 @@ class Cohort:
         last = jobs[-1].labelled
         extras = last.shift is None, last.weights is None, jobs[-1].prox > 0
         kind = (len(jobs), _tensor(jobs[-1]).shape, *extras)
-        if not self._proved.get(kind, True):
+        if self._keeper.restless:  # so does what it notes elsewhere
+            self.most = 1
+        if self.most == 1 or not self._proved.get(kind, True):
             return []
         try:
             with warnings.catch_warnings():
@@ -142,6 +146,8 @@ class Cohort:
             self._proved[kind] = all(
                 _same(one, alone(job)) for one, job in zip(trained, jobs, strict=True)
             )
+            if self._keeper.restless:  # as training alone has shown
+                return []
         return trained if self._proved[kind] else []
 
     def _together(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
@@ -156,8 +162,7 @@ class Cohort:
         descent = MomentumSgd(params, self._config, first.lr, first.prox)
         device = torch.arange(len(jobs))[:, None]
         losses = torch.zeros(len(jobs))
-        if not self._model.training:
-            self._model.train()
+        self._keeper.train()
         size, steps = self._config.batch_size, self._config.steps
         streams = [
             batches(len(job.labelled.targets), size, steps, job.stream) for job in jobs
@@ -190,21 +195,27 @@ class Cohort:
         self, params: Sequence[torch.Tensor], losses: torch.Tensor
     ) -> list[TrainingResult]:
         """Take the stacked parameters apart: views, nothing is copied."""
-        usable = torch.isfinite(losses)
-        for stack in params:
-            usable &= (stack.abs() <= MAX_VALUE).flatten(1).all(1)  # NaN fails it
-        # A weight that is not trained is the same for all.
-        parts: dict[str, Iterable[NDArray[Any]]] = {}
-        for name, tensor in self._model.state_dict().items():
-            place = self._place[name]
-            alone = repeat(tensor.numpy().copy())
-            parts[name] = alone if place is None else params[place].numpy()
-        return [
-            TrainingResult(dict(zip(parts, arrays, strict=True)), loss, ok)
-            for *arrays, loss, ok in zip(
-                *parts.values(), losses.tolist(), usable.tolist(), strict=False
-            )
+        finite = torch.isfinite(losses).tolist()
+        fits = [  # NaN fails it
+            (stack.abs() <= MAX_VALUE).flatten(1).all(1).tolist() for stack in params
         ]
+        frozen = self._keeper.copies(ArrayKind.CONSTANT)
+        order = [*self._keeper.manifest.by_name]
+        results = []
+        for row, loss in enumerate(losses.tolist()):
+            own = zip(
+                self._names, (stack[row].numpy() for stack in params), strict=True
+            )
+            arrays = {**frozen, **dict(own)}
+            unfit = next(
+                (n for n, fit in zip(self._names, fits, strict=True) if not fit[row]),
+                "",
+            )
+            reason = UNFIT if finite[row] else DIVERGED
+            fault = Fault(reason, unfit) if unfit or not finite[row] else None
+            named = {name: arrays[name] for name in order}
+            results.append(TrainingResult(named, loss, self._constants, fault))
+        return results
 
 
 def _tensor(job: TrainingJob) -> torch.Tensor:

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from fedask.client.learning.training.cohort import Cohort
+from fedask.client.learning.training.module_keeper import ModuleKeeper
 from fedask.client.learning.training.training_step import (
+    Fault,
     LabelledBatch,
     Loss,
     MomentumSgd,
@@ -26,11 +29,14 @@ from fedask.client.learning.training.training_step import (
     batches,
 )
 from fedask.client.learning.training.warmup import FEWEST, barlow_twins, views
-from fedask.common.arrays import Arrays, are_sane
+from fedask.common.array_rules import check_model, first_unfit
+from fedask.common.arrays import Arrays
 from fedask.common.errors import ConfigError, ProtocolError, StoreError
 from fedask.common.ids import stable_seed
 from fedask.common.inputs import Inputs, cloned, logits_of, rows_of, shape_told
+from fedask.common.manifest import ArrayKind
 from fedask.common.model import FeatureTap, check_logits
+from fedask.common.records import DIVERGED, UNFIT
 from fedask.common.sections import TrainConfig
 from fedask.common.task import Task
 from fedask.common.user_code import user_code
@@ -38,6 +44,7 @@ from fedask.common.weights import ArraySpec
 
 Floats = NDArray[np.float32]
 
+STATISTIC, COUNTER, CONSTANT = list(ArrayKind)[1:]
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -55,24 +62,36 @@ class Learner:
         self._task = task
         self._config = config
         self._model = task.build(seed=0)  # only its shapes matter
-        self._params: list[torch.Tensor] = [
-            p for p in self._model.parameters() if p.requires_grad
-        ]
-        # Views of the same memory: copying through them skips torch's dispatch.
-        state = self._model.state_dict()
-        self._views = {name: tensor.detach().numpy() for name, tensor in state.items()}
-        self.spec = ArraySpec.of(self._views)
+        self._keeper = ModuleKeeper(self._model)
+        self.manifest = self._keeper.manifest
+        self._spec = ArraySpec.of_manifest(self.manifest)
         self._tap: FeatureTap | None = None
         self._loss = Loss(task, config.logit_shift)
-        self._cohort = Cohort(self._model, self._loss, config, task.num_classes)
-        self._encoder: list[torch.Tensor] | None = None  # what warm-up trains
+        self._cohort = Cohort(
+            self._model, self._keeper, self._loss, config, task.num_classes
+        )
+        self._encoder: list[int] | None = None  # what of it warm-up trains
         self.loaded: Arrays | None = None  # by ``load``
-        self._moved = False  # whether training has left the loaded weights
+        self._moved = False  # whether the module may hold others than these
+        self._trained = False  # whether it surely does
+
+    def read(self, record: ArrayRecord) -> Arrays:
+        """Check and decode the model of a message.
+
+        Raises
+        ------
+        ProtocolError
+            If its arrays are not those of this model, or ``check_model`` refuses them.
+        """
+        arrays = self._spec.decode(record)
+        check_model(self.manifest, arrays)
+        return arrays
 
     def load(self, arrays: Arrays) -> None:
-        """Take over a model's arrays, checked before by ``spec.read``.
+        """Take over a model's arrays, checked before by ``read``.
 
-        They must not change while they are loaded; the same object again costs nothing.
+        They must not change while they are loaded; the same object again costs nothing
+        if nothing ran in between.
         """
         self._moved = self._moved or arrays is not self.loaded
         self.loaded = arrays
@@ -86,7 +105,7 @@ class Learner:
         StoreError
             If it is of another task.
         """
-        if ArraySpec.of(arrays) != self.spec:
+        if ArraySpec.of(arrays) != self._spec:
             raise StoreError(
                 "the model in the store is not one of this task: if the app has a new "
                 "model, the next round brings it; was the store made for another task?"
@@ -94,11 +113,26 @@ class Learner:
         self.load(arrays)
 
     def _return(self) -> None:
-        """Restore the loaded weights."""
-        if self._moved and self.loaded is not None:
-            for name, view in self._views.items():
-                np.copyto(view, self.loaded[name])
+        """Restore the module, with the loaded arrays in it, if anything ran."""
+        if self.loaded is None:
+            self.loaded = self._keeper.copies()
+        if self._moved:
+            self._keeper.restore(self.loaded)
         self._moved = False
+
+    def _ready_to_look(self) -> None:
+        """Restore the module for a prediction.
+
+        Not after each batch that was predicted: that would cost more than a small
+        model does. What a prediction changed where torch does not see it (in place,
+        through ``.data``) stays until the next training or message.
+        """
+        if self.loaded is None or self._trained or self._keeper.touched:
+            self._moved = True
+            self._return()
+        self._trained = False
+        self._moved = True
+        self._keeper.eval()
 
     @property
     def most_together(self) -> int:
@@ -125,25 +159,49 @@ class Learner:
             be trained, or the views are wrong.
         """
         self._return()
-        self._moved = True
+        self._moved = self._trained = True
         if isinstance(job, WarmupJob):
-            params, losses = self._before_the_head(job), self._warm_losses(job)
+            places, losses = self._before_the_head(job), self._warm_losses(job)
         else:
-            params, losses = self._params, self._losses(job)
-        if not self._model.training:
-            self._model.train()
+            places, losses = None, self._losses(job)
+        self._keeper.train()
+        params = _some(self._keeper.parameters(), places)
+        if not params:
+            raise ConfigError(
+                "the model has no parameter that requires grad: nothing can be trained"
+            )
         descent = MomentumSgd(params, self._config, job.lr, job.prox)
         loss = torch.zeros(())  # replaced by the first of at least one step
         with _seeded_draws(job):
             for loss in losses:  # each is taken after the step of the last
                 proceed()
+                # ``forward`` may have put another parameter in the place of one.
+                params[:] = _some(self._keeper.parameters(), places)
                 # Zeros for a layer that the output does not use.
                 with user_code("training the task's model", self._task.model):
                     grads = torch.autograd.grad(loss, params, materialize_grads=True)
                 descent.step(list(grads))
-        arrays = {name: view.copy() for name, view in self._views.items()}
-        number = float(loss.detach())
-        return TrainingResult(arrays, number, isfinite(number) and are_sane(arrays))
+        return self._result(float(loss.detach()))
+
+    def _result(self, loss: float) -> TrainingResult:
+        """Read the trained model off the module."""
+        before = self.loaded
+        if before is None:  # it is there since ``_return``
+            raise ConfigError("nothing was loaded to train from")
+        now = self._keeper.read()
+        unfit = first_unfit(self.manifest, before, now)
+        reason = UNFIT if isfinite(loss) else DIVERGED
+        unchanged = frozenset(
+            name
+            for name in self.manifest.names(STATISTIC, COUNTER, CONSTANT)
+            if np.array_equal(before[name], now[name])
+        )
+        return TrainingResult(
+            {n: before[n] if n in unchanged else a.copy() for n, a in now.items()},
+            loss,
+            unchanged | {*self.manifest.names(CONSTANT)},
+            Fault(reason, unfit) if unfit or reason == DIVERGED else None,
+        )
 
     def _losses(self, job: TrainingJob) -> Iterator[torch.Tensor]:
         config, labelled = self._config, job.labelled
@@ -158,20 +216,20 @@ class Learner:
                 seen = tap.features(one), tap.features(two)
             yield barlow_twins(*seen)
 
-    def _before_the_head(self, job: WarmupJob) -> list[torch.Tensor]:
-        """Return the parameters that the features depend on."""
+    def _before_the_head(self, job: WarmupJob) -> list[int]:
+        """Return the places of the parameters that the features depend on."""
         if self._encoder is None:
-            self._model.eval()  # a look must neither draw nor change a buffer
+            self._keeper.eval()  # a look must neither draw nor change a buffer
             tap = self._tapped(job.inputs)
             with self._model_runs(job.inputs):
                 features = tap.features(rows_of(job.inputs, slice(FEWEST)))
-            used: Sequence[torch.Tensor | None] = [None] * len(self._params)
+            params = self._keeper.parameters()
+            used: Sequence[torch.Tensor | None] = [None] * len(params)
             if features.requires_grad:
-                used = torch.autograd.grad(
-                    features.sum(), self._params, allow_unused=True
-                )
-            pairs = zip(self._params, used, strict=True)
-            self._encoder = [param for param, grad in pairs if grad is not None]
+                used = torch.autograd.grad(features.sum(), params, allow_unused=True)
+            self._encoder = [i for i, grad in enumerate(used) if grad is not None]
+            self._return()
+            self._moved = True
         if not self._encoder:
             raise ConfigError(
                 "train.warmup: the model has nothing to train before its last layer"
@@ -206,6 +264,7 @@ class Learner:
             cannot be trained together are left out, and so is all of a warm-up.
         """
         self._return()
+        self._moved = self._trained = True
         rows = [i for i, each in enumerate(jobs) if isinstance(each, TrainingJob)]
         cold = [each for each in jobs if isinstance(each, TrainingJob)]
         results = self._cohort.train(cold, self._alone)
@@ -227,8 +286,7 @@ class Learner:
         ProtocolError
             If the model gives NaN or infinity.
         """
-        self._return()
-        self._model.eval()
+        self._ready_to_look()
         inputs = self.to_inputs(raw)
         with torch.inference_mode(), self._model_runs(inputs):
             logits = logits_of(self._model, inputs)
@@ -242,7 +300,7 @@ class Learner:
         ConfigError, ProtocolError
             As ``predict``.
         """
-        self._return()
+        self._ready_to_look()
         inputs = self.to_inputs(raw)
         tap = self._tapped(inputs)
         with self._model_runs(inputs):
@@ -269,9 +327,22 @@ class Learner:
         check_logits(logits, count, self._task.num_classes)
         checked: Floats = logits.float().numpy()
         # Minus infinity is a class that the model rules out; NaN fails the comparison.
-        if not float(checked.max(initial=-inf)) < inf:
-            raise ProtocolError("the global model gives NaN or infinity")
+        best = checked.max(axis=1, initial=-inf)
+        if not (best < inf).all():
+            raise ProtocolError(
+                "the global model gives NaN or infinity" + self._suspect()
+            )
+        if not (best > -inf).all():
+            raise ProtocolError("the global model rules out every class of a sample")
         return checked
+
+    def _suspect(self) -> str:
+        """Say which array may be at fault: a variance that is negative."""
+        for entry in self.manifest.of(STATISTIC):
+            values = (self.loaded or {}).get(entry.name)
+            if entry.name.endswith("var") and values is not None and (values < 0).any():
+                return f": statistic {entry.name!r:.80} holds a negative variance"
+        return ""
 
     def to_inputs(self, raw: NDArray[Any]) -> Inputs:
         """Transform raw samples (n, ...) into the model's inputs, in aligned memory.
@@ -308,6 +379,13 @@ class Learner:
             shift=self._loss.shift(targets, weighed),
             weights=weighed,
         )
+
+
+def _some(
+    params: list[torch.Tensor], places: Sequence[int] | None
+) -> list[torch.Tensor]:
+    """Return those at the places; None: all."""
+    return params if places is None else [params[place] for place in places]
 
 
 @contextmanager

@@ -83,23 +83,52 @@ class WarmupJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the server could do nothing with the result of a training.
+
+    Parameters
+    ----------
+    reason
+        ``records.DIVERGED`` or ``records.UNFIT``.
+    array
+        The first array that it shows in; "" if in none.
+    """
+
+    reason: str
+    array: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingResult:
     """The result of a training job.
 
     Parameters
     ----------
     arrays
-        The model's arrays after it, by state-dict name.
+        The model's arrays after it, by name in the manifest.
     loss
         Of the last batch, without the proximal term.
-    usable
-        Whether the loss is finite and every value one that the server takes
-        (``weights.MAX_VALUE``). If not, training diverged.
+    unchanged
+        Names of those that are no update: constants, and what did not move of
+        statistics and counters.
+    fault
+        None if the server takes the result.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     loss: float
-    usable: bool
+    unchanged: frozenset[str] = frozenset()
+    fault: Fault | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the server takes the result."""
+        return self.fault is None
+
+    @property
+    def update(self) -> dict[str, NDArray[Any]]:
+        """What a device sends of it."""
+        return {n: a for n, a in self.arrays.items() if n not in self.unchanged}
 
 
 def decayed(lr: float, step: int, rounds: int) -> float:

@@ -8,11 +8,13 @@ from typing_extensions import override
 from fedask.client.records.audit import NO_AUDIT, Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.part_store import PartStore
 from fedask.client.records.payload import StoreQuota
 from fedask.client.store.memory.annotations import MemoryAnnotations
 from fedask.client.store.memory.arrivals import MemoryArrivals, MemoryCuts
 from fedask.client.store.memory.erasure import MemoryErasure
 from fedask.client.store.memory.label_queue import MemoryLabelQueue
+from fedask.client.store.memory.parts import MemoryParts
 from fedask.client.store.memory.payloads import MemoryPayloads
 from fedask.client.store.memory.query_outcomes import (
     MemoryClasses,
@@ -31,10 +33,19 @@ from fedask.common.ids import Uid
 
 
 class MemoryStore(DeviceStore):
-    """A store that is lost when the process ends."""
+    """A store that is lost when the process ends.
+
+    Parameters
+    ----------
+    parts
+        By default one of its own; devices of one process may share one.
+    """
 
     def __init__(
-        self, quota: StoreQuota | None = None, audit: Audit = NO_AUDIT
+        self,
+        quota: StoreQuota | None = None,
+        audit: Audit = NO_AUDIT,
+        parts: PartStore | None = None,
     ) -> None:
         self.tables = tables = MemoryTables(audit=audit)
         self.annotations = annotations = MemoryAnnotations(tables)
@@ -50,6 +61,7 @@ class MemoryStore(DeviceStore):
         self.milestones = MemoryMilestones()
         self.payloads = MemoryPayloads(tables, scores, quota or StoreQuota())
         self.classes = MemoryClasses(tables)
+        self.parts = parts or MemoryParts()
         self.erasure = MemoryErasure(tables, scores)
 
     @override

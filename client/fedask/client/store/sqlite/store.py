@@ -13,8 +13,10 @@ from typing_extensions import override
 from fedask.client.records.audit import NO_AUDIT, Audit
 from fedask.client.records.audit_event import Event, Fact
 from fedask.client.records.device_store import DeviceStore
+from fedask.client.records.part_store import PartStore
 from fedask.client.records.payload import StoreQuota
 from fedask.client.store.keys.keyring import Keyring
+from fedask.client.store.part_folder import PARTS, PartFolder
 from fedask.client.store.sqlite import key_rotation
 from fedask.client.store.sqlite.annotations import SqliteAnnotations
 from fedask.client.store.sqlite.arrivals import SqliteArrivals, SqliteCuts
@@ -46,6 +48,8 @@ class SqliteStore(DeviceStore):
         Where the device's key is; by default a key file beside the store.
     audit
         Records every change. Without one, a file that has a log can only be read.
+    parts
+        By default a folder beside the file.
     connect
         Opens the file; a test gives one that ends in the middle.
 
@@ -64,6 +68,7 @@ class SqliteStore(DeviceStore):
         quota: StoreQuota | None = None,
         audit: Audit = NO_AUDIT,
         *,
+        parts: PartStore | None = None,
         connect: Callable[[Path, Keyring | None, Audit], Connection] = Connection,
     ) -> None:
         self.connection = opened = connect(path, keyring, audit)
@@ -83,6 +88,7 @@ class SqliteStore(DeviceStore):
         self.milestones = SqliteMilestones(opened)
         self.payloads = SqlitePayloads(opened, erasure, quota or StoreQuota())
         self.classes = SqliteClasses(opened)
+        self.parts = parts or PartFolder(path.with_name(path.name + PARTS))
 
     @override
     def record(

@@ -82,6 +82,12 @@ def test_what_says_more_about_a_sample_wins(folder: Folder) -> None:
     assert folder.consents(consent="default")["a.txt"] == "uid"
 
 
+def test_a_spreadsheet_with_semicolons_is_read(folder: Folder) -> None:
+    folder.say("file;consent", "a.txt;yes", '"b.txt";no')
+
+    assert {known.consent for known in folder.known().values()} >= {"yes", "no"}
+
+
 def test_a_missing_column_is_filled_and_an_empty_cell_is_not(folder: Folder) -> None:
     folder.say("file,licence,consent", "a.txt,cc0,", "b.txt,,yes")
 
@@ -124,6 +130,7 @@ def test_a_sidecar_is_no_data(folder: Folder) -> None:
     ("lines", "message"),
     [
         (["file,concent", "a.txt,x"], "did you mean 'consent'"),
+        (["file,consent,consent", "a.txt,x,y"], "a column stands twice"),
         (["consent", "x"], "needs a column file, id or uid"),
         ([HEADER, "a.txt,x", "a.txt,y"], "line 3: this file stands twice"),
         ([HEADER, "*,x", "*,y"], r"line 3: \* stands twice"),

@@ -36,7 +36,15 @@ def test_what_lacks_a_part_or_has_two_is_set_aside(tmp_path: Path) -> None:
 
     assert source.load(np.arange(1))["b"].tolist() == ["one"]
     assert len(source.uids()) == 1
-    assert [name for name, _ in source.broken()] == ["a: 3 samples", "b: 2 samples"]
+    alone, twice = (
+        "without a partner in each other part",
+        "each under a name that another has, too",
+    )
+    assert source.broken() == [
+        ("a: 1 samples", alone),
+        ("a: 2 samples", twice),
+        ("b: 2 samples", alone),
+    ]
 
 
 def test_the_same_part_beside_another_is_another_sample(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.client.samples import (
     part,
 )
 
-from fedask.client.labelling.labelstudio.csv_table import export_table
+from fedask.client.labelling.labelstudio.csv_export import export_table
 from fedask.client.labelling.labelstudio.import_summary import Asides
 from fedask.client.labelling.labelstudio.studio_file import export_tasks
 from fedask.client.labelling.labelstudio.task_content import TaskContent

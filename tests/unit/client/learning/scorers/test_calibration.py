@@ -170,3 +170,22 @@ def test_calibrated_gives_a_row_the_same_bits_in_every_batch() -> None:
     assert np.array_equal(calibrated(logits, 1.7), alone)
     assert calibrated(logits[:, :1], 1.7).tolist() == [[1.0]] * 50
     assert calibrated(logits[:0], 1.7).shape == (0, 5)
+
+
+def test_ruled_out_classes_leave_the_temperature_as_it_was() -> None:
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(0, 4, (60, 3)), rng.integers(0, 3, 60)
+    expected = fit_temperature(logits, labels)
+    wider = np.concatenate([np.full((60, 1), -np.inf), logits], axis=1)
+
+    assert fit_temperature(wider, labels + 1) == expected
+    impossible = np.concatenate([wider, wider[:2]])
+    assert fit_temperature(impossible, np.array([*(labels + 1), 0, 0])) == expected
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_other_logits_that_are_no_numbers_are_refused(value: float) -> None:
+    logits = np.zeros((12, 3))
+    logits[3] = -math.inf, 0.0, value
+    with pytest.raises(DataError, match="diverged"):
+        fit_temperature(logits, np.arange(12) % 2 + 1)

@@ -191,3 +191,28 @@ def test_predictions_of_the_wrong_shape_are_refused() -> None:
         fairness_mix(GLOBAL, LOCAL, LABELS, 3)
     with pytest.raises(ConfigError, match="local_probs has 4, global_probs has 3"):
         disagreement(LOCAL, GLOBAL[:3])
+
+
+def test_a_class_that_both_models_rule_out_makes_no_difference() -> None:
+    rng = np.random.default_rng(2)
+    local, global_ = rng.normal(size=(2, 5, 4)).astype(np.float32)
+    counts = np.array([3, 0, 7, 1])
+    expected = kafal(local[:, 1:], global_[:, 1:], counts[1:])
+
+    local[:, 0] = global_[:, 0] = -np.inf
+
+    np.testing.assert_allclose(kafal(local, global_, counts), expected, rtol=1e-6)
+
+
+def test_a_class_that_one_model_alone_rules_out_is_the_largest_difference() -> None:
+    local, global_ = np.zeros((2, 3, 4), dtype=np.float32)
+    local[:, 1] = -np.inf
+
+    assert kafal(local, global_, np.ones(4, dtype=np.int64)).tolist() == [1, 1, 1]
+
+
+def test_models_that_allow_one_class_score_by_which_it_is() -> None:
+    one, other = (np.full((2, 3), -np.inf, dtype=np.float32) for _ in range(2))
+    one[:, 2] = other[0, 2] = other[1, 0] = 0.5
+
+    assert kafal(one, other, np.array([0, 4, 1])).tolist() == [0, 1]

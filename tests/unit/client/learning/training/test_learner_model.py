@@ -43,7 +43,7 @@ def test_buffers_of_batch_norm_travel_with_the_model() -> None:
     assert trained["norm.num_batches_tracked"].shape == ()
     assert int(trained["norm.num_batches_tracked"]) == PLAIN.steps
     assert not np.array_equal(trained["norm.running_mean"], np.zeros(5))
-    sent = made.spec.read(to_record(trained))
+    sent = made.read(to_record(trained))
     for name, array in sent.items():
         assert np.array_equal(array, trained[name]), name
         assert array.dtype == trained[name].dtype

@@ -1,6 +1,12 @@
 // Talks to the device. Says no more than what came of it: an answer, gone, signed out, refused.
 
-export class Gone extends Error {}
+// Nothing came of it now, and it may be tried again; trouble: what is wrong with the device.
+export class Gone extends Error {
+  constructor(trouble = "away") {
+    super(trouble);
+    this.trouble = trouble;
+  }
+}
 export class SignedOut extends Error {}
 export class Refused extends Error {}
 export class Ended extends Refused {} // the sample may not be shown any more
@@ -37,7 +43,7 @@ async function call(method, path, body) {
   if (reply.status === 409) throw new Refused();
   if (reply.status === 410) throw new Ended();
   // Anything else is no annotation on what was sent: it is kept, and sent again.
-  if (!reply.ok) throw new Gone();
+  if (!reply.ok) throw new Gone({ 507: "full", 500: "failed" }[reply.status]);
   return reply;
 }
 

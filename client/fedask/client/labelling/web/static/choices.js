@@ -1,12 +1,22 @@
 // The classes to choose from: all of them if they are few, else a list that a search narrows down.
 
 import { make } from "./element.js";
+import { list, n, t } from "./words.js";
 
 const FEW = 10;
 const MOST_SHOWN = 100;
 
 const plain = (text) =>
   text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[\s_./-]+/g, " ").trim();
+
+// The name of a class as people read it.
+export const readable = (name) => name.replaceAll("_", " ");
+
+export function named(name) {
+  const element = make("bdi", "", readable(name));
+  element.dir = "auto";
+  return element;
+}
 
 export class Choices {
   // choose(label): somebody chose. say(text): for whoever listens.
@@ -20,7 +30,7 @@ export class Choices {
     this.more = document.getElementById("more");
     this.many = classes.length > FEW;
     this.guessed = null;
-    this.guesser = ""; // whose guess that is
+    this.guesser = ""; // what stands beside it: whose guess that is
     this.pick = 0;
     document.getElementById("find").hidden = !this.many;
     document.getElementById("help-find").hidden = !this.many;
@@ -58,19 +68,19 @@ export class Choices {
     this.list.scrollTop = 0;
     const left = found.length - this.shown.length;
     this.more.hidden = left <= 0 && found.length > 0;
-    this.more.textContent = found.length ? `${left} more: type to find them` : "No class has this in its name";
+    this.more.textContent = found.length ? n("{count} more: type to find it", "{count} more: type to find them", left) : t("No class has this in its name");
     this.mark();
     return found.length;
   }
 
   button(label, at) {
     const key = this.keyOf(label, at);
-    const button = make("button", "", make("span", "", this.classes[label].replaceAll("_", " ")));
+    const button = make("button", "", named(this.classes[label]));
     button.type = "button";
     button.dataset.label = label;
     if (label === this.guessed) {
       button.classList.add("guess");
-      button.append(make("em", "", `${this.guesser}’s guess`));
+      button.append(make("em", "", this.guesser));
     }
     if (key) {
       this.keys.set(key, label);
@@ -92,8 +102,8 @@ export class Choices {
   narrow() {
     this.pick = 0;
     const count = this.draw();
-    const first = count ? `, Enter chooses ${this.classes[this.shown[0]]}` : "";
-    this.say(`${count} classes${first}`);
+    const said = n("{count} class", "{count} classes", count);
+    this.say(count ? list([said, t("Enter chooses {name}", { name: readable(this.classes[this.shown[0]]) })]) : said);
   }
 
   typed(event) {
@@ -101,7 +111,7 @@ export class Choices {
     if (step) {
       this.pick = Math.max(0, Math.min(this.buttons.length - 1, this.pick + step));
       this.mark();
-      if (this.buttons[this.pick]) this.say(this.classes[this.shown[this.pick]]);
+      if (this.buttons[this.pick]) this.say(readable(this.classes[this.shown[this.pick]]));
     } else if (event.key === "Enter" && !event.isComposing) {
       if (this.input.value && this.buttons[this.pick]) this.choose(this.shown[this.pick]);
     } else if (event.key === "Escape") {

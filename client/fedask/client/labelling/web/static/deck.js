@@ -3,6 +3,7 @@
 import { Ended, Gone, Refused, get, post } from "./api.js";
 import { load, unload } from "./media.js";
 import { say } from "./voice.js";
+import { t } from "./words.js";
 
 const RECENT = 6; // answered ones that an undo shows at once
 
@@ -42,7 +43,7 @@ export class Deck {
     // What is on the screen stays there, if people may see it: an answer to it is taken even if its time ran out.
     const gone = this.cards.filter((card, at) => card === ended || (at > 0 && !held.has(card.uid)));
     gone.forEach(drop);
-    if (gone.includes(ended)) say("That sample may not be shown any more.", false);
+    if (gone.includes(ended)) say(t("That sample may not be shown any more."), false);
     this.cards = this.cards.filter((card) => !gone.includes(card));
     for (const lease of fresh) {
       const known = this.cards.find((card) => card.uid === lease.uid);

@@ -2,6 +2,7 @@
 
 import { post } from "./api.js";
 import { say } from "./voice.js";
+import { t } from "./words.js";
 
 const PATIENCE_MS = 3000; // for answers on their way
 
@@ -41,18 +42,18 @@ export class AnswerHistory {
       await this.emptied();
     }
     if (this.outbox.size) {
-      say("That answer is on its way: it can be taken back when the device answers.", false);
+      say(t("That answer is on its way: it can be taken back when the device answers."), false);
       return;
     }
     const sent = this.list.filter((entry) => entry.kept);
     const key = sent.length ? sent.at(-1).key : null;
     const reply = await this.ask(() => post("/api/undo", { key }));
     if (!reply) {
-      say(this.isGone() ? "That can be taken back when the device answers." : "Something else was answered since.", false);
+      say(this.isGone() ? t("That can be taken back when the device answers.") : t("Something else was answered since."), false);
       return;
     }
     if (reply.uid === null) {
-      say("There is nothing to take back.", false);
+      say(t("There is nothing to take back."), false);
       return;
     }
     await this.forget(reply.uid);

@@ -18,6 +18,7 @@ export function wireKeys(page) {
     i: () => page.openDialog("guidelines"),
     c: () => page.openDialog("progress"),
     "+": () => page.stage.acts.zoom && page.stage.acts.zoom(1.5),
+    f: () => page.stage.acts.closer && page.stage.acts.closer(),
     "-": () => page.stage.acts.zoom && page.stage.acts.zoom(1 / 1.5),
   };
   document.addEventListener("keydown", (event) => {

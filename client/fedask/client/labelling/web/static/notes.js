@@ -1,12 +1,13 @@
 // What stands in place of a sample when there is none.
 
 import { make, svg } from "./element.js";
+import { t } from "./words.js";
 
 function note(kind, title, text, ...more) {
   const element = make("div", "note", ...more.filter((each) => each.tagName === "svg"), make("h2", "", title), make("p", "", text),
     ...more.filter((each) => each.tagName !== "svg"));
   element.dataset.kind = kind;
-  element.dataset.say = `${title}. ${text}`;
+  element.said = [title, text];
   return element;
 }
 
@@ -26,21 +27,30 @@ export function loading() {
 }
 
 export const allDone = () =>
-  note("done", "All done for now", "Nothing waits for an answer. New questions appear here by themselves.", icon("m5 12.500 4.500 4.500L19 7.500"));
+  note("done", t("All done for now"), t("Nothing waits for an answer. New questions appear here by themselves."), icon("m5 12.500 4.500 4.500L19 7.500"));
 
-export const unreachable = () =>
-  note("gone", "Waiting for the device", "It does not answer just now. Everything you have answered is kept; this page goes on by itself.", make("div", "busy"));
+// While the device cannot be asked; trouble: of api.js.
+export function waiting(trouble) {
+  const on = t("Everything you have answered is kept; this page goes on by itself.");
+  if (trouble === "full") {
+    return note(trouble, t("The disk of the device is full"), t("It can hand out no samples until whoever runs it has made room."), make("p", "", on), make("div", "busy"));
+  }
+  if (trouble === "failed") {
+    return note(trouble, t("The device has a problem"), t("Tell whoever runs it: its log says which."), make("p", "", on), make("div", "busy"));
+  }
+  return note(trouble, t("Waiting for the device"), t("It does not answer just now."), make("p", "", on), make("div", "busy"));
+}
 
 export function signedOut() {
-  const link = make("a", "primary", "Sign in again");
+  const link = make("a", "primary", t("Sign in again"));
   link.href = "/";
-  return note("out", "You are signed out", "Your answers are kept in this browser and sent when you are back.", link);
+  return note("out", t("You are signed out"), t("Your answers are kept in this browser and sent when you are back."), link);
 }
 
 export const elsewhere = (take) =>
-  note("elsewhere", "Open in another tab", "You label in another tab of this browser. One at a time keeps answers apart.", button("Use this tab", take));
+  note("elsewhere", t("Open in another tab"), t("You label in another tab of this browser. One at a time keeps answers apart."), button(t("Use this tab"), take));
 
 export function broken(again, skip) {
-  return note("broken", "This sample cannot be shown", "It may have been moved, or cannot be read just now.",
-    make("div", "row", button("Try again", again), button("Skip it", skip, "second")));
+  return note("broken", t("This sample cannot be shown"), t("It may have been moved, or cannot be read just now."),
+    make("div", "row", button(t("Try again"), again), button(t("Skip it"), skip, "second")));
 }

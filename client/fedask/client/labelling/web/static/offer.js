@@ -1,9 +1,11 @@
 // After an answer: the same for its look-alikes?
 
+import { readable } from "./choices.js";
 import { loadCard } from "./deck.js";
 import { make } from "./element.js";
 import { show, unload } from "./media.js";
 import { button } from "./notes.js";
+import { n, number, t } from "./words.js";
 
 const MOST = 12;
 
@@ -32,17 +34,17 @@ export class Offer {
     if (!this.cards.length) return false;
     this.isOpen = true;
     this.entry = entry;
-    const name = this.classes[entry.annotation].replaceAll("_", " ");
+    const name = readable(this.classes[entry.annotation]);
     const count = this.cards.length;
-    const title = count === 1 ? `Is this one “${name}” too?` : `Are these ${count} “${name}” too?`;
-    this.spoken = `${title} They look almost the same. y for yes, n for no.`;
+    const title = n("Is this one “{name}” too?", "Are these {count} “{name}” too?", count, { name });
+    this.spoken = [title, t("They look almost the same. y for yes, n for no.")];
     this.boxes = this.cards.map((each, at) => this.box(each, at));
     this.accept = button("", () => this.yes());
     const rest = button("", () => this.no(), "second");
-    rest.append("No, ask me", key("n"));
+    rest.append(t("No, ask me"), key("n"));
     const list = make("ul", "alike", ...this.boxes.map(({ item }) => item));
     const element = make("section", "offer", make("h2", "", title),
-      make("p", "faint", "They look almost the same. Untick those that are not."), list, make("div", "row", this.accept, rest));
+      make("p", "faint", t("They look almost the same. Untick those that are not.")), list, make("div", "row", this.accept, rest));
     this.tell();
     const stage = document.getElementById("stage");
     delete stage.dataset.uid;
@@ -55,15 +57,14 @@ export class Offer {
     const input = make("input");
     input.type = "checkbox";
     input.checked = true;
-    input.setAttribute("aria-label", `Look-alike ${at + 1}`);
+    input.setAttribute("aria-label", t("Look-alike {number}", { number: number(at + 1) }));
     input.addEventListener("change", () => this.tell());
     return { uid: card.uid, input, item: make("li", "", make("label", "", input, show(card.parts).view)) };
   }
 
   tell() {
     const count = this.chosen().length;
-    const text = !count ? "None of them" : count === this.boxes.length && count > 1 ? `Yes, all ${count}` : count > 1 ? `Yes, these ${count}` : "Yes";
-    this.accept.replaceChildren(text, key("y"));
+    this.accept.replaceChildren(agreed(count, this.boxes.length), key("y"));
   }
 
   chosen() {
@@ -94,6 +95,12 @@ export class Offer {
     for (const card of this.cards) card.parts.forEach(unload);
     this.cards = [];
   }
+}
+
+function agreed(count, all) {
+  if (!count) return t("None of them");
+  if (count === 1) return t("Yes");
+  return count === all ? n("Yes, all {count}", "Yes, all {count}", count) : n("Yes, these {count}", "Yes, these {count}", count);
 }
 
 function key(name) {

@@ -7,7 +7,7 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8000;
 
 export class Outbox {
-  // events: sent(entry, receipt), refused(entry), gone(isGone), signedOut(), changed(count)
+  // events: sent(entry, receipt), refused(entry), gone(trouble or ""), signedOut(), changed(count)
   constructor(who, events) {
     this.place = `fedask.outbox.${who}`; // never sent under another name
     this.events = events;
@@ -101,7 +101,7 @@ export class Outbox {
         const receipt = await post("/api/answer", { uid, token, annotation, key, also: also || [] });
         if (!this.active) break;
         pause = FIRST_PAUSE_MS;
-        this.events.gone(false);
+        this.events.gone("");
         this.drop(entry);
         this.events.sent(entry, receipt);
       } catch (err) {
@@ -111,7 +111,7 @@ export class Outbox {
           break;
         }
         if (err instanceof Gone) {
-          this.events.gone(true);
+          this.events.gone(err.trouble);
           await new Promise((resolve) => {
             this.wake = resolve;
             setTimeout(resolve, pause);

@@ -1,20 +1,22 @@
 // The labelling page: what is on the screen, and what people's answers do.
 
 import { Gone, Refused, SignedOut, get, newKey, post, start } from "./api.js";
-import { Choices } from "./choices.js";
+import { Choices, readable } from "./choices.js";
 import { Deck } from "./deck.js";
 import { make } from "./element.js";
 import { AnswerHistory } from "./history.js";
+import { watchKeyboard } from "./keyboard.js";
 import { wireKeys } from "./keys.js";
 import { spoken } from "./media.js";
-import { allDone, broken, elsewhere, loading, signedOut, unreachable } from "./notes.js";
+import { allDone, broken, elsewhere, loading, signedOut, waiting } from "./notes.js";
 import { Offer } from "./offer.js";
 import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
 import { Progress } from "./progress.js";
 import { Stage } from "./stage.js";
 import { holdTab } from "./tab.js";
-import { banner, say } from "./voice.js";
+import { banner, say, troubled } from "./voice.js";
+import { n, t } from "./words.js";
 
 const STEADY_MS = 140; // a second click of a double one, or a key held down, is no answer
 const RENEW_MS = 240000; // leases last minutes: while somebody looks, they go on
@@ -27,13 +29,13 @@ class Page {
     this.active = false;
     this.on = null; // the card on the screen
     this.shownAt = 0;
-    this.isGone = false;
+    this.trouble = ""; // of the device: "away", "full", "failed"
     this.isOut = false;
     this.undoing = false;
     this.outbox = new Outbox(settings.annotator, {
       sent: (entry, receipt) => this.sent(entry, receipt),
       refused: (entry) => this.refused(entry),
-      gone: (isGone) => this.setGone(isGone),
+      gone: (trouble) => this.setTrouble(trouble),
       signedOut: () => this.setOut(),
       changed: () => this.banner(),
     });
@@ -71,13 +73,17 @@ class Page {
     this.note(elsewhere(() => this.tab.take()));
   }
 
-  setGone(isGone) {
-    if (this.isGone === isGone) return;
-    this.isGone = isGone;
+  get isGone() {
+    return this.trouble !== "";
+  }
+
+  setTrouble(trouble) {
+    if (this.trouble === trouble) return;
+    this.trouble = trouble;
     this.banner();
     this.render();
-    say(isGone ? "The device does not answer. Go on: answers are kept here." : "Connected again.");
-    if (isGone) {
+    say(this.isGone ? troubled(trouble, this.outbox.safe) : t("Connected again."));
+    if (this.isGone) {
       this.lookAgain();
       return;
     }
@@ -104,11 +110,11 @@ class Page {
   async ask(work) {
     try {
       const done = await work();
-      this.setGone(false);
+      this.setTrouble("");
       return done;
     } catch (err) {
       if (err instanceof SignedOut) this.setOut();
-      else if (err instanceof Gone) this.setGone(true);
+      else if (err instanceof Gone) this.setTrouble(err.trouble);
       else if (!(err instanceof Refused)) throw err;
       return undefined;
     }
@@ -126,16 +132,15 @@ class Page {
     const card = this.deck.first;
     this.canAnswer(false);
     if (this.isOut) return this.note(signedOut());
-    if (!card) {
-      if (!this.deck.filled) return this.note(this.isGone ? unreachable() : loading());
-      return this.note(this.isGone ? unreachable() : allDone());
+    if (!card || card.state === "new" || card.state === "loading") {
+      if (this.isGone) return this.note(waiting(this.trouble));
+      return this.note(!card && this.deck.filled ? allDone() : loading());
     }
     if (card.state === "broken") {
       this.on = card;
       $("answers").classList.remove("off");
       return this.stage.note(broken(() => this.again(card), () => this.answer("skip")), card);
     }
-    if (card.state !== "ready") return this.note(this.isGone ? unreachable() : loading());
     if (this.on !== card) this.present(card);
     this.canAnswer(true);
   }
@@ -146,7 +151,7 @@ class Page {
     this.choices.clear();
     this.shownAt = performance.now();
     this.offer.prepare(card, (uid) => this.outbox.has(uid) || this.deck.settled.has(uid));
-    say(`Next sample. ${spoken(card.parts)}`);
+    say([t("Next sample."), spoken(card.parts)]);
   }
 
   note(note) {
@@ -160,7 +165,7 @@ class Page {
   }
 
   banner() {
-    banner(this.outbox.size, { isOut: this.isOut, isGone: this.isGone, isSafe: this.outbox.safe });
+    banner(this.outbox.size, { isOut: this.isOut, trouble: this.trouble, isSafe: this.outbox.safe });
   }
 
   // --- answers ----------------------------------------------------------------------------------
@@ -197,7 +202,7 @@ class Page {
       this.history.add(again);
       this.outbox.add(again);
     }
-    say(`Same answer for ${also.length} more`, false);
+    say(n("Same answer for {count} more", "Same answer for {count} more", also.length), false);
   }
 
   sent(entry, receipt) {
@@ -213,7 +218,7 @@ class Page {
   refused(entry) {
     this.history.drop(entry);
     this.deck.settled.delete(entry.uid);
-    say("One answer was not taken: that sample is not asked any more.", false);
+    say(t("One answer was not taken: that sample is not asked any more."), false);
     this.refill();
   }
 
@@ -240,7 +245,7 @@ class Page {
     await this.refill();
     this.on = null;
     const isBack = await this.ask(() => this.deck.bringBack(uid));
-    say(isBack ? "Taken back: here it is again." : "Taken back. It is not shown again here.", false);
+    say(isBack ? t("Taken back: here it is again.") : t("Taken back. It is not shown again here."), false);
   }
 
   async guess() {
@@ -249,12 +254,12 @@ class Page {
     const reply = await this.ask(() => get(`/api/guess/${card.uid}`));
     if (!reply || this.on !== card) return;
     if (reply.label === null) {
-      say("The model has no guess.", false);
+      say(t("The model has no guess."), false);
       return;
     }
-    const guesser = reply.local ? "local model" : "global model";
-    this.choices.guess(reply.label, guesser);
-    say(`The ${guesser}’s guess: ${this.settings.classes[reply.label]}`);
+    this.choices.guess(reply.label, reply.local ? t("local model’s guess") : t("global model’s guess"));
+    const name = readable(this.settings.classes[reply.label]);
+    say(reply.local ? t("The local model’s guess: {name}", { name }) : t("The global model’s guess: {name}", { name }));
   }
 
   // --- keys and buttons -------------------------------------------------------------------------
@@ -302,7 +307,7 @@ class Page {
   async signOut() {
     if (this.outbox.size) {
       $("help").close();
-      say("Answers are still on their way: sign out when they are kept.", false);
+      say(t("Answers are still on their way: sign out when they are kept."), false);
       return;
     }
     if (await this.ask(() => post("/logout"))) location.assign("/");
@@ -318,11 +323,12 @@ async function begin() {
         $("stage").replaceChildren($("stage-title"), signedOut());
         return null;
       }
-      $("stage").replaceChildren($("stage-title"), unreachable());
+      $("stage").replaceChildren($("stage-title"), waiting(err.trouble));
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 }
 
 $("stage").replaceChildren($("stage-title"), make("div", "note", make("div", "busy")));
+watchKeyboard();
 begin();

@@ -1,25 +1,24 @@
 // How far the labelling is, and what it has brought.
 
 import { get } from "./api.js";
+import { named } from "./choices.js";
 import { make } from "./element.js";
+import { date, n, number, t } from "./words.js";
 
 const PAUSE_MS = 1500;
 const $ = (id) => document.getElementById(id);
 
-// Days are those of the calendar: what began this morning did not begin "Monday".
-function sinceWhen(then, now, size) {
-  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-  const days = Math.round((midnight(now) - midnight(then)) / 86400000);
-  if (days <= 0) return "today";
-  const form = days < 7 ? { weekday: size } : { day: "numeric", month: size };
-  return `since ${then.toLocaleDateString("en", form)}`;
-}
+const MEASURES = { accuracy: t("Accuracy") };
 
-// What was gained, in words; brief ones where there is no room.
-export function gained({ measure, points, since }, now, size) {
-  const name = measure.charAt(0).toUpperCase() + measure.slice(1);
-  const much = `+${points} ${points === 1 ? "point" : "points"} ${sinceWhen(new Date(since), now, size)}`;
-  return size === "long" ? `${name} ${much}` : much;
+// What was gained; size: "long" or "short". Days are those of the calendar: what began this morning did not
+// begin "Monday".
+export function gained({ points, since }, now, size) {
+  const then = new Date(since);
+  const midnight = (when) => new Date(when.getFullYear(), when.getMonth(), when.getDate());
+  const days = Math.round((midnight(now) - midnight(then)) / 86400000);
+  if (days <= 0) return n("+{count} point today", "+{count} points today", points);
+  if (days < 7) return n("+{count} point since {weekday}", "+{count} points since {weekday}", points, { weekday: date(then, { weekday: size }) });
+  return n("+{count} point since {date}", "+{count} points since {date}", points, { date: date(then, { day: "numeric", month: size }) });
 }
 
 export class Progress {
@@ -48,11 +47,13 @@ export class Progress {
 
   draw(figures) {
     const all = figures.done + figures.skipped + figures.left;
-    $("counts").replaceChildren(make("strong", "", String(figures.today)), " today · ", make("strong", "", String(figures.left)), " left");
+    const today = n("{count} today", "{count} today", figures.today);
+    const left = n("{count} left", "{count} left", figures.left);
+    $("counts").replaceChildren(make("span", "", today), " ", make("span", "", left));
     $("bar").style.width = all ? `${(100 * (all - figures.left)) / all}%` : "0";
     this.gain(figures.gain);
-    const shown = [["Today", figures.today], ["Left", figures.left], ["Labelled", figures.done], ["Skipped", figures.skipped], ["By you", figures.mine]];
-    $("figures").replaceChildren(...shown.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", String(value)))));
+    const shown = [[t("Today"), figures.today], [t("Left"), figures.left], [t("Labelled"), figures.done], [t("Skipped"), figures.skipped], [t("By you"), figures.mine]];
+    $("figures").replaceChildren(...shown.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", number(value)))));
     const most = Math.max(1, ...Object.values(figures.classes));
     const rows = this.classes.map((name, label) => [name, figures.classes[label] || 0]);
     if (rows.length > 20) rows.sort((a, b) => b[1] - a[1]);
@@ -61,7 +62,7 @@ export class Progress {
       bar.style.width = `${(100 * count) / most}%`;
       const track = make("div", "track", bar);
       track.setAttribute("aria-hidden", "true");
-      return make("li", "", make("span", "", name.replaceAll("_", " ")), track, make("b", "", String(count)));
+      return make("li", "", named(name), track, make("b", "", number(count)));
     }));
   }
 
@@ -69,6 +70,8 @@ export class Progress {
     const chip = $("gain");
     chip.hidden = !gain || gain.points <= 0;
     if (chip.hidden) return;
-    chip.replaceChildren(make("span", "long", gained(gain, new Date(), "long")), make("span", "brief", gained(gain, new Date(), "short")));
+    const now = new Date();
+    chip.replaceChildren(make("span", "measure", MEASURES[gain.measure] || gain.measure), " ",
+      make("span", "long", gained(gain, now, "long")), make("span", "brief", gained(gain, now, "short")));
   }
 }

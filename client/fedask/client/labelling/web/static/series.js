@@ -1,12 +1,13 @@
 // Readings over time: a plot for each channel, each with its own range.
 
 import { make, svg } from "./element.js";
+import { number, rounded, t } from "./words.js";
 
 const WIDTH = 1000;
 const HEIGHT = 100;
 const COLUMNS = 700; // beyond so many steps, the least and the largest of each column
 
-const written = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(3))));
+const written = (value) => (value === null || value === undefined ? "–" : rounded(value));
 
 function range(values) {
   let [low, high] = [Infinity, -Infinity];
@@ -40,6 +41,7 @@ function line(values, [low, high]) {
 
 export function series({ names, rows }) {
   const element = make("div", "series");
+  element.dir = "ltr"; // time runs this way in every language
   const rules = [];
   const channels = names.map((name, at) => {
     const values = rows.map((row) => row[at]);
@@ -48,14 +50,15 @@ export function series({ names, rows }) {
     rules.push(rule);
     const drawn = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" },
       svg("path", { d: line(values, limits) }), rule);
-    drawn.setAttribute("aria-label", `${name || "Readings"}, ${written(limits[0])} to ${written(limits[1])}`);
+    const said = { name: name || t("Readings"), low: written(limits[0]), high: written(limits[1]) };
+    drawn.setAttribute("aria-label", t("{name}, {low} to {high}", said));
     const extent = `${written(limits[0])} … ${written(limits[1])}`;
     const small = make("small", "", extent);
     element.append(make("div", "channel", make("div", "name", name.replaceAll("_", " "), small), make("div", "plot", drawn)));
     return { values, small, extent };
   });
-  const end = make("span", "", String(rows.length - 1));
-  element.append(make("div", "axis", make("span", "", "0"), make("span", "", "time step"), end));
+  const end = make("span", "", number(rows.length - 1));
+  element.append(make("div", "axis", make("span", "", number(0)), make("span", "", t("time step")), end));
 
   const point = (event) => {
     const plot = event.target.closest(".plot");
@@ -69,7 +72,7 @@ export function series({ names, rows }) {
       rule.setAttribute("x2", share * WIDTH);
     });
     channels.forEach(({ values, small }) => {
-      small.textContent = `${step}: ${written(values[step])}`;
+      small.textContent = `${number(step)}: ${written(values[step])}`;
     });
   };
   element.addEventListener("pointermove", point);

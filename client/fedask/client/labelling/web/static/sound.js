@@ -1,6 +1,8 @@
 // A sound as its waveform, with a button and a place to listen from.
 
+import { get } from "./api.js";
 import { make, svg } from "./element.js";
+import { t, tenths } from "./words.js";
 
 const BARS = 600;
 const PLAY = "M7 4.500v15l13-7.500z";
@@ -40,15 +42,17 @@ function outline(frames) {
   return `M${tops.concat(bottoms).join("L")}Z`;
 }
 
-export function sound({ url, frames, seconds }, name) {
-  const audio = new Audio(url);
+export function sound(data, name, part) {
+  let { seconds } = data;
+  const audio = new Audio(data.url);
   const head = svg("line", { x1: 0, x2: 0, y1: 0, y2: 200 });
-  const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" },
-    svg("path", { d: outline(frames) }), head);
-  drawn.setAttribute("aria-label", `${name}, ${seconds.toFixed(1)} seconds`);
+  const line = svg("path", { d: outline(data.frames) });
+  const drawn = svg("svg", { viewBox: "0 0 1000 200", preserveAspectRatio: "none", role: "img" }, line, head);
+  drawn.setAttribute("aria-label", t("{name}, {seconds} seconds", { name, seconds: tenths(seconds) }));
   const wave = make("div", "wave", drawn);
+  wave.dir = "ltr"; // time runs this way in every language
   const icon = svg("path", { d: PLAY });
-  const word = make("span", "", "Play");
+  const word = make("span", "", t("Play"));
   const key = make("kbd", "", "p");
   key.setAttribute("aria-hidden", "true");
   const button = make("button", "primary", svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, icon), word, key);
@@ -60,12 +64,12 @@ export function sound({ url, frames, seconds }, name) {
     const x = (1000 * audio.currentTime) / seconds;
     head.setAttribute("x1", x);
     head.setAttribute("x2", x);
-    clock.textContent = `${audio.currentTime.toFixed(1)} / ${seconds.toFixed(1)} s`;
+    clock.textContent = t("{now} / {all} s", { now: tenths(audio.currentTime), all: tenths(seconds) });
     if (!audio.paused) requestAnimationFrame(tell);
   };
   const state = () => {
     icon.setAttribute("d", audio.paused ? PLAY : PAUSE);
-    word.textContent = audio.paused ? "Play" : "Pause";
+    word.textContent = audio.paused ? t("Play") : t("Pause");
     element.dataset.playing = String(!audio.paused);
     tell();
   };
@@ -82,6 +86,30 @@ export function sound({ url, frames, seconds }, name) {
     seek(event);
   });
   wave.addEventListener("pointermove", (event) => event.buttons && seek(event));
+  // A long one comes with its beginning; all of it on demand.
+  const fetchAll = async (event) => {
+    const ask = event.currentTarget;
+    ask.disabled = true;
+    try {
+      const whole = wavOf(await get(`${part.path}/full`, "arrayBuffer"));
+      if (part.isGone) return URL.revokeObjectURL(whole.url);
+      URL.revokeObjectURL(part.data.url);
+      Object.assign(part, { data: whole, reduced: false, seconds: 0 });
+      audio.src = whole.url;
+      seconds = whole.seconds;
+      line.setAttribute("d", outline(whole.frames));
+      ask.remove();
+      state();
+    } catch {
+      ask.disabled = false;
+    }
+  };
+  if (part.reduced) {
+    const ask = make("button", "second", t("All {seconds} seconds", { seconds: tenths(part.seconds) }));
+    ask.type = "button";
+    ask.addEventListener("click", fetchAll);
+    element.lastChild.append(ask);
+  }
   state();
   return { element, play, stop: () => audio.pause() };
 }

@@ -28,7 +28,7 @@ export class Stage {
     if (this.kind === note.dataset.kind && this.uid === uid) return;
     this.leave(note.dataset.kind, uid);
     $("stage").replaceChildren($("stage-title"), note);
-    if (note.dataset.say) say(note.dataset.say);
+    if (note.said) say(note.said);
   }
 
   // What was shown goes: a sound stops.

@@ -1,0 +1,81 @@
+"""The bench of public files tells what is wrong from what is set aside."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from tests.benchmarks.public_files import Outcome, Tally, look, options_of
+from tests.support.client.originals import photo
+
+from fedask.client.data.sources.source import make_reader
+from fedask.common.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for turned in (1, 6, 7):
+        (tmp_path / f"turned-{turned}.jpg").write_bytes(photo(32, 24, turned=turned))
+    clear = Image.new("RGBA", (9, 9))
+    clear.putpixel((4, 4), (0, 0, 0, 255))
+    clear.save(tmp_path / "clear.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "clear.png").read_bytes()[:45])
+    (tmp_path / "other.xyz").write_bytes(b"")
+    return tmp_path
+
+
+def outcomes(folder: Path) -> dict[str, Outcome]:
+    return {path.stem: look(path, {})[0] for path in sorted(folder.iterdir())}
+
+
+def test_what_is_read_is_right_and_the_rest_is_counted(folder: Path) -> None:
+    assert outcomes(folder) == {
+        "clear": Outcome.READ,
+        "cut": Outcome.ASIDE,
+        "other": Outcome.PASSED,
+        "turned-1": Outcome.READ,
+        "turned-6": Outcome.READ,
+        "turned-7": Outcome.READ,
+    }
+
+
+def test_a_reader_that_errs_is_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(_: object, data: bytes, __: str) -> NDArray[np.uint8]:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.moveaxis(np.array(image.convert("RGB")), -1, 0)
+
+    reader = make_reader("images", {})
+    monkeypatch.setattr(type(reader), "decode", decode)
+    found = outcomes(folder)
+
+    assert [name for name in found if found[name] is Outcome.WRONG] == [
+        "clear",
+        "turned-6",
+        "turned-7",
+    ]
+    assert found["cut"] is Outcome.CRASH
+
+
+def test_a_tally_counts_by_suffix_and_reason() -> None:
+    tally = Tally()
+    for name in ("a/b.png", "c.png"):
+        tally.add(name, Outcome.ASIDE, "is cut: here")
+    tally.add("d.xyz", Outcome.PASSED, "")
+    tally.add("e.jpg", Outcome.CRASH, "ValueError()")
+
+    assert tally.bad == 1
+    assert [row[0] for row in tally.rows()] == [".jpg", ".png", "all"]
+    assert tally.reasons[".png", Outcome.ASIDE, "is cut"] == ["a/b.png", "c.png"]
+
+
+def test_options_of_readers() -> None:
+    assert options_of(["images.white=4095", "texts.column=a=b"]) == {
+        "images": {"white": 4095},
+        "texts": {"column": "a=b"},
+    }
+    with pytest.raises(ConfigError, match=r"images\.white=4095"):
+        options_of(["white=3"])
