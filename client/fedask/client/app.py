@@ -20,6 +20,7 @@ from flwr.app import (
     RecordDict,
 )
 from flwr.clientapp import ClientApp
+from typing_extensions import override
 
 from fedask.client.round.message import read_train, write_reply
 from fedask.client.round.received_model import ReceivedModel, receive
@@ -169,6 +170,11 @@ class _Handler:
         self._open_device = open_device
         # The last configuration and what it gave.
         self._prepared: tuple[Any, RunContext] | None = None
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what this process has prepared: a learner does not travel."""
+        return {**self.__dict__, "_prepared": None}
 
     def train(self, message: Message, context: Context) -> RecordDict:
         with ExitStack() as opened:

@@ -1,9 +1,11 @@
 """The labelling page in a real Chromium, as people use it."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.support.client.chrome import Browser
@@ -23,6 +25,7 @@ from fedask.client.labelling.web.hints import (
     StoreGains,
 )
 from fedask.client.labelling.web.logins import add_login
+from fedask.client.records.annotation import Receipt
 from fedask.client.records.milestone import Milestone
 from fedask.client.store.sqlite.store import SqliteStore
 from fedask.common.ids import Uid
@@ -164,6 +167,21 @@ def test_answers_given_while_the_device_is_gone_arrive_when_it_is_back(
         assert len(set(keys)) == len(keys) == 4
 
 
+class _FullDesk(Desk):
+    """A desk on a disk whose room ends with the first answer."""
+
+    db: sqlite3.Connection
+
+    @override
+    def submit(self, *args: Any, **kwargs: Any) -> Receipt:
+        (pages,) = self.db.execute("PRAGMA page_count").fetchone()
+        # SQLite then says what it says of a disk; what pages have free is still used.
+        limit = min(pages, getattr(self, "limit", pages))
+        self.limit = limit
+        self.db.execute(f"PRAGMA max_page_count = {limit}")
+        return super().submit(*args, **kwargs)
+
+
 class _FullSite(Site):
     """A site whose disk has no room while ``is_full``; asked when the page starts."""
 
@@ -173,12 +191,12 @@ class _FullSite(Site):
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         with closing(SqliteStore(self.path)) as store:
-            db = store.connection.db
-            if self.is_full:  # SQLite then says what it says of a disk
-                (pages,) = db.execute("PRAGMA page_count").fetchone()
-                db.execute(f"PRAGMA max_page_count = {pages + 16}")  # for some answers
             settings = DeskSettings(classes=len(self.settings.classes))
-            yield Desk(store.annotations, self.clock, settings)
+            kind = _FullDesk if self.is_full else Desk
+            desk = kind(store.annotations, self.clock, settings)
+            if isinstance(desk, _FullDesk):
+                desk.db = store.connection.db
+            yield desk
 
 
 BANNER = "document.querySelector('#banner').innerText"

@@ -124,7 +124,7 @@ def test_a_long_sound_says_what_the_model_hears_and_comes_in_full(
         nurse.ready()
         tab = nurse.tab
         time = "document.querySelector('.player time').textContent"
-        said = tab.run("document.querySelector('.remark').textContent")
+        said = tab.run("document.querySelector('.remark').innerText")
         assert said == "The model hears the first 1.0 seconds."
         assert float(tab.run(time).split()[2]) < 48  # 4 MiB of it
         tab.screen(390, 844)

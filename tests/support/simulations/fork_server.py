@@ -15,20 +15,24 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = str(Path(__file__).parents[3])
 PROGRAM = f"""
+import gc
 import fedask.client.app, fedask.server.app
 import fedask.client.round.device, fedask.simulations.fleet.devices
 import fedask.simulations.cli.compare, fedask.simulations.cli.simulate
 from fedask.common.command_line import main
-from {__name__} import is_fork
+from {__name__} import is_fork, run_and_end
+gc.collect()
+gc.freeze()
 if is_fork():
-    main()
+    run_and_end(main)
 """
 
 
@@ -92,6 +96,26 @@ def is_fork() -> bool:
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201  (the answer)
     return False
+
+
+def run_and_end(main: Callable[[], None]) -> NoReturn:
+    """Run, and end as an interpreter does, but for what takes it a second: freeing."""
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:  # noqa: BLE001  (whatever it is, its end is told)
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)  # noqa: T201  (as sys.exit does)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _become(order: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ starts another program (EPS would).
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.npy import decode_npy
 from fedask.client.data.sources.pillow_decoder import (
+    HEIF,
     MAX_PIXELS,
     PixelRules,
     decode,
@@ -24,10 +26,15 @@ from fedask.client.data.sources.reader import FileReader
 from fedask.client.records.original import Original
 from fedask.common.errors import ConfigError
 
-PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+HEIC_SUFFIXES = (".heic", ".heif")
+PILLOW_SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", *HEIC_SUFFIXES),
+)
 PNM_SUFFIXES = (".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _PNM_FORMATS = ("PPM",)
+_HEIC_FORMATS = (HEIF, *_FORMATS)  # some telephones call every picture so
 _MODES = {"": "", "grey": "L", "rgb": "RGB"}  # as Pillow names them
 _COLOURS = {"white": "#ffffff", "black": "#000000"}
 _COLOUR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
@@ -64,6 +71,7 @@ class ImageReader(FileReader):
     suffixes: ClassVar[frozenset[str]] = frozenset(
         {*PILLOW_SUFFIXES, *PNM_SUFFIXES, ".npy"}
     )
+    extras: ClassVar[Mapping[str, str]] = dict.fromkeys(HEIC_SUFFIXES, "heic")
 
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
@@ -115,6 +123,8 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _formats(suffix: str) -> tuple[str, ...]:
+    if suffix in HEIC_SUFFIXES:
+        return _HEIC_FORMATS
     return _PNM_FORMATS if suffix in PNM_SUFFIXES else _FORMATS
 
 

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageCms import ImageCmsTransform
 
+HEIF = "HEIF"  # the format that a plugin of Pillow reads
 MAX_PIXELS = 1 << 26  # of one image, before it is decoded: 64 million
 _GREY = frozenset({"1", "L", "LA", "La"})
 _DEEP = ("I", "F")  # begin the names of modes with more than 8 bits
@@ -34,7 +35,7 @@ _TURNED = 5  # the first orientation of EXIF that swaps width and height
 _ORIENTATION = 0x0112
 # Of those files, two pictures are two views of one moment, not a film.
 _FILMS = frozenset({"GIF", "WEBP", "PNG", "TIFF"})
-_LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
+_LOSSY = frozenset({"JPEG", "MPO", "WEBP", HEIF})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,8 @@ def decode(
         If it cannot be decoded, or its numbers cannot be told from their scale.
     ConfigError
         If Pillow is not installed.
+    OSError
+        If what reads HEIC is not: it may be by the next time.
     """
     with _opened(data, formats) as image:
         return np.array(plain(image, rules, size), dtype=np.uint8)
@@ -119,7 +122,7 @@ def decode_original(
 
     Raises
     ------
-    BrokenSampleError, ConfigError
+    BrokenSampleError, ConfigError, OSError
         As ``decode``.
     """
     with _opened(data, formats) as image:
@@ -156,6 +159,8 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
             "images other than .npy, .pgm and .ppm need Pillow: "
             "pip install 'fedask[images]'"
         ) from err
+    if HEIF in formats:
+        _register_heif()
     try:
         with warnings.catch_warnings():
             # Decompression bombs, above all; a damaged EXIF part does no harm.
@@ -178,6 +183,16 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> "Iterator[Image]":
         raise BrokenSampleError(
             f"is no image that can be decoded: {err!s:.200}"
         ) from err
+
+
+@cache  # once a process
+def _register_heif() -> None:
+    """Teach Pillow to read HEIC; not what else the plugin could do."""
+    try:
+        from pi_heif import register_heif_opener  # noqa: PLC0415  (optional)
+    except ImportError as err:
+        raise OSError("HEIC needs pip install 'fedask[heic]'") from err
+    register_heif_opener(thumbnails=False)
 
 
 def _has_more_frames(data: bytes, formats: tuple[str, ...]) -> bool:

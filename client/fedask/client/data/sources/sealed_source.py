@@ -121,6 +121,9 @@ class SealedSource(DataSource):
             contents.add(FoundSample(payload.uid, (0, payload.size), ""), form)
         except BrokenSampleError as err:
             contents.set_aside(Broken(payload.uid, str(err)))
+        except OSError as err:  # not the payload's fault: tried again next time
+            self._refused.append(Broken(payload.uid, f"cannot be read: {err}"))
+            return FileContents()
         self._index.put(self._source, payload.uid, stamp, contents)
         return contents
 
@@ -140,7 +143,7 @@ class SealedSource(DataSource):
         named = self._index.forms()
         best = commonest(Counter(form for _, form in found), named)
         reason = f"is not {named.get(best, '')} {OTHER_FORM}"
-        self._refused = [Broken(p.uid, reason) for p, form in found if form != best]
+        self._refused += [Broken(p.uid, reason) for p, form in found if form != best]
         return [payload for payload, form in found if form == best]
 
     @override
@@ -157,7 +160,7 @@ class SealedSource(DataSource):
         try:
             content = self._store.content(payload.uid)
             return for_model(self._decode(content, payload.suffix))
-        except BrokenSampleError as err:
+        except (BrokenSampleError, OSError) as err:
             raise _undecoded(payload.uid, err) from err
 
     @override
@@ -166,7 +169,7 @@ class SealedSource(DataSource):
         try:
             data = self._store.content(payload.uid)
             return {ONLY: self._reader.whole(data, payload.suffix, side)}
-        except BrokenSampleError as err:
+        except (BrokenSampleError, OSError) as err:
             raise _undecoded(payload.uid, err) from err
 
     @override
@@ -178,5 +181,5 @@ class SealedSource(DataSource):
         return self._store.dropped()
 
 
-def _undecoded(uid: Uid, err: BrokenSampleError) -> DataError:
+def _undecoded(uid: Uid, err: Exception) -> DataError:
     return DataError(f"the payload of sample {uid} cannot be decoded: {err}")

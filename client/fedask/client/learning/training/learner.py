@@ -303,6 +303,7 @@ class Learner:
         self._ready_to_look()
         inputs = self.to_inputs(raw)
         tap = self._tapped(inputs)
+        self._ready_to_look()  # the tap may just have run the model once
         with self._model_runs(inputs):
             logits, features = tap.read(inputs)
         return self._checked(logits, len(raw)), features.float().numpy()

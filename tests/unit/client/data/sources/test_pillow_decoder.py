@@ -2,6 +2,10 @@
 
 import io
 import struct
+import sys
+from base64 import b64decode
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +14,36 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from fedask.client.base.regular_file import BrokenSampleError
+from fedask.client.data.sources import pillow_decoder
 from fedask.client.data.sources.images import ImageReader
+from fedask.client.data.sources.index import Index
+from fedask.client.data.sources.indexed_source import (
+    IndexedSource,
+    NoSamplesError,
+    ScanContext,
+)
 from fedask.client.data.sources.pillow_decoder import (
     PixelRules,
     decode_original,
     plain,
 )
 
+# 16 x 32 pixels, red above, blue below; its EXIF says turned, and HEIC stands above it.
+HEIC = b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAb1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABw"
+    "aWN0AAAAAAAAAAAAAAAAAAAAADRpbG9jAAAAAERAAAIAAQAAAAAB4QABAAAAAAAAAI4AAgAAAAAC"
+    "bwABAAAAAAAAACQAAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVpbmZlAgAA"
+    "AQACAABFeGlmAAAAAA5waXRtAAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAA"
+    "AAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AAAAMA"
+    "kAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAAB"
+    "AA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAAEAAAAAEAAAAgAAAAAf///9AAAAAC"
+    "////4AAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYECAwWEAAAAGmlyZWYA"
+    "AAAAAAAADmNkc2MAAgABAAEAAAC6bWRhdAAAAIooAa8JyHJ3w0A5I1d//9i2f/8w/6H8Dt7Vn8Tr"
+    "+utG93//NJsV/ViJH/lTdROcCo/DCuKlvh0tspTWPcxqkJqJQVDmXJKJR0KQD1I8xIQo7PkkBrPg"
+    "oVid44yGXVYKf0hUwp4SjJOtws2/Qd+b8vJw2SF+LWc24lhmnrlWqMCKv6JjjGiU0P03Vl4AAAAG"
+    "RXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAA="
+)
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RULES = PixelRules(mode="", background=(255, 255, 255), white=0)
 
 
@@ -269,3 +296,31 @@ def test_a_tiff_that_is_turned_tells_its_size_upright() -> None:
 
     assert turned.pixels.shape == (8, 6, 3)
     assert (turned.width, turned.height) == (6, 8)
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".heif"])
+def test_the_photos_of_telephones_are_read(suffix: str) -> None:
+    shown = pixels(HEIC, suffix)
+
+    assert shown.shape == (32, 16, 3)
+    assert shown[4, 8] == pytest.approx([200, 30, 30], abs=12)
+    assert shown[28, 8] == pytest.approx([30, 30, 200], abs=12)
+    # Some telephones call every picture so.
+    assert pixels(encoded(drawing()), suffix).shape == (4, 4, 3)
+
+
+def test_without_its_decoder_a_heic_is_looked_at_again_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    (tmp_path / "b.png").write_bytes(encoded(Image.new("RGB", (16, 32))))
+    look = ScanContext(index=Index(), now=NOON)
+    pillow_decoder._register_heif.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pi_heif", None)
+        source = IndexedSource(tmp_path, ImageReader(), look)
+        assert (len(source.uids()), source.broken()) == (1, [])
+        with pytest.raises(NoSamplesError, match=r"HEIC needs .*fedask\[heic\]"):
+            IndexedSource(tmp_path / "a.heic", ImageReader(), look)
+
+    assert len(IndexedSource(tmp_path, ImageReader(), look).uids()) == 2

@@ -1,13 +1,13 @@
 // Readings over time: a plot for each channel, each with its own range.
 
 import { make, svg } from "./element.js";
-import { number, t } from "./words.js";
+import { number, rounded, t } from "./words.js";
 
 const WIDTH = 1000;
 const HEIGHT = 100;
 const COLUMNS = 700; // beyond so many steps, the least and the largest of each column
 
-const written = (value) => (value === null || value === undefined ? "–" : number(value, { maximumSignificantDigits: 3 }));
+const written = (value) => (value === null || value === undefined ? "–" : rounded(value));
 
 function range(values) {
   let [low, high] = [Infinity, -Infinity];

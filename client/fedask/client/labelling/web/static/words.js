@@ -5,9 +5,16 @@ const language = document.documentElement.lang;
 // Of the browser's own variety of it: dates and numbers differ between them.
 const locale = navigator.languages.find((each) => each.toLowerCase().split("-")[0] === language.split("-")[0]) || language;
 
-export const number = (value, form) => new Intl.NumberFormat(locale, form).format(value);
-export const tenths = (value) => number(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-export const list = (items) => new Intl.ListFormat(locale, { style: "short", type: "unit" }).format(items);
+// Made once: to make one takes longer than to use it.
+const plain = new Intl.NumberFormat(locale);
+const short = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
+const decimal = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const joined = new Intl.ListFormat(locale, { style: "short", type: "unit" });
+
+export const number = (value) => plain.format(value);
+export const rounded = (value) => short.format(value);
+export const tenths = (value) => decimal.format(value);
+export const list = (items) => joined.format(items);
 export const date = (when, form) => when.toLocaleDateString(locale, form);
 
 // Where lines run leftwards, a name of other letters must not turn what stands around it.
