@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, Context, MetricRecord
+from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
@@ -23,6 +24,7 @@ from fedask.common.task import Task
 from fedask.common.user_code import user_code
 from fedask.common.weights import to_record
 from fedask.server.checkpoint import Checkpoint, RunFolder, inner_state, restore_inner
+from fedask.server.failures import failed
 from fedask.server.figures import Labels, cohen_kappa, cycle_figures, mean_score
 from fedask.server.inner_strategy import make_inner
 from fedask.server.progress import RunProgress
@@ -149,6 +151,8 @@ class Coordinator:
         if self._folder is not None:
             named = self._manifest.with_aliases(self._arrays)
             self._folder.finish(named, self.account())
+        if found := failed(self.account()):
+            log(logging.ERROR, "%s", found)
 
     def _resume(self) -> None:
         folder, run = self._folder, self._scenario.run
@@ -288,7 +292,7 @@ class Coordinator:
     def account(self) -> dict[str, Any]:
         """Return the server's account of the run: sums and counts only."""
         progress = self._strategy.progress
-        return {
+        found = {
             "schema": 1,
             "policy": self._scenario.ask.policy,
             "seed": self._scenario.seed,
@@ -303,6 +307,7 @@ class Coordinator:
             "refused": [list(entry) for entry in progress.refused],
             "wire": progress.wire.to_state(),
         }
+        return {**found, "failed": failed(found)}
 
 
 def _accuracy(row: Mapping[str, Any]) -> float | None:

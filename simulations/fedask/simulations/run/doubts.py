@@ -4,20 +4,12 @@ Never flatters: a run that learned nothing, or whose devices failed, says so fir
 no saving is claimed on it.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
-
-from fedask.common.records import DIVERGED, REASONS
 
 # Of the way from naming the commonest class always to being always right.
 _LEAST = 0.1
 _FAR = 0.1  # accuracy below the plain baseline
-# Chosen by the scenario, or mended by the next message.
-_NO_FAULT = (
-    "UnavailableError",
-    *(said for key, said in REASONS.items() if key != DIVERGED),
-)
 
 
 def learned_nothing(accuracy: float, chance: float) -> str:
@@ -44,33 +36,6 @@ def far_below(accuracy: float, baseline: float | None) -> str:
         f"it makes little of its labels: accuracy {accuracy:.1%}, where a plain ridge "
         f"regression on the same labels gives {baseline:.1%}; look at train.rounds, "
         "train.steps and train.lr, and at the scale of the inputs"
-    )
-
-
-def failed(server: Mapping[str, Any]) -> str:
-    """Say that most devices failed in most rounds, and of what, or "".
-
-    Parameters
-    ----------
-    server
-        The account of the server: ``refused`` and ``wire`` are read, and the rounds.
-    """
-    rounds = max((row["round"] for row in server["rows"]), default=0)
-    if not rounds:
-        return ""
-    asked = server["wire"]["messages"] / rounds
-    lost: defaultdict[int, set[str]] = defaultdict(set)
-    reasons: Counter[str] = Counter()
-    for number, device, reason in server["refused"]:
-        if not reason.startswith(_NO_FAULT):
-            lost[number].add(device)
-            reasons[reason] += 1
-    bad = sum(2 * len(devices) > asked for devices in lost.values())
-    if 2 * bad <= rounds:
-        return ""
-    cause, times = reasons.most_common(1)[0]
-    return (
-        f"most devices failed in {bad} of {rounds} rounds; {times} times with: {cause}"
     )
 
 

@@ -20,7 +20,7 @@ from fedask.simulations.fleet.tasks import task_of
 from fedask.simulations.run.baseline import baseline_accuracy
 from fedask.simulations.run.checks import check_scenario, evaluation_of
 from fedask.simulations.run.diversity import diversities
-from fedask.simulations.run.doubts import doubts_of, failed
+from fedask.simulations.run.doubts import doubts_of
 from fedask.simulations.runtimes.processes import end
 from fedask.simulations.runtimes.runtime import Apps, Asked, make_runtime
 
@@ -104,7 +104,6 @@ def simulate(
         "seconds": round(seconds, 3),
     }
     _write_asked(out / "asked.csv", asked)
-    outcome["failed"] = failed(outcome)
     outcome["doubts"] = doubts_of(outcome)
     replace_file(result, (json.dumps(outcome, indent=1) + "\n").encode())
     return outcome

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
+from fedask.server.failures import failed
 from fedask.simulations.run.doubts import (
     doubts_of,
-    failed,
     far_below,
     is_worthless,
     learned_nothing,
@@ -86,23 +86,6 @@ def test_most_devices_in_most_rounds_is_no_success_with_the_cause(
     if said:
         assert doubts_of(run)[0].startswith(f"most devices failed in {rounds} of 4")
         assert CAUSE in doubts_of(run)[0]
-
-
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "UnavailableError: device-00001 misses round 3",
-        "cut refused: the device's scores are of another model",
-    ],
-)
-def test_devices_that_were_away_did_not_fail(reason: str) -> None:
-    assert failed(result(refused=lost(4, 5, reason))) == ""
-
-
-def test_divergence_is_a_failure() -> None:
-    reason = "no update: training diverged; lower train.lr"
-
-    assert "lower train.lr" in failed(result(refused=lost(4, 5, reason)))
 
 
 def test_a_result_of_an_older_version_is_not_judged() -> None:
