@@ -17,7 +17,7 @@ from fedask.common.inputs import Inputs, count_of, logits_of, rows_of
 from fedask.common.registry import nearest
 
 _PLAIN, _CHANNELS = 2, 3  # axes of an image without and with channels
-_LENGTH = 8.0  # of a standardised sample: SGD at lr 0.1 with momentum 0.9 is stable
+_LENGTH = 12.0  # of a standardised sample: SGD at lr 0.1 with momentum 0.9 is stable
 _NOTED = 0.1  # of a batch in what was noted before
 _FARTHEST = 4.0  # deviations; beyond are outliers
 _LEAST = 1e-5  # deviation beside the mean, from which a float32 has moved at all

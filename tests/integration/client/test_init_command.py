@@ -5,12 +5,15 @@ import json
 import re
 import shutil
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support.client.disk import room_for
+from tests.support.client.wavs import wav
 from typer.testing import CliRunner
 
 from fedask.client.site.device_folder import DeviceFolder
@@ -149,3 +152,46 @@ def test_the_terminal_shows_its_keys_before_anybody_asks(place: Path) -> None:
         opened.store.queue.add(1, [Uid(str(opened.pool.uids[0]))])
     said = device("label", "--as", "ann", "--site", place / "ward", typed="q\n")
     assert "s skip, u unsure, z undo, q quit\n> " in said
+
+
+def test_what_is_no_sample_is_counted_by_init_and_doctor(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    scans = place / "scans"
+    scans.mkdir()
+    for number in range(30):
+        (scans / f"{number}.pgm").write_bytes(b"P5 2 1 255\n" + bytes([number, 9]))
+    for number in range(12):
+        (scans / f"{number}.heic").write_bytes(b"")
+    (scans / "terms.docx").write_bytes(b"")
+    (scans / "old").symlink_to(place / "app")
+
+    said = " ".join(init(place, "--data", str(scans)).split())
+    told = " ".join(device("doctor", "--site", place / "ward").split())
+
+    passed = "12 .heic: need the extra heic (pip install 'fedask[heic]'); "
+    passed += "1 linked folders: not followed; 1 .docx: no kind of data"
+    assert f"passed over: {passed}" in said
+    assert f"doubtful data: 30 samples in {scans}; passed over: {passed}" in told
+    assert "-> install the extras" in told
+
+
+def test_doctor_says_how_sounds_of_all_rates_are_used(place: Path) -> None:
+    sounds = place / "sounds"
+    sounds.mkdir()
+    for number in range(30):
+        tone = np.full(4, number, dtype="<i2")
+        data = wav(tone, rate=8000 if number < 25 else 16000)
+        (sounds / f"{number}.wav").write_bytes(data)
+    init(place, "--data", str(sounds))
+    settings = place / "ward" / "device.toml"
+
+    told = " ".join(device("doctor", "--site", place / "ward").split())
+    assert "25 samples in" in told
+    assert "set rate in [data], and sounds of all rates are resampled to it" in told
+
+    text = settings.read_text()
+    settings.write_text(text.replace('"sounds"\n', '"sounds"\nrate = 8000\n'))
+    told = " ".join(device("doctor", "--site", place / "ward").split())
+    assert "30 samples in" in told

@@ -267,7 +267,7 @@ def test_standardised_inputs_are_of_one_scale_whatever_they_were() -> None:
     out = layer.eval()(x)
 
     assert out.mean(dim=0).abs().max() < 0.05
-    assert out.std(dim=0).tolist() == pytest.approx([4.0] * 4, rel=0.1)
+    assert out.std(dim=0).tolist() == pytest.approx([6.0] * 4, rel=0.1)
 
 
 def test_training_sees_what_prediction_sees() -> None:
@@ -285,7 +285,7 @@ def test_an_outlier_and_a_feature_that_never_moved_stay_near() -> None:
 
     out = layer.eval()(torch.tensor([[1e9, 6.0]]))
 
-    assert out.tolist() == [pytest.approx([4 * 8 / 2**0.5, 0.0])]
+    assert out.tolist() == [pytest.approx([4 * 12 / 2**0.5, 0.0])]
 
 
 def test_a_lone_sample_can_be_trained_on() -> None:

@@ -7,6 +7,7 @@ still being written under a temporary name.
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from fedask.common.errors import DataError
 # Names under which programs write what is not whole yet, and copies of editors.
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 PACKED = ".gz"  # what is in such a file says the suffix before
+LINKED, HIDDEN, UNFINISHED = "linked folders", "hidden", "unfinished"
 SIDECAR = "provenance.csv"  # what the site says of the samples beside it
 # A pipe that replaces a file after the look must not block the device (POSIX only).
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -55,7 +57,9 @@ class File:
     mtime_ns: int
 
 
-def walk(root: Path, suffixes: frozenset[str]) -> Iterator[File | Broken]:
+def walk(
+    root: Path, suffixes: frozenset[str], passed: Counter[str] | None = None
+) -> Iterator[File | Broken]:
     """Yield the files at or below ``root``, folder by folder in the order of names.
 
     Parameters
@@ -64,18 +68,22 @@ def walk(root: Path, suffixes: frozenset[str]) -> Iterator[File | Broken]:
         A folder, or a single file, which may have any suffix.
     suffixes
         Of the files wanted, lower case, with the dot; others are passed over.
+    passed
+        Is told how many files are passed over, by suffix, and how many are
+        ``LINKED`` (folders), ``HIDDEN`` or ``UNFINISHED``.
 
     Raises
     ------
     DataError
         If there is nothing at ``root``, or it may not be read.
     """
+    passed = Counter() if passed is None else passed
     try:
         top = _resolved(root)
         if not top.is_dir():
             yield _found(top.parent, str(top), os.lstat(top))
             return
-        waiting = [iter(_entries(top))]
+        waiting = [iter(_entries(top, passed))]
     except OSError as err:
         raise DataError(f"cannot read samples from {root}: {err}") from err
     while waiting:
@@ -85,9 +93,11 @@ def walk(root: Path, suffixes: frozenset[str]) -> Iterator[File | Broken]:
             continue
         try:
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(iter(_entries(entry.path)))
+                waiting.append(iter(_entries(entry.path, passed)))
             elif suffix_of(entry.name) in suffixes:
                 yield _found(top, entry.path, entry.stat(follow_symlinks=False))
+            else:
+                passed[LINKED if entry.is_dir() else suffix_of(entry.name)] += 1
         except OSError as err:
             name = _printable(_name_in(top, entry.path))
             yield Broken(name, f"cannot be read: {err.strerror}")
@@ -107,17 +117,22 @@ def suffix_of(name: str) -> str:
     return suffix.lower()
 
 
-def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
+def _entries(folder: Path | str, passed: Counter[str]) -> "list[os.DirEntry[str]]":
+    entries = []
     with os.scandir(folder) as found:
-        entries = [e for e in found if not _is_no_sample(e.name)]
+        for entry in found:
+            if reason := _no_sample(entry.name):
+                passed[reason] += 1
+            elif entry.name != SIDECAR:
+                entries.append(entry)
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _is_no_sample(name: str) -> bool:
-    """Tell whether a file is no sample: unfinished, a copy, or about the samples."""
-    if name == SIDECAR:
-        return True
-    return name.startswith((".", "~")) or name.lower().endswith(TEMPORARY)
+def _no_sample(name: str) -> str:
+    """Say why a file is no sample, though its suffix may be one of them."""
+    if name.startswith((".", "~")):
+        return HIDDEN
+    return UNFINISHED if name.lower().endswith(TEMPORARY) else ""
 
 
 def _printable(name: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from fedask.client.base.private_file import write_private
 from fedask.client.cli.console import stderr
 from fedask.client.cli.options import typed_as
+from fedask.client.data.sources.passed_over import passed_over, shown
 from fedask.client.data.sources.proposal import proposed
 from fedask.client.data.sources.source import SEALED, check_kind
 from fedask.client.site.device_folder import DeviceFolder
@@ -122,9 +123,12 @@ def init_command(
         raise StoreError(f"cannot make {folder}: {err.strerror}") from err
     with DeviceFolder.open(folder, "init") as made_now:
         _ = made_now.store
+        passed = passed_over(made_now.settings.data)
     console = stderr()
     told = ", ".join(f"{key} {value}" for key, value in options.items())
     console.print(f"made {folder}: device {name}, data of {told}", markup=False)
+    if passed:
+        console.print(f"passed over: {shown(passed)}", markup=False)
     console.print(f"Look at {folder / FILE}, then:", markup=False)
     console.print(f"  fedask device doctor --site {folder}", markup=False)
     console.print(f"  fedask device serve --site {folder}", markup=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fedask.client.base.regular_file import Broken
 from fedask.client.data.sources.indexed_source import OTHER_FORM
+from fedask.client.data.sources.passed_over import passed_over, shown
 from fedask.client.records.erasure import remaining
 from fedask.client.records.pool import Pool
 from fedask.client.site import startup_check
@@ -32,6 +33,9 @@ MOST_REASONS = 5  # why samples are set aside, shown at once
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # before it this code did not exist
 _AHEAD = timedelta(minutes=5)
 _MOST_CLASSES = 5  # shown
+_LOSS_ADVICE = (
+    "install the extras, and give linked folders' files themselves, if they are samples"
+)
 _ADVICE: dict[type[FedaskError], str] = {
     DataError: "look at the files of [data] in device.toml",
     StoreError: "do as it says, or look at the disk, the owner and the rights of the "
@@ -115,9 +119,15 @@ def _data(folder: DeviceFolder) -> Finding:
     if rows > len(distinct):
         text += f"; {rows - len(distinct)} more are copies of one of them"
     text = "; ".join([text, *source.notes()])
+    passed = passed_over(folder.settings.data)
     if broken:
         text += f"; {len(broken)} set aside: {_reasons(broken)}"
+    if passed:
+        text += f"; passed over: {shown(passed)}"
+    if broken:
         return doubtful(text, _data_advice(folder, broken))
+    if any(each.is_loss for each in passed):
+        return doubtful(text, _LOSS_ADVICE)
     if count < FEWEST_SAMPLES:
         text += ": too few to choose from"
         return doubtful(text, "is this the right folder?")
@@ -140,6 +150,9 @@ def _reasons(broken: list[Broken]) -> str:
 
 def _data_advice(folder: DeviceFolder, broken: list[Broken]) -> str:
     options = folder.settings.data
+    rates = options.get("kind") == "sounds" and not options.get("rate")
+    if rates and any(each.reason.endswith(OTHER_FORM) for each in broken):
+        return "set rate in [data], and sounds of all rates are resampled to it"
     sizes = options.get("kind") == "images" and not options.get("width")
     if sizes and any(each.reason.endswith(OTHER_FORM) for each in broken):
         return "set width, height and mode in [data], and images of all sizes are used"

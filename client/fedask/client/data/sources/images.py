@@ -5,6 +5,7 @@ starts another program (EPS would).
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +71,7 @@ class ImageReader(FileReader):
     suffixes: ClassVar[frozenset[str]] = frozenset(
         {*PILLOW_SUFFIXES, *PNM_SUFFIXES, ".npy"}
     )
+    extras: ClassVar[Mapping[str, str]] = dict.fromkeys(HEIC_SUFFIXES, "heic")
 
     def __post_init__(self) -> None:
         if self.mode not in _MODES:

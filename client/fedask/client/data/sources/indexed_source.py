@@ -8,6 +8,7 @@ Beside the uids it holds 36 bytes per sample, and the names of the files.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from fedask.client.data.sources.reader import (
     FoundSample,
     SampleKey,
     for_model,
+    lacking,
     stack,
 )
 from fedask.client.records.original import ONLY, Originals
@@ -121,7 +123,7 @@ class IndexedSource(DataSource):
     def _gather(self) -> tuple[FileContents, list[int]]:
         """Return what all files hold, and how many samples each one."""
         total, counts = FileContents(), []
-        for entry in walk(self._root, self._reader.suffixes):
+        for entry in walk(self._root, self._wanted()):
             if isinstance(entry, Broken):
                 self._refused.append(entry)
                 continue
@@ -131,6 +133,9 @@ class IndexedSource(DataSource):
             total.extend(contents)
         self._look.index.keep(self._source, {file.name for file in self._files})
         return total, counts
+
+    def _wanted(self) -> frozenset[str]:
+        return self._reader.suffixes - lacking(self._reader).keys()
 
     def _contents(self, file: File) -> FileContents:
         """Return what a file holds, from the index if it has not changed."""
@@ -181,9 +186,22 @@ class IndexedSource(DataSource):
         if not len(self._rows):
             raise NoSamplesError(
                 f"no samples in {self._root}: {len(broken)} set aside{first}"
+                + self._need()
             )
         if broken:
             _log.warning("%s: %d set aside%s", self._root, len(broken), first)
+
+    def _need(self) -> str:
+        """Say what is passed over for want of an extra."""
+        passed, without = Counter[str](), lacking(self._reader)
+        _ = [*walk(self._root, self._wanted(), passed)] if without else []
+        needs = [
+            f"; {passed[suffix]} {suffix} need the extra {extra}: "
+            f"pip install 'fedask[{extra}]'"
+            for suffix, extra in without.items()
+            if passed[suffix]
+        ]
+        return "".join(needs)
 
     @override
     def uids(self) -> NDArray[np.str_]:

@@ -4,9 +4,10 @@ Implemented by the kinds; called by ``IndexedSource``. A reader keeps no sample.
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -31,6 +32,8 @@ Raw = NDArray[Any] | str
 MAX_CHARACTERS = 1 << 13
 COLUMNS = " #"  # in a form, before a hash of the names of columns that files chose
 SHARED_KEY = "has the key of another row, by which neither is found again"
+# What an extra installs, by which it is told.
+_EXTRAS = {"heic": "pi_heif", "sounds": "soundfile"}
 MAX_BROKEN = 1000  # kept per file; a file of nothing else must not fill the disk
 
 __all__ = ["FileReader", "FormatReader", "FoundSample"]
@@ -148,6 +151,7 @@ class FormatReader(Protocol):
     """Reads one kind of file. Its fields are the options of the kind."""
 
     suffixes: ClassVar[frozenset[str]]
+    extras: ClassVar[Mapping[str, str]] = {}  # by suffix, where fedask alone cannot
 
     def stamp(self, file: File) -> tuple[int, int]:
         """Return (size in bytes, time in ns); the content changes only with these."""
@@ -205,6 +209,15 @@ class FormatReader(Protocol):
             If it cannot be read.
         """
         return ""
+
+
+def lacking(reader: FormatReader) -> dict[str, str]:
+    """Return the suffixes that need an extra which is not installed, with its name."""
+    return {
+        suffix: extra
+        for suffix, extra in reader.extras.items()
+        if find_spec(_EXTRAS[extra]) is None
+    }
 
 
 def form_of(sample: Raw) -> str:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources.wav import MAX_RATE_HZ
-from fedask.common.errors import ConfigError
 
 MAX_VALUES = 1 << 27  # of one sound, all channels: 46 minutes of CD
 FORMATS = {  # by suffix, as libsndfile names them
@@ -32,15 +31,13 @@ def decode_sound(data: bytes, suffix: str) -> tuple[NDArray[np.float32], int]:
     ------
     BrokenSampleError
         If it cannot be decoded, is too long, or has no frame.
-    ConfigError
-        If soundfile is not installed.
+    OSError
+        If soundfile is not installed: it may be by the next time.
     """
     try:
         import soundfile  # noqa: PLC0415  (optional)
     except (ImportError, OSError) as err:  # OSError: without its library
-        raise ConfigError(
-            f"sounds in {suffix} need soundfile: pip install 'fedask[sounds]'"
-        ) from err
+        raise OSError(f"{suffix} needs pip install 'fedask[sounds]'") from err
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             kind, rate = file.format, file.samplerate

@@ -82,7 +82,7 @@ def decode_mono(data: bytes, suffix: str) -> tuple[NDArray[np.float32], int]:
 
     Raises
     ------
-    BrokenSampleError, ConfigError
+    BrokenSampleError, OSError
         As ``decode_channels``.
     """
     if suffix in FORMATS:
@@ -100,7 +100,7 @@ def decode_channels(data: bytes, suffix: str) -> tuple[NDArray[np.float32], int]
     ------
     BrokenSampleError
         If it is no sound that can be decoded, is cut short, or has no frame.
-    ConfigError
+    OSError
         If what decodes it is not installed.
     """
     if suffix in FORMATS:

@@ -179,6 +179,12 @@ def kind_of_suffix(suffix: str) -> str:
     return {**_SINGLE, ".npy": "images"}.get(suffix, "")
 
 
+def kind_in_folders() -> dict[str, str]:
+    """Return the kind of data of each suffix that a file of a folder may have."""
+    kinds = {**_SINGLE, **_MANY, **_NOTES, ".npy": "images"}
+    return {suffix: kind for suffix, kind in kinds.items() if kind != JOINED}
+
+
 def kind_of(root: Path, options: Mapping[str, Any]) -> str:
     """Tell the kind of data from a file's suffix, or from the files of a folder.
 
@@ -188,10 +194,10 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
         If there is nothing at ``root``, or its kind cannot be told: with the kinds
         there are.
     """
-    suffixes = Counter[str]()
+    suffixes, passed = Counter[str](), Counter[str]()
     if root.is_dir():
-        wanted = frozenset({*_SINGLE, *_MANY, *_NOTES, ".npy"} - {".toml"})
-        found = (e for e in walk(root, wanted) if isinstance(e, File))
+        wanted = frozenset(kind_in_folders())
+        found = (e for e in walk(root, wanted, passed) if isinstance(e, File))
         suffixes.update(suffix_of(file.name) for file in found)
     else:
         suffixes[suffix_of(root.name)] = 1
@@ -214,7 +220,10 @@ def kind_of(root: Path, options: Mapping[str, Any]) -> str:
                 f"{root} holds data of several kinds: say kind= one of "
                 + ", ".join(sorted(kinds))
             )
+    held = ", ".join(f"{n} {what or 'other'}" for what, n in passed.most_common(5))
     raise DataError(
-        f"cannot tell the kind of data in {root}: say kind= one of "
+        f"cannot tell the kind of data in {root}"
+        + (f", which holds {held}" if held else "")
+        + ": say kind= one of "
         + ", ".join(sorted(SOURCES))
     )

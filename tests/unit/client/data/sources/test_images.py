@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.support.client.heic import TURNED
 
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources import pillow_decoder
@@ -234,3 +235,11 @@ def test_wrong_options_are_refused(options: dict[str, int | str]) -> None:
         ImageReader(**options)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=str(pillow_decoder.MAX_PIXELS)):
         ImageReader(width=1 << 14, height=1 << 14)
+
+
+def test_a_jpeg_is_one_under_any_of_its_suffixes() -> None:
+    data = encoded(Image.fromarray(np.full((8, 8), 90, dtype=np.uint8)), "JPEG")
+    for suffix in (".jpg", ".jfif", ".jpe", ".heic"):
+        assert ImageReader().decode(data, suffix)[4, 4] == 90
+    with pytest.raises(BrokenSampleError, match="no image"):
+        ImageReader().decode(TURNED[:300], ".heic")

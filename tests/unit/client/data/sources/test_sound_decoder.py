@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from fedask.client.base.regular_file import BrokenSampleError
 from fedask.client.data.sources import sound_decoder
 from fedask.client.data.sources.sound_decoder import FORMATS, decode_sound
-from fedask.common.errors import ConfigError
 
 TONE = np.sin(np.arange(8000) / 10).astype(np.float32)[:, None] * [[0.5, 0.25]]
 
@@ -65,5 +64,5 @@ def test_hours_of_silence_in_a_few_bytes_are_refused(
 
 def test_without_soundfile_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(ConfigError, match=r"fedask\[sounds\]"):
+    with pytest.raises(OSError, match=r"fedask\[sounds\]"):
         decode_sound(b"", ".flac")
