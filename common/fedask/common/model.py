@@ -17,7 +17,7 @@ from fedask.common.inputs import Inputs, count_of, logits_of, rows_of
 from fedask.common.registry import nearest
 
 _PLAIN, _CHANNELS = 2, 3  # axes of an image without and with channels
-_LENGTH = 8.0  # of a standardised sample: SGD at lr 0.1 with momentum 0.9 is stable
+_LENGTH = 12.0  # of a standardised sample: SGD at lr 0.1 with momentum 0.9 is stable
 _NOTED = 0.1  # of a batch in what was noted before
 _FARTHEST = 4.0  # deviations; beyond are outliers
 _LEAST = 1e-5  # deviation beside the mean, from which a float32 has moved at all
@@ -143,8 +143,9 @@ class FeatureTap:
     """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
-        self._model = model
-        self._modules = dict(model.named_modules())
+        # A compiled module passes over hooks: the one that was compiled does not.
+        self._model = plain = getattr(model, "_orig_mod", model)
+        self._modules = dict(plain.named_modules())
         ran: list[str] = []
         leaves = [name for name, m in self._modules.items() if not list(m.children())]
         hooks = [

@@ -2,9 +2,12 @@ import json
 import tomllib
 from pathlib import Path
 
+import pytest
 from tests.support.simulations.program import fedask
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_new_app_runs_as_it_is(tmp_path: Path) -> None:
     app = tmp_path / "my-app"
     done = fedask("new", app)
@@ -40,6 +43,8 @@ def test_compare_runs_an_app_in_worker_processes(tmp_path: Path) -> None:
         "global-cut,uniform-random",
         "--seeds",
         "1",
+        "--set",
+        "ask.cycles=2",
         "--out",
         tmp_path / "out",
     )

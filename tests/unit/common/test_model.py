@@ -267,7 +267,7 @@ def test_standardised_inputs_are_of_one_scale_whatever_they_were() -> None:
     out = layer.eval()(x)
 
     assert out.mean(dim=0).abs().max() < 0.05
-    assert out.std(dim=0).tolist() == pytest.approx([4.0] * 4, rel=0.1)
+    assert out.std(dim=0).tolist() == pytest.approx([6.0] * 4, rel=0.1)
 
 
 def test_training_sees_what_prediction_sees() -> None:
@@ -285,10 +285,25 @@ def test_an_outlier_and_a_feature_that_never_moved_stay_near() -> None:
 
     out = layer.eval()(torch.tensor([[1e9, 6.0]]))
 
-    assert out.tolist() == [pytest.approx([4 * 8 / 2**0.5, 0.0])]
+    assert out.tolist() == [pytest.approx([4 * 12 / 2**0.5, 0.0])]
 
 
 def test_a_lone_sample_can_be_trained_on() -> None:
     model = standardised_mlp((3,), 2)
 
     assert torch.isfinite(model(torch.tensor([[1e4, -3.0, 0.0]]))).all()
+
+
+def test_features_of_a_compiled_module_are_those_of_the_module() -> None:
+    plain = linear((3,), 2)
+    made = torch.compile(plain, backend="eager")
+    assert isinstance(made, nn.Module)
+    x = torch.ones(4, 3)
+    made.eval()
+    with torch.inference_mode():
+        made(x)  # from here on it runs as it was compiled, without hooks
+    tap = FeatureTap(made, x)
+    for _ in range(2):
+        logits, features = tap.read(x)
+        assert torch.equal(features, x)
+        assert torch.equal(logits, plain(x))

@@ -176,8 +176,6 @@ def import_command(
             account = import_annotations(opened.desk, path, reading)
         record_import(opened.store, account)
     print_import(account, json=json)
-    if account.aside:
-        raise typer.Exit(DataError.exit_code)
 
 
 def task_export_of(
@@ -215,9 +213,17 @@ def record_import(store: SqliteStore, account: ImportSummary) -> None:
 
 
 def print_import(account: ImportSummary, *, json: bool) -> None:
-    """Print what became of every entry of an import."""
+    """Print what became of every entry of an import.
+
+    Raises
+    ------
+    typer.Exit
+        With the code of a DataError if any was set aside.
+    """
     counts = {key: value for key, value in asdict(account).items() if key != "asides"}
     print_counts(counts, account.asides, json=json)
+    if account.aside:
+        raise typer.Exit(DataError.exit_code)
 
 
 def print_counts(

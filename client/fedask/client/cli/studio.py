@@ -81,7 +81,8 @@ def pull_command(
     """Keep what people said in a project on the site.
 
     Annotations that were deleted there, while their task was not, are counted; with
-    --take-back they are taken back here, unless a model was trained on them.
+    --take-back they are taken back here, unless a model was trained on them. Wrong
+    ones are set aside and listed; exit code 3 says that there were some.
 
     Example: fedask device pull https://labels.site 7 --site ward-3
     """

@@ -129,7 +129,7 @@ class _Trial:
         self._look()
 
     def _round(self, ask: Ask) -> RoundOutcome:
-        begun = self._device.begin(self._run, ask, prox=0.0)
+        begun = self._device.begin(self._run, ask, 0.0)
         trained = None if begun.job is None else self._run.learner.train(begun.job)
         outcome = self._device.finish(begun, trained)
         if outcome.report.refused == DIVERGED:

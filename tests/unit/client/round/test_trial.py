@@ -151,6 +151,16 @@ def test_a_model_that_works_passes(model: Model, settings: dict[str, Scalar]) ->
     try_rounds(task_of(model), scenario_of(settings), SAMPLES)
 
 
+def test_a_model_of_bfloat16_passes() -> None:
+    def model() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(STEPS * WIDTH, CLASSES)).bfloat16()
+
+    task = task_of(model, transform=lambda raw: torch.from_numpy(raw).bfloat16())
+
+    for settings in ({}, GREEDY):
+        try_rounds(task, scenario_of(settings), SAMPLES)
+
+
 def test_inputs_by_name_pass_whatever_reads_them() -> None:
     task = task_of(Named, transform=named)
 
