@@ -8,7 +8,7 @@ one for the kind: read, but wrong, is the worst that can happen to a sample.
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -20,11 +20,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from tests.benchmarks.public_file import file_of
+from tests.benchmarks.public_references import (
+    Options,
+    check_parquet,
+    check_readings,
+    check_sound,
+    check_texts,
+)
 
 from fedask.client.base.regular_file import Broken, BrokenSampleError, File, suffix_of
+from fedask.client.data.sources.proposal import proposed
+from fedask.client.data.sources.reader import FormatReader
 from fedask.client.data.sources.source import kind_of, make_reader
 from fedask.common.errors import ConfigError, DataError
 
+_PROPOSED = frozenset({"texts", "windows", "table", "parquet"})  # need options
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _MOST_LEVELS = 2.0  # of 255, between a picture and its reference, in the mean
@@ -149,31 +160,51 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def look(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[Outcome, str]:
-    """Read one file, and compare it with its reference; returns why, if it is bad."""
+    """Read one file, and compare it with its reference; returns why, if it is bad.
+
+    With the options that ``init`` would propose, but for those given.
+    """
     try:
         kind = kind_of(path, {})
     except DataError:
         return Outcome.PASSED, ""
-    status = path.stat()
-    file = File(path.name, path, status.st_size, status.st_mtime_ns)
     try:
-        reader = make_reader(kind, options.get(kind, {}))
-        found = list(reader.scan(file))
-        places = [each.place for each in found if not isinstance(each, Broken)]
-        if not places:
-            broken = [each.reason for each in found if isinstance(each, Broken)]
-            return Outcome.ASIDE, broken[0] if broken else "holds no sample"
-        read = reader.read(file, np.array(places, dtype=np.int64))
-        samples = [raw for _, raw in read]
+        told = {"kind": kind}
+        if kind in _PROPOSED:
+            told = proposed(path)
+        kind = told.pop("kind")
+        chosen = {**told, **options.get(kind, {})}
+        reader = make_reader(kind, chosen)
+        samples = _samples(reader, file_of(path))
     except (BrokenSampleError, DataError) as err:
         return Outcome.ASIDE, str(err)
     except Exception as err:  # noqa: BLE001  (that is what is looked for)
         return Outcome.CRASH, repr(err)
-    wrong = REFERENCES[kind](path, samples) if kind in REFERENCES else ""
+    check = REFERENCES.get(kind)
+    wrong = check(path, samples, chosen, reader) if check else ""
     return (Outcome.WRONG, wrong) if wrong else (Outcome.READ, "")
 
 
-def check_image(path: Path, samples: list[Any]) -> str:
+def _samples(reader: FormatReader, file: File) -> list[Any]:
+    """Return the samples of a file.
+
+    Raises
+    ------
+    BrokenSampleError
+        If it has none, with the reason of the first that is set aside.
+    """
+    found = list(reader.scan(file))
+    places = [each.place for each in found if not isinstance(each, Broken)]
+    if not places:
+        broken = [each.reason for each in found if isinstance(each, Broken)]
+        raise BrokenSampleError(broken[0] if broken else "holds no sample")
+    read = reader.read(file, np.array(places, dtype=np.int64))
+    return [raw for _, raw in read]
+
+
+def check_image(
+    path: Path, samples: Sequence[Any], _: Options, __: FormatReader
+) -> str:
     """Compare an image with what numpy makes of its pixels; "" if they are alike."""
     wanted = _picture(path)
     got = np.asarray(samples[0], dtype=np.float64)
@@ -227,4 +258,12 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 # Kind of data to what says in which way its samples are wrong; "" if they are right.
-REFERENCES: Mapping[str, Callable[[Path, list[Any]], str]] = {"images": check_image}
+REFERENCES: Mapping[
+    str, Callable[[Path, Sequence[Any], Options, FormatReader], str]
+] = {
+    "images": check_image,
+    "sounds": check_sound,
+    "texts": check_texts,
+    "windows": check_readings,
+    "parquet": check_parquet,
+}

@@ -143,8 +143,9 @@ class FeatureTap:
     """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
-        self._model = model
-        self._modules = dict(model.named_modules())
+        # A compiled module passes over hooks: the one that was compiled does not.
+        self._model = plain = getattr(model, "_orig_mod", model)
+        self._modules = dict(plain.named_modules())
         ran: list[str] = []
         leaves = [name for name, m in self._modules.items() if not list(m.children())]
         hooks = [

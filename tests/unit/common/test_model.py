@@ -292,3 +292,18 @@ def test_a_lone_sample_can_be_trained_on() -> None:
     model = standardised_mlp((3,), 2)
 
     assert torch.isfinite(model(torch.tensor([[1e4, -3.0, 0.0]]))).all()
+
+
+def test_features_of_a_compiled_module_are_those_of_the_module() -> None:
+    plain = linear((3,), 2)
+    made = torch.compile(plain, backend="eager")
+    assert isinstance(made, nn.Module)
+    x = torch.ones(4, 3)
+    made.eval()
+    with torch.inference_mode():
+        made(x)  # from here on it runs as it was compiled, without hooks
+    tap = FeatureTap(made, x)
+    for _ in range(2):
+        logits, features = tap.read(x)
+        assert torch.equal(features, x)
+        assert torch.equal(logits, plain(x))
