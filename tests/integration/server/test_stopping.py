@@ -135,12 +135,14 @@ def test_resumed_run_stops_where_it_would_have_without_the_kill(
 ) -> None:
     out, begin, done = tmp_path / "out", Device.begin, 0
 
-    def counted(*given: Any) -> Any:  # noqa: ANN401
+    def counted(device: Device, *given: Any) -> Any:  # noqa: ANN401
         nonlocal done
+        if device.device_id == "trial":  # before the run: no round of it
+            return begin(device, *given)
         if done == kill:
             raise KeyboardInterrupt
         done += 1
-        return begin(*given)
+        return begin(device, *given)
 
     with monkeypatch.context() as patched:
         patched.setattr(Device, "begin", counted)
@@ -156,6 +158,13 @@ def test_run_killed_between_its_last_checkpoint_and_its_result_is_only_written_o
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    begin = Device.begin
+
+    def asked(device: Device, *given: Any) -> Any:  # noqa: ANN401
+        if device.device_id == "trial":
+            return begin(device, *given)
+        raise AssertionError("a device was asked something more")
+
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "finish", killed)
@@ -164,7 +173,7 @@ def test_run_killed_between_its_last_checkpoint_and_its_result_is_only_written_o
     assert (out / CHECKPOINT).exists()
     assert not (out / "server.json").exists()
     with monkeypatch.context() as patched:
-        patched.setattr(Device, "begin", killed)  # no device is asked anything more
+        patched.setattr(Device, "begin", asked)
         resumed = play(out, _settings(name), resume=True)
     _compare(out, whole[name], resumed)
 
