@@ -66,11 +66,11 @@ def simulate(
         If processes that a killed run left in the folder cannot be stopped.
     """
     run = make_runtime(runtime)
-    check_scenario(scenario, task_of(scenario))
     result = out / _RESULT
     if resume and result.exists():
         finished: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return finished
+    check_scenario(scenario, task_of(scenario))
     _prepare_folder(out, resume=resume)
     end(out)  # what a killed run has left would go on writing here
     durable = scenario.fleet.store == "sqlite"
