@@ -176,13 +176,21 @@ class FullDisk(Desk):
 
     @override
     def lease(self, annotator: str, limit: int) -> NoReturn:
-        msg = "store /srv/device.db: database or disk is full"
-        raise StoreError(msg) from sqlite3.OperationalError("database or disk is full")
+        cause = sqlite3.OperationalError("the disk says no")
+        cause.sqlite_errorcode = CODES[0]
+        raise StoreError("store /srv/device.db: the disk says no") from cause
 
 
-def test_a_disk_that_fails_is_to_be_tried_again_and_not_explained(
-    tmp_path: Path,
+CODES: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(sqlite3.SQLITE_FULL, 507), (sqlite3.SQLITE_IOERR, 500)]
+)
+def test_a_disk_that_fails_is_told_from_a_full_one_and_not_explained(
+    code: int, status: int, tmp_path: Path
 ) -> None:
+    CODES[:] = [code]
     site = Site(tmp_path, SAMPLES, CLASSES)
     whole = site.desk
 
@@ -197,7 +205,7 @@ def test_a_disk_that_fails_is_to_be_tried_again_and_not_explained(
         http.get(site.link)
         headers = {"x-csrf-token": http.get("/api/start").json()["csrf"]}
         reply = http.post("/api/lease", json={"limit": 1}, headers=headers)
-        assert reply.status_code == 503
+        assert reply.status_code == status
         assert "srv" not in reply.text
 
 

@@ -18,7 +18,7 @@ KINDS = [
 def test_each_kind_of_error_has_an_exit_code_of_its_own() -> None:
     codes = [kind.exit_code for kind in KINDS]
 
-    assert len(KINDS) == 7
+    assert len(KINDS) == 8
     assert len(set(codes)) == len(codes)
     assert 0 not in codes
 

@@ -69,7 +69,7 @@ class FileOracle(Oracle):
             return SKIP
         if name not in self._index:
             raise DataError(
-                f"{self._path} line {line}: {name!r} is not a class of the task"
-                + nearest(name, self._index)
+                f"{self._path} line {line}: {name!r:.80} is not a class of the task"
+                + nearest(name[:80], self._index)
             )
         return self._index[name]
