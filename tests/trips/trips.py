@@ -25,14 +25,17 @@ _ARMS = "global-cut,uniform-random"
 _SMALL = "ask.cycles=3"  # long enough that its progress is drawn
 
 
-# Files and functions of each, when this was written: not to be exceeded.
+# Files and functions of each, when this was first counted.
 BEFORE = {
     "image": (107, 554),
-    "message": (90, 430),  # with parts of the model, and kinds of its arrays
+    "message": (85, 382),
     "answer": (26, 107),
     "lease": (6, 9),
     "compare": (58, 277),
 }
+# Not to be exceeded. A message names the parts of its model since, and tells the kinds
+# of its arrays apart.
+MOST = {"message": (90, 430), "answer": (26, 107)}
 
 
 def image(tracer: Tracer, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The tutorial in docs/device/tutorial.md: its own commands, one after the other."""
 
+import csv
 import json
 import os
 import re
@@ -128,9 +129,12 @@ def test_every_command_of_the_tutorial_works(reader: Reader, tmp_path: Path) -> 
     assert wait_until(lambda: reader.status()["queued"] == 8, 120)
 
     reader.run(next(typed), "healthy\nq\n")  # label
-    told = "".join(f"{uid},{name},ann\n" for uid, name in truth.items())
-    (tmp_path / "all.csv").write_text("uid,label,annotator\n" + told)
-    reader.run("fedask device import all.csv --site ward")
+    reader.run("fedask device export waiting.csv --queue --site ward")
+    with (tmp_path / "waiting.csv").open(encoding="utf-8-sig") as file:
+        waiting = [row["uid"] for row in csv.DictReader(file)]
+    told = "".join(f"{uid},{truth[uid]},ann\n" for uid in waiting)
+    (tmp_path / "told.csv").write_text("uid,label,annotator\n" + told)
+    reader.run("fedask device import told.csv --site ward")
     assert wait_until(lambda: reader.status()["trained"] >= 8, 120)
 
     assert "trained" in reader.run(next(typed))  # status
