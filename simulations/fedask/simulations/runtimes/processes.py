@@ -186,7 +186,8 @@ def interruptible() -> Iterator[Callable[[], None]]:
     Yields
     ------
     Callable
-        Takes the signals again, after a library has taken them for itself.
+        Takes the signals again, after a library has taken them for itself; leaves if
+        one was heard before, and the library went on.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -194,7 +195,10 @@ def interruptible() -> Iterator[Callable[[], None]]:
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     before = {n: h for n, h in handlers.items() if h not in {signal.SIG_IGN, None}}
 
+    heard: list[int] = []
+
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  (a handler's signature)
+        heard.append(number)
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         if number == signal.SIGINT:
@@ -202,6 +206,8 @@ def interruptible() -> Iterator[Callable[[], None]]:
         raise SystemExit(128 + number)
 
     def take() -> None:
+        if heard:
+            leave(heard[0], None)
         for number in before:
             signal.signal(number, leave)
 

@@ -181,6 +181,16 @@ def test_cleaning_up_is_not_interrupted_again() -> None:
 
 
 @pytest.mark.usefixtures("terminal_signals")
+def test_a_signal_that_a_library_swallows_still_ends_the_program() -> None:
+    with interruptible() as take:
+        with suppress(SystemExit):  # as a callback does, whose exceptions are ignored
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as left:
+            take()
+    assert left.value.code == 128 + signal.SIGTERM
+
+
+@pytest.mark.usefixtures("terminal_signals")
 def test_signals_that_a_library_took_are_taken_back() -> None:
     heard: list[int] = []
     with interruptible() as take:
