@@ -40,12 +40,9 @@ fast: $(VENV)/.docs
 test-one: $(VENV)/.docs
 	$(BIN)/python -m pytest $(T)
 
-# A process per core. What starts SuperLinks and Ray waits a third of its time, so three
-# at once; those files alone are collected.
+# Three at a time: one has what waits for SuperLinks and Ray, the others all the rest.
 test: $(VENV)/.docs
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not flower" --hypothesis-profile=ci
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m flower \
-	    $$(grep -rl --include='test_*.py' 'mark\.flower' tests)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --hypothesis-profile=ci
 	$(BIN)/python -m pytest -q --doctest-modules client common server simulations
 
 # What protoc makes of the labelling service, below the folder $(1).

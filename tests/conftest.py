@@ -53,7 +53,12 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out tests of the large data sets where FEDASK_DATA names no folder."""
+    """Leave out tests of the large data sets where FEDASK_DATA names no folder.
+
+    First come those that start a SuperLink or Ray: they wait as much as they work, so
+    that one process has them while the others do the rest.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("flower") is None)
     if os.environ.get("FEDASK_DATA"):
         return
     gone = [item for item in items if item.get_closest_marker("data")]
