@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -278,7 +279,7 @@ def token_of(counter: "count[int]") -> Callable[[], str]:
     return lambda: f"token-{next(counter)}"
 
 
-TestOffice = Office.TestCase
+TestOffice = pytest.mark.slow(Office.TestCase)
 TestOffice.settings = settings(
     max_examples=100,
     stateful_step_count=50,

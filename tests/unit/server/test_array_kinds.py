@@ -78,6 +78,7 @@ def update(**changes: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401
     return {n: a for n, a in model(**changes).items() if n != "mask"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPPING)
 def test_statistics_are_averaged_whatever_the_optimiser_does(name: str) -> None:
     made = bench(STEPPING[name]())
