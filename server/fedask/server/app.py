@@ -148,11 +148,12 @@ class Coordinator:
                     timeout=self._scenario.run.round_timeout_s,
                     evaluate_fn=self._after_round,
                 )
+        account = self.account()
         if self._folder is not None:
             named = self._manifest.with_aliases(self._arrays)
-            self._folder.finish(named, self.account())
-        if found := failed(self.account()):
-            log(logging.ERROR, "%s", found)
+            self._folder.finish(named, account)
+        if account["failed"]:
+            log(logging.ERROR, "%s", account["failed"])
 
     def _resume(self) -> None:
         folder, run = self._folder, self._scenario.run

@@ -171,33 +171,24 @@ def test_a_signal_ends_the_page_and_what_was_acknowledged_is_kept(
     assert (annotation.uid, annotation.label) == (lease["uid"], 1)
 
 
-class FullDisk(Desk):
-    """A desk whose disk takes nothing any more."""
-
-    @override
-    def lease(self, annotator: str, limit: int) -> NoReturn:
-        cause = sqlite3.OperationalError("the disk says no")
-        cause.sqlite_errorcode = CODES[0]
-        raise StoreError("store /srv/device.db: the disk says no") from cause
-
-
-CODES: list[int] = []
-
-
 @pytest.mark.parametrize(
     ("code", "status"), [(sqlite3.SQLITE_FULL, 507), (sqlite3.SQLITE_IOERR, 500)]
 )
 def test_a_disk_that_fails_is_told_from_a_full_one_and_not_explained(
     code: int, status: int, tmp_path: Path
 ) -> None:
-    CODES[:] = [code]
+    def refuse(*_: object) -> NoReturn:
+        cause = sqlite3.OperationalError("the disk says no")
+        cause.sqlite_errorcode = code
+        raise StoreError("store /srv/device.db: the disk says no") from cause
+
     site = Site(tmp_path, SAMPLES, CLASSES)
     whole = site.desk
 
     @contextmanager
     def full() -> Iterator[Desk]:
         with whole() as desk:
-            desk.__class__ = FullDisk
+            desk.lease = refuse  # type: ignore[method-assign, assignment]
             yield desk
 
     site.desk = full  # type: ignore[method-assign]

@@ -19,7 +19,8 @@ from tests.support.server.scripted import (
 
 from fedask.common.manifest import ArrayKind, Manifest
 from fedask.common.records import Report
-from fedask.server.inner_strategy import Averaged, Gathered, Listed, ModelSplit
+from fedask.server.inner_strategy import Averaged, Gathered, Listed
+from fedask.server.model_split import ModelSplit
 
 
 def split() -> ModelSplit:

@@ -44,7 +44,7 @@ from fedask.common.weights import ArraySpec
 
 Floats = NDArray[np.float32]
 
-STATISTIC, COUNTER, CONSTANT = list(ArrayKind)[1:]
+_NOT_TRAINED = (ArrayKind.STATISTIC, ArrayKind.COUNTER, ArrayKind.CONSTANT)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -193,13 +193,13 @@ class Learner:
         reason = UNFIT if isfinite(loss) else DIVERGED
         unchanged = frozenset(
             name
-            for name in self.manifest.names(STATISTIC, COUNTER, CONSTANT)
+            for name in self.manifest.names(*_NOT_TRAINED)
             if np.array_equal(before[name], now[name])
         )
         return TrainingResult(
             {n: before[n] if n in unchanged else a.copy() for n, a in now.items()},
             loss,
-            unchanged | {*self.manifest.names(CONSTANT)},
+            unchanged | {*self.manifest.names(ArrayKind.CONSTANT)},
             Fault(reason, unfit) if unfit or reason == DIVERGED else None,
         )
 
@@ -339,7 +339,7 @@ class Learner:
 
     def _suspect(self) -> str:
         """Say which array may be at fault: a variance that is negative."""
-        for entry in self.manifest.of(STATISTIC):
+        for entry in self.manifest.of(ArrayKind.STATISTIC):
             values = (self.loaded or {}).get(entry.name)
             if entry.name.endswith("var") and values is not None and (values < 0).any():
                 return f": statistic {entry.name!r:.80} holds a negative variance"
