@@ -153,7 +153,7 @@ class Coordinator:
             named = self._manifest.with_aliases(self._arrays)
             self._folder.finish(named, account)
         if account["failed"]:
-            log(logging.ERROR, "%s", account["failed"])
+            log(logging.WARNING, "%s", account["failed"])
 
     def _resume(self) -> None:
         folder, run = self._folder, self._scenario.run
